@@ -1,0 +1,23 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// The defaults of a plan.
+const (
+	DefaultProgressDeadlineSeconds int32 = 3600
+	DefaultRevisionHistoryLimit    int32 = 10
+)
+
+// SetDefaults fills in what a plan leaves out.
+func SetDefaults(p *UpgradePlan) {
+	if p.Spec.Strategy == "" {
+		p.Spec.Strategy = Rolling
+	}
+	if p.Spec.ProgressDeadlineSeconds == nil {
+		p.Spec.ProgressDeadlineSeconds = new(DefaultProgressDeadlineSeconds)
+	}
+	if p.Spec.RevisionHistoryLimit == nil {
+		p.Spec.RevisionHistoryLimit = new(DefaultRevisionHistoryLimit)
+	}
+}

@@ -1,0 +1,227 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+const (
+	// Group is the API group of all kinds in this package.
+	Group = "upgrade.jiocloud.com"
+	// APIVersion is what a manifest says in its field apiVersion.
+	APIVersion = Group + "/v1alpha1"
+	// Kind is what a manifest says in its field kind.
+	Kind = "UpgradePlan"
+)
+
+// UpgradePlan brings every host of one fleet to one version, by rules that say how many of a role may be in
+// flight at once, and which role waits for which.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=up
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Upgraded",type=integer,JSONPath=`.status.hosts.upgraded`
+// +kubebuilder:printcolumn:name="Total",type=integer,JSONPath=`.status.hosts.total`
+type UpgradePlan struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the operator wants.
+	Spec UpgradePlanSpec `json:"spec"`
+	// What the controller saw last. Nothing is decided from it.
+	// +optional
+	Status UpgradePlanStatus `json:"status,omitzero"`
+}
+
+// UpgradePlanSpec is the operator's part of a plan.
+type UpgradePlanSpec struct {
+	// The version that all hosts shall reach. One segment of a key: letters, digits and `. _ ~ + -`, beginning
+	// with a letter or a digit; not True, False, 0 or 1, which hosts read as a yes or a no.
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version"`
+
+	// The rules by which hosts are released. Without any, all hosts are released at once.
+	// +optional
+	Instructions Instructions `json:"instructions,omitzero"`
+
+	// Rolling refills a slot as soon as it is free. Batch releases a set over the whole fleet and waits until
+	// each host of it has completed or failed before it releases the next.
+	// +kubebuilder:validation:Enum=Rolling;Batch
+	// +kubebuilder:default=Rolling
+	// +optional
+	Strategy Strategy `json:"strategy,omitempty"`
+
+	// How many seconds a host may be silent after its release or its start before it counts as failed.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:default=3600
+	// +optional
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+
+	// How many seconds a host must have been at the version before it counts as upgraded and frees its slot.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
+
+	// Which hosts the plan is about, and which role each has.
+	// +optional
+	Hosts Hosts `json:"hosts,omitzero"`
+
+	// Where the keys of this fleet are.
+	// +optional
+	Keys Keys `json:"keys,omitzero"`
+
+	// While true, no host is released.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// How many earlier specs are kept.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=10
+	// +optional
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
+}
+
+// Strategy says when a free slot is filled.
+type Strategy string
+
+// The strategies.
+const (
+	Rolling Strategy = "Rolling"
+	Batch   Strategy = "Batch"
+)
+
+// Instructions are the rules of a rollout, as python-jiocloud knew them.
+type Instructions struct {
+	// How many hosts may be in flight at once.
+	// +optional
+	RollingRules RollingRules `json:"rollingRules,omitzero"`
+
+	// Role or group → the roles or groups that must be upgraded, soak included, before any host of it is
+	// released. A string or a list.
+	// +optional
+	RoleOrder map[string]StringList `json:"roleOrder,omitempty"`
+
+	// Group → patterns (RE2, anchored at the front only) of the roles that count as one. A string or a list.
+	// +optional
+	GroupMappings map[string]StringList `json:"groupMappings,omitempty"`
+}
+
+// RollingRules limit how many hosts are in flight at once. Each limit is a number of hosts (`3` or `"3"`) or a
+// percentage of the hosts that count (`"10%"`, rounded down, but at least 1 when above 0%). 0 blocks.
+type RollingRules struct {
+	// The limit of every role or group that has none of its own.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	// +optional
+	Global *intstr.IntOrString `json:"global,omitempty"`
+
+	// Role or group → its limit.
+	// +optional
+	Roles map[string]intstr.IntOrString `json:"roles,omitempty"`
+
+	// The limit of the whole fleet.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	// +optional
+	Fleet *intstr.IntOrString `json:"fleet,omitempty"`
+}
+
+// Hosts says which hosts a plan is about.
+type Hosts struct {
+	// A pattern (RE2) whose first group is the role of a host; the first match anywhere in its name counts.
+	// Empty: `([a-z]+)(\d+)(-.*)?`. A host that says its own role is not asked.
+	// +optional
+	RolePattern string `json:"rolePattern,omitempty"`
+
+	// Hosts that are never released and do not count: names or shell patterns (`*`, `?`, `[a-z]`).
+	// +optional
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// Keys says where the keys of a fleet are in Consul.
+type Keys struct {
+	// Stands before all keys of this fleet's hosts, without slashes at its ends. Immutable.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+
+	// The tree below which hosts record the version that they reached. Empty: running/versions, or
+	// running_version when only that one holds records.
+	// +optional
+	RunningVersions string `json:"runningVersions,omitempty"`
+}
+
+// Phase is one word for where a plan stands.
+type Phase string
+
+// The phases.
+const (
+	PhasePending     Phase = "Pending"     // the version is not switched yet
+	PhaseProgressing Phase = "Progressing" // hosts are in flight, or may be released
+	PhasePaused      Phase = "Paused"      // stopped by an operator
+	PhaseStalled     Phase = "Stalled"     // nothing is in flight and nothing may be released
+	PhaseComplete    Phase = "Complete"    // every host that counts is upgraded
+)
+
+// UpgradePlanStatus is what the controller saw last.
+type UpgradePlanStatus struct {
+	// The generation of the spec that this status is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// One word for where the plan stands.
+	Phase Phase `json:"phase,omitempty"`
+	// The version in current_version.
+	CurrentVersion string `json:"currentVersion,omitempty"`
+	// The hosts of the fleet, by state.
+	Hosts HostCounts `json:"hosts,omitzero"`
+	// The same by role, in natural order.
+	// +optional
+	Roles []RoleStatus `json:"roles,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// HostCounts counts hosts by state. Total are those that count; a host is one of upgraded, upgrading, pending,
+// failed or held. Excluded and unknown hosts are in none of them.
+type HostCounts struct {
+	Total     int `json:"total"`
+	Upgraded  int `json:"upgraded"`
+	Upgrading int `json:"upgrading"`
+	Pending   int `json:"pending"`
+	Failed    int `json:"failed"`
+	Held      int `json:"held"`
+	InFlight  int `json:"inFlight"`
+	Excluded  int `json:"excluded,omitempty"`
+	Unknown   int `json:"unknown,omitempty"`
+}
+
+// RoleStatus is where one role stands.
+type RoleStatus struct {
+	Name string `json:"name"`
+	// The group that the role belongs to, when it is not one of its own.
+	Group      string `json:"group,omitempty"`
+	HostCounts `json:",inline"`
+	// The computed number of hosts of the role, or of its group, that may be in flight; absent: no limit.
+	Limit *int `json:"limit,omitempty"`
+	// Why no further host of the role is released now.
+	BlockedBy string `json:"blockedBy,omitempty"`
+}
+
+// The conditions of a plan.
+const (
+	// ConditionReady is true when the plan is complete.
+	ConditionReady = "Ready"
+	// ConditionComplete is true when every host that counts is upgraded.
+	ConditionComplete = "Complete"
+	// ConditionReconciling is true while the rollout makes progress.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is true when the rollout cannot go on without an operator.
+	ConditionStalled = "Stalled"
+)

@@ -1,0 +1,205 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fleet is what was seen of a fleet at one moment, and the questions about it. Values of this package are
+// immutable once built.
+package fleet
+
+import (
+	"slices"
+	"time"
+)
+
+// Scope is the level at which a key applies. The most specific one that is set wins.
+type Scope uint8
+
+// The scopes, the most specific first.
+const (
+	ScopeNone Scope = iota
+	ScopeHost
+	ScopeRole
+	ScopeGlobal
+)
+
+// String is the name of the scope as keys spell it.
+func (s Scope) String() string {
+	return [...]string{"none", "host", "role", "global"}[s]
+}
+
+// Value is what an enable_puppet key says, read without regard to its spelling.
+type Value uint8
+
+// The values. A version names the one version that it enables; whatever is nothing of all this is Invalid.
+const (
+	Absent Value = iota
+	True
+	False
+	Version
+	Invalid
+)
+
+// Switch is one enable_puppet key.
+type Switch struct {
+	Value Value
+	// Text is the value as it stands in the store, bounded in length.
+	Text string
+	// Granted is when the key was written to enable, in Unix seconds; 0 is unknown.
+	Granted int64
+	// Index is the ModifyIndex of the key.
+	Index uint64
+}
+
+// Enables says whether an agent that reads the switch may change to the version.
+func (s Switch) Enables(version string) bool {
+	return s.Value == True || s.Value == Version && s.Text == version
+}
+
+// EnablesLegacy says whether a host in the field reads the switch as a yes: all but the exact text False is one.
+func (s Switch) EnablesLegacy() bool { return s.Text != "False" }
+
+// Proper says whether the switch is spelled so that every reader understands it the same way.
+func (s Switch) Proper() bool { return s.Text == "True" || s.Text == "False" }
+
+// Setting is the switch that decides for a host, and where it stands.
+type Setting struct {
+	Scope Scope
+	Switch
+}
+
+// CurrentVersion is the key current_version. Index 0: there is none.
+type CurrentVersion struct {
+	Name  string
+	Index uint64
+}
+
+// Record is one entry below running/versions: a host has reached a version. Indexes and time are zero when only the
+// key was read.
+type Record struct {
+	Version                  string
+	CreateIndex, ModifyIndex uint64
+	Time                     time.Time
+}
+
+// Phase is how far a host says that it is.
+type Phase string
+
+// The phases of a report.
+const (
+	PhaseIdle      Phase = "Idle"      // at its version; nothing to do
+	PhaseUpgrading Phase = "Upgrading" // it has begun to change to the version of the report
+	PhaseFailed    Phase = "Failed"    // it has begun, and did not reach it
+)
+
+// Report is the last word of an agent about its host.
+type Report struct {
+	Role    string    `json:"role,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Phase   Phase     `json:"phase,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Time    time.Time `json:"time,omitzero"`
+}
+
+// Started is the mark that a host has begun to change its version. The controller writes it for a host that was never
+// seen as an agent, before it takes back what enabled that host: it may have begun.
+type Started struct {
+	Version string    `json:"version"`
+	Time    time.Time `json:"time"`
+	By      string    `json:"by,omitempty"`
+	Index   uint64    `json:"-"`
+}
+
+// ByController is who wrote a Started mark on a host's behalf.
+const ByController = "controller"
+
+// Hold keeps a host or role where it is.
+type Hold struct {
+	Reason  string    `json:"reason,omitempty"`
+	Owner   string    `json:"owner,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+	// Exempt also takes the hosts out of the counts.
+	Exempt bool `json:"exempt,omitempty"`
+}
+
+// Pause is an operator's order to stop: in the plan's control or, by Scope, in the pause keys that jorc wrote.
+type Pause struct {
+	By     string    `json:"by,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Control is what operators tell the controller outside of the spec, so that no apply undoes a stop.
+type Control struct {
+	Pause *Pause `json:"pause,omitempty"`
+}
+
+// Watermark says that all records with a CreateIndex up to Index had been seen by Time (Unix seconds).
+type Watermark struct {
+	Index uint64 `json:"index"`
+	Time  int64  `json:"time"`
+}
+
+// Ledger is what a restart of the controller must not forget. Every commit moves Counter.
+type Ledger struct {
+	Counter uint64 `json:"counter"`
+	// Version is the one that the controller switched to last.
+	Version string `json:"version,omitempty"`
+	// Roles are all roles that were ever seen, sorted.
+	Roles []string `json:"roles,omitempty"`
+	// Watermarks tell since when records are known, ascending.
+	Watermarks []Watermark `json:"watermarks,omitempty"`
+}
+
+// Host is one host as it was seen.
+type Host struct {
+	Name string
+	// Role is the host's role by the plan; empty: it has none.
+	Role string
+	// LookupRole is the role under which the host itself looks up its keys.
+	LookupRole string
+	// Record is its newest record; Version is empty when it has none.
+	Record Record
+	// Report is the last report of its agent; nil: it was never seen as an agent.
+	Report *Report
+	// Started is the mark that it has begun; nil: it has not.
+	Started *Started
+	// Setting decides whether it is enabled.
+	Setting Setting
+	// PausedBy is the scope of the pause key that stops it; ScopeNone: none does.
+	PausedBy Scope
+	// Hold is the hold that keeps it where it is, and HoldScope whether it is on the host or on its role.
+	Hold      *Hold
+	HoldScope Scope
+}
+
+// Agent says whether the host was ever seen as an agent of ours.
+func (h *Host) Agent() bool { return h.Report != nil }
+
+// Held says whether a pause key or a hold keeps the host where it is.
+func (h *Host) Held() bool { return h.PausedBy != ScopeNone || h.Hold != nil }
+
+// Fleet is all that was seen of a fleet at one moment.
+type Fleet struct {
+	Current CurrentVersion
+	// Hosts are sorted in natural order.
+	Hosts []Host
+	// Global and Roles are the enable_puppet keys of these scopes.
+	Global Switch
+	Roles  map[string]Switch
+	Ledger Ledger
+	// Incomplete says why the observation may lack something that exists; empty: it is whole. Nobody may be
+	// started from an incomplete one.
+	Incomplete string
+	// Index up to which records were seen.
+	Index uint64
+	// Notes are oddities for the operator, sorted.
+	Notes []string
+}
+
+// Host finds a host by name.
+func (f *Fleet) Host(name string) (*Host, bool) {
+	i, ok := slices.BinarySearchFunc(f.Hosts, name, func(h Host, n string) int { return CompareNatural(h.Name, n) })
+	if !ok {
+		return nil, false
+	}
+	return &f.Hosts[i], true
+}

@@ -1,0 +1,143 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keys
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// The only two values that are written to a key of the enable_puppet tree: every reader that is out there understands
+// these.
+const (
+	Enabled  = "True"
+	Disabled = "False"
+)
+
+// maxText bounds what is kept of a value that somebody else wrote.
+const maxText = 128
+
+// DecodeSwitch reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
+// a version. Anything else is Invalid and disables.
+func DecodeSwitch(p Pair) fleet.Switch {
+	if !p.Exists() {
+		return fleet.Switch{}
+	}
+	s := fleet.Switch{Text: bounded(p.Value), Granted: int64(p.Flags & (1<<63 - 1)), Index: p.ModifyIndex}
+	switch text := strings.ToLower(s.Text); {
+	case text == "true" || text == "1":
+		s.Value = fleet.True
+	case text == "false" || text == "0":
+		s.Value = fleet.False
+	case ValidSegment(s.Text):
+		s.Value = fleet.Version
+	default:
+		s.Value = fleet.Invalid
+	}
+	return s
+}
+
+// DecodePause says whether a pause key stops its scope. Hosts in the field take only a value with "rue" in it for a no
+// to the pause (check_puppet_paused), and so do we: what is neither is a stop.
+func DecodePause(p Pair) bool {
+	return p.Exists() && !strings.Contains(string(p.Value), "rue")
+}
+
+func bounded(value []byte) string {
+	if len(value) > maxText {
+		value = value[:maxText]
+	}
+	return strings.ToValidUTF8(string(value), "\uFFFD")
+}
+
+// DecodeVersion reads a version name as hosts do: without the white space around it.
+func DecodeVersion(value []byte) string { return strings.TrimSpace(bounded(value)) }
+
+// EncodeTime is the value of a record: Unix seconds.
+func EncodeTime(t time.Time) []byte { return strconv.AppendInt(nil, t.Unix(), 10) }
+
+// DecodeTime reads the value of a record, which jorc wrote with a fraction. What cannot be read is the zero time.
+func DecodeTime(value []byte) time.Time {
+	whole, _, _ := strings.Cut(strings.TrimSpace(bounded(value)), ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || seconds <= 0 || seconds > 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// EncodeStarted and EncodeReport are the values of started/<host> and hosts/<host>.
+func EncodeStarted(s fleet.Started) []byte { return encode(s) }
+func EncodeReport(r fleet.Report) []byte   { return encode(r) }
+
+// EncodeControl and EncodeLedger are the values of a plan's keys of these names.
+func EncodeControl(c fleet.Control) []byte { return encode(c) }
+func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
+
+// EncodeHold is the value of holds/host/<name> and holds/role/<name>.
+func EncodeHold(h fleet.Hold) []byte { return encode(h) }
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("keys: a value of %T cannot be encoded: %v", v, err)) // strings, numbers and times only
+	}
+	return data
+}
+
+// DecodeStarted reads started/<host>. A mark that cannot be read is a mark all the same: the host may have begun.
+func DecodeStarted(p Pair) *fleet.Started {
+	if !p.Exists() {
+		return nil
+	}
+	var s fleet.Started
+	if json.Unmarshal(p.Value, &s) != nil {
+		s = fleet.Started{}
+	}
+	s.Index = p.ModifyIndex
+	return &s
+}
+
+// DecodeReport reads hosts/<host>. One that cannot be read still tells that the host has an agent.
+func DecodeReport(p Pair) *fleet.Report {
+	if !p.Exists() {
+		return nil
+	}
+	var r fleet.Report
+	if json.Unmarshal(p.Value, &r) != nil {
+		r = fleet.Report{Message: "the report cannot be read: " + bounded(p.Value)}
+	}
+	return &r
+}
+
+// DecodeHold reads a hold. One that cannot be read holds without end.
+func DecodeHold(p Pair) *fleet.Hold {
+	if !p.Exists() {
+		return nil
+	}
+	var h fleet.Hold
+	if json.Unmarshal(p.Value, &h) != nil {
+		h = fleet.Hold{Reason: "the hold cannot be read: " + bounded(p.Value)}
+	}
+	return &h
+}
+
+// DecodeControl and DecodeLedger read a plan's keys of these names; a missing key is an error.
+func DecodeControl(p Pair) (fleet.Control, error) { return decode[fleet.Control](p) }
+func DecodeLedger(p Pair) (fleet.Ledger, error)   { return decode[fleet.Ledger](p) }
+
+func decode[T any](p Pair) (v T, err error) {
+	if !p.Exists() {
+		return v, fmt.Errorf("%s does not exist", p.Key)
+	}
+	if err := json.Unmarshal(p.Value, &v); err != nil {
+		return v, fmt.Errorf("%s cannot be read: %w", p.Key, err)
+	}
+	return v, nil
+}
