@@ -56,7 +56,8 @@ var ErrSessionGone = errors.New("session is gone")
 
 // Meta is what a read says of itself.
 type Meta struct {
-	// Index is the store's index of the read.
+	// Index is the store's index of the read: of what changed last below the prefix, or in the store. Get, which is a
+	// transaction, tells the highest ModifyIndex of its pairs.
 	Index uint64
 	// Filtered is true when the store says that ACLs hid something.
 	Filtered bool
@@ -107,10 +108,11 @@ type Op struct {
 
 // Result is what a transaction that was applied says.
 type Result struct {
-	// Index is the index at which it was applied: the ModifyIndex of each key that it changed. A key that was set to
-	// what it already was keeps its own.
+	// Index is the highest of ModifyIndex: that at which the transaction was applied, unless it changed no value. 0 when
+	// it wrote none (removals have no index that the store tells).
 	Index uint64
-	// ModifyIndex holds the index of each key after the transaction, by key, for the operations that write one.
+	// ModifyIndex holds the index of each key after the transaction, by key, for the operations that write one. A key
+	// that was set to what it already was keeps its own.
 	ModifyIndex map[string]uint64
 }
 
