@@ -102,7 +102,9 @@ type Report struct {
 // Started is the mark that a host has begun to change its version. The controller writes it for a host that was never
 // seen as an agent, before it takes back what enabled that host: it may have begun.
 type Started struct {
-	Version string    `json:"version"`
+	Version string `json:"version"`
+	// From is the version that the host leaves; empty: it had none, or the mark is by the controller.
+	From    string    `json:"from,omitempty"`
 	Time    time.Time `json:"time"`
 	By      string    `json:"by,omitempty"`
 	Index   uint64    `json:"-"`
