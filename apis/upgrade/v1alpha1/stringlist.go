@@ -9,9 +9,6 @@ import (
 )
 
 // StringList is a list of strings that may be written as a single one. It is always printed as a list.
-//
-// +kubebuilder:validation:Schemaless
-// +kubebuilder:pruning:PreserveUnknownFields
 type StringList []string
 
 // UnmarshalJSON takes a string or a list of strings.

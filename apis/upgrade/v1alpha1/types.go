@@ -98,6 +98,8 @@ const (
 )
 
 // Instructions are the rules of a rollout, as python-jiocloud knew them.
+//
+// A structural schema cannot say "a string or a list": the CRD leaves the values of RoleOrder and GroupMappings open.
 type Instructions struct {
 	// How many hosts may be in flight at once.
 	// +optional
@@ -105,10 +107,16 @@ type Instructions struct {
 
 	// Role or group → the roles or groups that must be upgraded, soak included, before any host of it is
 	// released. A string or a list.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	RoleOrder map[string]StringList `json:"roleOrder,omitempty"`
 
 	// Group → patterns (RE2, anchored at the front only) of the roles that count as one. A string or a list.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	GroupMappings map[string]StringList `json:"groupMappings,omitempty"`
 }

@@ -7,8 +7,8 @@ package keys
 
 import (
 	"fmt"
-	"regexp"
-	"strings"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
 // Pair is one key as the store holds it. ModifyIndex 0: there is no such key.
@@ -121,29 +121,11 @@ func (l Layout) HoldEpoch() string           { return l.HoldTree() + "epoch" }
 func (l Layout) HoldHost(host string) string { return l.HoldTree() + "host/" + host }
 func (l Layout) HoldRole(role string) string { return l.HoldTree() + "role/" + role }
 
-var segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~+-]*$`)
-
-// ValidSegment says whether a version, role or host name may be one segment of a key. Consul's transactions do not
-// check that.
-func ValidSegment(s string) bool { return segment.MatchString(s) }
+// ValidSegment says whether a version, role or host name may be one segment of a key.
+func ValidSegment(s string) bool { return v1alpha1.ValidSegment(s) }
 
 // ValidVersion says in words what is wrong with a version name; empty: nothing.
-func ValidVersion(v string) string {
-	switch {
-	case v == "True" || v == "False" || v == "0" || v == "1":
-		return "must not be True, False, 0 or 1: hosts read these as a yes or a no"
-	case !ValidSegment(v):
-		return "must be letters, digits and . _ ~ + -, beginning with a letter or a digit"
-	}
-	return ""
-}
+func ValidVersion(v string) string { return v1alpha1.ValidVersion(v) }
 
 // ValidPath says whether s is one or more valid segments joined by slashes.
-func ValidPath(s string) bool {
-	for part := range strings.SplitSeq(s, "/") {
-		if !ValidSegment(part) {
-			return false
-		}
-	}
-	return true
-}
+func ValidPath(s string) bool { return v1alpha1.ValidPath(s) }
