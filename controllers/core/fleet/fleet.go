@@ -104,10 +104,10 @@ type Report struct {
 type Started struct {
 	Version string `json:"version"`
 	// From is the version that the host leaves; empty: it had none, or the mark is by the controller.
-	From    string    `json:"from,omitempty"`
-	Time    time.Time `json:"time"`
-	By      string    `json:"by,omitempty"`
-	Index   uint64    `json:"-"`
+	From  string    `json:"from,omitempty"`
+	Time  time.Time `json:"time"`
+	By    string    `json:"by,omitempty"`
+	Index uint64    `json:"-"`
 }
 
 // ByController is who wrote a Started mark on a host's behalf.
