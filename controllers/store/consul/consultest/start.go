@@ -1,0 +1,71 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package consultest gives tests a real Consul, and a proxy before it that judges each write.
+package consultest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+// Start runs a Consul in dev mode until the test ends. Without a binary the test is skipped, and fails when CI=true.
+func Start(t testing.TB) *devagent.Agent { return StartWith(t, devagent.Options{}) }
+
+// StartWith is Start with options.
+func StartWith(t testing.TB, o devagent.Options) *devagent.Agent {
+	t.Helper()
+	if o.Binary == "" {
+		o.Binary = Binary(t)
+	}
+	a, err := devagent.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// Binary is the Consul that tests run: that of devagent.Find, else bin/consul of the module. Without one the test is
+// skipped, and fails when CI=true.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if path, err := devagent.Find(""); err == nil {
+		return path
+	}
+	if path, err := devagent.Find(filepath.Join(moduleRoot(t), "bin", "consul")); err == nil {
+		return path
+	}
+	const missing = "needs Consul: run `make consul`, or set " + devagent.BinaryEnv
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// moduleRoot is the folder with go.mod at or above the working folder.
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the working folder")
+		}
+		dir = parent
+	}
+}

@@ -1,0 +1,265 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package devagent runs a Consul of its own on free ports of the loopback address, for tests and demonstrations.
+package devagent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// BinaryEnv is the environment variable that names the Consul binary.
+const BinaryEnv = "UPGRADE_TEST_CONSUL"
+
+const (
+	attempts     = 5                // another process may take a free port before Consul does
+	startTimeout = 30 * time.Second // of one attempt
+	stopTimeout  = 10 * time.Second // then it is killed
+	pollInterval = 20 * time.Millisecond
+)
+
+// Options say which Consul to run.
+type Options struct {
+	// Binary is the path of the Consul binary; empty: see Find.
+	Binary string
+	// Server runs a real single server with its data in a temporary folder, instead of `consul agent -dev`, which keeps
+	// all in memory and prints its JSON indented: it is the one to measure.
+	Server bool
+	// ManagementToken turns ACLs on, with nothing allowed by default, and is the token that may do all: a UUID.
+	ManagementToken string
+}
+
+// Agent is a running Consul.
+type Agent struct {
+	addr   string
+	dir    string
+	cmd    *exec.Cmd
+	output *tail
+	exited chan struct{} // closed when the process has ended
+}
+
+// Find returns the Consul binary: the one given, else that of $UPGRADE_TEST_CONSUL, else `consul` of the PATH.
+func Find(binary string) (string, error) {
+	if binary == "" {
+		binary = os.Getenv(BinaryEnv)
+	}
+	if binary == "" {
+		binary = "consul"
+	}
+	path, err := exec.LookPath(binary)
+	if err != nil {
+		return "", fmt.Errorf("no Consul binary (give its path, set %s, or put it on the PATH): %w", BinaryEnv, err)
+	}
+	return filepath.Abs(path)
+}
+
+// Start runs a Consul and returns when it has a leader and answers. The context bounds the start, not the life of the
+// process: Stop ends that.
+func Start(ctx context.Context, o Options) (*Agent, error) {
+	binary, err := Find(o.Binary)
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		a, err := start(ctx, binary, o)
+		if err == nil {
+			return a, nil
+		}
+		if attempt == attempts || ctx.Err() != nil || !errors.Is(err, errPortTaken) {
+			return nil, fmt.Errorf("start %s: %w", binary, err)
+		}
+	}
+}
+
+// Addr is the address of the HTTP API, host:port.
+func (a *Agent) Addr() string { return a.addr }
+
+// Stop ends the process and removes what it left. It may be called again.
+func (a *Agent) Stop() error {
+	_ = a.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	select {
+	case <-a.exited:
+	case <-time.After(stopTimeout):
+		_ = a.cmd.Process.Kill()
+		<-a.exited
+	}
+	return os.RemoveAll(a.dir)
+}
+
+// Kill ends the process at once, as a crash does; Stop still has to be called.
+func (a *Agent) Kill() {
+	_ = a.cmd.Process.Kill()
+	<-a.exited
+}
+
+var errPortTaken = errors.New("a port was taken meanwhile")
+
+func start(ctx context.Context, binary string, o Options) (*Agent, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "upgrade-consul-")
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "config.hcl")
+	if err := os.WriteFile(config, []byte(o.config(filepath.Join(dir, "data"), ports)), 0o600); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	args := []string{"agent", "-config-file", config}
+	if !o.Server {
+		args = append(args, "-dev")
+	}
+	a := &Agent{
+		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), dir: dir,
+		cmd: exec.Command(binary, args...), output: &tail{}, exited: make(chan struct{}),
+	}
+	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr = dir, a.output, a.output
+	a.cmd.Env = withoutConsul(os.Environ())
+	if err := a.cmd.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go func() {
+		_ = a.cmd.Wait()
+		close(a.exited)
+	}()
+	if err := a.ready(ctx, o.ManagementToken); err != nil {
+		output := a.output.String()
+		if strings.Contains(output, "address already in use") {
+			err = errPortTaken
+		}
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, output), a.Stop())
+	}
+	return a, nil
+}
+
+// config is the agent's configuration file. The management token is in it, and not on the command line, where other
+// users of the machine could read it.
+func (o Options) config(dataDir string, ports []int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+bind_addr = "127.0.0.1"
+client_addr = "127.0.0.1"
+disable_update_check = true
+performance { raft_multiplier = 1 }
+ports { http = %d  server = %d  serf_lan = %d  serf_wan = -1  dns = -1  grpc = -1  grpc_tls = -1 }
+`, ports[0], ports[1], ports[2])
+	if o.Server {
+		fmt.Fprintf(&b, "server = true\nbootstrap_expect = 1\ndata_dir = %q\n", dataDir)
+	}
+	if o.ManagementToken != "" {
+		fmt.Fprintf(&b, `
+acl {
+  enabled = true
+  default_policy = "deny"
+  tokens { initial_management = %q  agent = %q }
+}
+`, o.ManagementToken, o.ManagementToken)
+	}
+	return b.String()
+}
+
+// ready waits until a consistent read is answered: there is a leader, it serves, and it knows the token.
+func (a *Agent) ready(ctx context.Context, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	again := time.NewTicker(pollInterval)
+	defer again.Stop()
+	for {
+		if a.answers(ctx, token) {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-a.exited:
+			return fmt.Errorf("it ended by itself: %s", a.cmd.ProcessState)
+		case <-ctx.Done():
+			return fmt.Errorf("no leader in time: %w", ctx.Err())
+		}
+	}
+}
+
+func (a *Agent) answers(ctx context.Context, token string) bool {
+	for path, want := range map[string]int{"/v1/kv/ready?consistent": http.StatusNotFound,
+		"/v1/session/list": http.StatusOK} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr+path, nil)
+		if err != nil {
+			return false
+		}
+		request.Header.Set("X-Consul-Token", token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			return false
+		}
+	}
+	return true
+}
+
+// freePorts finds n ports that nobody listens on. They may be taken before Consul takes them.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // all at the end, so that no port is given twice
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
+// withoutConsul leaves out what would change the server's own configuration.
+func withoutConsul(env []string) []string {
+	var kept []string
+	for _, v := range env {
+		if !strings.HasPrefix(v, "CONSUL_") {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// tail keeps the end of what a process prints.
+type tail struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.data = append(t.data, p...)
+	if over := len(t.data) - tailSize; over > 0 {
+		t.data = bytes.Clone(t.data[over:])
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.data)
+}

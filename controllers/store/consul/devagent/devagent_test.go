@@ -1,0 +1,125 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package devagent_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+const token = "2b8e1a4c-0000-4000-8000-00000000000a"
+
+func get(t *testing.T, a *devagent.Agent, token string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.Addr()+"/v1/kv/a?keys", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Consul-Token", token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestStartAndStop(t *testing.T) {
+	for name, options := range map[string]devagent.Options{
+		"dev": {}, "server": {Server: true}, "dev with ACLs": {ManagementToken: token},
+		"server with ACLs": {Server: true, ManagementToken: token},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			options.Binary = consultest.Binary(t)
+			a, err := devagent.Start(t.Context(), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Stop()
+			if status, body := get(t, a, options.ManagementToken); status != http.StatusNotFound {
+				t.Errorf("status %d: %s", status, body)
+			}
+			if status, body := get(t, a, "2b8e1a4c-0000-4000-8000-00000000000b"); options.ManagementToken != "" &&
+				status != http.StatusForbidden {
+				t.Errorf("another token got status %d: %s", status, body)
+			}
+			for range 2 {
+				if err := a.Stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := http.Get("http://" + a.Addr() + "/v1/status/leader"); err == nil {
+				t.Error("it answers after Stop")
+			}
+			if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			consultest.Start(t)
+		})
+	}
+}
+
+func TestStartRefused(t *testing.T) {
+	if _, err := devagent.Start(t.Context(), devagent.Options{Binary: "/nowhere/consul"}); err == nil ||
+		!strings.Contains(err.Error(), "/nowhere/consul") {
+		t.Errorf("missing binary: %v", err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	ends := filepath.Join(os.TempDir(), "consul")
+	if err := os.WriteFile(ends, []byte("#!/bin/sh\necho no such flag >&2\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := devagent.Start(t.Context(), devagent.Options{Binary: ends})
+	if err == nil || !strings.Contains(err.Error(), "no such flag") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("a binary that ends by itself: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := devagent.Start(ctx, devagent.Options{Binary: consultest.Binary(t)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended context: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "upgrade-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestTakenPortIsTriedAgain(t *testing.T) {
+	real := consultest.Binary(t)
+	dir := t.TempDir()
+	flaky := filepath.Join(dir, "consul")
+	script := "#!/bin/sh\nif [ ! -e " + dir + "/tried ]; then touch " + dir +
+		"/tried; echo bind: address already in use; exit 1; fi\nexec " + real + ` "$@"` + "\n"
+	if err := os.WriteFile(flaky, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a, err := devagent.Start(t.Context(), devagent.Options{Binary: flaky})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
