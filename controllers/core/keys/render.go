@@ -1,0 +1,144 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keys
+
+import (
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// The ranks of keys: sets go from the first to the last, deletes the other way round.
+const (
+	rankMark = iota
+	rankKeep // hosts that are enabled already
+	rankHost // hosts that start
+	rankRole
+	rankGlobal
+	rankVersion
+)
+
+// Grant is a host whose key shall enable it, since Time (Unix seconds).
+type Grant struct {
+	Name string
+	Time int64
+	// Renew asks to write the key anew although it may say the same.
+	Renew bool
+}
+
+// Mark is a started mark on behalf of a host.
+type Mark struct {
+	Host string
+	fleet.Started
+}
+
+// Desired is what a fleet's keys shall say.
+type Desired struct {
+	// Version is what current_version shall be.
+	Version string
+	// Switch says that the tree is made anew: nobody is enabled any more, and the version changes, at once.
+	Switch bool
+	// Hosts and Roles shall be enabled. All others shall not.
+	Hosts, Roles []Grant
+	Marks        []Mark
+}
+
+// Actual are the keys that Render is compared with: the enable_puppet tree, current_version, and the marks that the
+// controller set.
+func Actual(raw Raw, l Layout) diff.KeySet {
+	set := make(diff.KeySet, 0, len(raw.Config)+1)
+	for _, p := range raw.Config {
+		rest, ok := strings.CutPrefix(p.Key, l.EnableTree())
+		if !ok {
+			continue
+		}
+		switch scope, _ := splitEnable(rest); scope {
+		case fleet.ScopeHost:
+			set = append(set, entry(p, rankHost))
+		case fleet.ScopeRole:
+			set = append(set, entry(p, rankRole))
+		case fleet.ScopeGlobal:
+			set = append(set, entry(p, rankGlobal))
+		}
+	}
+	if raw.Current.Exists() {
+		e := entry(raw.Current, rankVersion)
+		e.Value = DecodeVersion(raw.Current.Value)
+		set = append(set, e)
+	}
+	for _, p := range raw.Started {
+		if s := DecodeStarted(p); s.By == fleet.ByController {
+			set = append(set, diff.Entry{Key: p.Key, Value: string(p.Value), Flags: p.Flags, Index: p.ModifyIndex})
+		}
+	}
+	return set
+}
+
+func entry(p Pair, rank int) diff.Entry {
+	e := diff.Entry{Key: p.Key, Flags: p.Flags, Index: p.ModifyIndex, Rank: rank}
+	switch string(p.Value) { // without a copy of each
+	case Enabled:
+		e.Value = Enabled
+	case Disabled:
+		e.Value = Disabled
+	default:
+		e.Value = bounded(p.Value)
+	}
+	return e
+}
+
+// Render is the keys that say what is desired. A key that disables, that somebody else wrote, stays, spelled properly.
+func Render(d Desired, l Layout, actual diff.KeySet) diff.KeySet {
+	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.Marks)+2)
+	for _, m := range d.Marks {
+		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMark})
+	}
+	if !d.Switch {
+		set = l.grants(set, d, actual)
+	}
+	set = append(set, diff.Entry{Key: l.EnableGlobal(), Value: Disabled, Rank: rankGlobal})
+	return append(set, diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion})
+}
+
+func (l Layout) grants(set diff.KeySet, d Desired, actual diff.KeySet) diff.KeySet {
+	granted := make(map[string]struct{}, len(d.Hosts)+len(d.Roles))
+	add := func(key string, g Grant, rank int) {
+		granted[key] = struct{}{}
+		set = append(set, diff.Entry{Key: key, Value: Enabled, Flags: uint64(g.Time), Rank: rank, Renew: g.Renew})
+	}
+	for _, g := range d.Hosts {
+		rank := rankKeep
+		if g.Renew {
+			rank = rankHost
+		}
+		add(l.EnableHost(g.Name), g, rank)
+	}
+	for _, g := range d.Roles {
+		add(l.EnableRole(g.Name), g, rankRole)
+	}
+	for _, e := range actual {
+		if _, ok := granted[e.Key]; !ok && (e.Rank == rankHost || e.Rank == rankRole) && disables(e.Value) {
+			set = append(set, diff.Entry{Key: e.Key, Value: Disabled, Rank: e.Rank})
+		}
+	}
+	return set
+}
+
+// disables says that the writer of a value meant no, or that nobody can tell what was meant. A yes that is not desired
+// is deleted instead: it was a grant.
+func disables(value string) bool {
+	s := DecodeSwitch(Pair{Value: []byte(value), ModifyIndex: 1})
+	return s.Value == fleet.False || s.Value == fleet.Invalid
+}
+
+// Changes is what must change for the store to say what is desired.
+func (l Layout) Changes(actual diff.KeySet, d Desired) diff.Changes {
+	c := diff.Compute(actual, Render(d, l, actual))
+	if d.Switch {
+		c.Tree = l.EnableTree()
+		c.Atomic = []string{l.CurrentVersion()}
+	}
+	return c
+}

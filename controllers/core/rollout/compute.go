@@ -1,0 +1,292 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// Compute decides by the rules of DESIGN.md, sections 2 to 4.
+func Compute(in Input) Decision {
+	p := newPlanner(in)
+	p.judge()
+	p.chooseGate()
+	p.release()
+	p.enableRoles()
+	p.conclude()
+	return p.out
+}
+
+// planner is the state of one computation.
+type planner struct {
+	in     Input
+	spec   v1alpha1.UpgradePlanSpec
+	target string
+	hosts  []hostState // parallel to in.Fleet.Hosts
+	teams  *teams
+	order  order
+	words  words
+	out    Decision
+}
+
+func newPlanner(in Input) *planner {
+	p := &planner{in: in, target: in.Fleet.Current.Name}
+	if in.Plan != nil {
+		p.spec = in.Plan.Spec
+	}
+	p.words = newWords(p.target)
+	p.hosts = make([]hostState, len(in.Fleet.Hosts))
+	p.out = Decision{
+		Version:  p.spec.Version,
+		Current:  p.target,
+		Verdicts: make([]Verdict, len(in.Fleet.Hosts)),
+	}
+	return p
+}
+
+// judge finds the state of each host, and what its role and group amount to.
+func (p *planner) judge() {
+	j := newJudge(p.in, p.spec)
+	p.teams = newTeams(p.spec.Instructions)
+	for i := range p.in.Fleet.Hosts {
+		h := &p.in.Fleet.Hosts[i]
+		s := j.judge(h)
+		p.hosts[i] = s
+		v := &p.out.Verdicts[i]
+		*v = Verdict{Host: h.Name, Role: h.Role, Base: s.base, State: s.base, Counts: s.counts, InFlight: s.inFlight,
+			Complete: s.upgraded && !s.soaking}
+		p.next(s.next)
+		if h.Role != "" {
+			r := p.teams.add(i, h, s)
+			v.Group = r.group.name
+		}
+	}
+	p.teams.limit(p.spec.Instructions.RollingRules)
+	p.order = newOrder(p.spec.Instructions.RoleOrder, p.teams, p.in.Fleet.Ledger.Roles)
+	p.out.Frozen = p.in.Plan == nil || p.in.Fleet.Incomplete != ""
+}
+
+// chooseGate finds what stops every new start. The first that applies is the one that is told.
+func (p *planner) chooseGate() {
+	switch pause := p.in.Control.Pause; {
+	case p.in.Plan == nil:
+		p.gate(NoPlan, "no plan releases hosts")
+	case p.in.Fleet.Incomplete != "":
+		p.gate(ObservationIncomplete, "nobody is released: "+p.in.Fleet.Incomplete)
+	case pause != nil:
+		p.gate(PlanPaused, p.words.pause(pause))
+	case p.spec.Paused:
+		p.gate(PlanPaused, "the plan is paused by its spec (spec.paused)")
+	case p.target != p.spec.Version:
+		p.out.Switch = true
+		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
+	}
+	if p.out.Gate == PlanPaused && p.target != p.spec.Version {
+		// The version may not be switched: what the keys mean is still judged by another version than the plan's.
+		p.out.Frozen = true
+	}
+	p.takeBack()
+	if n := p.correcting(); p.out.Gate == "" && n > 0 {
+		p.gate(TakingBack, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
+	}
+}
+
+func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
+
+// takeBack finds the grants that must go: those of agents that have not started and are stopped. What has started, and
+// what a host in the field was once allowed, is not taken back.
+func (p *planner) takeBack() {
+	if p.out.Frozen || p.out.Switch {
+		return
+	}
+	for i := range p.hosts {
+		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
+		stopped := p.out.Gate == PlanPaused || h.Held() || s.exempt
+		s.takeBack = s.granted && h.Agent() && !s.started && !s.upgraded && stopped
+	}
+}
+
+// correcting counts what must be mended before anybody may start: no change both grants and takes back.
+func (p *planner) correcting() int {
+	n := 0
+	for i := range p.hosts {
+		if p.hosts[i].takeBack || p.hosts[i].implied {
+			n++
+		}
+	}
+	return n
+}
+
+// release fills the free slots and gives each host its verdict.
+func (p *planner) release() {
+	for _, i := range p.inReleaseOrder() {
+		p.decide(i)
+	}
+}
+
+// inReleaseOrder is groups in natural order, and the hosts of each in natural order. Hosts that hold a slot already
+// come first: releasing them takes no other.
+func (p *planner) inReleaseOrder() []int {
+	first, rest := make([]int, 0, len(p.hosts)), make([]int, 0, len(p.hosts))
+	put := func(i int) {
+		if s := &p.hosts[i]; s.inFlight || s.upgraded {
+			first = append(first, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	for i := range p.in.Fleet.Hosts {
+		if p.in.Fleet.Hosts[i].Role == "" {
+			put(i)
+		}
+	}
+	for _, g := range p.teams.sorted() {
+		for _, i := range g.hosts {
+			put(i)
+		}
+	}
+	return append(first, rest...)
+}
+
+func (p *planner) decide(i int) {
+	h, s, v := &p.in.Fleet.Hosts[i], &p.hosts[i], &p.out.Verdicts[i]
+	for _, rule := range rules {
+		if message, ok := rule.applies(p, h, s); ok {
+			v.Reason, v.Message = rule.reason, message
+			if rule.state != "" && v.Base != Upgraded {
+				v.State = rule.state
+			}
+			break
+		}
+	}
+	if v.Reason == Starting {
+		p.start(i)
+	}
+	p.keep(i)
+}
+
+// start gives the host a slot of its role, of its group and of the fleet.
+func (p *planner) start(i int) {
+	h, s, v := &p.in.Fleet.Hosts[i], &p.hosts[i], &p.out.Verdicts[i]
+	p.teams.role(h.Role).start(h.Name, s.inFlight)
+	s.inFlight, s.starting = true, true
+	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
+	v.Enable, v.Granted, v.Renew = true, p.in.Now.Unix(), true
+	if v.Granted == h.Setting.Granted {
+		v.Granted++ // writing the same value with the same flags would move no index, and grant nothing
+	}
+}
+
+// keep says which hosts keep the key that they have, or get one because their Puppet must go on.
+func (p *planner) keep(i int) {
+	h, s, v := &p.in.Fleet.Hosts[i], &p.hosts[i], &p.out.Verdicts[i]
+	if s.starting || s.takeBack || s.implied {
+		return
+	}
+	if v.Enable = s.upgraded || s.granted; !v.Enable {
+		return
+	}
+	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
+	if v.Granted = p.in.Now.Unix(); h.Setting.Granted != 0 && h.Setting.Enables(p.target) {
+		v.Granted = h.Setting.Granted
+	}
+}
+
+// enableRoles writes a role's key when nothing of the role may be kept back any more: the role has no limit, or all of
+// it is upgraded, and no host that looks that role up is left out, held, not released, or of another role by the plan.
+func (p *planner) enableRoles() {
+	withheld := map[string]bool{}
+	for i := range p.in.Fleet.Hosts {
+		h, v := &p.in.Fleet.Hosts[i], &p.out.Verdicts[i]
+		if h.LookupRole != "" && (h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable) {
+			withheld[h.LookupRole] = true
+		}
+	}
+	for _, r := range p.teams.roles() {
+		open := r.unlimited() || r.counted == r.complete
+		enable := open && r.counted > 0 && !withheld[r.name]
+		if p.out.Gate != "" { // a stop releases nobody, and a role key would release those who join
+			enable = enable && p.in.Fleet.Roles[r.name].Enables(p.target)
+		}
+		p.out.Roles = append(p.out.Roles, Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable,
+			Blocked: p.blocked(r)})
+	}
+}
+
+// blocked is the sentence of the first host of the role that waits.
+func (p *planner) blocked(r *role) string {
+	for _, i := range r.hosts {
+		if v := &p.out.Verdicts[i]; v.Counts && v.Base == Pending && v.Reason != Starting {
+			return v.Message
+		}
+	}
+	return ""
+}
+
+// conclude sums up.
+func (p *planner) conclude() {
+	p.out.Complete = p.in.Plan != nil && !p.out.Frozen && p.target == p.spec.Version
+	for i := range p.out.Verdicts {
+		if v := &p.out.Verdicts[i]; v.Counts && !v.Complete {
+			p.out.Complete = false
+			break
+		}
+	}
+	p.out.Marks = p.marks()
+	p.out.Ledger = p.ledger()
+	p.out.Warnings = p.warnings()
+}
+
+// marks are those that stand and have not expired, and new ones for hosts in the field whose permission this pass takes
+// away: they may have begun, so they keep their slot until they report or their deadline passes.
+func (p *planner) marks() []Mark {
+	if p.out.Frozen {
+		return nil
+	}
+	var marks []Mark
+	for i := range p.hosts {
+		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
+		switch {
+		case h.Started != nil && h.Started.By == fleet.ByController:
+			if s.started {
+				marks = append(marks, Mark{Host: h.Name, Started: *h.Started})
+			}
+		case h.Started == nil && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
+			marks = append(marks, Mark{Host: h.Name, Started: fleet.Started{
+				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
+		}
+	}
+	return marks
+}
+
+func (p *planner) ledger() fleet.Ledger {
+	l := p.in.Fleet.Ledger
+	l.Version = p.target
+	l.Roles = p.teams.seen(l.Roles)
+	l.Watermarks = p.watermarks()
+	return l
+}
+
+func (p *planner) warnings() []string {
+	var w []string
+	if p.in.Plan != nil {
+		w = append(w, p.order.warnings...)
+		w = append(w, p.teams.warnings()...)
+	}
+	w = append(w, p.in.Fleet.Notes...)
+	slices.Sort(w)
+	return slices.Compact(w)
+}
+
+// next remembers the earliest time at which time alone changes something.
+func (p *planner) next(t time.Time) {
+	if !t.IsZero() && t.After(p.in.Now) && (p.out.Next.IsZero() || t.Before(p.out.Next)) {
+		p.out.Next = t
+	}
+}

@@ -1,0 +1,139 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rollout decides: from a plan and what was seen of a fleet, which hosts may change their version now, and why
+// each other host may not. It is total and deterministic; odd observations become verdicts, not errors.
+package rollout
+
+import (
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// Input is all that a decision depends on.
+type Input struct {
+	// Plan is the effective plan, defaulted and valid. Nil: there is none, and hosts are only judged.
+	Plan *v1alpha1.UpgradePlan
+	// Control is what operators ordered outside of the spec.
+	Control fleet.Control
+	Fleet   *fleet.Fleet
+	Now     time.Time
+}
+
+// State is one word for where a host is.
+type State string
+
+// The states. The first three say how far a host is; the others lie over them.
+const (
+	Upgraded  State = "Upgraded"
+	Upgrading State = "Upgrading"
+	Pending   State = "Pending"
+	Failed    State = "Failed"
+	Held      State = "Held"
+	Exempt    State = "Exempt"
+	Unknown   State = "Unknown"
+)
+
+// Reason is one word for why a host is where it is.
+type Reason string
+
+// The reasons, in the order in which they are tried for a host that might be released.
+const (
+	AtVersion             Reason = "AtVersion"
+	Soaking               Reason = "Soaking"
+	ReportedFailure       Reason = "ReportedFailure"
+	DeadlineExceeded      Reason = "ProgressDeadlineExceeded"
+	HasStarted            Reason = "Started"
+	Released              Reason = "Released"
+	TakenBack             Reason = "TakenBack"
+	NoRole                Reason = "NoRole"
+	ExcludedByPlan        Reason = "Excluded"
+	ExemptByHold          Reason = "ExemptByHold"
+	PausedByKey           Reason = "PausedByKey"
+	OnHold                Reason = "OnHold"
+	NoPlan                Reason = "NoPlan"
+	ObservationIncomplete Reason = "ObservationIncomplete"
+	PlanPaused            Reason = "PlanPaused"
+	VersionSwitch         Reason = "VersionSwitch"
+	TakingBack            Reason = "TakingBack"
+	WaitingForRole        Reason = "WaitingForRole"
+	LimitZero             Reason = "LimitZero"
+	BatchRunning          Reason = "BatchRunning"
+	NoFreeSlot            Reason = "NoFreeSlot"
+	Starting              Reason = "Starting"
+)
+
+// Verdict is what was decided for one host. There is exactly one for each.
+type Verdict struct {
+	Host, Role, Group string
+	// Base is Upgraded, Upgrading or Pending; State is Base unless something lies over it.
+	Base, State State
+	// Counts is false for hosts that the plan leaves out: they are listed, and nothing waits for them.
+	Counts bool
+	// InFlight says that the host takes a slot. Complete says that it is upgraded, soak included.
+	InFlight, Complete bool
+	// Enable says that its key shall enable it, and Granted since when (Unix seconds).
+	Enable  bool
+	Granted int64
+	// Renew says that its key must be written again even if it says the same: it is older than current_version.
+	Renew   bool
+	Reason  Reason
+	Message string
+}
+
+// Mark is a started mark that the controller sets on behalf of a host that was never seen as an agent.
+type Mark struct {
+	Host string
+	fleet.Started
+}
+
+// Role is what was decided for a role.
+type Role struct {
+	Name, Group string
+	// Limit is the number of hosts of the group (or of the role itself) that may be in flight; nil: no limit.
+	Limit *int
+	// Enable says that the role's key shall enable all of it.
+	Enable bool
+	// Blocked says why no further host of it starts now; empty: nothing does.
+	Blocked string
+}
+
+// Decision is what shall be.
+type Decision struct {
+	// Version is the plan's version, and Current the one that hosts are judged by.
+	Version, Current string
+	// Switch says that this pass does nothing but change the version.
+	Switch bool
+	// Frozen says that nothing at all may be written: the observation is incomplete, or there is no plan.
+	Frozen bool
+	// Complete says that every host that counts is upgraded.
+	Complete bool
+	// Gate and GateMessage say what stops every new start; empty: nothing.
+	Gate        Reason
+	GateMessage string
+	// Verdicts are in the order of Fleet.Hosts.
+	Verdicts []Verdict
+	// Roles are in natural order.
+	Roles []Role
+	// Marks are all marks that shall stand on behalf of hosts.
+	Marks []Mark
+	// Ledger is what shall be remembered. Its Counter is the commit's affair.
+	Ledger fleet.Ledger
+	// Warnings are for the operator, sorted.
+	Warnings []string
+	// Next is when time alone may change the decision; zero: never.
+	Next time.Time
+}
+
+// Starts counts the hosts that the decision releases.
+func (d *Decision) Starts() int {
+	n := 0
+	for i := range d.Verdicts {
+		if d.Verdicts[i].Reason == Starting {
+			n++
+		}
+	}
+	return n
+}

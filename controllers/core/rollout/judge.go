@@ -1,0 +1,264 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// hostState is what was found about one host.
+type hostState struct {
+	base     State
+	upgraded bool
+	soaking  bool
+	started  bool // it has begun, by its own mark or by ours
+	granted  bool // a key enables it, as the host itself reads it
+	implied  bool // it is enabled by no proper key: by none, or by one that says something else to others
+	inFlight bool
+	failed   bool
+	why      Reason // of failed
+	exempt   bool
+	counts   bool
+	takeBack bool
+	starting bool
+	since    time.Time // of its grant or start, or of its soak
+	next     time.Time // when time alone changes its state
+}
+
+// judge finds the state of hosts by DESIGN.md, section 3.
+type judge struct {
+	current  fleet.CurrentVersion
+	deadline time.Duration
+	minReady time.Duration
+	exclude  []string
+	marks    []fleet.Watermark
+	now      time.Time
+}
+
+func newJudge(in Input, spec v1alpha1.UpgradePlanSpec) *judge {
+	deadline := v1alpha1.DefaultProgressDeadlineSeconds
+	if spec.ProgressDeadlineSeconds != nil {
+		deadline = *spec.ProgressDeadlineSeconds
+	}
+	return &judge{
+		current:  in.Fleet.Current,
+		deadline: time.Duration(deadline) * time.Second,
+		minReady: time.Duration(spec.MinReadySeconds) * time.Second,
+		exclude:  spec.Hosts.Exclude,
+		marks:    in.Fleet.Ledger.Watermarks,
+		now:      in.Now,
+	}
+}
+
+func (j *judge) judge(h *fleet.Host) hostState {
+	s := hostState{exempt: j.excluded(h.Name) || h.Hold != nil && h.Hold.Exempt}
+	s.counts = h.Role != "" && !s.exempt
+	s.started = j.hasStarted(h)
+	s.upgraded = j.current.Index != 0 && h.Record.Version == j.current.Name && !s.started && !j.unfinished(h)
+	j.findGrant(h, &s)
+	j.findSoak(h, &s)
+	s.inFlight = s.started || !s.upgraded && s.granted || s.upgraded && s.soaking
+	j.findFailure(h, &s)
+	s.base = j.base(h, s)
+	return s
+}
+
+// hasStarted: the host's own mark stands until its report removes it. Ours ends when the host has reported since, or
+// when its deadline has passed.
+func (j *judge) hasStarted(h *fleet.Host) bool {
+	m := h.Started
+	if m == nil || m.By != fleet.ByController {
+		return m != nil
+	}
+	return h.Record.ModifyIndex <= m.Index && j.now.Before(j.past(m.Time).Add(j.deadline))
+}
+
+// unfinished: the last report is of another version, begun and not finished.
+func (j *judge) unfinished(h *fleet.Host) bool {
+	r := h.Report
+	return r != nil && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed) && r.Version != j.current.Name
+}
+
+// findGrant judges as the host itself does: an agent changes its version only by an explicit yes that is younger than
+// current_version; a host in the field by the lookup alone. A grant stands until it is taken back, held or not: the
+// host may act on it at this very moment. Without a current_version there is nothing to change to.
+func (j *judge) findGrant(h *fleet.Host, s *hostState) {
+	if j.current.Index == 0 {
+		return
+	}
+	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(j.current.Name)
+	if h.Agent() {
+		s.granted = explicit && h.Setting.Index > j.current.Index
+		return
+	}
+	s.granted = h.Setting.EnablesLegacy()
+	s.implied = s.granted && !explicit && !s.upgraded
+}
+
+// findSoak: from the time of the host's report; for a host without reports from when its record was first seen.
+func (j *judge) findSoak(h *fleet.Host, s *hostState) {
+	if !s.upgraded || j.minReady == 0 {
+		return
+	}
+	s.since = j.firstSeen(h.Record.CreateIndex)
+	if h.Agent() && !h.Report.Time.IsZero() {
+		s.since = j.past(h.Report.Time)
+	}
+	if end := s.since.Add(j.minReady); end.After(j.now) {
+		s.soaking, s.next = true, end
+	}
+}
+
+func (j *judge) firstSeen(index uint64) time.Time {
+	for _, m := range j.marks {
+		if m.Index >= index {
+			return j.past(time.Unix(m.Time, 0))
+		}
+	}
+	return j.now
+}
+
+// findFailure: a host in flight that said so, or that has been silent past its deadline: silence is failure.
+func (j *judge) findFailure(h *fleet.Host, s *hostState) {
+	if !s.inFlight || s.upgraded {
+		return
+	}
+	if s.granted && h.Setting.Granted != 0 {
+		s.since = j.past(time.Unix(h.Setting.Granted, 0))
+	}
+	if s.started {
+		if t := j.past(h.Started.Time); t.After(s.since) {
+			s.since = t
+		}
+	}
+	end := s.since.Add(j.deadline)
+	switch r := h.Report; {
+	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == j.current.Name:
+		s.failed, s.why = true, ReportedFailure
+	case s.since.IsZero(): // the time of its grant is unknown: it is stamped by the next commit
+	case !end.After(j.now):
+		s.failed, s.why = true, DeadlineExceeded
+	default:
+		s.next = end
+	}
+}
+
+func (j *judge) base(h *fleet.Host, s hostState) State {
+	lookup := h.Setting.EnablesLegacy()
+	if h.Agent() {
+		lookup = s.granted && !h.Held()
+	}
+	switch {
+	case s.upgraded:
+		return Upgraded
+	case lookup:
+		return Upgrading
+	}
+	return Pending
+}
+
+// past: the future counts as now.
+func (j *judge) past(t time.Time) time.Time {
+	if t.After(j.now) {
+		return j.now
+	}
+	return t
+}
+
+func (j *judge) excluded(name string) bool {
+	for _, pattern := range j.exclude {
+		if ok, err := path.Match(pattern, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// watermarkSteps is how finely first-seen times are kept: a soak may be prolonged by one step of this many.
+const watermarkSteps = 16
+
+// watermarks remembers until when which records had been seen, coarsely, as far back as a soak reaches.
+func (p *planner) watermarks() []fleet.Watermark {
+	soak := time.Duration(p.spec.MinReadySeconds) * time.Second
+	if soak == 0 || p.in.Fleet.Index == 0 {
+		return nil
+	}
+	marks, now := p.in.Fleet.Ledger.Watermarks, p.in.Now.Unix()
+	expired := 0
+	for expired < len(marks)-1 && marks[expired+1].Time <= now-int64(soak.Seconds()) {
+		expired++
+	}
+	marks = marks[expired:]
+	last := fleet.Watermark{}
+	if len(marks) > 0 {
+		last = marks[len(marks)-1]
+	}
+	if p.newestRecord() <= last.Index || now < last.Time+int64(soak.Seconds())/watermarkSteps {
+		return marks
+	}
+	return append(marks[:len(marks):len(marks)], fleet.Watermark{Index: p.in.Fleet.Index, Time: now})
+}
+
+// newestRecord is the youngest record, of the current version, of a host without reports.
+func (p *planner) newestRecord() uint64 {
+	var newest uint64
+	for i := range p.hosts {
+		if h := &p.in.Fleet.Hosts[i]; p.hosts[i].upgraded && !h.Agent() {
+			newest = max(newest, h.Record.CreateIndex)
+		}
+	}
+	return newest
+}
+
+// words makes the sentences of verdicts, each once.
+type words struct {
+	target string
+	cache  map[wordKey]string
+}
+
+type wordKey struct {
+	reason Reason
+	name   string
+	time   int64
+}
+
+func newWords(target string) words { return words{target: target, cache: map[wordKey]string{}} }
+
+func (w words) once(k wordKey, text func() string) string {
+	s, ok := w.cache[k]
+	if !ok {
+		s = text()
+		w.cache[k] = s
+	}
+	return s
+}
+
+func (w words) pause(p *fleet.Pause) string {
+	var b strings.Builder
+	b.WriteString("the plan is paused")
+	if p.By != "" {
+		b.WriteString(" by " + p.By)
+	}
+	if !p.Time.IsZero() {
+		b.WriteString(" since " + clock(p.Time))
+	}
+	if p.Reason != "" {
+		b.WriteString(": " + p.Reason)
+	}
+	return b.String()
+}
+
+func (w words) change(from, to string) string {
+	if from == "" {
+		return "the version is set to " + to + " first"
+	}
+	return "the version is switched from " + from + " to " + to + " first"
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

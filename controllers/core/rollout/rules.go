@@ -1,0 +1,231 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// rule is one row of the table by which a host gets its verdict. The first that applies wins.
+type rule struct {
+	reason Reason
+	// state lies over the base state of a host that is not upgraded; empty: nothing does.
+	state   State
+	applies func(*planner, *fleet.Host, *hostState) (message string, ok bool)
+}
+
+// rules is ordered: what a host is, then what stops it alone, then what stops all, then what it waits for.
+var rules = []rule{
+	{Soaking, "", (*planner).soaking},
+	{AtVersion, "", (*planner).atVersion},
+	{NoRole, Unknown, (*planner).noRole},
+	{ExcludedByPlan, Exempt, (*planner).excluded},
+	{ExemptByHold, Exempt, (*planner).exemptByHold},
+	{ReportedFailure, Failed, (*planner).reportedFailure},
+	{DeadlineExceeded, Failed, (*planner).deadlineExceeded},
+	{PausedByKey, Held, (*planner).pausedByKey},
+	{OnHold, Held, (*planner).onHold},
+	{TakenBack, "", (*planner).takenBack},
+	{Released, "", (*planner).released},
+	{NoPlan, "", gated(NoPlan)},
+	{ObservationIncomplete, "", gated(ObservationIncomplete)},
+	{PlanPaused, "", gated(PlanPaused)},
+	{VersionSwitch, "", gated(VersionSwitch)},
+	{TakingBack, "", gated(TakingBack)},
+	{WaitingForRole, "", (*planner).waitingForRole},
+	{LimitZero, "", (*planner).limitZero},
+	{BatchRunning, "", (*planner).batchRunning},
+	{NoFreeSlot, "", (*planner).noFreeSlot},
+	{Starting, "", (*planner).starting},
+}
+
+func (p *planner) soaking(_ *fleet.Host, s *hostState) (string, bool) {
+	if !s.soaking {
+		return "", false
+	}
+	return p.words.once(wordKey{Soaking, "", s.next.Unix()}, func() string {
+		return fmt.Sprintf("has reached %s and counts as upgraded at %s, when it has soaked for %d s",
+			p.target, clock(s.next), p.spec.MinReadySeconds)
+	}), true
+}
+
+func (p *planner) atVersion(_ *fleet.Host, s *hostState) (string, bool) {
+	return p.words.once(wordKey{AtVersion, "", 0}, func() string { return "has reached " + p.target }), s.upgraded
+}
+
+func (p *planner) noRole(h *fleet.Host, s *hostState) (string, bool) {
+	if h.Role != "" {
+		return "", false
+	}
+	return "no role can be read from its name: no rule releases it, and nothing waits for it" + slot(s), true
+}
+
+func (p *planner) excluded(h *fleet.Host, s *hostState) (string, bool) {
+	if !s.exempt || h.Hold != nil && h.Hold.Exempt {
+		return "", false
+	}
+	return "spec.hosts.exclude leaves it out" + slot(s), true
+}
+
+func (p *planner) exemptByHold(h *fleet.Host, s *hostState) (string, bool) {
+	if !s.exempt {
+		return "", false
+	}
+	return p.holdText(h, "exempt by a hold") + slot(s), true
+}
+
+func (p *planner) reportedFailure(h *fleet.Host, s *hostState) (string, bool) {
+	if !s.failed || s.why != ReportedFailure {
+		return "", false
+	}
+	text := "it reported at " + clock(h.Report.Time) + " that it failed to reach " + p.target
+	if h.Report.Message != "" {
+		text += ": " + h.Report.Message
+	}
+	return text, true
+}
+
+func (p *planner) deadlineExceeded(_ *fleet.Host, s *hostState) (string, bool) {
+	if !s.failed {
+		return "", false
+	}
+	return p.words.once(wordKey{DeadlineExceeded, "", s.since.Unix()}, func() string {
+		return fmt.Sprintf("silent since %s, longer than progressDeadlineSeconds", clock(s.since))
+	}), true
+}
+
+func (p *planner) pausedByKey(h *fleet.Host, s *hostState) (string, bool) {
+	if h.PausedBy == fleet.ScopeNone {
+		return "", false
+	}
+	name := h.PausedBy.String()
+	switch h.PausedBy {
+	case fleet.ScopeHost:
+		name += "/" + h.Name
+	case fleet.ScopeRole:
+		name += "/" + h.LookupRole
+	}
+	return p.words.once(wordKey{PausedByKey, name + slot(s), 0}, func() string {
+		return "paused by the key config_state/" + name + "/enable_puppet" + slot(s)
+	}), true
+}
+
+func (p *planner) onHold(h *fleet.Host, s *hostState) (string, bool) {
+	if h.Hold == nil {
+		return "", false
+	}
+	return p.holdText(h, "on hold") + slot(s), true
+}
+
+func (p *planner) holdText(h *fleet.Host, what string) string {
+	text := what
+	if h.HoldScope == fleet.ScopeRole {
+		text += " of role " + h.LookupRole
+	}
+	if h.Hold.Owner != "" {
+		text += " by " + h.Hold.Owner
+	}
+	if !h.Hold.Expires.IsZero() {
+		text += " until " + clock(h.Hold.Expires)
+	}
+	if h.Hold.Reason != "" {
+		text += ": " + h.Hold.Reason
+	}
+	return text
+}
+
+func (p *planner) takenBack(_ *fleet.Host, s *hostState) (string, bool) {
+	switch {
+	case s.takeBack:
+		return p.words.once(wordKey{TakenBack, "agent", 0}, func() string {
+			return "it was released and has not started; that is taken back: " + p.out.GateMessage
+		}), true
+	case s.implied && s.granted:
+		return "enabled although no proper key says so: the keys are mended, and it keeps its slot until it reports", true
+	}
+	return "", false
+}
+
+func (p *planner) released(h *fleet.Host, s *hostState) (string, bool) {
+	if !s.granted {
+		return "", false
+	}
+	key := wordKey{Released, h.Setting.Scope.String(), h.Setting.Granted}
+	if s.started {
+		key = wordKey{HasStarted, "", s.since.Unix()}
+	}
+	return p.words.once(key, func() string {
+		switch {
+		case s.started:
+			return "has started at " + clock(s.since) + " and not yet reported " + p.target
+		case s.since.IsZero():
+			return "released by its " + h.Setting.Scope.String() + " key, at an unknown time"
+		}
+		return "released at " + clock(s.since) + " by its " + h.Setting.Scope.String() + " key, not yet at " + p.target
+	}), true
+}
+
+// gated is the verdict of hosts that might be released, were it not for what stops every new start.
+func gated(r Reason) func(*planner, *fleet.Host, *hostState) (string, bool) {
+	return func(p *planner, _ *fleet.Host, s *hostState) (string, bool) {
+		if p.out.Gate != r {
+			return "", false
+		}
+		return p.words.once(wordKey{r, slot(s), 0}, func() string { return p.out.GateMessage + slot(s) }), true
+	}
+}
+
+func (p *planner) waitingForRole(h *fleet.Host, _ *hostState) (string, bool) {
+	text := p.order.waits(p.teams.role(h.Role))
+	return text, text != ""
+}
+
+func (p *planner) limitZero(h *fleet.Host, _ *hostState) (string, bool) {
+	for _, t := range p.teams.role(h.Role).levels() {
+		if t.limit != nil && *t.limit == 0 {
+			return t.full(), true
+		}
+	}
+	return "", false
+}
+
+func (p *planner) batchRunning(_ *fleet.Host, s *hostState) (string, bool) {
+	if p.spec.Strategy != "Batch" || p.teams.running == 0 || s.inFlight {
+		return "", false
+	}
+	return p.words.once(wordKey{BatchRunning, "", 0}, func() string {
+		return fmt.Sprintf("the next batch starts when the %d hosts of this one have completed or failed", p.teams.running)
+	}), true
+}
+
+func (p *planner) noFreeSlot(h *fleet.Host, s *hostState) (string, bool) {
+	for _, t := range p.teams.role(h.Role).levels() {
+		if !t.free(s.inFlight) {
+			return t.full(), true
+		}
+	}
+	return "", false
+}
+
+func (p *planner) starting(h *fleet.Host, s *hostState) (string, bool) {
+	t := p.teams.role(h.Role).tightest()
+	if t.limit == nil {
+		return p.words.once(wordKey{Starting, "", 0}, func() string { return "released now: nothing limits its role" }), true
+	}
+	taken := t.inFlight + 1
+	if s.inFlight {
+		return "released now: it holds a slot of " + t.name + " already", true
+	}
+	return fmt.Sprintf("released now: it takes slot %d of %d of %s", taken, *t.limit, t.name), true
+}
+
+// slot ends the sentence of a host that is stopped and takes a slot all the same.
+func slot(s *hostState) string {
+	if s.inFlight {
+		return " (it may have begun, and keeps its slot until it reports)"
+	}
+	return ""
+}

@@ -1,0 +1,293 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// team is a set of hosts that a limit is about: a role, a group, or the fleet.
+type team struct {
+	name     string
+	hosts    []int // in natural order
+	counted  int   // hosts that count
+	complete int   // of those: upgraded, soak included
+	inFlight int
+	granted  int // of those in flight: enabled
+	limit    *int
+	limited  string   // how the limit was computed, when it is a percentage
+	takers   []string // the first few in flight
+	failed   []string // the first few of those that have failed
+	text     string   // full's sentence, until a start changes it
+}
+
+// maxNames is how many hosts a sentence names.
+const maxNames = 5
+
+func (t *team) add(i int, h *fleet.Host, s hostState) {
+	t.hosts = append(t.hosts, i)
+	if s.counts {
+		t.counted++
+		if s.upgraded && !s.soaking {
+			t.complete++
+		}
+	}
+	if !s.inFlight {
+		return
+	}
+	t.inFlight++
+	if s.granted {
+		t.granted++
+	}
+	if len(t.takers) < maxNames {
+		t.takers = append(t.takers, h.Name)
+	}
+	if s.failed && len(t.failed) < maxNames {
+		t.failed = append(t.failed, h.Name)
+	}
+}
+
+func (t *team) start(name string, inFlight bool) {
+	t.granted++
+	t.text = ""
+	if inFlight {
+		return
+	}
+	t.inFlight++
+	if len(t.takers) < maxNames {
+		t.takers = append(t.takers, name)
+	}
+}
+
+// free says whether one more may be released. A host that is in flight already takes no further slot; of those, too, no
+// more are released than the limit.
+func (t *team) free(inFlight bool) bool {
+	switch {
+	case t.limit == nil:
+		return true
+	case inFlight:
+		return t.granted < *t.limit
+	}
+	return t.inFlight < *t.limit
+}
+
+// full is the sentence of a host that finds no slot.
+func (t *team) full() string {
+	if t.text != "" {
+		return t.text
+	}
+	if *t.limit == 0 {
+		t.text = "the limit of " + t.name + " is 0" + t.limited
+		return t.text
+	}
+	t.text = fmt.Sprintf("%d of %d slots of %s are taken by %s%s", t.inFlight, *t.limit, t.name,
+		names(t.takers, t.inFlight), t.limited)
+	if len(t.failed) > 0 {
+		t.text += "; failed: " + strings.Join(t.failed, ", ")
+	}
+	return t.text
+}
+
+func names(some []string, total int) string {
+	text := strings.Join(some, ", ")
+	if more := total - len(some); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (t *team) setLimit(v *intstr.IntOrString) {
+	if v == nil {
+		return
+	}
+	n := v1alpha1.ScaleLimit(*v, t.counted)
+	t.limit = &n
+	if strings.HasSuffix(v.String(), "%") {
+		t.limited = fmt.Sprintf(" (%s of %d)", v, t.counted)
+	}
+}
+
+// role is a role, the group it belongs to, and the fleet.
+type role struct {
+	team
+	group *group
+	fleet *team
+	all   []*team
+}
+
+// group is the roles that count as one.
+type group struct {
+	team
+	own bool // of a role that no group matches
+}
+
+// levels are the teams whose limits hold for the role, the widest last.
+func (r *role) levels() []*team { return r.all }
+
+func (r *role) start(name string, inFlight bool) {
+	for _, t := range r.levels() {
+		t.start(name, inFlight)
+	}
+}
+
+func (r *role) unlimited() bool {
+	return r.limit == nil && r.group.limit == nil && r.fleet.limit == nil
+}
+
+// tightest is the level with the fewest free slots; one without a limit when none has one.
+func (r *role) tightest() *team {
+	best := &r.team
+	for _, t := range r.levels()[1:] {
+		if t.limit != nil && (best.limit == nil || *t.limit-t.inFlight < *best.limit-best.inFlight) {
+			best = t
+		}
+	}
+	return best
+}
+
+// shownLimit is the smaller of the role's limit and its group's.
+func (r *role) shownLimit() *int {
+	if r.group.limit == nil || r.limit != nil && *r.limit < *r.group.limit {
+		return r.limit
+	}
+	return r.group.limit
+}
+
+// teams are all roles and groups of a fleet.
+type teams struct {
+	patterns []groupPattern
+	byRole   map[string]*role
+	byGroup  map[string]*group
+	fleet    team
+	running  int // in flight and not failed
+	double   []string
+}
+
+type groupPattern struct {
+	group   string
+	pattern *regexp.Regexp
+}
+
+func newTeams(in v1alpha1.Instructions) *teams {
+	t := &teams{byRole: map[string]*role{}, byGroup: map[string]*group{}, fleet: team{name: "the fleet"}}
+	for _, name := range sortedKeys(in.GroupMappings) {
+		for _, pattern := range in.GroupMappings[name] {
+			// Anchored at the front only, as Python's re.match. What does not compile was refused by validation.
+			if re, err := regexp.Compile("^(?:" + pattern + ")"); err == nil {
+				t.patterns = append(t.patterns, groupPattern{name, re})
+			}
+		}
+	}
+	return t
+}
+
+// add counts a host in its role, group and fleet.
+func (t *teams) add(i int, h *fleet.Host, s hostState) *role {
+	r := t.role(h.Role)
+	for _, team := range r.levels() {
+		team.add(i, h, s)
+	}
+	if s.inFlight && !s.failed {
+		t.running++
+	}
+	return r
+}
+
+// role is the role of that name, made when it is new.
+func (t *teams) role(name string) *role {
+	if r, ok := t.byRole[name]; ok {
+		return r
+	}
+	groupName, own := t.groupOf(name)
+	g, ok := t.byGroup[groupName]
+	if !ok {
+		g = &group{team: team{name: groupName}, own: own}
+		t.byGroup[groupName] = g
+	}
+	g.own = g.own && own
+	r := &role{team: team{name: name}, group: g, fleet: &t.fleet}
+	r.all = []*team{&r.team, &g.team, &t.fleet}
+	t.byRole[name] = r
+	return r
+}
+
+// groupOf is the first group by name that matches the role, else one of its own.
+func (t *teams) groupOf(role string) (name string, own bool) {
+	for _, p := range t.patterns {
+		switch {
+		case !p.pattern.MatchString(role) || p.group == name:
+		case name == "":
+			name = p.group
+		default:
+			t.double = append(t.double, fmt.Sprintf("role %s matches the groups %s and %s: it belongs to %s",
+				role, name, p.group, name))
+		}
+	}
+	if name == "" {
+		return role, true
+	}
+	return name, false
+}
+
+// limit computes the limits, when all hosts have been added.
+func (t *teams) limit(rules v1alpha1.RollingRules) {
+	t.fleet.setLimit(rules.Fleet)
+	for _, g := range t.byGroup {
+		g.setLimit(rules.Global)
+		if v, ok := rules.Roles[g.name]; ok {
+			g.setLimit(&v)
+		}
+	}
+	for _, r := range t.byRole {
+		if v, ok := rules.Roles[r.name]; ok && !r.group.own {
+			r.setLimit(&v)
+		}
+	}
+}
+
+func (t *teams) sorted() []*group {
+	groups := make([]*group, 0, len(t.byGroup))
+	for _, name := range sortedKeys(t.byGroup) {
+		groups = append(groups, t.byGroup[name])
+	}
+	return groups
+}
+
+func (t *teams) roles() []*role {
+	roles := make([]*role, 0, len(t.byRole))
+	for _, name := range sortedKeys(t.byRole) {
+		if r := t.byRole[name]; len(r.hosts) > 0 {
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
+
+// seen are the roles that were ever seen, now included.
+func (t *teams) seen(before []string) []string {
+	all := slices.Clone(before)
+	for _, r := range t.roles() {
+		all = append(all, r.name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (t *teams) warnings() []string { return t.double }
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, fleet.CompareNatural)
+	return out
+}

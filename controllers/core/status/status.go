@@ -1,0 +1,177 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status tells people and programs what was decided: the status of a plan, its conditions, and the texts of
+// rollout status. It adds nothing of its own.
+package status
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Sets are the three lists of python -m jiocloud.upgrade status. Each host is in exactly one.
+type Sets struct {
+	Upgraded  []string `json:"upgraded"`
+	Upgrading []string `json:"upgrading"`
+	Pending   []string `json:"pending"`
+}
+
+// SetsOf sorts the hosts into the three lists, each in natural order and never nil.
+func SetsOf(d *rollout.Decision) Sets {
+	s := Sets{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
+	for i := range d.Verdicts {
+		switch v := &d.Verdicts[i]; v.Base {
+		case rollout.Upgraded:
+			s.Upgraded = append(s.Upgraded, v.Host)
+		case rollout.Upgrading:
+			s.Upgrading = append(s.Upgrading, v.Host)
+		default:
+			s.Pending = append(s.Pending, v.Host)
+		}
+	}
+	return s
+}
+
+// Of is the status of a plan by a decision. Conditions keep the time of their last transition from the old status.
+func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, now time.Time) v1alpha1.UpgradePlanStatus {
+	s := v1alpha1.UpgradePlanStatus{ObservedGeneration: generation, CurrentVersion: d.Current}
+	at := make(map[string]int, len(d.Roles))
+	for i, r := range d.Roles {
+		at[r.Name] = i
+		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: r.Blocked}
+		if r.Group != r.Name {
+			row.Group = r.Group
+		}
+		s.Roles = append(s.Roles, row)
+	}
+	for i := range d.Verdicts {
+		v := &d.Verdicts[i]
+		count(&s.Hosts, v)
+		if j, ok := at[v.Role]; ok {
+			count(&s.Roles[j].HostCounts, v)
+		}
+	}
+	s.Phase = phase(d, s.Hosts)
+	for _, c := range old.Conditions {
+		s.Conditions = append(s.Conditions, *c.DeepCopy())
+	}
+	for _, c := range conditions(d, s) {
+		c.ObservedGeneration = generation
+		c.LastTransitionTime = metav1.NewTime(now.UTC().Truncate(time.Second))
+		meta.SetStatusCondition(&s.Conditions, c)
+	}
+	return s
+}
+
+func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
+	if v.InFlight {
+		c.InFlight++
+	}
+	switch {
+	case v.Role == "":
+		c.Unknown++
+		return
+	case !v.Counts:
+		c.Excluded++
+		return
+	}
+	c.Total++
+	switch v.State {
+	case rollout.Upgraded:
+		c.Upgraded++
+	case rollout.Upgrading:
+		c.Upgrading++
+	case rollout.Failed:
+		c.Failed++
+	case rollout.Held:
+		c.Held++
+	default:
+		c.Pending++
+	}
+}
+
+func phase(d *rollout.Decision, c v1alpha1.HostCounts) v1alpha1.Phase {
+	switch {
+	case d.Complete:
+		return v1alpha1.PhaseComplete
+	case d.Gate == rollout.PlanPaused:
+		return v1alpha1.PhasePaused
+	case d.Switch:
+		return v1alpha1.PhasePending
+	case d.Frozen || stalled(d):
+		return v1alpha1.PhaseStalled
+	}
+	return v1alpha1.PhaseProgressing
+}
+
+// stalled: nothing moves, and no time that passes will move it.
+func stalled(d *rollout.Decision) bool {
+	if d.Gate == rollout.TakingBack {
+		return false
+	}
+	for i := range d.Verdicts {
+		v := &d.Verdicts[i]
+		if v.Reason == rollout.Starting || v.InFlight && v.State != rollout.Failed {
+			return false
+		}
+	}
+	return d.Next.IsZero()
+}
+
+func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {
+	reason, message := string(s.Phase), Line(s)
+	is := func(kind string, yes bool) metav1.Condition {
+		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}
+		if yes {
+			c.Status = metav1.ConditionTrue
+		}
+		return c
+	}
+	isStalled := s.Phase == v1alpha1.PhaseStalled
+	stall := is(v1alpha1.ConditionStalled, isStalled)
+	if isStalled {
+		stall.Reason, stall.Message = stallReason(d)
+	}
+	return []metav1.Condition{
+		is(v1alpha1.ConditionReady, d.Complete),
+		is(v1alpha1.ConditionComplete, d.Complete),
+		is(v1alpha1.ConditionReconciling, s.Phase == v1alpha1.PhaseProgressing || s.Phase == v1alpha1.PhasePending),
+		stall,
+	}
+}
+
+// stallReason is what stops everything, or else why the first host that should move does not.
+func stallReason(d *rollout.Decision) (reason, message string) {
+	if d.Gate != "" {
+		return string(d.Gate), d.GateMessage
+	}
+	for i := range d.Verdicts {
+		if v := &d.Verdicts[i]; v.Counts && !v.Complete {
+			return string(v.Reason), v.Host + ": " + v.Message
+		}
+	}
+	return string(v1alpha1.PhaseStalled), ""
+}
+
+// Line is one line that says where a plan stands.
+func Line(s v1alpha1.UpgradePlanStatus) string {
+	h := s.Hosts
+	parts := []string{fmt.Sprintf("%d of %d hosts upgraded", h.Upgraded, h.Total)}
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{h.Upgrading, "upgrading"}, {h.Failed, "failed"}, {h.Held, "held"}, {h.Pending, "pending"},
+		{h.Excluded, "left out"}, {h.Unknown, "without a role"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
