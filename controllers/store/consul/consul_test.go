@@ -1,0 +1,53 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/storetest"
+)
+
+func open(t testing.TB, c consul.Config) *consul.Store {
+	t.Helper()
+	s, err := consul.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	for name, options := range map[string]devagent.Options{"dev": {}, "server": {Server: true}} {
+		t.Run(name, func(t *testing.T) {
+			agent := consultest.StartWith(t, options)
+			storetest.Run(t, func(t *testing.T) store.Store {
+				direct, err := api.NewClient(&api.Config{Address: agent.Addr()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := direct.KV().DeleteTree("", nil); err != nil {
+					t.Fatal(err)
+				}
+				return open(t, consul.Config{Address: agent.Addr()})
+			})
+		})
+	}
+}
+
+func TestSessionExpires(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Consul takes twenty seconds to end a session")
+	}
+	t.Parallel()
+	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
+	storetest.Expiry(t, s, func(d time.Duration) { <-time.After(d) })
+}

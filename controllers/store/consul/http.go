@@ -1,0 +1,169 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// The bounds of the pause between two attempts to read.
+const (
+	firstPause = 50 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// maxErrorBody bounds what is kept of the body of an error.
+const maxErrorBody = 1 << 10
+
+// request is one call of Consul's HTTP API.
+type request struct {
+	method, path string
+	query        []string // names without value, as ?keys
+	body         []byte
+	// needs is what a token needs for it.
+	needs need
+	// accept are the statuses that are an answer.
+	accept []int
+}
+
+// need is an ACL rule and what it is about.
+type need struct{ key, rule string }
+
+// write sends a request once.
+func (s *Store) write(ctx context.Context, r request, answer func(*http.Response) error) error {
+	return s.attempt(ctx, s.config.WriteTimeout, r, answer)
+}
+
+// read sends a request, and again while Consul is unavailable, for a bounded time.
+func (s *Store) read(ctx context.Context, r request, answer func(*http.Response) error) error {
+	until := time.Now().Add(s.config.RetryFor)
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := s.attempt(ctx, s.config.ReadTimeout, r, answer)
+		var unavailable *store.Unavailable
+		if !errors.As(err, &unavailable) || time.Now().Add(pause).After(until) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return s.ended(ctx)
+		}
+	}
+}
+
+func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, answer func(*http.Response) error) error {
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	response, err := s.send(bounded, r)
+	if err == nil {
+		defer closeBody(response)
+		if !slices.Contains(r.accept, response.StatusCode) {
+			return s.refusal(r, response)
+		}
+		err = answer(response)
+	}
+	var lost *lostError
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return s.ended(ctx)
+	case bounded.Err() != nil && err != nil:
+		return s.unavailable(fmt.Errorf("no answer within %s", timeout))
+	case errors.As(err, &lost):
+		return s.unavailable(lost.err)
+	}
+	return err
+}
+
+// lostError is a failure of the connection, in contrast to an answer that says no.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return e.err.Error() }
+
+func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
+	target := s.base
+	target.Path += r.path
+	target.RawQuery = s.params.Encode()
+	for _, name := range r.query {
+		target.RawQuery += "&" + name
+	}
+	sent, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, errors.New(s.hide.Replace(err.Error()))
+	}
+	maps.Copy(sent.Header, s.header)
+	// Packing and unpacking takes longer than the bytes do between hosts of one network.
+	sent.Header.Set("Accept-Encoding", "identity")
+	response, err := s.client.Do(sent)
+	if err != nil {
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err // without the URL: the address is told anyway
+		}
+		return nil, &lostError{err}
+	}
+	return response, nil
+}
+
+// refusal is the error for a status that is not an answer.
+func (s *Store) refusal(r request, response *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody)) // what could be read of it has to do
+	text := s.hide.Replace(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
+	switch code := response.StatusCode; {
+	case code == http.StatusForbidden:
+		return &store.Forbidden{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
+	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
+		return s.unavailable(fmt.Errorf("status %d: %s", code, text))
+	default:
+		return fmt.Errorf("consul at %s: %s %s: status %d: %s", s.addr, r.method, r.path, code, text)
+	}
+}
+
+func (s *Store) unavailable(err error) error {
+	return &store.Unavailable{Address: s.addr, Err: err}
+}
+
+func (s *Store) ended(ctx context.Context) error {
+	return fmt.Errorf("consul at %s: %w", s.addr, ctx.Err())
+}
+
+// maxDrain bounds what is read of a body that nobody wants any more, so that its connection can be used again.
+const maxDrain = 64 << 10
+
+func closeBody(response *http.Response) {
+	_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+	_ = response.Body.Close()
+}
+
+// needKey is what a token needs for one key. Of the tree below config_state/ only the whole makes sense: whoever writes
+// one key there writes all.
+func needKey(key, policy string) need {
+	tree := keys.Layout{}.ConfigState()
+	if at := strings.Index("/"+key, "/"+tree); at >= 0 {
+		return need{key, fmt.Sprintf("key_prefix %q { policy = %q }", key[:at+len(tree)], policy)}
+	}
+	return need{key, fmt.Sprintf("key %q { policy = %q }", key, policy)}
+}
+
+func needPrefix(prefix, policy string) need {
+	return need{prefix, fmt.Sprintf("key_prefix %q { policy = %q }", prefix, policy)}
+}
+
+func needSession() need {
+	return need{"sessions", `session_prefix "" { policy = "write" }`}
+}

@@ -1,0 +1,77 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// The bounds of a session's TTL.
+const (
+	minTTL = 10 * time.Second
+	maxTTL = 24 * time.Hour
+)
+
+// newSession is the body of a session's creation. It hangs on its TTL alone, not on the health of the agent's node: one
+// cause of loss is enough. The lock-delay, 15 s when not given, is there for writers without a fence.
+type newSession struct {
+	Name, TTL, LockDelay, Behavior string
+	NodeChecks                     []string
+}
+
+// CreateSession makes a session. Consul ends it after twice its TTL without renewal.
+func (s *Store) CreateSession(ctx context.Context, name string, ttl time.Duration) (string, error) {
+	if ttl < minTTL || ttl > maxTTL {
+		return "", fmt.Errorf("session TTL %s: must be from %s to %s", ttl, minTTL, maxTTL)
+	}
+	body, err := json.Marshal(newSession{Name: name, TTL: ttl.String(), LockDelay: "1ms", Behavior: "release",
+		NodeChecks: []string{}})
+	if err != nil {
+		return "", err
+	}
+	var made struct{ ID string }
+	r := request{method: http.MethodPut, path: "/v1/session/create", body: body, needs: needSession(),
+		accept: []int{http.StatusOK}}
+	err = s.write(ctx, r, func(response *http.Response) error {
+		if err := json.NewDecoder(response.Body).Decode(&made); err != nil {
+			return &lostError{err}
+		}
+		if made.ID == "" {
+			return fmt.Errorf("consul at %s: the answer names no session", s.addr)
+		}
+		return nil
+	})
+	return made.ID, err
+}
+
+// RenewSession extends a session by its TTL.
+func (s *Store) RenewSession(ctx context.Context, id string) error {
+	return s.session(ctx, "renew", id, func(response *http.Response) error {
+		if response.StatusCode == http.StatusNotFound {
+			return store.ErrSessionGone
+		}
+		return nil
+	})
+}
+
+// DestroySession ends a session and releases what it locks.
+func (s *Store) DestroySession(ctx context.Context, id string) error {
+	return s.session(ctx, "destroy", id, func(*http.Response) error { return nil })
+}
+
+func (s *Store) session(ctx context.Context, verb, id string, answer func(*http.Response) error) error {
+	if id == "" {
+		return fmt.Errorf("%s a session: its id is required", verb)
+	}
+	r := request{method: http.MethodPut, path: "/v1/session/" + verb + "/" + url.PathEscape(id), needs: needSession(),
+		accept: []int{http.StatusOK, http.StatusNotFound}}
+	return s.write(ctx, r, answer)
+}

@@ -1,0 +1,125 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"golang.org/x/sync/errgroup"
+)
+
+// Reader is what a snapshot is read with.
+type Reader interface {
+	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
+	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
+	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)
+}
+
+// SnapshotOptions say what of a fleet's keys is wanted.
+type SnapshotOptions struct {
+	// Ages asks for the values and indexes of the records of the current version: soak times need them.
+	Ages bool
+	// FindRecords looks for records below running_version when running/versions holds none.
+	FindRecords bool
+}
+
+// manyKeys is from how many single keys on the whole tree is read instead.
+const manyKeys = 1024
+
+// ReadFleet reads all keys of a fleet, trees in parallel. Each read is consistent in itself. They are not of one moment:
+// what a decision depends on across them is checked again by the commit, and hosts only ever move on. The layout comes
+// back with the tree of records that was found.
+func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
+	raw := keys.Raw{}
+	current, _, err := s.Get(ctx, l.CurrentVersion())
+	if err != nil {
+		return raw, l, err
+	}
+	raw.Current = current[0]
+	r := snapshotReader{store: s, raw: &raw}
+	// What grants is read before what has been reached: a host that finishes in between is seen in flight once more.
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
+	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
+	group.Go(func() error { return r.list(gctx, l.HoldTree(), &raw.Holds) })
+	if err := group.Wait(); err != nil {
+		return raw, l, err
+	}
+	group, gctx = errgroup.WithContext(ctx)
+	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
+	group.Go(func() (err error) { l, err = r.records(gctx, l, o); return err })
+	if err := group.Wait(); err != nil {
+		return raw, l, err
+	}
+	err = r.values(ctx, l, o)
+	raw.Incomplete = r.incomplete()
+	return raw, l, err
+}
+
+type snapshotReader struct {
+	store    Reader
+	raw      *keys.Raw
+	filtered filteredPrefixes
+}
+
+func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {
+	pairs, meta, err := r.store.List(ctx, prefix)
+	*into = pairs
+	r.filtered.note(prefix, meta)
+	return err
+}
+
+// records lists the keys of all records, in the old tree if only that one holds any.
+func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotOptions) (keys.Layout, error) {
+	found, meta, err := r.store.Keys(ctx, l.RecordTree())
+	if err != nil {
+		return l, err
+	}
+	r.filtered.note(l.RecordTree(), meta)
+	if len(found) == 0 && o.FindRecords && l.Records == "" {
+		old := l
+		old.Records = keys.RunningVersionsOld
+		older, oldMeta, err := r.store.Keys(ctx, old.RecordTree())
+		if err != nil {
+			return l, err
+		}
+		if len(older) > 0 {
+			l, found, meta = old, older, oldMeta
+			r.filtered.note(l.RecordTree(), meta)
+		}
+	}
+	r.raw.RecordKeys, r.raw.RecordIndex = found, meta.Index
+	return l, nil
+}
+
+// values reads those records whose values decide something.
+func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOptions) error {
+	if version := keys.DecodeVersion(r.raw.Current.Value); o.Ages && version != "" {
+		pairs, meta, err := r.store.List(ctx, l.RecordTree()+version+"/")
+		if err != nil {
+			return err
+		}
+		r.filtered.note(l.RecordTree(), meta)
+		r.raw.Records = pairs
+	}
+	wanted := keys.Wanted(*r.raw, l)
+	switch {
+	case len(wanted) == 0:
+		return nil
+	case len(wanted) > manyKeys:
+		return r.list(ctx, l.RecordTree(), &r.raw.Records)
+	}
+	pairs, _, err := r.store.Get(ctx, wanted...)
+	r.raw.Records = append(r.raw.Records, pairs...)
+	return err
+}
+
+func (r *snapshotReader) incomplete() string {
+	if prefix := r.filtered.first(); prefix != "" {
+		return fmt.Sprintf("ACLs hid something below %s: the token needs key_prefix %q { policy = \"read\" }", prefix, prefix)
+	}
+	return ""
+}
