@@ -1,0 +1,719 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+)
+
+// clock is a Clock whose sleepers pass the time.
+type clock struct {
+	now    time.Time
+	slept  []time.Duration
+	ending func(slept int) bool
+}
+
+func (c *clock) Now() time.Time { return c.now }
+
+func (c *clock) Sleep(_ context.Context, d time.Duration) error {
+	if c.ending != nil && c.ending(len(c.slept)) {
+		return context.Canceled
+	}
+	c.slept = append(c.slept, d)
+	c.now = c.now.Add(d)
+	return nil
+}
+
+// bench is one host, its store and all that can be seen of them.
+type bench struct {
+	t     *testing.T
+	store *memory.Store
+	// wrapped is what the agent gets instead of store; nil: store.
+	wrapped Store
+	file    VersionFile
+	clock   *clock
+	// step is what the step does; nil: it succeeds. changes are those that it was run for.
+	step    Step
+	changes []Change
+	agent   *Agent
+}
+
+func newBench(t *testing.T, local string) *bench {
+	c := &clock{now: noon}
+	b := &bench{t: t, clock: c, file: &Memory{version: local}}
+	b.store = memory.New(c.Now)
+	b.restart()
+	return b
+}
+
+// restart makes the agent anew, as after a crash.
+func (b *bench) restart() {
+	b.t.Helper()
+	var s Store = b.store
+	if b.wrapped != nil {
+		s = b.wrapped
+	}
+	a, err := New(Options{Host: "web1", Store: s, Version: b.file, Clock: b.clock, Step: b.runStep,
+		Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.agent = a
+}
+
+func (b *bench) runStep(ctx context.Context, c Change) (string, error) {
+	b.changes = append(b.changes, c)
+	if b.step == nil {
+		return "", nil
+	}
+	return b.step(ctx, c)
+}
+
+func (b *bench) set(key, value string) {
+	b.t.Helper()
+	b.write(store.Op{Verb: store.Set, Key: key, Value: []byte(value)})
+}
+
+func (b *bench) delete(key string) {
+	b.t.Helper()
+	b.write(store.Op{Verb: store.Delete, Key: key})
+}
+
+func (b *bench) write(ops ...store.Op) {
+	b.t.Helper()
+	if _, err := b.store.Txn(b.t.Context(), ops); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// grant switches to the version and lets the host start.
+func (b *bench) grant(version string) {
+	b.t.Helper()
+	b.set("current_version", version)
+	b.set(enableHost, "True")
+}
+
+func (b *bench) once() Verdict {
+	b.t.Helper()
+	v, err := b.agent.Once(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+func (b *bench) pairs() map[string]keys.Pair {
+	b.t.Helper()
+	list, _, err := b.store.List(b.t.Context(), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	all := map[string]keys.Pair{}
+	for _, p := range list {
+		all[p.Key] = p
+	}
+	return all
+}
+
+func (b *bench) report() fleet.Report {
+	b.t.Helper()
+	r := keys.DecodeReport(b.pairs()[reportKey])
+	if r == nil {
+		b.t.Fatal("there is no report")
+	}
+	return *r
+}
+
+// own are the keys that the host wrote.
+func (b *bench) own() string {
+	b.t.Helper()
+	own := slices.Sorted(maps.Keys(b.pairs()))
+	own = slices.DeleteFunc(own, func(k string) bool {
+		return !strings.HasPrefix(k, "running/") && !strings.HasPrefix(k, "upgrade.jiocloud.com/")
+	})
+	return strings.Join(own, " ")
+}
+
+func (b *bench) wantOwn(want ...string) {
+	b.t.Helper()
+	if got := b.own(); got != strings.Join(want, " ") {
+		b.t.Errorf("the host's keys are\n%s, want\n%s", got, strings.Join(want, " "))
+	}
+}
+
+func (b *bench) wantReport(want fleet.Report) {
+	b.t.Helper()
+	if got := b.report(); got != want {
+		b.t.Errorf("report\n%+v, want\n%+v", got, want)
+	}
+}
+
+func (b *bench) wantLocal(want string) {
+	b.t.Helper()
+	if got, err := b.file.Version(); got != want || err != nil {
+		b.t.Errorf("version file: %q %v, want %q", got, err, want)
+	}
+}
+
+func TestAHostThatIsSeenFirstReportsWhatItHas(t *testing.T) {
+	b := newBench(t, "v1")
+	b.once()
+	b.wantOwn("running/versions/v1/web1", reportKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon})
+	before := b.pairs()
+	b.clock.now = noon.Add(time.Hour)
+	b.restart()
+	b.once()
+	for key, p := range b.pairs() {
+		if p.ModifyIndex != before[key].ModifyIndex {
+			t.Errorf("%s was written again for nothing", key)
+		}
+	}
+}
+
+func TestAHostWithARecordDoesNotSoakAnewWhenItsAgentIsInstalled(t *testing.T) {
+	b := newBench(t, "v1")
+	b.set("running/versions/v1/web1", "1700000000.25")
+	index := b.pairs()["running/versions/v1/web1"].ModifyIndex
+	b.once()
+	if got := b.report().Time.Unix(); got != 1700000000 {
+		t.Errorf("reported time %d, want that of the record", got)
+	}
+	if b.pairs()["running/versions/v1/web1"].ModifyIndex != index {
+		t.Error("the record was written anew")
+	}
+}
+
+func TestAHostWithoutAVersionReportsItsRoleOnly(t *testing.T) {
+	b := newBench(t, "")
+	b.set("config_state/enable_puppet/global", "False")
+	b.set("current_version", "v1")
+	b.once()
+	b.wantOwn(reportKey)
+	b.wantReport(fleet.Report{Role: "web", Phase: fleet.PhaseIdle, Time: noon})
+}
+
+func TestAHostThatWasInstalledAnewLosesItsRecords(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v1")
+	b.once()
+	b.set(enableHost, "False")
+	b.file = &Memory{}
+	b.restart()
+	b.once()
+	b.wantOwn(reportKey)
+
+	b = newBench(t, "") // never seen as an agent
+	b.set("current_version", "v1")
+	b.set(enableHost, "False")
+	b.set("running/versions/v1/web1", "1700000000")
+	b.once()
+	b.wantOwn(reportKey)
+}
+
+func TestAGrantedHostChangesItsVersion(t *testing.T) {
+	b := newBench(t, "v1")
+	b.once()
+	b.grant("v2")
+	b.step = func(context.Context, Change) (string, error) {
+		b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
+		b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseUpgrading, Time: noon})
+		mark := *keys.DecodeStarted(b.pairs()[startedKey])
+		if mark.Index = 0; mark != (fleet.Started{Version: "v2", From: "v1", Time: noon}) {
+			t.Errorf("mark %+v", mark)
+		}
+		b.clock.now = noon.Add(time.Hour)
+		return "", nil
+	}
+	if v := b.once(); v.Change.Reason != Granted {
+		t.Errorf("verdict %+v", v)
+	}
+	want := Change{Host: "web1", Role: "web", From: "v1", To: "v2"}
+	if !slices.Equal(b.changes, []Change{want}) {
+		t.Errorf("changes %+v", b.changes)
+	}
+	b.wantLocal("v2")
+	b.wantOwn("running/versions/v2/web1", reportKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon.Add(time.Hour)})
+	all := b.pairs()
+	if got := string(all["running/versions/v2/web1"].Value); got != fmt.Sprint(noon.Add(time.Hour).Unix()) {
+		t.Errorf("record %q", got)
+	}
+	if all["running/versions/v2/web1"].ModifyIndex != all[reportKey].ModifyIndex {
+		t.Error("record and report were not written in one transaction")
+	}
+	if v := b.once(); v.Change.Reason != AtVersion || len(b.changes) != 1 {
+		t.Errorf("second look: %+v, %d changes", v.Change, len(b.changes))
+	}
+}
+
+func TestFirstBootNeedsNoKey(t *testing.T) {
+	b := newBench(t, "")
+	b.set("current_version", "v1")
+	if v := b.once(); v.Change.Reason != FirstBoot {
+		t.Errorf("verdict %+v", v)
+	}
+	b.wantLocal("v1")
+	b.wantOwn("running/versions/v1/web1", reportKey)
+}
+
+func TestHeldPausedOrUngrantedHostsStay(t *testing.T) {
+	for name, key := range map[string][2]string{
+		"held":     {holdHost, `{"reason":"disk"}`},
+		"paused":   {pauseRole, "False"},
+		"disabled": {enableHost, "False"},
+		"rubbish":  {enableHost, "maybe so"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "v1")
+			b.grant("v2")
+			b.set(key[0], key[1])
+			b.once()
+			if len(b.changes) > 0 {
+				t.Errorf("changed: %+v", b.changes)
+			}
+			b.wantLocal("v1")
+			if message := b.report().Message; strings.Contains(message, "maybe so") != (name == "rubbish") {
+				t.Errorf("message %q", message)
+			}
+		})
+	}
+}
+
+func TestAMessageThatIsOverIsTakenBackAndTheTimeStays(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.set(enableHost, "?")
+	b.once()
+	b.clock.now = noon.Add(time.Hour)
+	b.set(enableHost, "False")
+	b.once()
+	b.wantReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon})
+}
+
+// hooked runs a function before each transaction.
+type hooked struct {
+	Store
+	before func(ops []store.Op)
+}
+
+func (h hooked) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	h.before(ops)
+	return h.Store.Txn(ctx, ops)
+}
+
+func begins(ops []store.Op) bool { return ops[0].Verb == store.CheckIndex }
+
+func TestAGrantTakenBackAfterTheReadStartsNobody(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			b.set(enableHost, "False")
+		}
+	}}
+	b.restart()
+	if v := b.once(); v.Change.Reason != Disabled {
+		t.Errorf("verdict %+v", v.Change)
+	}
+	if len(b.changes) > 0 {
+		t.Error("the step was run")
+	}
+	b.wantOwn("running/versions/v1/web1", reportKey)
+}
+
+func TestAVersionSwitchedAfterTheReadStartsNobodyByOldKeys(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			b.set("current_version", "v3")
+		}
+	}}
+	b.restart()
+	if v := b.once(); v.Change.Reason != OldGrant || len(b.changes) > 0 {
+		t.Errorf("verdict %+v, changes %v", v.Change, b.changes)
+	}
+}
+
+func TestAHostThatIsRefusedAgainAndAgainGivesUp(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	turn := 0
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			turn++
+			b.write(store.Op{Verb: store.Set, Key: enableHost, Value: []byte("True"), Flags: uint64(turn)})
+		}
+	}}
+	b.restart()
+	_, err := b.agent.Once(t.Context())
+	if !errors.As(err, new(*store.Conflict)) || turn != maxTurns {
+		t.Errorf("error %v after %d turns", err, turn)
+	}
+}
+
+// blind hides keys, as ACLs do.
+type blind struct {
+	Store
+	hide func([]keys.Pair) ([]keys.Pair, store.Meta)
+}
+
+func (s blind) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	pairs, _, err := s.Store.Get(ctx, key...)
+	pairs, meta := s.hide(pairs)
+	return pairs, meta, err
+}
+
+func TestWhatIsHiddenDoesNotLookLikeNoneSet(t *testing.T) {
+	for name, hide := range map[string]func([]keys.Pair) ([]keys.Pair, store.Meta){
+		"fewer came back":  func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p[:len(p)-1], store.Meta{} },
+		"said so":          func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p, store.Meta{Filtered: true} },
+		"in another order": func(p []keys.Pair) ([]keys.Pair, store.Meta) { slices.Reverse(p); return p, store.Meta{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "")
+			b.set("current_version", "v1")
+			b.wrapped = blind{b.store, hide}
+			b.restart()
+			if _, err := b.agent.Once(t.Context()); err == nil || len(b.changes) > 0 {
+				t.Errorf("error %v, changes %v", err, b.changes)
+			}
+			b.wantOwn()
+		})
+	}
+}
+
+func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.step = func(context.Context, Change) (string, error) { return "no space left", errors.New("exit status 3") }
+	_, err := b.agent.Once(t.Context())
+	failure := (*StepError)(nil)
+	if !errors.As(err, &failure) || failure.Change.To != "v2" {
+		t.Fatalf("error %v", err)
+	}
+	b.wantLocal("v1")
+	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseFailed, Time: noon,
+		Message: "attempt 1 failed: exit status 3; the next is in 45s at the earliest\nno space left"})
+	mark := b.pairs()[startedKey]
+
+	b.once() // too early
+	if len(b.changes) != 1 {
+		t.Fatalf("%d changes", len(b.changes))
+	}
+	b.clock.now = noon.Add(45 * time.Second)
+	b.step = func(context.Context, Change) (string, error) {
+		if r := b.report(); r.Phase != fleet.PhaseFailed {
+			t.Errorf("while it tries again it is %s", r.Phase)
+		}
+		return "", errors.New("exit status 4")
+	}
+	if _, err := b.agent.Once(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if got := b.report().Message; got != "attempt 2 failed: exit status 4; the next is in 1m30s at the earliest" {
+		t.Errorf("message %q", got)
+	}
+	if b.pairs()[startedKey].ModifyIndex != mark.ModifyIndex {
+		t.Error("another attempt moved the mark, and with it the deadline")
+	}
+
+	b.clock.now = b.clock.now.Add(time.Hour)
+	b.set(holdHost, "{}")
+	b.once()
+	if len(b.changes) != 2 {
+		t.Error("tried again though it is held")
+	}
+	b.delete(holdHost)
+	b.step = nil
+	b.once()
+	b.wantLocal("v2")
+	b.wantOwn("running/versions/v2/web1", reportKey)
+}
+
+func TestAFailureDoesNotDelayAnotherVersion(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("no") }
+	_, _ = b.agent.Once(t.Context())
+	b.set("current_version", "v3")
+	b.write(store.Op{Verb: store.Set, Key: enableHost, Value: []byte("True"), Flags: 1})
+	b.step = nil
+	b.once()
+	b.wantLocal("v3")
+	b.wantOwn("running/versions/v3/web1", reportKey)
+}
+
+func TestTheTimeBetweenAttemptsDoublesUpToAnHour(t *testing.T) {
+	var r retry
+	var waits []time.Duration
+	for range 8 {
+		waits = append(waits, r.failed("v2", noon, 0))
+	}
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
+	for i := range want {
+		if waits[i] != want[i]*time.Minute {
+			t.Errorf("attempt %d: %s, want %d minutes", i+1, waits[i], want[i])
+		}
+	}
+	if wait := r.failed("v2", noon, 0.9999); wait < 30*time.Minute || wait > 31*time.Minute {
+		t.Errorf("with jitter %s", wait)
+	}
+}
+
+func TestASwitchInTheMidstOfTheStepIsForTheNextLook(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.step = func(context.Context, Change) (string, error) {
+		b.set("current_version", "v3")
+		b.set(enableHost, "False")
+		return "", nil
+	}
+	b.once()
+	b.wantLocal("v2")
+	b.wantOwn("running/versions/v2/web1", reportKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon})
+	b.step = nil
+	b.once()
+	b.wantLocal("v2")
+	b.set(enableHost, "True")
+	b.once()
+	b.wantLocal("v3")
+}
+
+func TestAHostThatStopsInTheMidstGoesOn(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	ctx, stop := context.WithCancel(t.Context())
+	b.step = func(ctx context.Context, _ Change) (string, error) {
+		stop()
+		return "", ctx.Err()
+	}
+	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if r := b.report(); r.Phase != fleet.PhaseUpgrading {
+		t.Errorf("stopping was reported as %s", r.Phase)
+	}
+	b.set(holdHost, "{}") // it has begun
+	b.step = nil
+	b.restart()
+	if v := b.once(); v.Change.Reason != Resuming {
+		t.Errorf("verdict %+v", v.Change)
+	}
+	b.wantLocal("v2")
+}
+
+func TestRollbackOfAHostThatFailedBringsItBackByTheStep(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v1")
+	b.once()
+	b.grant("v2")
+	b.write(store.Op{Verb: store.Set, Key: enableHost, Value: []byte("True"), Flags: 1})
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("no") }
+	_, _ = b.agent.Once(t.Context())
+	b.set(enableHost, "False")
+	b.set("current_version", "v1")
+	b.once()
+	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
+	b.set(enableHost, "True")
+	b.step = nil
+	if v := b.once(); v.Change.Reason != Granted {
+		t.Errorf("verdict %+v", v.Change)
+	}
+	if last := b.changes[len(b.changes)-1]; last.To != "v1" || last.From != "v1" {
+		t.Errorf("last change %+v", last)
+	}
+	b.wantOwn("running/versions/v1/web1", reportKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon})
+}
+
+func TestTheControllersMarkIsLeftAloneUntilItsVersionIsReached(t *testing.T) {
+	b := newBench(t, "v1")
+	b.set("current_version", "v2")
+	b.set(enableHost, "False")
+	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v2", By: fleet.ByController})))
+	b.once()
+	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
+	b.file = &Memory{version: "v2"}
+	b.restart()
+	b.once()
+	b.wantOwn("running/versions/v2/web1", reportKey)
+}
+
+func TestAMarkThatCannotBeReadGoesWhenTheHostIsIdle(t *testing.T) {
+	b := newBench(t, "v1")
+	b.set(startedKey, "\xff")
+	b.set(reportKey, "\xff")
+	b.once()
+	b.wantOwn("running/versions/v1/web1", reportKey)
+}
+
+var errCrash = errors.New("crash")
+
+// crasher lets the process die, or the reply of the store get lost, at the n-th operation: before it is done or after.
+type crasher struct {
+	Store
+	VersionFile
+	step  Step
+	n     int
+	after bool
+	lost  bool
+}
+
+func (c *crasher) at(op func()) {
+	c.n--
+	if c.n != 0 {
+		op()
+		return
+	}
+	if c.after {
+		op()
+	}
+	panic(errCrash)
+}
+
+func (c *crasher) Get(ctx context.Context, key ...string) (p []keys.Pair, m store.Meta, err error) {
+	c.at(func() { p, m, err = c.Store.Get(ctx, key...) })
+	return p, m, err
+}
+
+func (c *crasher) Txn(ctx context.Context, ops []store.Op) (r store.Result, err error) {
+	if c.lost {
+		defer func() {
+			if recover() != nil {
+				err = &store.Unavailable{Address: "here", Err: errCrash}
+			}
+		}()
+	}
+	c.at(func() { r, err = c.Store.Txn(ctx, ops) })
+	return r, err
+}
+
+func (c *crasher) Version() (v string, err error) {
+	c.at(func() { v, err = c.VersionFile.Version() })
+	return v, err
+}
+
+func (c *crasher) SetVersion(v string) (err error) {
+	c.at(func() { err = c.VersionFile.SetVersion(v) })
+	return err
+}
+
+func (c *crasher) Step(ctx context.Context, change Change) (says string, err error) {
+	c.at(func() { says, err = c.step(ctx, change) })
+	return says, err
+}
+
+// TestACrashAnywhereConverges lets the agent die at each operation of a change, and go on.
+func TestACrashAnywhereConverges(t *testing.T) {
+	for _, local := range []string{"v1", ""} {
+		for _, mode := range []string{"before", "after", "reply lost before", "reply lost after"} {
+			crashed := true
+			for n := 1; crashed; n++ {
+				t.Run(fmt.Sprintf("from %q, %s operation %d", local, mode, n), func(t *testing.T) {
+					b := newBench(t, local)
+					b.grant("v2")
+					crashed = crash(t, b, n, strings.HasSuffix(mode, "after"), strings.HasPrefix(mode, "reply lost"))
+					atCrash := b.own()
+					done := strings.Contains(atCrash, "/v2/web1")
+					if done == strings.Contains(atCrash, startedKey) && len(b.changes) > 0 {
+						t.Errorf("after the crash the host is neither begun nor done: %s", atCrash)
+					}
+					b.restart()
+					b.once()
+					b.once()
+					b.wantLocal("v2")
+					b.wantOwn("running/versions/v2/web1", reportKey)
+					b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon})
+					if len(b.changes) > 2 || done && len(b.changes) > 1 {
+						t.Errorf("the step was run %d times", len(b.changes))
+					}
+				})
+			}
+		}
+	}
+}
+
+// crash runs one look with a crash at the n-th operation and says whether there was one.
+func crash(t *testing.T, b *bench, n int, after, lost bool) (crashed bool) {
+	c := &crasher{Store: b.store, VersionFile: b.file, step: b.runStep, n: n, after: after, lost: lost}
+	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step,
+		Random: func() float64 { return 0.5 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			if r != errCrash {
+				panic(r)
+			}
+			crashed = true
+		}
+	}()
+	_, err = a.Once(t.Context())
+	return err != nil
+}
+
+func TestRunLooksAtEachIntervalWithJitterUntilItIsStopped(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.clock.ending = func(slept int) bool { return slept == 3 }
+	b.agent.Run(t.Context())
+	if want := []time.Duration{10 * time.Second, 70 * time.Second, 70 * time.Second}; !slices.Equal(b.clock.slept, want) {
+		t.Errorf("slept %v, want %v", b.clock.slept, want)
+	}
+	b.wantLocal("v2")
+	if len(b.changes) != 1 {
+		t.Errorf("%d changes", len(b.changes))
+	}
+}
+
+func TestRunGoesOnWhenTheStoreIsAway(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	away := true
+	b.wrapped = awayStore{b.store, &away}
+	b.restart()
+	b.clock.ending = func(slept int) bool {
+		away = slept < 2
+		return slept == 3
+	}
+	b.agent.Run(t.Context())
+	b.wantLocal("v2")
+}
+
+type awayStore struct {
+	Store
+	away *bool
+}
+
+func (s awayStore) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	if *s.away {
+		return nil, store.Meta{}, &store.Unavailable{Address: "here", Err: errCrash}
+	}
+	return s.Store.Get(ctx, key...)
+}
+
+func TestNamesThatAreNoSegmentOfAKeyAreRefused(t *testing.T) {
+	for _, o := range []Options{{Host: "a/b"}, {Host: ""}, {Host: "web1", Role: "a b"}, {Host: "../x"}} {
+		if _, err := New(o); err == nil {
+			t.Errorf("%q with role %q was accepted", o.Host, o.Role)
+		}
+	}
+}
