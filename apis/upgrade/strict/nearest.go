@@ -1,0 +1,74 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package strict
+
+import (
+	"reflect"
+	"strings"
+)
+
+// nearest is the known name that was probably meant: the same but for case, dashes and underscores, or the one that a
+// few strokes make of it. Empty: none is near.
+func nearest(name string, known map[string]reflect.Type) string {
+	const longest = 64
+	if len(name) > longest {
+		return ""
+	}
+	best, least := "", min(3, max(1, len(name)/3))+1
+	for _, candidate := range names(known) {
+		if d := distance(fold(name), fold(candidate)); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// findField is the path of a field of that name anywhere below a struct, the first one found; empty: there is none.
+func findField(name string, t reflect.Type, path string) string {
+	known := fieldsOf(t)
+	for _, candidate := range names(known) {
+		if fold(candidate) == fold(name) {
+			return path + candidate
+		}
+	}
+	for _, child := range names(known) {
+		t := known[child]
+		if t.Kind() != reflect.Struct || t == typeOfTime || t == typeOfLimit {
+			continue
+		}
+		if found := findField(name, t, path+child+"."); found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
+var separators = strings.NewReplacer("_", "", "-", "")
+
+func fold(name string) string { return strings.ToLower(separators.Replace(name)) }
+
+// distance counts the characters to insert, drop, replace or swap with their neighbour that make b of a.
+func distance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	row := func(first int) []int { return append([]int{first}, make([]int, len(t))...) }
+	before, previous := row(0), row(0)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(s); i++ {
+		current := row(i)
+		for j := 1; j <= len(t); j++ {
+			differs := 1
+			if s[i-1] == t[j-1] {
+				differs = 0
+			}
+			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+differs)
+			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+				current[j] = min(current[j], before[j-2]+1)
+			}
+		}
+		before, previous = previous, current
+	}
+	return previous[len(t)]
+}
