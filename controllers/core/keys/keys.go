@@ -7,6 +7,7 @@ package keys
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
@@ -37,6 +38,18 @@ const Leader = root + "leader"
 
 // Plans is the prefix of all plans.
 const Plans = root + "plans/"
+
+// PlansEpoch moves whenever a plan is created or deleted, so that no two plans can be created for one fleet at once.
+const PlansEpoch = Plans + "epoch"
+
+// PlanOf is the name of the plan whose spec the key is; empty: it is no such key.
+func PlanOf(key string) Plan {
+	name, ok := strings.CutSuffix(strings.TrimPrefix(key, Plans), "/spec")
+	if !ok || strings.Contains(name, "/") {
+		return ""
+	}
+	return Plan(name)
+}
 
 // Plan spells the keys of one plan.
 type Plan string

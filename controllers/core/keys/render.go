@@ -20,31 +20,6 @@ const (
 	rankVersion
 )
 
-// Grant is a host whose key shall enable it, since Time (Unix seconds).
-type Grant struct {
-	Name string
-	Time int64
-	// Renew asks to write the key anew although it may say the same.
-	Renew bool
-}
-
-// Mark is a started mark on behalf of a host.
-type Mark struct {
-	Host string
-	fleet.Started
-}
-
-// Desired is what a fleet's keys shall say.
-type Desired struct {
-	// Version is what current_version shall be.
-	Version string
-	// Switch says that the tree is made anew: nobody is enabled any more, and the version changes, at once.
-	Switch bool
-	// Hosts and Roles shall be enabled. All others shall not.
-	Hosts, Roles []Grant
-	Marks        []Mark
-}
-
 // Actual are the keys that Render is compared with: the enable_puppet tree, current_version, and the marks that the
 // controller set.
 func Actual(raw Raw, l Layout) diff.KeySet {
@@ -90,7 +65,7 @@ func entry(p Pair, rank int) diff.Entry {
 }
 
 // Render is the keys that say what is desired. A key that disables, that somebody else wrote, stays, spelled properly.
-func Render(d Desired, l Layout, actual diff.KeySet) diff.KeySet {
+func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.Marks)+2)
 	for _, m := range d.Marks {
 		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMark})
@@ -102,9 +77,9 @@ func Render(d Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	return append(set, diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion})
 }
 
-func (l Layout) grants(set diff.KeySet, d Desired, actual diff.KeySet) diff.KeySet {
+func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
 	granted := make(map[string]struct{}, len(d.Hosts)+len(d.Roles))
-	add := func(key string, g Grant, rank int) {
+	add := func(key string, g fleet.Grant, rank int) {
 		granted[key] = struct{}{}
 		set = append(set, diff.Entry{Key: key, Value: Enabled, Flags: uint64(g.Time), Rank: rank, Renew: g.Renew})
 	}
@@ -134,7 +109,7 @@ func disables(value string) bool {
 }
 
 // Changes is what must change for the store to say what is desired.
-func (l Layout) Changes(actual diff.KeySet, d Desired) diff.Changes {
+func (l Layout) Changes(actual diff.KeySet, d fleet.Desired) diff.Changes {
 	c := diff.Compute(actual, Render(d, l, actual))
 	if d.Switch {
 		c.Tree = l.EnableTree()

@@ -174,7 +174,7 @@ func (p *planner) decide(i int) {
 // start gives the host a slot of its role, of its group and of the fleet.
 func (p *planner) start(i int) {
 	h, s, v := &p.in.Fleet.Hosts[i], &p.hosts[i], &p.out.Verdicts[i]
-	p.teams.role(h.Role).start(h.Name, s.inFlight)
+	p.teams.role(h.Role).start(s.inFlight)
 	s.inFlight, s.starting = true, true
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
 	v.Enable, v.Granted, v.Renew = true, p.in.Now.Unix(), true
@@ -245,20 +245,20 @@ func (p *planner) conclude() {
 
 // marks are those that stand and have not expired, and new ones for hosts in the field whose permission this pass takes
 // away: they may have begun, so they keep their slot until they report or their deadline passes.
-func (p *planner) marks() []Mark {
+func (p *planner) marks() []fleet.Mark {
 	if p.out.Frozen {
 		return nil
 	}
-	var marks []Mark
+	var marks []fleet.Mark
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		switch {
 		case h.Started != nil && h.Started.By == fleet.ByController:
 			if s.started {
-				marks = append(marks, Mark{Host: h.Name, Started: *h.Started})
+				marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
 			}
 		case h.Started == nil && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
-			marks = append(marks, Mark{Host: h.Name, Started: fleet.Started{
+			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
 		}
 	}

@@ -60,8 +60,8 @@ const (
 	TakingBack            Reason = "TakingBack"
 	WaitingForRole        Reason = "WaitingForRole"
 	LimitZero             Reason = "LimitZero"
-	BatchRunning          Reason = "BatchRunning"
 	NoFreeSlot            Reason = "NoFreeSlot"
+	BatchRunning          Reason = "BatchRunning"
 	Starting              Reason = "Starting"
 )
 
@@ -81,12 +81,6 @@ type Verdict struct {
 	Renew   bool
 	Reason  Reason
 	Message string
-}
-
-// Mark is a started mark that the controller sets on behalf of a host that was never seen as an agent.
-type Mark struct {
-	Host string
-	fleet.Started
 }
 
 // Role is what was decided for a role.
@@ -118,7 +112,7 @@ type Decision struct {
 	// Roles are in natural order.
 	Roles []Role
 	// Marks are all marks that shall stand on behalf of hosts.
-	Marks []Mark
+	Marks []fleet.Mark
 	// Ledger is what shall be remembered. Its Counter is the commit's affair.
 	Ledger fleet.Ledger
 	// Warnings are for the operator, sorted.
@@ -137,3 +131,24 @@ func (d *Decision) Starts() int {
 	}
 	return n
 }
+
+// Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
+func (d *Decision) Desired(now time.Time) fleet.Desired {
+	out := fleet.Desired{Version: d.Version, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
+		Marks: d.Marks}
+	for i := range d.Verdicts {
+		if v := &d.Verdicts[i]; v.Enable {
+			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew})
+		}
+	}
+	for _, r := range d.Roles {
+		if r.Enable {
+			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix()})
+		}
+	}
+	return out
+}
+
+// Unfinished says that a pass must look again after what this decision changes: nobody was to start while that was
+// pending.
+func (d *Decision) Unfinished() bool { return d.Gate == VersionSwitch || d.Gate == TakingBack }

@@ -37,8 +37,8 @@ var rules = []rule{
 	{TakingBack, "", gated(TakingBack)},
 	{WaitingForRole, "", (*planner).waitingForRole},
 	{LimitZero, "", (*planner).limitZero},
-	{BatchRunning, "", (*planner).batchRunning},
 	{NoFreeSlot, "", (*planner).noFreeSlot},
+	{BatchRunning, "", (*planner).batchRunning},
 	{Starting, "", (*planner).starting},
 }
 
@@ -186,7 +186,7 @@ func (p *planner) waitingForRole(h *fleet.Host, _ *hostState) (string, bool) {
 func (p *planner) limitZero(h *fleet.Host, _ *hostState) (string, bool) {
 	for _, t := range p.teams.role(h.Role).levels() {
 		if t.limit != nil && *t.limit == 0 {
-			return t.full(), true
+			return p.full(t), true
 		}
 	}
 	return "", false
@@ -204,7 +204,7 @@ func (p *planner) batchRunning(_ *fleet.Host, s *hostState) (string, bool) {
 func (p *planner) noFreeSlot(h *fleet.Host, s *hostState) (string, bool) {
 	for _, t := range p.teams.role(h.Role).levels() {
 		if !t.free(s.inFlight) {
-			return t.full(), true
+			return p.full(t), true
 		}
 	}
 	return "", false

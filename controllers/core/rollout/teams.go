@@ -23,16 +23,14 @@ type team struct {
 	inFlight int
 	granted  int // of those in flight: enabled
 	limit    *int
-	limited  string   // how the limit was computed, when it is a percentage
-	takers   []string // the first few in flight
-	failed   []string // the first few of those that have failed
-	text     string   // full's sentence, until a start changes it
+	limited  string // how the limit was computed, when it is a percentage
+	text     string // full's sentence, until a start changes it
 }
 
 // maxNames is how many hosts a sentence names.
 const maxNames = 5
 
-func (t *team) add(i int, h *fleet.Host, s hostState) {
+func (t *team) add(i int, s hostState) {
 	t.hosts = append(t.hosts, i)
 	if s.counts {
 		t.counted++
@@ -47,23 +45,13 @@ func (t *team) add(i int, h *fleet.Host, s hostState) {
 	if s.granted {
 		t.granted++
 	}
-	if len(t.takers) < maxNames {
-		t.takers = append(t.takers, h.Name)
-	}
-	if s.failed && len(t.failed) < maxNames {
-		t.failed = append(t.failed, h.Name)
-	}
 }
 
-func (t *team) start(name string, inFlight bool) {
+func (t *team) start(inFlight bool) {
 	t.granted++
 	t.text = ""
-	if inFlight {
-		return
-	}
-	t.inFlight++
-	if len(t.takers) < maxNames {
-		t.takers = append(t.takers, name)
+	if !inFlight {
+		t.inFlight++
 	}
 }
 
@@ -80,20 +68,35 @@ func (t *team) free(inFlight bool) bool {
 }
 
 // full is the sentence of a host that finds no slot.
-func (t *team) full() string {
-	if t.text != "" {
-		return t.text
-	}
-	if *t.limit == 0 {
+func (p *planner) full(t *team) string {
+	switch {
+	case t.text != "":
+	case *t.limit == 0:
 		t.text = "the limit of " + t.name + " is 0" + t.limited
-		return t.text
-	}
-	t.text = fmt.Sprintf("%d of %d slots of %s are taken by %s%s", t.inFlight, *t.limit, t.name,
-		names(t.takers, t.inFlight), t.limited)
-	if len(t.failed) > 0 {
-		t.text += "; failed: " + strings.Join(t.failed, ", ")
+	default:
+		t.text = p.taken(t)
 	}
 	return t.text
+}
+
+// taken names the first few hosts, in natural order, that take the slots, and those of them that have failed.
+func (p *planner) taken(t *team) string {
+	var takers, failed []string
+	for _, i := range t.hosts {
+		s, name := &p.hosts[i], p.in.Fleet.Hosts[i].Name
+		if s.inFlight && len(takers) < maxNames {
+			takers = append(takers, name)
+		}
+		if s.failed && len(failed) < maxNames {
+			failed = append(failed, name)
+		}
+	}
+	text := fmt.Sprintf("%d of %d slots of %s are taken by %s%s", t.inFlight, *t.limit, t.name,
+		names(takers, t.inFlight), t.limited)
+	if len(failed) > 0 {
+		text += "; failed: " + strings.Join(failed, ", ")
+	}
+	return text
 }
 
 func names(some []string, total int) string {
@@ -132,9 +135,9 @@ type group struct {
 // levels are the teams whose limits hold for the role, the widest last.
 func (r *role) levels() []*team { return r.all }
 
-func (r *role) start(name string, inFlight bool) {
+func (r *role) start(inFlight bool) {
 	for _, t := range r.levels() {
-		t.start(name, inFlight)
+		t.start(inFlight)
 	}
 }
 
@@ -193,7 +196,7 @@ func newTeams(in v1alpha1.Instructions) *teams {
 func (t *teams) add(i int, h *fleet.Host, s hostState) *role {
 	r := t.role(h.Role)
 	for _, team := range r.levels() {
-		team.add(i, h, s)
+		team.add(i, s)
 	}
 	if s.inFlight && !s.failed {
 		t.running++

@@ -1,0 +1,30 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+// Grant is a host or role whose key shall enable it, since Time (Unix seconds).
+type Grant struct {
+	Name string
+	Time int64
+	// Renew asks to write the key anew although it may say the same.
+	Renew bool
+}
+
+// Mark is a started mark that the controller sets on behalf of a host that was never seen as an agent.
+type Mark struct {
+	Host string
+	Started
+}
+
+// Desired is what a fleet's keys shall say.
+type Desired struct {
+	// Version is what current_version shall be.
+	Version string
+	// Switch says that the tree is made anew: nobody is enabled any more, and the version changes, at once.
+	Switch bool
+	// Hosts and Roles shall be enabled. All others shall not.
+	Hosts, Roles []Grant
+	// Marks are all that shall stand.
+	Marks []Mark
+}

@@ -1,0 +1,344 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the golden logs anew")
+
+var start = time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
+
+func plan(t testing.TB, spec string) *v1alpha1.UpgradePlan {
+	t.Helper()
+	p := &v1alpha1.UpgradePlan{}
+	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
+		t.Fatal(err)
+	}
+	v1alpha1.SetDefaults(p)
+	return p
+}
+
+func hosts(agent bool, version string, names ...string) []simulate.Host {
+	var out []simulate.Host
+	for _, n := range names {
+		out = append(out, simulate.Host{Name: n, Version: version, Agent: agent})
+	}
+	return out
+}
+
+func numbered(role string, n int) []string {
+	var out []string
+	for i := 1; i <= n; i++ {
+		out = append(out, fmt.Sprintf("%s%d", role, i))
+	}
+	return out
+}
+
+// The rules of python-jiocloud's own README.
+const readmeRules = `
+version: "2"
+instructions:
+  rollingRules: {global: 1, roles: {compute: 3}}
+  roleOrder: {compute: controller}
+  groupMappings: {cephmon: [stmon.*]}
+`
+
+func readmeFleet(agent bool) []simulate.Host {
+	names := append(numbered("controller", 3), numbered("compute", 12)...)
+	return hosts(agent, "1", append(names, "stmonleader1", "stmon1", "stmon2", "stmonwithosd1", "ct1")...)
+}
+
+func TestSequences(t *testing.T) {
+	for name, o := range map[string]simulate.Options{
+		"readme-rules-agents": {Plan: plan(t, readmeRules), Hosts: readmeFleet(true)},
+		"readme-rules-legacy": {Plan: plan(t, readmeRules), Hosts: readmeFleet(false)},
+		"no-rules":            {Plan: plan(t, `version: "2"`), Hosts: hosts(true, "1", "web1", "web2", "db1")},
+		"batch": {Plan: plan(t, "version: '2'\nstrategy: Batch\ninstructions: {rollingRules: {global: 2, fleet: 3}}"),
+			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
+		"soak": {Plan: plan(t, "version: '2'\nminReadySeconds: 120\ninstructions: {rollingRules: {global: 1}}"),
+			Hosts: append(hosts(true, "1", "web1", "web2"), hosts(false, "1", "db1", "db2")...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Start, o.Poll, o.Duration, o.Rand = start, time.Minute, 150*time.Second, rand.New(rand.NewPCG(1, 1))
+			s := simulate.New(o)
+			s.SetVersion("1")
+			if !s.Run(24 * time.Hour) {
+				t.Errorf("not complete: %+v", s.Decide().Verdicts)
+			}
+			golden(t, name, strings.Join(s.Log, "\n")+"\n")
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".log")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("the log changed (-want +got); -update writes it anew:\n%s", d)
+	}
+}
+
+// referee knows the rules in its own words, and judges what hosts really do: not what the planner believes.
+type referee struct {
+	limit  map[string]int // by group
+	group  func(role string) string
+	after  map[string]string
+	fleet  int
+	before map[string]bool // who was busy at the last look
+}
+
+// busy are the hosts that change their version at this moment, or may begin to at any: those that hold a grant of ours,
+// and agents that have begun and not finished.
+func busy(s *simulate.Simulation) map[string]bool {
+	out := map[string]bool{}
+	for name := range s.Running {
+		out[name] = true
+	}
+	f := s.Fleet()
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == "True" && h.Setting.Index > f.Current.Index
+		if h.Record.Version != f.Current.Name && granted || h.Started != nil && h.Started.By == "" {
+			out[h.Name] = true
+		}
+	}
+	return out
+}
+
+// judge: whoever has become busy must have found fewer than the limit busy in its group.
+func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
+	now := busy(s)
+	if r.before != nil {
+		count := map[string]int{}
+		for name := range now {
+			count[r.group(fleet.RoleOf(name))]++
+		}
+		for name := range now {
+			g := r.group(fleet.RoleOf(name))
+			if r.before[name] {
+				continue
+			}
+			if limit, ok := r.limit[g]; ok && count[g] > limit {
+				t.Fatalf("%s became busy, %d of %s are, the limit is %d\n%s", name, count[g], g, limit, tail(s))
+			}
+			if r.fleet > 0 && len(now) > r.fleet {
+				t.Fatalf("%s became busy, %d of the fleet are, the limit is %d\n%s", name, len(now), r.fleet, tail(s))
+			}
+			if first := r.after[g]; first != "" {
+				r.judgeOrder(t, s, name, first)
+			}
+		}
+	}
+	r.before = now
+}
+
+func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, first string) {
+	f := s.Fleet()
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		if r.group(h.Role) == first && h.Record.Version != f.Current.Name {
+			t.Fatalf("%s became busy while %s of %s is at %s\n%s", name, h.Name, first, h.Record.Version, tail(s))
+		}
+	}
+}
+
+func tail(s *simulate.Simulation) string {
+	return strings.Join(s.Log[max(0, len(s.Log)-30):], "\n")
+}
+
+// A random fleet of agents under random rules, disturbed: nobody ever becomes busy above a limit or out of order; the
+// planner gives each host one verdict, changes nothing of its input, and is content with what it has written.
+func TestRandomFleetsKeepTheRules(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o, r := randomFleet(t)
+		s := simulate.New(o)
+		s.SetVersion("1")
+		disturb := rapid.IntRange(0, 6).Draw(t, "disturbances")
+		joined := 0
+		for step := range 60 + 10*len(o.Hosts) {
+			if disturb > 0 && step%7 == 3 {
+				disturb--
+				disturbance(t, s, r, &joined)
+			}
+			pass(t, s)
+			r.judge(t, s)
+			s.Act()
+			r.judge(t, s)
+			s.Now = s.Now.Add(o.Poll)
+			if s.Decide().Complete && disturb == 0 {
+				return
+			}
+		}
+		s.Control.Pause = nil
+		unpause(s)
+		if o.Failures == 0 && !s.Run(12*time.Hour) {
+			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
+		}
+	})
+}
+
+func verdicts(d rollout.Decision) string {
+	var b strings.Builder
+	for _, v := range d.Verdicts {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", v.Host, v.State, v.Reason, v.Message)
+	}
+	return b.String()
+}
+
+// pass is a pass of the controller that is watched.
+func pass(t *rapid.T, s *simulate.Simulation) {
+	f := s.Fleet()
+	before := fmt.Sprintf("%+v", f)
+	d := s.Decide()
+	if len(d.Verdicts) != len(f.Hosts) {
+		t.Fatalf("%d verdicts for %d hosts", len(d.Verdicts), len(f.Hosts))
+	}
+	for i, v := range d.Verdicts {
+		if v.Host != f.Hosts[i].Name || v.Reason == "" || v.Message == "" || v.State == "" {
+			t.Fatalf("no whole verdict: %+v", v)
+		}
+	}
+	if again := s.Decide(); cmp.Diff(d, again) != "" {
+		t.Fatalf("another decision from the same input: %s", cmp.Diff(d, again))
+	}
+	if after := fmt.Sprintf("%+v", f); after != before {
+		t.Fatal("the input was changed")
+	}
+	s.Pass()
+	d = s.Decide()
+	if d.Frozen {
+		return
+	}
+	if c := s.Layout.Changes(keys.Actual(s.Raw, s.Layout), d.Desired(s.Now)); !c.Empty() {
+		t.Fatalf("a second pass would change\n%s\nby %s", c, verdicts(d))
+	}
+	// Making it so and reading it again is the same.
+	if again := diff.Compute(keys.Actual(s.Raw, s.Layout), keys.Actual(s.Raw, s.Layout)); !again.Empty() {
+		t.Fatalf("keys differ from themselves: %s", again)
+	}
+}
+
+func randomFleet(t *rapid.T) (simulate.Options, *referee) {
+	roles := []string{"web", "db", "stmon", "stmonleader"}
+	group := func(role string) string {
+		if strings.HasPrefix(role, "stmon") {
+			return "mons"
+		}
+		return role
+	}
+	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}}
+	spec := v1alpha1.UpgradePlanSpec{Version: "2", Instructions: v1alpha1.Instructions{
+		GroupMappings: map[string]v1alpha1.StringList{"mons": {"stmon"}},
+		RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{}},
+		RoleOrder:     map[string]v1alpha1.StringList{}}}
+	for _, g := range []string{"web", "db", "mons"} {
+		if n := rapid.IntRange(0, 4).Draw(t, "limit of "+g); n > 0 {
+			spec.Instructions.RollingRules.Roles[g] = intstr.FromInt32(int32(n))
+			r.limit[g] = n
+		}
+	}
+	if rapid.Bool().Draw(t, "ordered") {
+		spec.Instructions.RoleOrder["web"] = v1alpha1.StringList{"mons"}
+		r.after["web"] = "mons"
+	}
+	if n := rapid.IntRange(0, 5).Draw(t, "fleet limit"); n > 0 {
+		spec.Instructions.RollingRules.Fleet = new(intstr.FromInt32(int32(n)))
+		r.fleet = n
+	}
+	if rapid.Bool().Draw(t, "batch") {
+		spec.Strategy = v1alpha1.Batch
+	}
+	p := &v1alpha1.UpgradePlan{Spec: spec}
+	p.Spec.ProgressDeadlineSeconds = new(int32(1800))
+	v1alpha1.SetDefaults(p)
+	var all []simulate.Host
+	for _, role := range roles {
+		n := rapid.IntRange(0, 6).Draw(t, role)
+		for _, name := range numbered(role, n) {
+			all = append(all, simulate.Host{Name: name, Version: "1", Agent: rapid.IntRange(0, 3).Draw(t, name) > 0})
+		}
+	}
+	seed := rapid.Uint64().Draw(t, "seed")
+	failures := 0.0
+	if rapid.IntRange(0, 3).Draw(t, "failing") == 0 {
+		failures = 0.2
+	}
+	return simulate.Options{Plan: p, Hosts: all, Start: start, Poll: time.Minute, Duration: 4 * time.Minute, Jitter: 0.9,
+		Failures: failures, Rand: rand.New(rand.NewPCG(seed, 1))}, r
+}
+
+func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
+	anyHost := func() string {
+		f := s.Fleet()
+		if len(f.Hosts) == 0 {
+			return "web1"
+		}
+		return f.Hosts[rapid.IntRange(0, len(f.Hosts)-1).Draw(t, "host")].Name
+	}
+	switch rapid.IntRange(0, 7).Draw(t, "disturbance") {
+	case 0:
+		s.Control.Pause = &fleet.Pause{By: "someone"}
+	case 1:
+		s.Control.Pause = nil
+	case 2: // the plan goes to another version in mid-flight
+		s.Plan = s.Plan.DeepCopy()
+		s.Plan.Spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
+	case 3:
+		*joined++
+		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "1", Agent: true})
+		r.before = nil // a host that joins a finished role may begin at once
+	case 4:
+		s.Leave(anyHost())
+	case 5:
+		s.SetKey(s.Layout.PauseHost(anyHost()), "False")
+	case 6:
+		unpause(s)
+	case 7: // a version that somebody set by hand starts no agent; hosts in the field go by their old keys
+		if agentsOnly(s) {
+			s.SetVersion("9")
+		}
+	}
+}
+
+func unpause(s *simulate.Simulation) {
+	f := s.Fleet()
+	for i := range f.Hosts {
+		s.DeleteKey(s.Layout.PauseHost(f.Hosts[i].Name))
+	}
+}
+
+func agentsOnly(s *simulate.Simulation) bool {
+	f := s.Fleet()
+	return !slices.ContainsFunc(f.Hosts, func(h fleet.Host) bool { return !h.Agent() })
+}

@@ -1,0 +1,185 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// Observation is what was read for a plan (or for a fleet without one), and what was decided from it.
+type Observation struct {
+	// Plan is nil when the fleet has none.
+	Plan     *v1alpha1.UpgradePlan
+	Control  fleet.Control
+	Layout   keys.Layout
+	Raw      keys.Raw
+	Fleet    fleet.Fleet
+	Decision rollout.Decision
+	Now      time.Time
+
+	spec, control, ledger, status, epoch keys.Pair
+}
+
+// Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
+func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*Observation, error) {
+	k := keys.Plan(name)
+	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
+	if err != nil {
+		return nil, err
+	}
+	o := &Observation{Now: now, spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
+	if o.Plan, err = decodePlan(name, o.spec); err != nil {
+		return nil, err
+	}
+	o.Plan.Status = decodeStatus(o.status)
+	if err := o.readFleet(ctx, s); err != nil {
+		return nil, err
+	}
+	o.decide()
+	return o, nil
+}
+
+// ObserveAs observes as if the plan were stored already: for dry runs. It need not exist.
+func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, now time.Time) (*Observation, error) {
+	k := keys.Plan(plan.Name)
+	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
+	if err != nil {
+		return nil, err
+	}
+	o := &Observation{Now: now, Plan: plan.DeepCopy(), spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
+	v1alpha1.SetDefaults(o.Plan)
+	for _, absent := range []struct {
+		pair  *keys.Pair
+		value []byte
+	}{{&o.control, keys.EncodeControl(fleet.Control{})}, {&o.ledger, keys.EncodeLedger(fleet.Ledger{})}} {
+		if !o.spec.Exists() && !absent.pair.Exists() { // apply would create it
+			absent.pair.Value, absent.pair.ModifyIndex = absent.value, 1
+		}
+	}
+	if err := o.readFleet(ctx, s); err != nil {
+		return nil, err
+	}
+	o.decide()
+	return o, nil
+}
+
+// ObserveFleet reads a fleet without a plan: its hosts are judged by current_version, and nothing is decided.
+func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.Time) (*Observation, error) {
+	o := &Observation{Now: now, Layout: l}
+	raw, layout, err := store.ReadFleet(ctx, s, l, store.SnapshotOptions{FindRecords: l.Records == ""})
+	if err != nil {
+		return nil, err
+	}
+	o.Raw, o.Layout = raw, layout
+	o.decide()
+	return o, nil
+}
+
+func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
+	l := Layout(o.Plan)
+	epoch, _, err := s.Get(ctx, l.HoldEpoch())
+	if err != nil {
+		return err
+	}
+	o.epoch = epoch[0]
+	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, store.SnapshotOptions{
+		Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""})
+	if err != nil {
+		return err
+	}
+	o.recall()
+	return nil
+}
+
+// recall reads what operators ordered and what the ledger remembers. Without them, nobody is started: an order to stop
+// might be what cannot be read.
+func (o *Observation) recall() {
+	var err error
+	if o.Control, err = keys.DecodeControl(o.control); err != nil {
+		o.incomplete(fmt.Sprintf("%v: apply the plan again to make a new one", err))
+	}
+	o.Raw.Ledger, err = keys.DecodeLedger(o.ledger)
+	switch {
+	case err != nil && o.anyEnableKey():
+		o.incomplete(fmt.Sprintf("%v, while %s holds keys: delete the plan and apply it again if nobody else changed them",
+			err, o.Layout.EnableTree()))
+	case err == nil && o.Raw.Ledger.Version != "" && !o.Raw.Current.Exists():
+		o.incomplete(fmt.Sprintf("%s is gone, although it was %s", o.Layout.CurrentVersion(), o.Raw.Ledger.Version))
+	}
+}
+
+func (o *Observation) incomplete(why string) {
+	if o.Raw.Incomplete == "" {
+		o.Raw.Incomplete = why
+	}
+}
+
+func (o *Observation) anyEnableKey() bool {
+	for _, e := range keys.Actual(o.Raw, o.Layout) {
+		if e.Key != o.Layout.CurrentVersion() {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Observation) decide() {
+	options := keys.Options{Now: o.Now}
+	if o.Plan != nil && o.Plan.Spec.Hosts.RolePattern != "" {
+		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
+	}
+	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
+	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.Control, Fleet: &o.Fleet, Now: o.Now})
+}
+
+// Changes are the keys that this decision changes.
+func (o *Observation) Changes() diff.Changes {
+	if o.Decision.Frozen {
+		return diff.Changes{}
+	}
+	return o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.Now))
+}
+
+// maxRounds bounds how many decisions one pass makes: a switch, what must be mended, and the starts.
+const maxRounds = 8
+
+// Preview goes through a whole pass without writing: the observation after it, and every key that it would change. It is
+// the same Compute and the same rendering that a pass uses.
+func (o *Observation) Preview() (*Observation, diff.Changes) {
+	before := keys.Actual(o.Raw, o.Layout)
+	after := *o
+	index := o.newestIndex()
+	for range maxRounds {
+		changes := after.Changes()
+		if changes.Empty() {
+			break
+		}
+		index++
+		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
+		after.Raw.Ledger = after.Decision.Ledger
+		if !after.Decision.Unfinished() {
+			break
+		}
+		after.decide()
+	}
+	return &after, diff.Compute(before, keys.Actual(after.Raw, after.Layout))
+}
+
+func (o *Observation) newestIndex() uint64 {
+	newest := max(o.Raw.Current.ModifyIndex, o.Raw.RecordIndex)
+	for _, p := range o.Raw.Config {
+		newest = max(newest, p.ModifyIndex)
+	}
+	return newest
+}

@@ -1,0 +1,380 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package upgradeplan keeps the plans, and reconciles them: observe, compute, diff, commit, status.
+package upgradeplan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Store is what plans are kept in and fleets are read from.
+type Store interface {
+	store.Reader
+	store.Writer
+}
+
+// Outcome is what applying a plan did.
+type Outcome string
+
+// The outcomes.
+const (
+	Created    Outcome = "created"
+	Configured Outcome = "configured"
+	Unchanged  Outcome = "unchanged"
+)
+
+// NotFound says that there is no plan of that name.
+type NotFound struct{ Name string }
+
+func (e *NotFound) Error() string { return fmt.Sprintf("upgradeplan %q not found", e.Name) }
+
+// Invalid says that a plan in the store, or one to be stored, is not what a plan may be.
+type Invalid struct {
+	Name string
+	Err  error
+}
+
+func (e *Invalid) Error() string { return fmt.Sprintf("upgradeplan %q is invalid: %v", e.Name, e.Err) }
+func (e *Invalid) Unwrap() error { return e.Err }
+
+// attempts is how often a change of a plan is tried anew when somebody else changed it meanwhile.
+const attempts = 5
+
+// Plans are the plans in a store.
+type Plans struct{ Store Store }
+
+// Get returns the plan of that name, defaulted, with its generation and the status that was stored last.
+func (p Plans) Get(ctx context.Context, name string) (*v1alpha1.UpgradePlan, error) {
+	k := keys.Plan(name)
+	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Status())
+	if err != nil {
+		return nil, err
+	}
+	plan, err := decodePlan(name, pairs[0])
+	if err != nil {
+		return nil, err
+	}
+	plan.Status = decodeStatus(pairs[1])
+	return plan, nil
+}
+
+// List returns all plans, sorted by name. Plans that cannot be read are the joined error beside those that can.
+func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
+	names, _, err := p.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*v1alpha1.UpgradePlan
+	var problems []error
+	for _, name := range names {
+		plan, err := p.Get(ctx, string(name))
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		plans = append(plans, plan)
+	}
+	return plans, errors.Join(problems...)
+}
+
+func (p Plans) names(ctx context.Context) ([]keys.Plan, store.Meta, error) {
+	all, meta, err := p.Store.Keys(ctx, keys.Plans)
+	var names []keys.Plan
+	for _, key := range all {
+		if name := keys.PlanOf(key); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, meta, err
+}
+
+// Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
+// be). The plan must be valid; a plan for a fleet that another plan is about is refused.
+func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+	plan = plan.DeepCopy()
+	v1alpha1.SetDefaults(plan)
+	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
+		return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
+	}
+	for try := 1; ; try++ {
+		stored, outcome, err := p.applyOnce(ctx, plan, dryRun)
+		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+			continue
+		}
+		return stored, outcome, err
+	}
+}
+
+func forbidden(err error) bool {
+	var f *store.Forbidden
+	return errors.As(err, &f)
+}
+
+func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+	k, l := keys.Plan(plan.Name), Layout(plan)
+	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control(), k.Ledger(), l.HoldEpoch(), keys.PlansEpoch)
+	if err != nil {
+		return nil, "", err
+	}
+	spec, epoch := pairs[0], pairs[4]
+	ops := missing(pairs[1:4], keys.EncodeControl(fleet.Control{}), keys.EncodeLedger(fleet.Ledger{}), []byte("0"))
+	next, outcome := plan.DeepCopy(), Created
+	next.Generation = 1
+	if spec.Exists() {
+		old, err := decodePlan(plan.Name, spec)
+		if err != nil {
+			return nil, "", err
+		}
+		if errs := validation.ValidateUpgradePlanUpdate(next, old); len(errs) > 0 {
+			return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
+		}
+		if outcome = Configured; equal(old, next) {
+			outcome = Unchanged
+		}
+		next.Generation, next.CreationTimestamp = old.Generation, old.CreationTimestamp
+		if outcome == Configured {
+			next.Generation++
+		}
+	} else {
+		if err := p.refuseOverlap(ctx, plan); err != nil {
+			return nil, "", err
+		}
+		ops = append(ops, bump(epoch))
+	}
+	if outcome != Unchanged {
+		data := encodePlan(next)
+		ops = append(ops, store.Op{Verb: store.CAS, Key: k.Spec(), Index: spec.ModifyIndex, Value: data},
+			store.Op{Verb: store.Set, Key: k.Revision(next.Generation), Value: data})
+		old, err := p.expiredRevisions(ctx, next)
+		if err != nil {
+			return nil, "", err
+		}
+		ops = append(ops, old...)
+	}
+	if len(ops) > 0 && !dryRun {
+		if _, err := p.Store.Txn(ctx, ops); err != nil {
+			return nil, "", err
+		}
+	}
+	return next, outcome, nil
+}
+
+// missing are the operations that create what must always exist: a commit checks that it has not changed.
+func missing(pairs []keys.Pair, values ...[]byte) []store.Op {
+	var ops []store.Op
+	for i, pair := range pairs {
+		if !pair.Exists() {
+			ops = append(ops, store.Op{Verb: store.CAS, Key: pair.Key, Value: values[i]})
+		}
+	}
+	return ops
+}
+
+// bump counts an epoch up.
+func bump(epoch keys.Pair) store.Op {
+	n, _ := strconv.ParseUint(string(epoch.Value), 10, 64) // rubbish begins again at 1: any other value will do
+	return store.Op{Verb: store.CAS, Key: epoch.Key, Index: epoch.ModifyIndex, Value: strconv.AppendUint(nil, n+1, 10)}
+}
+
+// refuseOverlap: one plan a fleet. Two prefixes of which one contains the other would share keys.
+func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan) error {
+	others, err := p.List(ctx)
+	if err != nil {
+		return fmt.Errorf("it cannot be told whether another plan is about the same fleet: %w", err)
+	}
+	for _, other := range others {
+		if other.Name != plan.Name && overlap(plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix) {
+			return &Invalid{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: there is one plan a fleet",
+				plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name)}
+		}
+	}
+	return nil
+}
+
+// overlap: the empty prefix is a fleet of its own, whose keys begin with fixed names that validation keeps free.
+func overlap(a, b string) bool {
+	if a == "" || b == "" {
+		return a == b
+	}
+	return strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
+}
+
+func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan) ([]store.Op, error) {
+	tree := keys.Plan(plan.Name).Revisions()
+	all, _, err := p.Store.Keys(ctx, tree)
+	if err != nil {
+		return nil, err
+	}
+	var ops []store.Op
+	for _, key := range all {
+		n, err := strconv.ParseInt(key[len(tree):], 10, 64)
+		if err == nil && n < plan.Generation-int64(*plan.Spec.RevisionHistoryLimit) && len(ops) < maxExpired {
+			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
+		}
+	}
+	return ops, nil
+}
+
+// maxExpired bounds how many revisions one apply removes; what is left goes with the next.
+const maxExpired = 32
+
+// Delete removes a plan. The keys of its hosts stay as they are.
+func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
+	for try := 1; ; try++ {
+		k := keys.Plan(name)
+		pairs, _, err := p.Store.Get(ctx, k.Spec(), keys.PlansEpoch)
+		if err != nil {
+			return err
+		}
+		if !pairs[0].Exists() {
+			return &NotFound{name}
+		}
+		if dryRun {
+			return nil
+		}
+		_, err = p.Store.Txn(ctx, []store.Op{{Verb: store.CheckIndex, Key: k.Spec(), Index: pairs[0].ModifyIndex},
+			{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])})
+		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && try < attempts {
+			continue
+		}
+		return err
+	}
+}
+
+// SetPause stops every new start of a plan, or (pause nil) lets it go on: one compare-and-set, which needs no controller
+// and no lock. Other operations may be given to go into the same transaction. It says whether anything changed.
+func (p Plans) SetPause(ctx context.Context, name string, pause *fleet.Pause, also ...store.Op) (bool, error) {
+	for try := 1; ; try++ {
+		changed, err := p.setPause(ctx, name, pause, also)
+		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && try < attempts {
+			continue
+		}
+		return changed, err
+	}
+}
+
+func (p Plans) setPause(ctx context.Context, name string, pause *fleet.Pause, also []store.Op) (bool, error) {
+	k := keys.Plan(name)
+	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control())
+	if err != nil {
+		return false, err
+	}
+	if !pairs[0].Exists() {
+		return false, &NotFound{name}
+	}
+	var control fleet.Control
+	if pairs[1].Exists() {
+		if control, err = keys.DecodeControl(pairs[1]); err != nil {
+			return false, err
+		}
+	}
+	changed := (control.Pause == nil) != (pause == nil)
+	if !changed && len(also) == 0 {
+		return false, nil
+	}
+	if changed {
+		control.Pause = pause
+	}
+	ops := append(also, store.Op{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)})
+	_, err = p.Store.Txn(ctx, ops)
+	return changed, err
+}
+
+// Layout is where the keys of a plan's fleet are.
+func Layout(plan *v1alpha1.UpgradePlan) keys.Layout {
+	return keys.Layout{Prefix: plan.Spec.Keys.Prefix, Records: plan.Spec.Keys.RunningVersions}
+}
+
+func decodePlan(name string, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
+	if !pair.Exists() {
+		return nil, &NotFound{name}
+	}
+	plan := &v1alpha1.UpgradePlan{}
+	d := json.NewDecoder(bytes.NewReader(pair.Value))
+	d.DisallowUnknownFields()
+	if err := d.Decode(plan); err != nil {
+		return nil, &Invalid{name, fmt.Errorf("%s: %w", pair.Key, err)}
+	}
+	plan.TypeMeta, plan.Name = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}, name
+	v1alpha1.SetDefaults(plan)
+	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
+		return nil, &Invalid{name, fmt.Errorf("%s: %w", pair.Key, errs.ToAggregate())}
+	}
+	return plan, nil
+}
+
+func encodePlan(plan *v1alpha1.UpgradePlan) []byte {
+	plan = plan.DeepCopy()
+	plan.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}
+	plan.Status = v1alpha1.UpgradePlanStatus{}
+	data, err := json.Marshal(plan)
+	if err != nil {
+		panic(fmt.Sprintf("upgradeplan: a valid plan cannot be encoded: %v", err))
+	}
+	return data
+}
+
+// equal compares what apply may change: the spec, labels and annotations.
+func equal(a, b *v1alpha1.UpgradePlan) bool {
+	strip := func(p *v1alpha1.UpgradePlan) []byte {
+		return encodePlan(&v1alpha1.UpgradePlan{Spec: p.Spec,
+			ObjectMeta: metav1.ObjectMeta{Labels: p.Labels, Annotations: p.Annotations}})
+	}
+	return bytes.Equal(strip(a), strip(b))
+}
+
+// decodeStatus: nothing is decided from it, so one that cannot be read is none.
+func decodeStatus(pair keys.Pair) v1alpha1.UpgradePlanStatus {
+	var s v1alpha1.UpgradePlanStatus
+	if !pair.Exists() || json.Unmarshal(pair.Value, &s) != nil {
+		return v1alpha1.UpgradePlanStatus{}
+	}
+	return s
+}
+
+// Revision is an earlier spec.
+type Revision struct {
+	Generation int64
+	Plan       *v1alpha1.UpgradePlan
+}
+
+// Revisions are the specs that were kept, the oldest first.
+func (p Plans) Revisions(ctx context.Context, name string) ([]Revision, error) {
+	tree := keys.Plan(name).Revisions()
+	pairs, _, err := p.Store.List(ctx, tree)
+	if err != nil {
+		return nil, err
+	}
+	var out []Revision
+	for _, pair := range pairs {
+		n, err := strconv.ParseInt(strings.TrimPrefix(pair.Key, tree), 10, 64)
+		plan, invalid := decodePlan(name, pair)
+		if err == nil && invalid == nil {
+			out = append(out, Revision{n, plan})
+		}
+	}
+	slices.SortFunc(out, func(a, b Revision) int { return int(a.Generation - b.Generation) })
+	return out, nil
+}
+
+// Leader is who holds the lock of the one writer.
+type Leader struct {
+	Holder string
+	Since  time.Time
+}
