@@ -446,6 +446,25 @@ func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
+// full is a version file on a disk that is full.
+type full struct{ VersionFile }
+
+func (full) SetVersion(string) error { return errors.New("no space left on device") }
+
+func TestAVersionThatCannotBeKeptIsAFailure(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.file = full{b.file}
+	b.restart()
+	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*StepError)) {
+		t.Errorf("error %v", err)
+	}
+	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
+	if r := b.report(); r.Phase != fleet.PhaseFailed || !strings.Contains(r.Message, "no space left") {
+		t.Errorf("report %+v", r)
+	}
+}
+
 func TestAFailureDoesNotDelayAnotherVersion(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
@@ -504,7 +523,7 @@ func TestAHostThatStopsInTheMidstGoesOn(t *testing.T) {
 		stop()
 		return "", ctx.Err()
 	}
-	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) || errors.As(err, new(*StepError)) {
 		t.Errorf("error %v", err)
 	}
 	if r := b.report(); r.Phase != fleet.PhaseUpgrading {

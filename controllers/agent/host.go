@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,14 +131,15 @@ type Command struct {
 	Timeout time.Duration
 	// Output gets all that the program writes; nil: nobody does.
 	Output io.Writer
+	// grace is how long the program may take to stop when it is told to, and how long the output of what it left behind
+	// is waited for; 0: defaultGrace.
+	grace time.Duration
 }
 
 const (
 	// maxSays is how much of the end of the output goes into a report.
-	maxSays = 4 << 10
-	// grace is how long a program may take to stop when it is told to, and how long the output of programs that it
-	// left behind is waited for.
-	grace = 10 * time.Second
+	maxSays      = 4 << 10
+	defaultGrace = 10 * time.Second
 )
 
 // Run runs the program; it is a Step.
@@ -158,7 +160,7 @@ func (c Command) Run(ctx context.Context, change Change) (says string, err error
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
+	cmd.WaitDelay = cmp.Or(c.grace, defaultGrace)
 	err = cmd.Run()
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		if cmd.Process != nil { // who did not heed the first signal
