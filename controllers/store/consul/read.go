@@ -5,14 +5,14 @@ package consul
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -75,14 +75,16 @@ func (s *Store) meta(response *http.Response) (store.Meta, error) {
 
 // decodeError tells an answer that was cut off from one that is not what Consul sends.
 func (s *Store) decodeError(err error) error {
-	var syntactic *jsontext.SyntacticError
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var value base64.CorruptInputError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &syntactic) && !errors.Is(err, errShape):
-		return &lostError{err}
+	case errors.Is(err, errShape) || errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &value):
+		return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
 	}
-	return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
+	return &lostError{err}
 }
 
 // Get reads the keys in one transaction, or in several when they are more than MaxOps. A key that an ACL hides is

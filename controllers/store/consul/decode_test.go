@@ -1,0 +1,163 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+)
+
+// entry is a pair as Consul's server writes it, in its order of fields.
+type entry struct {
+	LockIndex                uint64
+	Key                      string
+	Flags                    uint64
+	Value                    []byte
+	Session                  string `json:",omitempty"`
+	CreateIndex, ModifyIndex uint64
+}
+
+func drawEntry(t *rapid.T) entry {
+	return entry{
+		LockIndex: rapid.Uint64().Draw(t, "lock"),
+		Key: rapid.OneOf(rapid.StringMatching(`[a-z0-9./_-]{1,40}`), rapid.StringN(1, 20, -1),
+			rapid.Map(rapid.IntRange(1, 3*windowSize/2), func(n int) string { return strings.Repeat("k", n) })).Draw(t, "key"),
+		Flags: rapid.Uint64().Draw(t, "flags"),
+		Value: rapid.OneOf(rapid.Just([]byte(nil)), rapid.Just([]byte("True")), rapid.SliceOf(rapid.Byte()),
+			rapid.Just(bytes.Repeat([]byte("v"), blockSize+1))).Draw(t, "value"),
+		Session:     rapid.SampledFrom([]string{"", "", "session", `s"x`}).Draw(t, "session"),
+		CreateIndex: rapid.Uint64Min(1).Draw(t, "created"),
+		ModifyIndex: rapid.Uint64Min(1).Draw(t, "modified"),
+	}
+}
+
+func TestDecodesWhatIsSent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		entries := rapid.SliceOfN(rapid.Custom(drawEntry), 1, 20).Draw(t, "entries")
+		// Short reads let elements end anywhere in the window.
+		short := func(data []byte) io.Reader {
+			if rapid.Bool().Draw(t, "short reads") {
+				return iotest.HalfReader(bytes.NewReader(data))
+			}
+			return bytes.NewReader(data)
+		}
+		marshal := json.Marshal
+		if rapid.Bool().Draw(t, "indented") {
+			marshal = func(v any) ([]byte, error) { return json.MarshalIndent(v, "", "    ") }
+		}
+		var wantNames []string
+		var want []keys.Pair
+		for _, e := range entries {
+			wantNames = append(wantNames, e.Key)
+			if len(e.Value) == 0 {
+				e.Value = nil
+			}
+			want = append(want, keys.Pair{Key: e.Key, Value: e.Value, Flags: e.Flags, CreateIndex: e.CreateIndex,
+				ModifyIndex: e.ModifyIndex, Session: e.Session})
+		}
+		data, err := marshal(wantNames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeKeys(short(data)); err != nil || !reflect.DeepEqual(got, wantNames) {
+			t.Fatalf("names: %.200q, %v, want %.200q", got, err, wantNames)
+		}
+		if data, err = marshal(entries); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodePairs(short(data)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("pairs: %.300v, %v, want %.300v", got, err, want)
+		}
+	})
+}
+
+// TestAnswersCutOff cuts an answer at each byte: a part of a tree must never pass for the whole.
+func TestAnswersCutOff(t *testing.T) {
+	pairs := `[{"LockIndex":0,"Key":"a/b","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2},` +
+		`{"LockIndex":1,"Key":"a/<","Flags":7,"Value":null,"Session":"s","CreateIndex":3,"ModifyIndex":4}]`
+	for n := range len(pairs) {
+		if got, err := decodePairs(strings.NewReader(pairs[:n])); err == nil {
+			t.Errorf("cut at %d: %v", n, got)
+		}
+		broken := errors.New("connection reset")
+		body := io.MultiReader(strings.NewReader(pairs[:n]), iotest.ErrReader(broken))
+		if got, err := decodePairs(body); !errors.Is(err, broken) {
+			t.Errorf("reset at %d: %v, %v", n, got, err)
+		}
+	}
+	if got, err := decodePairs(strings.NewReader(pairs)); err != nil || len(got) != 2 {
+		t.Errorf("whole: %v, %v", got, err)
+	}
+	names := `["a/b","a/c"]`
+	for n := range len(names) {
+		if got, err := decodeKeys(strings.NewReader(names[:n])); err == nil {
+			t.Errorf("cut at %d: %v", n, got)
+		}
+	}
+}
+
+func TestAnswersThatAreNotConsuls(t *testing.T) {
+	for _, body := range []string{``, `{}`, `null`, `<html>`, `[1]`, `["a",]`, `["a" "b"]`, `[{}]`, `[{"Key":"a"}]`,
+		`[{"LockIndex":0,"Key":"a","Flags":0,"Value":"%","CreateIndex":1,"ModifyIndex":1}]`,
+		`[{"LockIndex":0,"Key":"a","Flags":-1,"Value":null,"CreateIndex":1,"ModifyIndex":1}]`,
+		`[{"LockIndex":0,"Key":"a","Flags":99999999999999999999,"Value":null,"CreateIndex":1,"ModifyIndex":1}]`,
+		`[{"LockIndex":0,"Key":"a","Flags":,"Value":null,"CreateIndex":1,"ModifyIndex":1}]`,
+		`[{"LockIndex":0,"Key":"","Flags":0,"Value":null,"CreateIndex":1,"ModifyIndex":1}]`} {
+		if got, err := decodePairs(strings.NewReader(body)); err == nil {
+			t.Errorf("pairs of %s: %v", body, got)
+		}
+		if strings.HasPrefix(body, "[{") || body == "[1]" {
+			if got, err := decodeKeys(strings.NewReader(body)); err == nil {
+				t.Errorf("keys of %s: %v", body, got)
+			}
+		}
+	}
+	for _, body := range []string{`[]`, " [ ] \n"} {
+		if got, err := decodePairs(strings.NewReader(body)); err != nil || len(got) != 0 {
+			t.Errorf("pairs of %q: %v, %v", body, got, err)
+		}
+	}
+}
+
+func TestTheScannerReadsWhatServersSend(t *testing.T) {
+	var pairs []entry
+	for i := range 10_000 {
+		pairs = append(pairs, entry{Key: fmt.Sprintf("config_state/enable_puppet/host/compute%d", i), Flags: 1782000000,
+			Value: []byte("True"), CreateIndex: 7, ModifyIndex: uint64(i + 8)})
+	}
+	data, err := json.Marshal(pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s pairScanner
+	n := 0
+	if rest := scan(bytes.NewReader(data), s.scan, func(keys.Pair) { n++ }); rest != nil || n != len(pairs) {
+		t.Errorf("%d of %d pairs were scanned, the rest was left to the slow decoder", n, len(pairs))
+	}
+}
+
+func TestValuesDoNotShareRoom(t *testing.T) {
+	got, err := decodePairs(strings.NewReader(`[` +
+		`{"LockIndex":0,"Key":"a","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2},` +
+		`{"LockIndex":0,"Key":"b","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(got[0].Value, "xxxx"...)
+	got[0].Value[0] = 'X'
+	if string(got[1].Value) != "True" {
+		t.Errorf("a write to one value changed another: %q", got[1].Value)
+	}
+}
