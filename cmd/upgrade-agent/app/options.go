@@ -1,0 +1,183 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+)
+
+// options are the flags.
+type options struct {
+	host, role, versionFile string
+	layout                  keys.Layout
+	step                    agent.Command
+	interval, jitter        time.Duration
+	consul                  consul.Config
+	logFormat               string
+	verbosity               int
+	stderr                  io.Writer
+}
+
+func newOptions(stderr io.Writer) *options { return &options{stderr: stderr} }
+
+func (o *options) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.host, "hostname", "", "name of this host in the keys (default: the whole host name, as jorc has it)")
+	f.StringVar(&o.role, "role", "", "role of this host (default: the letters before the first digits of its name)")
+	f.StringVar(&o.versionFile, "version-file", "/etc/current_version", "file with the version that this host has")
+	f.StringVar(&o.layout.Prefix, "prefix", "", "what stands before the fleet's keys: spec.keys.prefix of the plan")
+	f.StringVar(&o.layout.Records, "running-versions", keys.RunningVersions, "tree in which hosts record their version")
+	f.StringVar(&o.step.Path, "exec", "", "the upgrade step: a program; its arguments come after --. Only a change of the "+
+		"version runs it (required)")
+	f.DurationVar(&o.step.Timeout, "timeout", time.Hour, "how long the upgrade step may take; 0: without bound")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.IntVarP(&o.verbosity, "verbosity", "v", 0, "how much to log")
+
+	c := &o.consul
+	f.StringVar(&c.Address, "http-addr", "", "address of Consul (default $CONSUL_HTTP_ADDR, else 127.0.0.1:8500)")
+	f.StringVar(&c.Token, "token", "", "ACL token (default $CONSUL_HTTP_TOKEN)")
+	f.StringVar(&c.TokenFile, "token-file", "", "file with the ACL token (default $CONSUL_HTTP_TOKEN_FILE)")
+	f.StringVar(&c.CAFile, "ca-file", "", "CA certificate, PEM (default $CONSUL_CACERT)")
+	f.StringVar(&c.ClientCert, "client-cert", "", "client certificate, PEM (default $CONSUL_CLIENT_CERT)")
+	f.StringVar(&c.ClientKey, "client-key", "", "key of the client certificate, PEM (default $CONSUL_CLIENT_KEY)")
+	f.StringVar(&c.Datacenter, "datacenter", "", "datacenter (default: that of the Consul agent)")
+	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
+}
+
+func (o *options) bindLoop(f *pflag.FlagSet) {
+	f.DurationVar(&o.interval, "interval", time.Minute, "time between two looks")
+	f.DurationVar(&o.jitter, "jitter", 15*time.Second, "up to so much is added to each wait, so that hosts spread")
+}
+
+// complete fills in what was not given and says what is wrong.
+func (o *options) complete(args []string) error {
+	if o.host == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the host name cannot be read (--hostname sets it): %w", err)
+		}
+		o.host = name
+	}
+	if o.step.Path == "" {
+		return usageError{errors.New("--exec is required: the program that brings this host to a version")}
+	}
+	path, err := exec.LookPath(o.step.Path)
+	if err != nil {
+		return usageError{fmt.Errorf("--exec: %w", err)}
+	}
+	o.step.Path, o.step.Args, o.step.Output = path, args, o.stderr
+	switch {
+	case o.layout.Prefix != "" && !keys.ValidPath(o.layout.Prefix):
+		return usageError{fmt.Errorf("--prefix %q: must be names joined by single slashes, without one at its ends",
+			o.layout.Prefix)}
+	case !keys.ValidPath(o.layout.Records):
+		return usageError{fmt.Errorf("--running-versions %q: must be names joined by single slashes, without one at its ends",
+			o.layout.Records)}
+	case o.step.Timeout < 0 || o.jitter < 0 || o.interval < 0:
+		return usageError{errors.New("--timeout, --interval and --jitter must not be negative")}
+	}
+	return nil
+}
+
+// start makes the agent. It holds a lock until close is called: two agents of one host would run the step twice.
+func (o *options) start(args []string) (a *agent.Agent, closeAll func(), err error) {
+	if err := o.complete(args); err != nil {
+		return nil, nil, err
+	}
+	log, err := o.logger()
+	if err != nil {
+		return nil, nil, err
+	}
+	o.consul.Stale = true
+	s, err := consul.New(o.consul)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err = agent.New(agent.Options{
+		Host: o.host, Role: o.role, Layout: o.layout, Store: s, Version: agent.File(o.versionFile), Step: o.step.Run,
+		Clock: agent.SystemClock{}, Random: rand.Float64, Interval: o.interval, Jitter: o.jitter, Log: log,
+	})
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	lock, err := lockFile(o.versionFile + ".lock")
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, func() { _ = lock.Close() }, nil
+}
+
+func (o *options) run(ctx context.Context, args []string) error {
+	if o.interval == 0 {
+		return usageError{errors.New("--interval must be above 0")}
+	}
+	a, closeAll, err := o.start(args)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	a.Run(ctx)
+	return nil
+}
+
+func (o *options) once(ctx context.Context, args []string) error {
+	a, closeAll, err := o.start(args)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	_, err = a.Once(ctx)
+	return err
+}
+
+func (o *options) logger() (logr.Logger, error) {
+	config := zap.NewProductionEncoderConfig()
+	config.EncodeTime = zapcore.RFC3339TimeEncoder
+	var encoder zapcore.Encoder
+	switch o.logFormat {
+	case "text":
+		encoder = zapcore.NewConsoleEncoder(config)
+	case "json":
+		encoder = zapcore.NewJSONEncoder(config)
+	default:
+		return logr.Logger{}, usageError{fmt.Errorf("--log-format %q: must be text or json", o.logFormat)}
+	}
+	level := zapcore.Level(-min(max(o.verbosity, 0), 100)) // zap's levels fall where logr's rise
+	sink := zapcore.Lock(zapcore.AddSync(o.stderr))
+	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, sink, level))), nil
+}
+
+// lockFile takes a lock that ends with the process. It does not wait.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	_ = f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("another upgrade-agent is at work on this host: it holds %s", path)
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
+}
