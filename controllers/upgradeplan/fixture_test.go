@@ -1,0 +1,322 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"sigs.k8s.io/yaml"
+)
+
+// clock is the time of a test: it stands until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// fixture is a fleet in a store, with a lock that is ours.
+type fixture struct {
+	t       testing.TB
+	clock   *clock
+	store   store.Store // as hosts and operators reach it
+	through store.Store // as the controller does
+	layout  keys.Layout
+	session string
+}
+
+func newFixture(t testing.TB, s store.Store, c *clock) *fixture {
+	f := &fixture{t: t, clock: c, store: s, through: s}
+	f.lock()
+	return f
+}
+
+func (f *fixture) ctx() context.Context { return f.t.Context() }
+
+// lock takes the lock of the one writer, from whoever has it.
+func (f *fixture) lock() {
+	f.t.Helper()
+	if f.session != "" {
+		f.must(f.store.DestroySession(f.ctx(), f.session))
+	}
+	session, err := f.store.CreateSession(f.ctx(), "test", 10*time.Minute)
+	f.must(err)
+	f.session = session
+	f.txn(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())})
+}
+
+func (f *fixture) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) txn(ops ...store.Op) {
+	f.t.Helper()
+	for chunk := range slices.Chunk(ops, f.store.MaxOps()) {
+		_, err := f.store.Txn(f.ctx(), chunk)
+		f.must(err)
+	}
+}
+
+func (f *fixture) set(key, value string) {
+	f.t.Helper()
+	f.txn(store.Op{Verb: store.Set, Key: key, Value: []byte(value)})
+}
+
+func (f *fixture) get(key string) keys.Pair {
+	f.t.Helper()
+	pairs, _, err := f.store.Get(f.ctx(), key)
+	f.must(err)
+	return pairs[0]
+}
+
+// hosts report a version: hosts in the field by their record alone, agents by their report too.
+func (f *fixture) hosts(agent bool, version string, names ...string) {
+	f.t.Helper()
+	var ops []store.Op
+	for _, n := range names {
+		ops = append(ops, f.reportOps(agent, version, n)...)
+	}
+	f.txn(ops...)
+}
+
+func (f *fixture) reportOps(agent bool, version, name string) []store.Op {
+	ops := []store.Op{{Verb: store.Set, Key: f.layout.Record(version, name), Value: keys.EncodeTime(f.clock.Now())}}
+	if agent {
+		report := fleet.Report{Version: version, Phase: fleet.PhaseIdle, Time: f.clock.Now()}
+		ops = append(ops, store.Op{Verb: store.Set, Key: f.layout.Report(name), Value: keys.EncodeReport(report)},
+			store.Op{Verb: store.Delete, Key: f.layout.Started(name)})
+	}
+	return ops
+}
+
+// reach lets a host reach a version that it was not at.
+func (f *fixture) reach(agent bool, from, to, name string) {
+	f.t.Helper()
+	f.txn(append(f.reportOps(agent, to, name), store.Op{Verb: store.Delete, Key: f.layout.Record(from, name)})...)
+}
+
+func planOf(t testing.TB, spec string) *v1alpha1.UpgradePlan {
+	t.Helper()
+	p := &v1alpha1.UpgradePlan{}
+	p.Name = "fleet"
+	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (f *fixture) apply(spec string) upgradeplan.Outcome {
+	f.t.Helper()
+	p := planOf(f.t, spec)
+	f.layout = upgradeplan.Layout(p)
+	_, outcome, err := upgradeplan.Plans{Store: f.store}.Apply(f.ctx(), p, false)
+	f.must(err)
+	return outcome
+}
+
+func (f *fixture) reconciler() *upgradeplan.Reconciler {
+	return &upgradeplan.Reconciler{Store: f.through, Session: f.session, Now: f.clock.Now, Log: testr.New(f.t.(*testing.T))}
+}
+
+func (f *fixture) reconcile() upgradeplan.Result {
+	f.t.Helper()
+	r, err := f.reconciler().Reconcile(f.ctx(), "fleet")
+	f.must(err)
+	return r
+}
+
+// enabled are the keys of the enable_puppet tree, as "host/web1=True".
+func (f *fixture) enabled() []string {
+	f.t.Helper()
+	pairs, _, err := f.store.List(f.ctx(), f.layout.EnableTree())
+	f.must(err)
+	var out []string
+	for _, p := range pairs {
+		out = append(out, strings.TrimPrefix(p.Key, f.layout.EnableTree())+"="+string(p.Value))
+	}
+	return out
+}
+
+// indexes are the ModifyIndex of every key in the store.
+func (f *fixture) indexes() map[string]uint64 {
+	f.t.Helper()
+	pairs, _, err := f.store.List(f.ctx(), "")
+	f.must(err)
+	out := map[string]uint64{}
+	for _, p := range pairs {
+		out[p.Key] = p.ModifyIndex
+	}
+	return out
+}
+
+// upgrade lets every host that is released reach the version, as agents do: one at a time, those with a start mark too.
+func (f *fixture) upgrade(r upgradeplan.Result) int {
+	f.t.Helper()
+	n := 0
+	for _, h := range r.Fleet.Hosts {
+		s := f.setting(h)
+		if h.Record.Version != r.Decision.Version && s.Value == fleet.True {
+			f.reach(h.Agent(), h.Record.Version, r.Decision.Version, h.Name)
+			n++
+		}
+	}
+	return n
+}
+
+// setting is what a host finds when it looks now.
+func (f *fixture) setting(h fleet.Host) fleet.Switch {
+	f.t.Helper()
+	pairs, _, err := f.store.Get(f.ctx(), f.layout.EnableHost(h.Name), f.layout.EnableRole(h.LookupRole), f.layout.EnableGlobal())
+	f.must(err)
+	for _, p := range pairs {
+		if p.Exists() {
+			return keys.DecodeSwitch(p)
+		}
+	}
+	return fleet.Switch{}
+}
+
+// complete reconciles and lets hosts upgrade until the plan is complete.
+func (f *fixture) complete() {
+	f.t.Helper()
+	for range 100 {
+		r := f.reconcile()
+		if r.Decision.Complete {
+			return
+		}
+		f.upgrade(r)
+		f.clock.Advance(time.Minute)
+	}
+	f.t.Fatal("not complete after 100 passes")
+}
+
+func names(role string, n int) []string {
+	var out []string
+	for i := 1; i <= n; i++ {
+		out = append(out, fmt.Sprintf("%s%d", role, i))
+	}
+	return out
+}
+
+// referee judges the whole state of a store after each write, by rules in its own words: whoever is newly in flight must
+// have found a free slot.
+type referee struct {
+	layout  keys.Layout
+	limits  map[string]int // by role
+	current string
+	before  map[string]bool
+	faults  []string
+}
+
+func (r *referee) look(pairs []keys.Pair) {
+	at := map[string]keys.Pair{}
+	version := map[string]string{}
+	agent := map[string]bool{}
+	started := map[string]bool{}
+	for _, p := range pairs {
+		at[p.Key] = p
+		if rest, ok := strings.CutPrefix(p.Key, r.layout.RecordTree()); ok {
+			v, h, _ := strings.Cut(rest, "/")
+			version[h] = v
+		}
+		if h, ok := strings.CutPrefix(p.Key, r.layout.ReportTree()); ok {
+			agent[h] = true
+		}
+		if h, ok := strings.CutPrefix(p.Key, r.layout.StartedTree()); ok {
+			started[h] = true
+		}
+	}
+	current := at[r.layout.CurrentVersion()]
+	flying, count := map[string]bool{}, map[string]int{}
+	for h, v := range version {
+		role := fleet.RoleOf(h)
+		key, ok := at[r.layout.EnableHost(h)]
+		if !ok {
+			key, ok = at[r.layout.EnableRole(role)]
+		}
+		if !ok {
+			key = at[r.layout.EnableGlobal()]
+		}
+		may := string(key.Value) != "False"
+		if agent[h] {
+			may = string(key.Value) == "True" && key.ModifyIndex > current.ModifyIndex
+		}
+		if started[h] || v != string(current.Value) && may {
+			flying[h] = true
+			count[role]++
+		}
+	}
+	if r.before != nil {
+		for h := range flying {
+			if role := fleet.RoleOf(h); !r.before[h] && count[role] > r.limits[role] {
+				r.faults = append(r.faults, fmt.Sprintf("%s started as %d of %s were in flight, the limit is %d",
+					h, count[role], role, r.limits[role]))
+			}
+		}
+	}
+	r.before, r.current = flying, string(current.Value)
+}
+
+// watched is a store that counts transactions, may fail them, and shows the state to a referee after each.
+type watched struct {
+	store.Store
+	referee *referee
+	txns    int
+	// failAt is the transaction that fails, counted from 1; lost says that it is applied all the same.
+	failAt int
+	lost   bool
+	// before runs before each transaction.
+	before func(n int)
+}
+
+func (w *watched) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	w.txns++
+	if w.before != nil {
+		w.before(w.txns)
+	}
+	broken := &store.Unavailable{Address: "test", Err: fmt.Errorf("transaction %d is cut off", w.txns)}
+	if w.txns == w.failAt && !w.lost {
+		return store.Result{}, broken
+	}
+	result, err := w.Store.Txn(ctx, ops)
+	if w.referee != nil {
+		pairs, _, listErr := w.Store.List(ctx, "")
+		if listErr != nil {
+			return result, listErr
+		}
+		w.referee.look(pairs)
+	}
+	if w.txns == w.failAt {
+		return store.Result{}, broken
+	}
+	return result, err
+}
