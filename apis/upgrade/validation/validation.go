@@ -1,0 +1,151 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package validation judges plans. It takes them before and after defaulting: what is left out is no error, unless it
+// has no default.
+package validation
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+)
+
+// MaxRevisionHistoryLimit is how many earlier specs a plan may keep at most.
+const MaxRevisionHistoryLimit = 100
+
+// ValidateUpgradePlan finds all that is wrong with a plan.
+func ValidateUpgradePlan(plan *v1alpha1.UpgradePlan) field.ErrorList {
+	errs := validateName(plan.Name, field.NewPath("metadata", "name"))
+	return append(errs, validateSpec(&plan.Spec, field.NewPath("spec"))...)
+}
+
+// ValidateUpgradePlanUpdate finds all that is wrong with a plan that takes the place of another.
+func ValidateUpgradePlanUpdate(newPlan, oldPlan *v1alpha1.UpgradePlan) field.ErrorList {
+	errs := ValidateUpgradePlan(newPlan)
+	if was, is := oldPlan.Spec.Keys.Prefix, newPlan.Spec.Keys.Prefix; was != is {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "keys", "prefix"), is, fmt.Sprintf(
+			"is immutable and was %q: another fleet needs a plan of its own", was)))
+	}
+	return errs
+}
+
+func validateName(name string, at *field.Path) field.ErrorList {
+	switch {
+	case name == "":
+		return field.ErrorList{field.Required(at, v1alpha1.SegmentRule)}
+	case !v1alpha1.ValidSegment(name):
+		return field.ErrorList{field.Invalid(at, name, v1alpha1.SegmentRule)}
+	case len(name) > v1alpha1.MaxNameLength:
+		return field.ErrorList{field.TooLong(at, name, v1alpha1.MaxNameLength)}
+	}
+	return nil
+}
+
+func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	switch problem := v1alpha1.ValidVersion(spec.Version); {
+	case spec.Version == "":
+		errs = append(errs, field.Required(at.Child("version"), v1alpha1.SegmentRule))
+	case problem != "":
+		errs = append(errs, field.Invalid(at.Child("version"), spec.Version, problem))
+	}
+	errs = append(errs, validateInstructions(&spec.Instructions, at.Child("instructions"))...)
+	if strategies := []v1alpha1.Strategy{v1alpha1.Rolling, v1alpha1.Batch}; spec.Strategy != "" &&
+		!slices.Contains(strategies, spec.Strategy) {
+		errs = append(errs, field.NotSupported(at.Child("strategy"), spec.Strategy, strategies))
+	}
+	errs = append(errs, between(spec.ProgressDeadlineSeconds, 1, 0, at.Child("progressDeadlineSeconds"))...)
+	errs = append(errs, between(&spec.MinReadySeconds, 0, 0, at.Child("minReadySeconds"))...)
+	errs = append(errs, validateHosts(&spec.Hosts, at.Child("hosts"))...)
+	errs = append(errs, validateKeys(spec.Keys, at.Child("keys"))...)
+	return append(errs, between(spec.RevisionHistoryLimit, 0, MaxRevisionHistoryLimit, at.Child("revisionHistoryLimit"))...)
+}
+
+// between allows nil and least to most; most 0: without bound.
+func between(n *int32, least, most int32, at *field.Path) field.ErrorList {
+	switch {
+	case n == nil:
+	case *n < least:
+		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or more", least))}
+	case most > 0 && *n > most:
+		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or less", most))}
+	}
+	return nil
+}
+
+func validateInstructions(in *v1alpha1.Instructions, at *field.Path) field.ErrorList {
+	errs := validateRules(&in.RollingRules, at.Child("rollingRules"))
+	order := at.Child("roleOrder")
+	for _, name := range sortedKeys(in.RoleOrder) {
+		errs = append(errs, validateSegment(name, order.Key(name), "a role or group")...)
+		for i, other := range in.RoleOrder[name] {
+			errs = append(errs, validateSegment(other, order.Key(name).Index(i), "a role or group")...)
+		}
+	}
+	groups, groupErrs := compileGroups(in.GroupMappings, at.Child("groupMappings"))
+	errs = append(errs, groupErrs...)
+	return append(errs, validateOrder(in, groups, order)...)
+}
+
+func validateRules(rules *v1alpha1.RollingRules, at *field.Path) field.ErrorList {
+	errs := validateLimit(rules.Global, at.Child("global"))
+	for _, name := range sortedKeys(rules.Roles) {
+		limit := rules.Roles[name]
+		errs = append(errs, validateSegment(name, at.Child("roles").Key(name), "a role or group")...)
+		errs = append(errs, validateLimit(&limit, at.Child("roles").Key(name))...)
+	}
+	return append(errs, validateLimit(rules.Fleet, at.Child("fleet"))...)
+}
+
+func validateLimit(limit *intstr.IntOrString, at *field.Path) field.ErrorList {
+	if limit == nil {
+		return nil
+	}
+	if _, _, err := v1alpha1.ParseLimit(*limit); err != nil {
+		return field.ErrorList{field.Invalid(at, limit.String(), err.Error())}
+	}
+	return nil
+}
+
+func validateSegment(name string, at *field.Path, what string) field.ErrorList {
+	if v1alpha1.ValidSegment(name) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, name, "the name of "+what+" "+v1alpha1.SegmentRule)}
+}
+
+func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if hosts.RolePattern != "" {
+		switch pattern, err := regexp.Compile(hosts.RolePattern); {
+		case err != nil:
+			errs = append(errs, invalidPattern(at.Child("rolePattern"), hosts.RolePattern, err))
+		case pattern.NumSubexp() == 0:
+			errs = append(errs, field.Invalid(at.Child("rolePattern"), hosts.RolePattern,
+				`must have a group that is the role, as in ([a-z]+)\d+`))
+		}
+	}
+	for i, pattern := range hosts.Exclude {
+		switch _, err := path.Match(pattern, ""); {
+		case pattern == "":
+			errs = append(errs, field.Required(at.Child("exclude").Index(i), "the name of a host or a shell pattern"))
+		case err != nil:
+			errs = append(errs, field.Invalid(at.Child("exclude").Index(i), pattern,
+				`is not a shell pattern: *, ? and [a-z] are understood, and \ takes the meaning of what follows it`))
+		}
+	}
+	return errs
+}
+
+func invalidPattern(at *field.Path, pattern string, err error) *field.Error {
+	return field.Invalid(at, pattern, "is not a pattern of RE2: "+
+		strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+}

@@ -1,0 +1,200 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+)
+
+type (
+	list  = v1alpha1.StringList
+	lists = map[string]v1alpha1.StringList
+)
+
+// plan is a good plan after the changes.
+func plan(change ...func(*v1alpha1.UpgradePlan)) *v1alpha1.UpgradePlan {
+	p := &v1alpha1.UpgradePlan{}
+	p.Name, p.Spec.Version = "fleet", "v2"
+	for _, c := range change {
+		c(p)
+	}
+	return p
+}
+
+func TestValidateUpgradePlan(t *testing.T) {
+	order := func(order, groups lists) func(*v1alpha1.UpgradePlan) {
+		return func(p *v1alpha1.UpgradePlan) {
+			p.Spec.Instructions.RoleOrder, p.Spec.Instructions.GroupMappings = order, groups
+		}
+	}
+	keys := func(prefix, records string) func(*v1alpha1.UpgradePlan) {
+		return func(p *v1alpha1.UpgradePlan) { p.Spec.Keys = v1alpha1.Keys{Prefix: prefix, RunningVersions: records} }
+	}
+	ceph := lists{"mon": {"st.*"}}
+	const at = "spec.instructions."
+	const never = "nothing of these could ever start: "
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.UpgradePlan)
+		want   []string // in each error, in order
+	}{
+		"a plan as small as can be":  {func(*v1alpha1.UpgradePlan) {}, nil},
+		"a plan with its defaults":   {v1alpha1.SetDefaults, nil},
+		"no name":                    {func(p *v1alpha1.UpgradePlan) { p.Name = "" }, []string{"metadata.name: Required"}},
+		"a name of two segments":     {func(p *v1alpha1.UpgradePlan) { p.Name = "a/b" }, []string{"metadata.name: Invalid value: \"a/b\": must be letters"}},
+		"a long name":                {func(p *v1alpha1.UpgradePlan) { p.Name = strings.Repeat("a", 129) }, []string{"metadata.name: Too long"}},
+		"no version":                 {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "" }, []string{"spec.version: Required"}},
+		"a version with a slash":     {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "a/b" }, []string{"spec.version: Invalid value: \"a/b\": must be letters"}},
+		"a version that says yes":    {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "True" }, []string{"spec.version: Invalid value: \"True\": must not be True, False, 0 or 1"}},
+		"a version that is too long": {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = strings.Repeat("v", 129) }, []string{"spec.version: Invalid value"}},
+		"limits": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.Instructions.RollingRules = v1alpha1.RollingRules{
+					Global: new(intstr.FromInt32(-1)), Fleet: new(intstr.FromString("101%")),
+					Roles: map[string]intstr.IntOrString{"a": intstr.FromString("x"), "b/c": intstr.FromInt32(0), "d": intstr.FromString("100%")},
+				}
+			},
+			[]string{
+				at + `rollingRules.global: Invalid value: "-1": must not be negative`,
+				at + `rollingRules.roles[a]: Invalid value: "x": must be a number of hosts (3) or a percentage (10%)`,
+				at + `rollingRules.roles[b/c]: Invalid value: "b/c": the name of a role or group must be letters`,
+				at + `rollingRules.fleet: Invalid value: "101%": must not be over 100%`,
+			},
+		},
+		"names in the order": {order(lists{"a/b": {"c"}, "d": {"", "e"}}, nil), []string{
+			at + `roleOrder[a/b]: Invalid value: "a/b": the name of`, at + `roleOrder[d][0]: Invalid value: "": the name of`,
+		}},
+		"groups": {order(nil, lists{"a b": {"x"}, "c": {}, "d": {"(", "", `(?=x)`}, "e": {"x)|(y"}}), []string{
+			at + `groupMappings[a b]: Invalid value: "a b": the name of a group must be letters`,
+			at + `groupMappings[c]: Required value: one pattern at least`,
+			at + `groupMappings[d][0]: Invalid value: "(": is not a pattern of RE2: missing closing )`,
+			at + `groupMappings[d][1]: Required value`,
+			at + `groupMappings[d][2]: Invalid value: "(?=x)": is not a pattern of RE2: invalid or unsupported Perl syntax`,
+			at + `groupMappings[e][0]: Invalid value: "x)|(y": is not a pattern of RE2: unexpected )`,
+		}},
+		"an order without a cycle": {order(lists{"a": {"b", "c"}, "b": {"c"}, "mon": {"a"}, "z": {"mon", "stmon"}}, ceph), nil},
+		"two of a group in order":  {order(lists{"stb": {"sta"}}, ceph), nil},
+		"a role waits for itself":  {order(lists{"a": {"b", "a"}}, nil), []string{at + `roleOrder[a][1]: Invalid value: "a": a waits for itself`}},
+		"a role waits for its group": {order(lists{"stmon": {"mon"}}, ceph), []string{
+			at + `roleOrder[stmon][0]: Invalid value: "mon": stmon waits for its own group mon`}},
+		"a group waits for its member": {order(lists{"mon": {"stmon"}}, ceph), []string{
+			at + `roleOrder[mon][0]: Invalid value: "stmon": group mon waits for its member stmon`}},
+		"a pattern is anchored at the front only": {order(lists{"best": {"mon"}, "st": {"mon"}}, ceph), []string{
+			`st waits for its own group mon`}},
+		"a cycle of two":        {order(lists{"a": {"b"}, "b": {"a"}}, nil), []string{at + `roleOrder[a]: Invalid value: ` + never + `a → b → a`}},
+		"a cycle off the way":   {order(lists{"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}, nil), []string{`roleOrder[b]: Invalid value: ` + never + `b → c → d → b`}},
+		"two cycles":            {order(lists{"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c"}}, nil), []string{"a → b → a", "c → d → c"}},
+		"a cycle through group": {order(lists{"a": {"mon"}, "stmon": {"a"}}, ceph), []string{"a → mon → stmon (of mon) → a"}},
+		"a cycle through what holds the group": {order(lists{"a": {"stmon"}, "mon": {"a"}}, ceph), []string{
+			"a → stmon (of mon) → mon → a"}},
+		"a cycle of two groups by their members": {
+			order(lists{"g": {"h1"}, "h": {"g1"}}, lists{"g": {"g."}, "h": {"h."}}), []string{"g → h1 (of h) → h → g1 (of g) → g"}},
+		"the strategy": {func(p *v1alpha1.UpgradePlan) { p.Spec.Strategy = "rolling" }, []string{
+			`spec.strategy: Unsupported value: "rolling": supported values: "Rolling", "Batch"`}},
+		"seconds": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.ProgressDeadlineSeconds, p.Spec.MinReadySeconds, p.Spec.RevisionHistoryLimit = new(int32(0)), -1, new(int32(101))
+			},
+			[]string{"spec.progressDeadlineSeconds: Invalid value: 0: must be 1 or more",
+				"spec.minReadySeconds: Invalid value: -1: must be 0 or more",
+				"spec.revisionHistoryLimit: Invalid value: 101: must be 100 or less"},
+		},
+		"the pattern of roles": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(" }, []string{
+			`spec.hosts.rolePattern: Invalid value: "(": is not a pattern of RE2: missing closing )`}},
+		"the pattern of roles without a group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{
+			`spec.hosts.rolePattern: Invalid value: "(?:a+)1": must have a group`}},
+		"hosts to exclude": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Exclude = []string{"a*", "", "[a", "b[1-3]?"} }, []string{
+			`spec.hosts.exclude[1]: Required value`, `spec.hosts.exclude[2]: Invalid value: "[a": is not a shell pattern`}},
+		"good keys":              {keys("dc1/fleet", "running/versions"), nil},
+		"records elsewhere":      {keys("", "reached/by-version"), nil},
+		"a prefix with slashes":  {keys("/dc1/", "a//b"), []string{`spec.keys.prefix: Invalid value: "/dc1/": must be segments`, `spec.keys.runningVersions: Invalid value: "a//b": must be segments`}},
+		"a prefix among records": {keys("running/versions/x", ""), []string{`spec.keys.prefix: Invalid value: "running/versions/x": must not begin with`}},
+		"a prefix among ours":    {keys("upgrade.jiocloud.com", "config_state/enable_puppet"), []string{`spec.keys.prefix: `, `spec.keys.runningVersions: `}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan(tc.change)
+			before := p.DeepCopy()
+			errs := validation.ValidateUpgradePlan(p)
+			if diff := cmp.Diff(before, p); diff != "" {
+				t.Errorf("the plan was changed:\n%s", diff)
+			}
+			if len(errs) != len(tc.want) {
+				t.Fatalf("%d errors, want %d:\n%v", len(errs), len(tc.want), errs)
+			}
+			for i, want := range tc.want {
+				if !strings.Contains(errs[i].Error(), want) {
+					t.Errorf("error %d is\n%s\nwant\n%s", i, errs[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestThePrefixNeverChanges(t *testing.T) {
+	prefix := func(s string) *v1alpha1.UpgradePlan {
+		return plan(func(p *v1alpha1.UpgradePlan) { p.Spec.Keys.Prefix = s })
+	}
+	if errs := validation.ValidateUpgradePlanUpdate(prefix("a"), prefix("a")); len(errs) > 0 {
+		t.Error(errs)
+	}
+	errs := validation.ValidateUpgradePlanUpdate(prefix("b//"), prefix("a"))
+	if len(errs) != 2 || !strings.Contains(errs[1].Error(), `spec.keys.prefix: Invalid value: "b//": is immutable and was "a"`) {
+		t.Error(errs)
+	}
+}
+
+func TestKeysOverlap(t *testing.T) {
+	for _, tc := range []struct {
+		a, b v1alpha1.Keys
+		want bool
+	}{
+		{v1alpha1.Keys{}, v1alpha1.Keys{}, true},
+		{v1alpha1.Keys{}, v1alpha1.Keys{RunningVersions: "x"}, true}, // one current_version
+		{v1alpha1.Keys{}, v1alpha1.Keys{Prefix: "dc1"}, false},
+		{v1alpha1.Keys{Prefix: "dc1"}, v1alpha1.Keys{Prefix: "dc2"}, false},
+		{v1alpha1.Keys{Prefix: "dc1"}, v1alpha1.Keys{Prefix: "dc10"}, false},
+		{v1alpha1.Keys{Prefix: "dc1"}, v1alpha1.Keys{Prefix: "dc1"}, true},
+		{v1alpha1.Keys{Prefix: "dc1"}, v1alpha1.Keys{Prefix: "dc1/east"}, true},
+		{v1alpha1.Keys{RunningVersions: "dc1/config_state"}, v1alpha1.Keys{Prefix: "dc1"}, true},
+		{v1alpha1.Keys{RunningVersions: "dc1"}, v1alpha1.Keys{Prefix: "dc1"}, true},
+	} {
+		if got := validation.KeysOverlap(tc.a, tc.b); got != tc.want {
+			t.Errorf("KeysOverlap(%+v, %+v) = %v", tc.a, tc.b, got)
+		}
+		if got := validation.KeysOverlap(tc.b, tc.a); got != tc.want {
+			t.Errorf("KeysOverlap(%+v, %+v) = %v", tc.b, tc.a, got)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	p := plan(func(p *v1alpha1.UpgradePlan) {
+		p.Spec.Instructions = v1alpha1.Instructions{
+			RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{"stmon": intstr.FromInt32(1)}},
+			RoleOrder:     lists{"a": {}, "b": {"c", "d", "c"}},
+			GroupMappings: lists{"mon": {"st.*"}, "all": {"stm.*", "mo.*"}, "b": {"bx"}},
+		}
+	})
+	want := []string{
+		"spec.instructions.groupMappings[mon]: mon is a group, and as the name of a role it belongs to all: the rules for mon are those of the group",
+		"spec.instructions.groupMappings[all]: role stmon matches the groups all, mon: it belongs to the first by name, all",
+		"spec.instructions.roleOrder[a]: the list is empty: a waits for nothing",
+		"spec.instructions.roleOrder[b][2]: c is listed twice",
+	}
+	if diff := cmp.Diff(want, validation.Warnings(p)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if errs := validation.ValidateUpgradePlan(p); len(errs) > 0 {
+		t.Error("what is odd is refused:", errs)
+	}
+	if got := validation.Warnings(plan()); got != nil {
+		t.Error(got)
+	}
+}
