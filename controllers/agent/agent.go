@@ -123,31 +123,37 @@ const maxTurns = 5
 func (a *Agent) Once(ctx context.Context) (Verdict, error) {
 	var refused error
 	for range maxTurns {
-		o, err := a.observe(ctx)
-		if err != nil {
-			return Verdict{}, err
-		}
-		v := Decide(o)
-		if ops := a.settle(o, v); len(ops) > 0 {
-			if _, err := a.Store.Txn(ctx, ops); err != nil {
-				return v, fmt.Errorf("report: %w", err)
-			}
-		}
-		a.say(v)
-		if !v.Change.Yes || a.retry.waits(o) {
-			return v, nil
-		}
-		_, err = a.Store.Txn(ctx, a.begin(o))
-		if err == nil {
-			return v, a.change(ctx, o)
-		}
+		v, err := a.turn(ctx)
 		if !errors.As(err, new(*store.Conflict)) {
-			return v, fmt.Errorf("begin: %w", err)
+			return v, err
 		}
 		a.Log.Info("what was read has changed meanwhile, reading again", "refused", err.Error())
 		refused = err
 	}
-	return Verdict{}, fmt.Errorf("begin: %d times: %w", maxTurns, refused)
+	return Verdict{}, fmt.Errorf("%d times: %w", maxTurns, refused)
+}
+
+// turn reads, reports what is not reported yet, and begins a change if it may. A *store.Conflict says that what was read
+// was not so any more; nothing has begun then.
+func (a *Agent) turn(ctx context.Context) (Verdict, error) {
+	o, err := a.observe(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Decide(o)
+	if ops := a.settle(o, v); len(ops) > 0 {
+		if _, err := a.Store.Txn(ctx, ops); err != nil {
+			return v, fmt.Errorf("report: %w", err)
+		}
+	}
+	a.say(v)
+	if !v.Change.Yes || a.retry.waits(o) {
+		return v, nil
+	}
+	if _, err := a.Store.Txn(ctx, a.begin(o)); err != nil {
+		return v, fmt.Errorf("begin: %w", err)
+	}
+	return v, a.change(ctx, o)
 }
 
 // observe reads all that decides in one transaction.
@@ -229,12 +235,14 @@ func (a *Agent) fail(ctx context.Context, o Observation, failure *StepError) err
 	return failure
 }
 
-// say logs a verdict that is news.
+// say logs a verdict; one that is no news only where all is wanted.
 func (a *Agent) say(v Verdict) {
-	if v.Change != a.said {
-		a.said = v.Change
-		a.Log.Info(v.Change.Sentence, "change", v.Change.Yes, "reason", v.Change.Reason, "puppet", v.Puppet.Yes)
+	log := a.Log
+	if v.Change == a.said {
+		log = log.V(1)
 	}
+	a.said = v.Change
+	log.Info(v.Change.Sentence, "change", v.Change.Yes, "reason", v.Change.Reason, "puppet", v.Puppet.Yes)
 }
 
 // StepError is a step that did not bring the host to its version.

@@ -583,6 +583,22 @@ func TestAMarkThatCannotBeReadGoesWhenTheHostIsIdle(t *testing.T) {
 	b.wantOwn("running/versions/v1/web1", reportKey)
 }
 
+func TestAReportFromAStaleReadDoesNotRemoveAMarkThatIsNewer(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if b.clock.now.Equal(noon) && ops[len(ops)-1].Verb == store.DeleteCAS {
+			b.clock.now = noon.Add(1)
+			b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v2", From: "v1"})))
+		}
+	}}
+	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v1", From: "v0"})))
+	b.restart()
+	if v := b.once(); v.Change.Reason != Resuming {
+		t.Errorf("verdict %+v", v.Change)
+	}
+}
+
 var errCrash = errors.New("crash")
 
 // crasher lets the process die, or the reply of the store get lost, at the n-th operation: before it is done or after.

@@ -12,7 +12,8 @@ import (
 )
 
 // begin is the transaction that begins a change: it is refused if current_version or the deciding key is not what was
-// read. If no key decides there is none to check (to check that a key is absent needs the right to write it).
+// read. If no key decides there is none to check (to check that a key is absent needs the right to write it). It always
+// writes the mark: a transaction that only checks may be answered by a server that is behind.
 func (a *Agent) begin(o Observation) []store.Op {
 	ops := []store.Op{{Verb: store.CheckIndex, Key: a.Layout.CurrentVersion(), Index: o.Current.Index}}
 	if key := a.deciding(o.Setting.Scope); key != "" {
@@ -66,7 +67,7 @@ func (a *Agent) settle(o Observation, v Verdict) []store.Op {
 	}
 	ops = append(append(ops, a.forget(o, o.Local)...), a.setReport(report))
 	if o.markIsOver() {
-		ops = append(ops, store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
+		ops = append(ops, store.Op{Verb: store.DeleteCAS, Key: a.Layout.Started(a.Host), Index: o.Started.Index})
 	}
 	return ops
 }

@@ -16,12 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/jiocloud/upgrade-controller/cmd/upgrade-agent/app"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // asAgent in the environment makes the test binary an upgrade-agent.
@@ -48,8 +51,11 @@ type host struct {
 }
 
 func newHost(t *testing.T, local, script string) *host {
-	addr := consultest.Start(t).Addr()
-	s, err := consul.New(consul.Config{Address: addr})
+	return newHostOn(t, consultest.Start(t).Addr(), "", local, script)
+}
+
+func newHostOn(t *testing.T, addr, token, local, script string) *host {
+	s, err := consul.New(consul.Config{Address: addr, Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +196,51 @@ func TestOnceReportsAStepThatFails(t *testing.T) {
 	}
 	if got := read(t, h.version); got != "v1\n" {
 		t.Errorf("version file %q", got)
+	}
+}
+
+// hostPolicy is all that the token of a host needs.
+const hostPolicy = `
+key "current_version"                               { policy = "read" }
+key_prefix "config_state/"                          { policy = "read" }
+key_prefix "running/versions/"                      { policy = "write" }
+key_prefix "upgrade.jiocloud.com/holds/"            { policy = "read" }
+key "upgrade.jiocloud.com/hosts/web1.example.com"   { policy = "write" }
+key "upgrade.jiocloud.com/started/web1.example.com" { policy = "write" }
+`
+
+func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
+	const root = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
+	h := newHostOn(t, consultest.StartWith(t, devagent.Options{ManagementToken: root}).Addr(), root, "v1", "exit 0")
+	client, err := api.NewClient(&api.Config{Address: h.addr, Token: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(name, rules string) string {
+		t.Helper()
+		policy, _, err := client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, _, err := client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLLink{{ID: policy.ID}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.SecretID
+	}
+	h.set("current_version", "v2", enable, "True")
+	for name, hidden := range map[string]string{
+		"hold":  `key "upgrade.jiocloud.com/holds/host/web1.example.com" { policy = "deny" }`,
+		"pause": `key "config_state/role/web/enable_puppet" { policy = "deny" }`,
+	} {
+		code, _, errs := run(t, h.command("once", "--token", token(name, hostPolicy+hidden)))
+		if code != 1 || !strings.Contains(errs, "permission denied") || h.own("") != "" {
+			t.Errorf("%s hidden: exit code %d, keys %q:\n%s", name, code, h.own(""), errs)
+		}
+	}
+	code, _, errs := run(t, h.command("once", "--token", token("host", hostPolicy)))
+	if code != 0 || h.own("") != "running/versions/v2/web1.example.com "+reported {
+		t.Errorf("exit code %d, keys %q:\n%s", code, h.own(""), errs)
 	}
 }
 

@@ -49,7 +49,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 		"version runs it (required)")
 	f.DurationVar(&o.step.Timeout, "timeout", time.Hour, "how long the upgrade step may take; 0: without bound")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.IntVarP(&o.verbosity, "verbosity", "v", 0, "how much to log")
+	f.IntVarP(&o.verbosity, "verbosity", "v", 0, "1 logs each look, not only news")
 
 	c := &o.consul
 	f.StringVar(&c.Address, "http-addr", "", "address of Consul (default $CONSUL_HTTP_ADDR, else 127.0.0.1:8500)")
