@@ -342,3 +342,26 @@ func agentsOnly(s *simulate.Simulation) bool {
 	f := s.Fleet()
 	return !slices.ContainsFunc(f.Hosts, func(h fleet.Host) bool { return !h.Agent() })
 }
+
+// A host in the field that runs when the version is switched keeps its slot: no other of its role starts beside it.
+func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
+		Hosts: hosts(false, "1", "db1", "db2"), Start: start, Poll: time.Minute, Duration: 20 * time.Minute,
+		Rand: rand.New(rand.NewPCG(1, 1))})
+	s.SetVersion("1")
+	for s.Fleet().Hosts[0].Record.Version == "1" || len(s.Running) == 0 {
+		s.Pass()
+		s.Act()
+		s.Now = s.Now.Add(s.Poll)
+	}
+	s.Plan = plan(t, "version: '3'\ninstructions: {rollingRules: {global: 1}}")
+	d := s.Pass()
+	for _, v := range d.Verdicts {
+		if running := s.Running[v.Host].Version != ""; v.InFlight != running {
+			t.Errorf("%s: in flight %v, running %v (%s: %s)", v.Host, v.InFlight, running, v.Reason, v.Message)
+		}
+	}
+	if !s.Run(24 * time.Hour) {
+		t.Errorf("not complete:\n%s", strings.Join(s.Log, "\n"))
+	}
+}
