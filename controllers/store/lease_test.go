@@ -1,0 +1,348 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+)
+
+const ttl = 15 * time.Second
+
+// faulty is a store whose calls fail, or hang until their context ends, on demand.
+type faulty struct {
+	store.Store
+	renewals    atomic.Int64
+	down, hangs atomic.Bool
+	loseLock    atomic.Bool // Lock is applied, its answer lost
+	sessions    atomic.Int64
+}
+
+var errDown = &store.Unavailable{Address: "here", Err: errors.New("refused")}
+
+func (f *faulty) fault(ctx context.Context) error {
+	if f.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if f.down.Load() {
+		return errDown
+	}
+	return nil
+}
+
+func (f *faulty) CreateSession(ctx context.Context, name string, ttl time.Duration) (string, error) {
+	f.sessions.Add(1)
+	return f.Store.CreateSession(ctx, name, ttl)
+}
+
+func (f *faulty) RenewSession(ctx context.Context, id string) error {
+	f.renewals.Add(1)
+	if err := f.fault(ctx); err != nil {
+		return err
+	}
+	return f.Store.RenewSession(ctx, id)
+}
+
+func (f *faulty) DestroySession(ctx context.Context, id string) error {
+	if err := f.fault(ctx); err != nil {
+		return err
+	}
+	return f.Store.DestroySession(ctx, id)
+}
+
+func (f *faulty) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	if err := f.fault(ctx); err != nil {
+		return store.Result{}, err
+	}
+	result, err := f.Store.Txn(ctx, ops)
+	if f.loseLock.Load() && ops[0].Verb == store.Lock {
+		return store.Result{}, errDown
+	}
+	return result, err
+}
+
+// inTime runs a test with a store on the bubble's own clock.
+func inTime(t *testing.T, run func(t *testing.T, s *faulty)) {
+	synctest.Test(t, func(t *testing.T) { run(t, &faulty{Store: memory.New(time.Now)}) })
+}
+
+func acquire(t *testing.T, s store.Store, holder string) *store.Lease {
+	t.Helper()
+	l, err := store.TryAcquire(t.Context(), s, keys.Leader, holder, store.LeaseOptions{TTL: ttl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Release() })
+	return l
+}
+
+// sleep lets the bubble's clock go on.
+func sleep(d time.Duration) { <-time.After(d); synctest.Wait() }
+
+func TestLeaseIsRenewed(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		l := acquire(t, s, "one")
+		sleep(time.Hour)
+		if err := context.Cause(l.Context()); err != nil {
+			t.Fatalf("the lease ended: %v", err)
+		}
+		if got, want := s.renewals.Load(), int64(time.Hour/(ttl/3)); got != want {
+			t.Errorf("%d renewals in an hour, want %d", got, want)
+		}
+		if _, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}}); err != nil {
+			t.Errorf("the fence does not pass: %v", err)
+		}
+	})
+}
+
+func TestLeaseSaysWhoHoldsIt(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		if held, err := store.HeldBy(t.Context(), s, keys.Leader); held != nil || err != nil {
+			t.Errorf("before: %v, %v", held, err)
+		}
+		since := time.Now()
+		first := acquire(t, s, "upgrade-controller on a")
+		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
+		var held *store.Held
+		if !errors.As(err, &held) || held.Holder != "upgrade-controller on a" || !held.Since.Equal(since) {
+			t.Fatalf("while held: %v", err)
+		}
+		if want := "the lock upgrade.jiocloud.com/leader is held by upgrade-controller on a since 2000-01-01T00:00:00Z"; held.Error() != want {
+			t.Errorf("%q, want %q", held, want)
+		}
+		if got := s.sessions.Load(); got != 1 {
+			t.Errorf("%d sessions were made, a lock that is held needs none", got)
+		}
+		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: keys.Leader, Value: []byte("rubbish")}}); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
+			t.Errorf("overwritten: %v, %v", held, err)
+		}
+		if err := first.Release(); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := store.HeldBy(t.Context(), s, keys.Leader); held != nil || err != nil {
+			t.Errorf("released: %v, %v", held, err)
+		}
+		acquire(t, s, "b")
+	})
+}
+
+func TestAcquireWaits(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		first := acquire(t, s, "a")
+		var told []string
+		got := make(chan *store.Lease)
+		go func() {
+			l, err := store.Acquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl,
+				Waiting: func(h store.Held) { told = append(told, h.Holder) }})
+			if err != nil {
+				t.Error(err)
+			}
+			got <- l
+		}()
+		sleep(time.Minute)
+		select {
+		case <-got:
+			t.Fatal("two hold the lock")
+		default:
+		}
+		released := time.Now()
+		if err := first.Release(); err != nil {
+			t.Fatal(err)
+		}
+		second := <-got
+		defer second.Release()
+		if waited := time.Since(released); waited > time.Second {
+			t.Errorf("the lock was taken %s after its release", waited)
+		}
+		if strings.Join(told, ",") != "a" {
+			t.Errorf("told %q, want a once", told)
+		}
+	})
+}
+
+func TestAcquireStopsWithItsContext(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		acquire(t, s, "a")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := store.Acquire(ctx, s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
+		var held *store.Held
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &held) || held.Holder != "a" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
+	for name, fail := range map[string]func(*faulty){
+		"refuses": func(s *faulty) { s.down.Store(true) },
+		"hangs":   func(s *faulty) { s.hangs.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, s *faulty) {
+				l := acquire(t, s, "a")
+				sleep(ttl/3 + time.Second) // renewed once, at TTL/3
+				fail(s)
+				failed := time.Now()
+				<-l.Context().Done()
+				if !errors.Is(context.Cause(l.Context()), store.ErrLeaseLost) {
+					t.Errorf("cause: %v", context.Cause(l.Context()))
+				}
+				if lasted := time.Since(failed); lasted != ttl-time.Second {
+					t.Errorf("it ended %s after the failure, want the TTL after the last good renewal, a second before", lasted)
+				}
+				// The store expires the session later than the holder gives up.
+				if held, err := store.HeldBy(t.Context(), s.Store, keys.Leader); held == nil || err != nil {
+					t.Errorf("the store let go of the lock before its holder did: %v", err)
+				}
+				started := time.Now()
+				if err := l.Release(); err == nil || time.Since(started) > 10*time.Second {
+					t.Errorf("release: %v after %s", err, time.Since(started))
+				}
+			})
+		})
+	}
+}
+
+func TestLeaseSurvivesAShortOutage(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		l := acquire(t, s, "a")
+		for range 10 {
+			s.down.Store(true)
+			sleep(ttl/3 + time.Second)
+			s.down.Store(false)
+			sleep(ttl/3 + time.Second)
+		}
+		if err := context.Cause(l.Context()); err != nil {
+			t.Errorf("the lease ended: %v", err)
+		}
+	})
+}
+
+func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
+	for name, take := range map[string]func(ctx context.Context, s store.Store, l *store.Lease) error{
+		"session destroyed": func(ctx context.Context, s store.Store, l *store.Lease) error {
+			return s.DestroySession(ctx, l.Session())
+		},
+		"key removed": func(ctx context.Context, s store.Store, _ *store.Lease) error {
+			_, err := s.Txn(ctx, []store.Op{{Verb: store.Delete, Key: keys.Leader}})
+			return err
+		},
+		"key unlocked": func(ctx context.Context, s store.Store, l *store.Lease) error {
+			_, err := s.Txn(ctx, []store.Op{{Verb: store.Unlock, Key: keys.Leader, Session: l.Session()}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, s *faulty) {
+				l := acquire(t, s, "a")
+				if err := take(t.Context(), s, l); err != nil {
+					t.Fatal(err)
+				}
+				var conflict *store.Conflict
+				if _, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}}); !errors.As(err, &conflict) ||
+					!conflict.FailedKey(keys.Leader) {
+					t.Errorf("the fence let a write through: %v", err)
+				}
+				sleep(ttl/3 + time.Millisecond)
+				if !errors.Is(context.Cause(l.Context()), store.ErrLeaseLost) {
+					t.Errorf("cause: %v", context.Cause(l.Context()))
+				}
+				if err := l.Release(); err != nil {
+					t.Errorf("release of a lost lease: %v", err)
+				}
+				acquire(t, s, "b")
+			})
+		})
+	}
+}
+
+func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		first := acquire(t, s, "a")
+		if err := s.DestroySession(t.Context(), first.Session()); err != nil {
+			t.Fatal(err)
+		}
+		second := acquire(t, s, "b")
+		for range 2 {
+			if err := first.Release(); err != nil {
+				t.Error(err)
+			}
+		}
+		if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
+			t.Errorf("held by %v, %v", held, err)
+		}
+		if _, err := s.Txn(t.Context(), []store.Op{second.Fence()}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRenewalsGoOnUntilRelease(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		ctx, cancel := context.WithCancel(t.Context())
+		l, err := store.Acquire(ctx, s, keys.Leader, "a", store.LeaseOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := context.Cause(l.Context()); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("cause: %v", err)
+		}
+		sleep(time.Hour)
+		if _, err := s.Txn(t.Context(), []store.Op{l.Fence()}); err != nil {
+			t.Errorf("the lock was lost before its release: %v", err)
+		}
+		if err := l.Release(); err != nil {
+			t.Fatal(err)
+		}
+		renewals := s.renewals.Load()
+		sleep(time.Hour)
+		if got := s.renewals.Load(); got != renewals {
+			t.Errorf("%d renewals after the release", got-renewals)
+		}
+	})
+}
+
+func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		s.loseLock.Store(true)
+		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "a", store.LeaseOptions{TTL: ttl})
+		var unavailable *store.Unavailable
+		if !errors.As(err, &unavailable) {
+			t.Fatalf("%v", err)
+		}
+		s.loseLock.Store(false)
+		acquire(t, s, "b")
+	})
+}
+
+func TestTheValueOfTheLock(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		acquire(t, s, "a \"quoted\" name")
+		pairs, _, err := s.Get(t.Context(), keys.Leader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value map[string]any
+		if err := json.Unmarshal(pairs[0].Value, &value); err != nil || len(value) != 2 ||
+			value["holder"] != `a "quoted" name` || value["since"] != "2000-01-01T00:00:00Z" {
+			t.Errorf("%s, %v", pairs[0].Value, err)
+		}
+	})
+}
