@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -37,9 +39,17 @@ func (c *clock) Sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
+// tb is what *testing.T and *rapid.T have in common.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Context() context.Context
+}
+
 // bench is one host, its store and all that can be seen of them.
 type bench struct {
-	t     *testing.T
+	t     tb
 	store *memory.Store
 	// wrapped is what the agent gets instead of store; nil: store.
 	wrapped Store
@@ -51,7 +61,7 @@ type bench struct {
 	agent   *Agent
 }
 
-func newBench(t *testing.T, local string) *bench {
+func newBench(t tb, local string) *bench {
 	c := &clock{now: noon}
 	b := &bench{t: t, clock: c, file: &Memory{version: local}}
 	b.store = memory.New(c.Now)
@@ -575,6 +585,20 @@ func TestTheControllersMarkIsLeftAloneUntilItsVersionIsReached(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
+func TestAHostThatBeginsMakesTheControllersMarkItsOwn(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v2", By: fleet.ByController})))
+	b.step = func(context.Context, Change) (string, error) {
+		if s := keys.DecodeStarted(b.pairs()[startedKey]); s.By != "" || s.From != "v1" {
+			t.Errorf("mark %+v", s)
+		}
+		return "", nil
+	}
+	b.once()
+	b.wantOwn("running/versions/v2/web1", reportKey)
+}
+
 func TestAMarkThatCannotBeReadGoesWhenTheHostIsIdle(t *testing.T) {
 	b := newBench(t, "v1")
 	b.set(startedKey, "\xff")
@@ -686,7 +710,7 @@ func TestACrashAnywhereConverges(t *testing.T) {
 }
 
 // crash runs one look with a crash at the n-th operation and says whether there was one.
-func crash(t *testing.T, b *bench, n int, after, lost bool) (crashed bool) {
+func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	c := &crasher{Store: b.store, VersionFile: b.file, step: b.runStep, n: n, after: after, lost: lost}
 	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step,
 		Random: func() float64 { return 0.5 }})
@@ -703,6 +727,84 @@ func crash(t *testing.T, b *bench, n int, after, lost bool) (crashed bool) {
 	}()
 	_, err = a.Once(t.Context())
 	return err != nil
+}
+
+// TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd plays operators, failures and crashes in any
+// order.
+func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		b := newBench(r, rapid.SampledFrom([]string{"", "v1", "v2"}).Draw(r, "local"))
+		set := func(key string, values ...string) func(*rapid.T) {
+			return func(r *rapid.T) {
+				if v := rapid.SampledFrom(append(values, "-")).Draw(r, key); v != "-" {
+					b.set(key, v)
+				} else {
+					b.delete(key)
+				}
+			}
+		}
+		fails := false
+		b.step = func(_ context.Context, c Change) (string, error) {
+			all := b.pairs()
+			deciding := all[enableGlobal]
+			for _, key := range []string{enableRole, enableHost} {
+				if all[key].Exists() {
+					deciding = all[key]
+				}
+			}
+			if deciding.Exists() && !keys.DecodeSwitch(deciding).Enables(c.To) {
+				r.Errorf("the step was run for %s though it is disabled", c.To)
+			}
+			if keys.DecodePause(all[pauseHost]) || !all[pauseHost].Exists() && keys.DecodePause(all[pauseGlobal]) {
+				r.Errorf("the step was run though the host is paused")
+			}
+			if c.To != string(all["current_version"].Value) {
+				r.Errorf("the step was run for %s", c.To)
+			}
+			if s := keys.DecodeStarted(all[startedKey]); s == nil || s.Version != c.To || s.By != "" {
+				r.Errorf("the step was run without a mark: %+v", s)
+			}
+			if fails {
+				return "", errors.New("no")
+			}
+			return "", nil
+		}
+		r.Repeat(map[string]func(*rapid.T){
+			"version":      set("current_version", "v1", "v2", "v3", "a/b"),
+			"host":         set(enableHost, "True", "False", "v2", "?"),
+			"role":         set(enableRole, "true", "0"),
+			"global":       set(enableGlobal, "1", "False"),
+			"pause host":   set(pauseHost, "False", "True"),
+			"pause global": set(pauseGlobal, "False"),
+			"hold":         set(holdHost, "{}"),
+			"the controller's mark": func(r *rapid.T) {
+				if !b.pairs()[reportKey].Exists() { // it sets none for a host that was seen as an agent
+					b.set(startedKey, `{"version":"v2","by":"controller"}`)
+				}
+			},
+			"look": func(r *rapid.T) {
+				fails = rapid.Bool().Draw(r, "fails")
+				b.clock.now = b.clock.now.Add(time.Duration(rapid.IntRange(0, 120).Draw(r, "minutes")) * time.Minute)
+				_, _ = b.agent.Once(r.Context())
+			},
+			"crash": func(r *rapid.T) {
+				fails = rapid.Bool().Draw(r, "fails")
+				crash(r, b, rapid.IntRange(1, 8).Draw(r, "operation"), rapid.Bool().Draw(r, "after"),
+					rapid.Bool().Draw(r, "reply lost"))
+				b.restart()
+			},
+		})
+		fails = false
+		for _, key := range []string{pauseHost, pauseGlobal, holdHost} {
+			b.delete(key)
+		}
+		b.delete(enableHost)
+		b.grant("v9")
+		b.restart()
+		b.once()
+		b.wantLocal("v9")
+		b.wantOwn("running/versions/v9/web1", reportKey)
+	})
 }
 
 func TestRunLooksAtEachIntervalWithJitterUntilItIsStopped(t *testing.T) {

@@ -128,6 +128,16 @@ func TestAStepIsStoppedWithAllThatItStarted(t *testing.T) {
 	}
 }
 
+func TestAStepMayCleanUpWhenItIsStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c := shell(`trap 'echo cleaned; exit 1' TERM; echo ready; while :; do sleep 0.01; done`)
+	c.Output = watcher(func([]byte) { stop() })
+	if says, err := c.Run(ctx, change); !errors.Is(err, context.Canceled) || !strings.HasSuffix(says, "cleaned") {
+		t.Errorf("says %q, error %v", says, err)
+	}
+}
+
 func TestWhatAStepLeavesRunningDoesNotHoldItUp(t *testing.T) {
 	var pid int
 	c := shell(`sleep 1000 & echo $!`)
