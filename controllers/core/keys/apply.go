@@ -16,6 +16,9 @@ import (
 // raw that it is given stays as it is.
 func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
 	config, started := newPairs(raw.Config), newPairs(raw.Started)
+	if c.Tree != "" {
+		config = newPairs(slices.DeleteFunc(config.list, func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) }))
+	}
 	for _, change := range c.List {
 		key := change.Key()
 		target := &config

@@ -73,7 +73,8 @@ func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	if !d.Switch {
 		set = l.grants(set, d, actual)
 	}
-	set = append(set, diff.Entry{Key: l.EnableGlobal(), Value: Disabled, Rank: rankGlobal})
+	// The switch deletes the whole tree: what shall stand in it is written even if it says the same.
+	set = append(set, diff.Entry{Key: l.EnableGlobal(), Value: Disabled, Rank: rankGlobal, Renew: d.Switch})
 	return append(set, diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion})
 }
 
