@@ -303,20 +303,28 @@ func (w *watched) Txn(ctx context.Context, ops []store.Op) (store.Result, error)
 	if w.before != nil {
 		w.before(w.txns)
 	}
+	if w.txns == 1 {
+		w.look(ctx)
+	}
 	broken := &store.Unavailable{Address: "test", Err: fmt.Errorf("transaction %d is cut off", w.txns)}
 	if w.txns == w.failAt && !w.lost {
 		return store.Result{}, broken
 	}
 	result, err := w.Store.Txn(ctx, ops)
-	if w.referee != nil {
-		pairs, _, listErr := w.Store.List(ctx, "")
-		if listErr != nil {
-			return result, listErr
-		}
-		w.referee.look(pairs)
-	}
+	w.look(ctx)
 	if w.txns == w.failAt {
 		return store.Result{}, broken
 	}
 	return result, err
+}
+
+func (w *watched) look(ctx context.Context) {
+	if w.referee == nil {
+		return
+	}
+	pairs, _, err := w.Store.List(ctx, "")
+	if err != nil {
+		panic(err)
+	}
+	w.referee.look(pairs)
 }

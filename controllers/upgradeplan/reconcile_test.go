@@ -131,7 +131,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 		return txns, end
 	}
 	txns, want := scenario(t, 0, false)
-	if txns < 9 {
+	if txns < 8 {
 		t.Fatalf("only %d transactions", txns)
 	}
 	for k := 1; k <= txns; k++ {
