@@ -83,13 +83,6 @@ func (r *reader) mismatch(n *yaml.Node, path *field.Path, want string) any {
 	return nil
 }
 
-var (
-	typeOfLimit  = reflect.TypeFor[intstr.IntOrString]()
-	typeOfList   = reflect.TypeFor[v1alpha1.StringList]()
-	typeOfTime   = reflect.TypeFor[metav1.Time]()
-	typeOfFields = reflect.TypeFor[metav1.FieldsV1]()
-)
-
 // value reads a node that stands for a value of type t.
 func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	if n.Kind == yaml.AliasNode {
@@ -109,13 +102,13 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 		t = t.Elem()
 	}
 	switch t {
-	case typeOfLimit:
+	case reflect.TypeFor[intstr.IntOrString]():
 		return r.limit(n, path)
-	case typeOfList:
+	case reflect.TypeFor[v1alpha1.StringList]():
 		return r.stringOrList(n, path)
-	case typeOfTime:
+	case reflect.TypeFor[metav1.Time]():
 		return r.time(n, path)
-	case typeOfFields:
+	case reflect.TypeFor[metav1.FieldsV1]():
 		return nil // who wrote a field is nothing that a manifest can say
 	}
 	switch t.Kind() {

@@ -33,20 +33,18 @@ func findField(name string, t reflect.Type, path string) string {
 		}
 	}
 	for _, child := range names(known) {
-		t := known[child]
-		if t.Kind() != reflect.Struct || t == typeOfTime || t == typeOfLimit {
-			continue
-		}
-		if found := findField(name, t, path+child+"."); found != "" {
-			return found
+		if t := known[child]; t.Kind() == reflect.Struct {
+			if found := findField(name, t, path+child+"."); found != "" {
+				return found
+			}
 		}
 	}
 	return ""
 }
 
-var separators = strings.NewReplacer("_", "", "-", "")
-
-func fold(name string) string { return strings.ToLower(separators.Replace(name)) }
+func fold(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+}
 
 // distance counts the characters to insert, drop, replace or swap with their neighbour that make b of a.
 func distance(a, b string) int {

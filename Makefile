@@ -1,0 +1,83 @@
+# Copyright The upgrade-controller Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+.DEFAULT_GOAL := help
+.ONESHELL:
+.DELETE_ON_ERROR:
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# How many times make soak checks each property.
+SOAK_CHECKS ?= 20000
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the three binaries into bin/, static and stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: with a real Consul and agents of their own
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
+
+.PHONY: deps
+deps: ## Fetch the modules that build and test need; tools are fetched when they are first used
+	go mod download
+
+.PHONY: consul
+consul: ## Have a Consul for the tests: the one on the PATH, else one built into bin/
+	@hack/consul.sh >/dev/null
+
+.PHONY: test
+test: consul ## Run all tests, with a real Consul, and those of concurrent code for data races too
+	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)"
+	go test ./...
+	if command -v gcc >/dev/null || command -v clang >/dev/null; then
+	  go test -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
+	else
+	  echo "no C compiler: the race detector is left out" >&2
+	  [[ $${CI:-} != true ]]
+	fi
+
+.PHONY: verify
+verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, layout and lint
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
+	if [[ -n $$unformatted ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go mod tidy -diff
+	go -C hack/tools mod tidy -diff
+	hack/generate.sh --check
+	go test ./hack
+	bin/golangci-lint run
+
+.PHONY: lint
+lint: bin/golangci-lint ## Run golangci-lint
+	bin/golangci-lint run
+
+.PHONY: bench
+bench: consul ## Measure, with a real Consul
+	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+.PHONY: soak
+soak: consul ## Check each property SOAK_CHECKS times (20000), for data races too
+	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" RAPID_CHECKS=$(SOAK_CHECKS) go test -race -count=1 -timeout 6h ./...
+
+.PHONY: generate
+generate: bin/controller-gen ## Write the deepcopy functions and the CRD
+	hack/generate.sh
+
+.PHONY: clean
+clean: ## Remove what was built, but for bin/consul, which takes long
+	find bin -mindepth 1 ! -name consul -delete 2>/dev/null || true
+
+bin/controller-gen: hack/tools/go.mod
+	go -C hack/tools build -o $(CURDIR)/$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	@touch $@
+
+bin/golangci-lint: hack/tools/go.mod
+	@echo "building golangci-lint from source, which takes a few minutes the first time" >&2
+	go -C hack/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
