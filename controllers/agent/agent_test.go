@@ -494,10 +494,9 @@ func TestTheTimeBetweenAttemptsDoublesUpToAnHour(t *testing.T) {
 	for range 8 {
 		waits = append(waits, r.failed("v2", noon, 0))
 	}
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
-	for i := range want {
-		if waits[i] != want[i]*time.Minute {
-			t.Errorf("attempt %d: %s, want %d minutes", i+1, waits[i], want[i])
+	for i, minutes := range []float64{1, 2, 4, 8, 16, 32, 60, 60} {
+		if waits[i].Minutes() != minutes {
+			t.Errorf("attempt %d: %s, want %v minutes", i+1, waits[i], minutes)
 		}
 	}
 	if wait := r.failed("v2", noon, 0.9999); wait < 30*time.Minute || wait > 31*time.Minute {
@@ -719,7 +718,7 @@ func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			if r != errCrash {
+			if err, ok := r.(error); !ok || !errors.Is(err, errCrash) {
 				panic(r)
 			}
 			crashed = true
@@ -777,7 +776,7 @@ func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *
 			"pause host":   set(pauseHost, "False", "True"),
 			"pause global": set(pauseGlobal, "False"),
 			"hold":         set(holdHost, "{}"),
-			"the controller's mark": func(r *rapid.T) {
+			"the controller's mark": func(*rapid.T) {
 				if !b.pairs()[reportKey].Exists() { // it sets none for a host that was seen as an agent
 					b.set(startedKey, `{"version":"v2","by":"controller"}`)
 				}

@@ -54,12 +54,15 @@ func observe(l keys.Layout, host, role, local string, read map[string]keys.Pair,
 	return o
 }
 
-var scopes = [...]fleet.Scope{fleet.ScopeHost, fleet.ScopeRole, fleet.ScopeGlobal}
+// scopes are in the order in which keys are looked up.
+func scopes() [3]fleet.Scope {
+	return [...]fleet.Scope{fleet.ScopeHost, fleet.ScopeRole, fleet.ScopeGlobal}
+}
 
 func setting(byScope ...keys.Pair) fleet.Setting {
 	for i, p := range byScope {
 		if p.Exists() {
-			return fleet.Setting{Scope: scopes[i], Switch: keys.DecodeSwitch(p)}
+			return fleet.Setting{Scope: scopes()[i], Switch: keys.DecodeSwitch(p)}
 		}
 	}
 	return fleet.Setting{}
@@ -71,7 +74,7 @@ func pausedBy(byScope ...keys.Pair) fleet.Scope {
 			continue
 		}
 		if keys.DecodePause(p) {
-			return scopes[i]
+			return scopes()[i]
 		}
 		break
 	}
@@ -81,7 +84,7 @@ func pausedBy(byScope ...keys.Pair) fleet.Scope {
 func hold(host, role keys.Pair, now time.Time) (*fleet.Hold, fleet.Scope) {
 	for i, p := range []keys.Pair{host, role} {
 		if h := keys.DecodeHold(p); h != nil && (h.Expires.IsZero() || now.Before(h.Expires)) {
-			return h, scopes[i]
+			return h, scopes()[i]
 		}
 	}
 	return nil, fleet.ScopeNone

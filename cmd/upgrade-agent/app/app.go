@@ -27,7 +27,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Main runs the command line and returns the exit code: 0; 1 failed; 2 wrong usage.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := newCommand(stderr)
+	cmd := newCommand(stderr) //nolint:contextcheck // cobra hands the context on
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)

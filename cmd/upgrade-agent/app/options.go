@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -107,13 +108,17 @@ func (o *options) start(args []string) (a *agent.Agent, closeAll func(), err err
 		return nil, nil, err
 	}
 	o.consul.Stale = true
+	random, err := newRandom()
+	if err != nil {
+		return nil, nil, err
+	}
 	s, err := consul.New(o.consul)
 	if err != nil {
 		return nil, nil, err
 	}
 	a, err = agent.New(agent.Options{
 		Host: o.host, Role: o.role, Layout: o.layout, Store: s, Version: agent.File(o.versionFile), Step: o.step.Run,
-		Clock: agent.SystemClock{}, Random: rand.Float64, Interval: o.interval, Jitter: o.jitter, Log: log,
+		Clock: agent.SystemClock{}, Random: random.Float64, Interval: o.interval, Jitter: o.jitter, Log: log,
 	})
 	if err != nil {
 		return nil, nil, usageError{err}
@@ -123,6 +128,15 @@ func (o *options) start(args []string) (a *agent.Agent, closeAll func(), err err
 		return nil, nil, err
 	}
 	return a, func() { _ = lock.Close() }, nil
+}
+
+// newRandom is seeded so that hosts that boot at one moment differ.
+func newRandom() (*rand.Rand, error) {
+	var seed [32]byte
+	if _, err := cryptorand.Read(seed[:]); err != nil {
+		return nil, err
+	}
+	return rand.New(rand.NewChaCha8(seed)), nil
 }
 
 func (o *options) run(ctx context.Context, args []string) error {
