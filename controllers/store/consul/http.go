@@ -128,11 +128,19 @@ func (s *Store) refusal(r request, response *http.Response) error {
 	case code == http.StatusForbidden:
 		return &store.Forbidden{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
 	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
-		return s.unavailable(fmt.Errorf("status %d: %s", code, text))
+		return s.unavailable(&statusError{code, text})
 	default:
-		return fmt.Errorf("consul at %s: %s %s: status %d: %s", s.addr, r.method, r.path, code, text)
+		return fmt.Errorf("consul at %s: %s %s: %w", s.addr, r.method, r.path, &statusError{code, text})
 	}
 }
+
+// statusError is an answer that is none of those expected.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("status %d: %s", e.code, e.text) }
 
 func (s *Store) unavailable(err error) error {
 	return &store.Unavailable{Address: s.addr, Err: err}

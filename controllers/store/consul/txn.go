@@ -24,8 +24,8 @@ const (
 	verbGetOrEmpty = string(api.KVGetOrEmpty)
 )
 
-// errBefore114 is the refusal of a server that does not know get-or-empty.
-var errBefore114 = errors.New("the server is older than Consul 1.14")
+// errBefore114 is the refusal of a server that does not know get-or-empty or does not take 128 operations.
+var errBefore114 = errors.New("the server is older than Consul 1.14, try again")
 
 // Txn applies all operations or none.
 func (s *Store) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
@@ -87,11 +87,18 @@ func (s *Store) sendTxn(ctx context.Context, ops api.TxnOps, by send, needs need
 		if err := json.Unmarshal(data, &answer); err != nil {
 			return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
 		}
-		if response.StatusCode == http.StatusConflict && len(answer.Errors) == 0 {
-			return fmt.Errorf("consul at %s: the transaction was refused without a reason", s.addr)
+		refused := response.StatusCode == http.StatusConflict
+		if refused && len(answer.Errors) == 0 || !refused && answer.Results == nil {
+			return fmt.Errorf("consul at %s: the answer to a transaction lacks its results: is this Consul?", s.addr)
 		}
 		return nil
 	})
+	var status *statusError
+	if errors.As(err, &status) && status.code == http.StatusRequestEntityTooLarge && len(ops) > opsBefore114 &&
+		strings.Contains(status.text, "too many operations") {
+		s.old.Store(true)
+		return answer, fmt.Errorf("%w (%w)", errBefore114, err)
+	}
 	return answer, err
 }
 
