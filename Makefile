@@ -50,7 +50,7 @@ verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, gene
 	go mod tidy -diff
 	go -C hack/tools mod tidy -diff
 	hack/generate.sh --check
-	go test ./hack
+	go test -count=1 ./hack
 	bin/golangci-lint run
 
 .PHONY: lint

@@ -1,0 +1,200 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hack_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/jiocloud/upgrade-controller/"
+
+// row is a line of the import table in DESIGN.md, section 6. Packages of ours are written without the module in front;
+// a/... is a and all below it.
+type row struct {
+	of string
+	// ours are the packages of ours that may be imported directly; nil: all that no other row forbids.
+	ours []string
+	// never are packages that must not be reached at all, not even through others.
+	never []string
+	// neverDirectly are packages that must not be imported; what is imported may use them.
+	neverDirectly []string
+	// pure packages import, of all others, only those of the lists below.
+	pure bool
+}
+
+var table = []row{
+	{of: "apis/...", ours: []string{"apis/..."}, pure: true, never: []string{"github.com/hashicorp/..."}},
+	{of: "apis/upgrade/v1alpha1", ours: []string{}},
+
+	{of: "controllers/core/...", ours: []string{"controllers/core/...", "apis/..."}, pure: true,
+		never: []string{"github.com/hashicorp/..."}},
+	{of: "controllers/core/diff", ours: []string{}},
+	{of: "controllers/core/keys", never: []string{"controllers/core/rollout"}},
+	{of: "controllers/core/rollout", never: []string{"controllers/core/keys"}},
+
+	{of: "controllers/...", never: []string{"cmd/..."}},
+	{of: "controllers/store/...", never: []string{"controllers/core/rollout", "controllers/upgradeplan", "controllers/agent",
+		"controllers/gitsync", "controllers/manager", "controllers/dashboard"}},
+	{of: "controllers/upgradeplan/...", never: []string{"github.com/hashicorp/...", "controllers/store/consul"}},
+	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout"}},
+	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
+	{of: "controllers/manager/...", neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
+	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync"}},
+
+	{of: "cmd/...", neverDirectly: []string{"controllers/core/rollout"}},
+	{of: "cmd/upgrade-agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
+
+	{of: "hack/..."},
+}
+
+// Consul's own source is under the BUSL; its api and sdk are not.
+var nowhere = []string{"github.com/hashicorp/consul", "github.com/hashicorp/consul/agent/...", "github.com/hashicorp/consul/lib/..."}
+
+// pureStandard are the packages of Go's library that neither do I/O nor read a clock nor are random by themselves; of
+// time and math/rand/v2, the linter forbids the functions that do.
+var pureStandard = []string{
+	"bytes", "cmp", "container/...", "context", "crypto/sha256", "encoding", "encoding/...", "errors", "fmt", "hash/...",
+	"io", "iter", "maps", "math", "math/big", "math/bits", "math/rand/v2", "path", "reflect", "regexp", "regexp/...", "slices",
+	"sort", "strconv", "strings", "sync", "text/...", "time", "unicode", "unicode/...",
+}
+
+// pureOthers are the modules of others that pure packages may import: types, and readers of YAML and JSON.
+var pureOthers = []string{
+	"k8s.io/apimachinery/pkg/...", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3", "github.com/go-json-experiment/json/...",
+	"github.com/aymanbagabas/go-udiff/...",
+}
+
+// listed is a package as go list prints it.
+type listed struct {
+	ImportPath, Name string
+	Imports, Deps    []string
+}
+
+// judge says what is wrong with a package, one sentence each.
+func judge(p listed) []string {
+	name := strings.TrimPrefix(p.ImportPath, module)
+	var wrong []string
+	complain := func(format string, args ...any) {
+		wrong = append(wrong, name+" "+fmt.Sprintf(format, args...))
+	}
+	last := name[strings.LastIndex(name, "/")+1:]
+	for _, vague := range []string{"util", "utils", "common", "helper", "helpers", "misc"} {
+		if last == vague || p.Name == vague {
+			complain("is named %s, which says nothing", vague)
+		}
+	}
+	rows := slices.DeleteFunc(slices.Clone(table), func(r row) bool { return !matches(name, r.of) })
+	if len(rows) == 0 {
+		complain("is in no row of the import table")
+	}
+	rows = append(rows, row{of: name, never: nowhere})
+	for _, r := range rows {
+		for _, imported := range p.Imports {
+			short, ours := strings.CutPrefix(imported, module)
+			switch {
+			case ours && r.ours != nil && !matches(short, r.ours...):
+				complain("imports %s: of ours, %s may import only %q", short, r.of, r.ours)
+			case matches(short, r.neverDirectly...):
+				complain("imports %s", short)
+			case !ours && r.pure && !matches(short, pureStandard...) && !matches(short, pureOthers...):
+				complain("imports %s and shall be pure", short)
+			}
+		}
+		for _, reached := range p.Deps {
+			if short := strings.TrimPrefix(reached, module); matches(short, r.never...) {
+				complain("reaches %s", short)
+			}
+		}
+	}
+	return wrong
+}
+
+func matches(name string, patterns ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		tree, all := strings.CutSuffix(pattern, "/...")
+		return name == tree || all && strings.HasPrefix(name, tree+"/")
+	})
+}
+
+func TestEveryPackageObeysTheImportTable(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Name,Imports,Deps", "./...")
+	cmd.Dir = ".."
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; packages++ {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range judge(p) {
+			t.Error(wrong)
+		}
+	}
+	if packages < 10 {
+		t.Errorf("only %d packages were judged", packages)
+	}
+}
+
+func TestTheImportTableFindsWhatItForbids(t *testing.T) {
+	const consulAPI = "github.com/hashicorp/consul/api"
+	for _, tc := range []struct {
+		name          string
+		imports, deps []string
+		want          []string
+	}{
+		{"controllers/core/rollout", []string{"fmt", "time", module + "controllers/core/fleet", "k8s.io/apimachinery/pkg/types"}, nil, nil},
+		{"apis/upgrade/v1alpha1", []string{module + "apis/upgrade/strict"}, nil,
+			[]string{`apis/upgrade/v1alpha1 imports apis/upgrade/strict: of ours, apis/upgrade/v1alpha1 may import only []`}},
+		{"apis/upgrade/legacy", []string{module + "controllers/core/keys"}, nil,
+			[]string{`apis/upgrade/legacy imports controllers/core/keys: of ours, apis/... may import only ["apis/..."]`}},
+		{"controllers/core/status", []string{"os", "net/http"}, nil,
+			[]string{"controllers/core/status imports os and shall be pure", "controllers/core/status imports net/http and shall be pure"}},
+		{"controllers/core/rollout", nil, []string{module + "controllers/core/keys"}, []string{"controllers/core/rollout reaches controllers/core/keys"}},
+		{"controllers/core/keys", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/core/keys reaches controllers/core/rollout"}},
+		{"controllers/core/diff", []string{module + "controllers/core/fleet"}, nil,
+			[]string{"controllers/core/diff imports controllers/core/fleet: of ours, controllers/core/diff may import only []"}},
+		{"controllers/upgradeplan", []string{"os"}, []string{consulAPI}, []string{"controllers/upgradeplan reaches " + consulAPI}},
+		{"controllers/agent", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/agent reaches controllers/core/rollout"}},
+		{"controllers/store/consul", nil, []string{consulAPI}, nil},
+		{"controllers/store/memory", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/store/memory reaches controllers/core/rollout"}},
+		{"controllers/manager", []string{module + "controllers/core/rollout"}, nil, []string{"controllers/manager imports controllers/core/rollout"}},
+		{"cmd/upgradectl/app", nil, []string{"github.com/hashicorp/consul/agent/consul"}, []string{"cmd/upgradectl/app reaches github.com/hashicorp/consul/agent/consul"}},
+		{"pkg/thing", nil, nil, []string{"pkg/thing is in no row of the import table"}},
+		{"controllers/util", nil, nil, []string{"controllers/util is named util, which says nothing"}},
+	} {
+		got := judge(listed{ImportPath: module + tc.name, Imports: tc.imports, Deps: tc.deps})
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", tc.name, diff)
+		}
+	}
+}
+
+func TestOnlyTheseFoldersAreAtTheTop(t *testing.T) {
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		known := []string{"cmd", "controllers", "apis", "config", "hack", "docs", "bin", "dist"} // the last two: not committed
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") && !slices.Contains(known, entry.Name()) {
+			t.Errorf("%s stands at the top", entry.Name())
+		}
+	}
+}
