@@ -5,6 +5,7 @@ package upgradeplan_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +69,14 @@ func (f *fixture) lock() {
 	session, err := f.store.CreateSession(f.ctx(), "test", 10*time.Minute)
 	f.must(err)
 	f.session = session
-	f.txn(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())})
+	lock := []store.Op{{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())}}
+	for refused := (*store.Conflict)(nil); ; { // Consul delays a lock that was lost
+		_, err := f.store.Txn(f.ctx(), lock)
+		if !errors.As(err, &refused) {
+			f.must(err)
+			return
+		}
+	}
 }
 
 func (f *fixture) must(err error) {

@@ -17,20 +17,40 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 const twoAtATime = "version: '2'\ninstructions: {rollingRules: {global: 2}}"
 
-// onMemory and onConsul run a test on both stores, so that what it shows is not a trait of one.
 func onMemory(t *testing.T, test func(*fixture)) {
+	t.Helper()
 	c := newClock()
 	test(newFixture(t, memory.New(c.Now), c))
 }
 
+// onBoth runs a test on the memory store and on a real Consul, so that what it shows is no trait of one.
+func onBoth(t *testing.T, test func(*fixture)) {
+	t.Run("memory", func(t *testing.T) { onMemory(t, test) })
+	t.Run("consul", func(t *testing.T) {
+		t.Parallel()
+		test(newFixture(t, openConsul(t, consultest.Start(t).Addr()), newClock()))
+	})
+}
+
+func openConsul(t *testing.T, addr string) store.Store {
+	t.Helper()
+	s, err := consul.New(consul.Config{Address: addr, RetryFor: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestFirstPassSwitchesAndReleases(t *testing.T) {
-	onMemory(t, func(f *fixture) {
+	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.set("config_state/enable_puppet/host/gone9", "True")
 		f.hosts(true, "1", names("web", 3)...)
@@ -57,7 +77,7 @@ func TestSecondPassWritesNothing(t *testing.T) {
 		"free":    "version: '2'",
 	} {
 		t.Run(name, func(t *testing.T) {
-			onMemory(t, func(f *fixture) {
+			onBoth(t, func(f *fixture) {
 				f.set("current_version", "1")
 				f.hosts(true, "1", names("web", 7)...)
 				f.hosts(false, "1", names("db", 3)...)
@@ -79,7 +99,7 @@ func TestSecondPassWritesNothing(t *testing.T) {
 }
 
 func TestRolloutCompletes(t *testing.T) {
-	onMemory(t, func(f *fixture) {
+	onBoth(t, func(f *fixture) {
 		w := &watched{Store: f.store, referee: &referee{limits: map[string]int{"web": 2, "db": 2}}}
 		f.through = w
 		f.set("current_version", "1")
@@ -173,7 +193,7 @@ func TestStopDuringPass(t *testing.T) {
 		"a spec that is paused":   func(f *fixture) { f.apply(twoAtATime + "\npaused: true") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onMemory(t, func(f *fixture) {
+			onBoth(t, func(f *fixture) {
 				f.set("current_version", "2")
 				f.hosts(true, "1", names("web", 4)...)
 				f.apply(twoAtATime)
@@ -196,7 +216,7 @@ func TestStopDuringPass(t *testing.T) {
 
 // A stale leader, whose lock somebody else has by now, cannot write one key.
 func TestStaleLeaderCannotWrite(t *testing.T) {
-	onMemory(t, func(f *fixture) {
+	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 4)...)
 		f.apply(twoAtATime)
@@ -273,7 +293,7 @@ func TestOddStates(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onMemory(t, func(f *fixture) {
+			onBoth(t, func(f *fixture) {
 				f.apply(cmpOr(c.spec, twoAtATime))
 				c.arrange(f)
 				r := f.reconcile()
@@ -332,7 +352,7 @@ func TestIncompleteStartsNobody(t *testing.T) {
 		"control unreadable":   {func(f *fixture) { f.set(keys.Plan("fleet").Control(), "\x00") }, "control cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onMemory(t, func(f *fixture) {
+			onBoth(t, func(f *fixture) {
 				f.set("current_version", "1")
 				f.hosts(true, "1", names("web", 4)...)
 				f.apply(twoAtATime)
@@ -353,7 +373,7 @@ func TestIncompleteStartsNobody(t *testing.T) {
 }
 
 func TestPreviewTellsTheTruth(t *testing.T) {
-	onMemory(t, func(f *fixture) {
+	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 5)...)
 		f.hosts(false, "1", names("db", 5)...)
@@ -385,7 +405,7 @@ func TestPreviewTellsTheTruth(t *testing.T) {
 }
 
 func TestPlans(t *testing.T) {
-	onMemory(t, func(f *fixture) {
+	onBoth(t, func(f *fixture) {
 		plans := upgradeplan.Plans{Store: f.store}
 		for i, want := range []upgradeplan.Outcome{upgradeplan.Created, upgradeplan.Unchanged} {
 			if got := f.apply(twoAtATime); got != want {

@@ -1,0 +1,225 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// history is a real Consul behind a proxy that forwards writes one by one, and a referee that judges the whole state
+// after each. Hosts and operators go through the proxy as well as the controller.
+type history struct {
+	*fixture
+	proxy *consultest.Proxy
+	mu    sync.Mutex
+	judge *referee
+}
+
+func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) *history {
+	h := &history{judge: &referee{limits: limits}}
+	o.Judge = func(ctx context.Context, direct store.Store) error {
+		pairs, _, err := direct.List(ctx, "")
+		if err != nil {
+			return err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.judge.look(pairs)
+		if len(h.judge.faults) > 0 {
+			return errors.New(h.judge.faults[0])
+		}
+		return nil
+	}
+	addr := consultest.Start(t).Addr()
+	h.fixture = newFixture(t, openConsul(t, addr), &clock{now: time.Now()})
+	h.proxy = consultest.StartProxy(t, addr, o)
+	h.through = openConsul(t, h.proxy.Addr())
+	return h
+}
+
+// agents are the real agents' code, through the proxy; their step takes no time.
+func (h *history) agents(names ...string) []*agent.Agent {
+	var out []*agent.Agent
+	for _, name := range names {
+		version := &agent.Memory{}
+		h.must(version.SetVersion("1"))
+		a, err := agent.New(agent.Options{Host: name, Store: h.through, Version: version, Clock: agent.SystemClock{},
+			Random: rand.New(rand.NewPCG(1, 1)).Float64, Log: testr.New(h.t.(*testing.T)),
+			Step: func(context.Context, agent.Change) (string, error) { return "", nil }})
+		h.must(err)
+		out = append(out, a)
+	}
+	return out
+}
+
+func once(agents []*agent.Agent) error {
+	var failed error
+	for _, a := range agents {
+		if _, err := a.Once(context.Background()); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// A whole rollout with real agents, cut off at one write after another: the process that is cut off is replaced, and in
+// no state that Consul ever had was a start above a limit.
+func TestHistoryOfARolloutThatIsCutOff(t *testing.T) {
+	limits := map[string]int{"web": 2, "db": 1}
+	run := func(t *testing.T, o consultest.ProxyOptions) int {
+		h := newHistory(t, limits, o)
+		h.set("current_version", "1")
+		agents := h.agents(append(names("web", 4), "db1", "db2")...)
+		_ = once(agents)
+		_, _, err := upgradeplan.Plans{Store: h.store}.Apply(t.Context(), planOf(t,
+			"version: '2'\ninstructions: {rollingRules: {global: 1, roles: {web: 2}}, roleOrder: {web: db}}"), false)
+		h.must(err)
+		for range 30 {
+			r, err := h.reconciler().Reconcile(t.Context(), "fleet")
+			if err == nil && r.Decision.Complete {
+				return len(h.proxy.Writes())
+			}
+			_ = once(agents)
+		}
+		t.Fatal("not complete")
+		return 0
+	}
+	writes := run(t, consultest.ProxyOptions{})
+	step := 3
+	if testing.Short() {
+		step = 11
+	}
+	for k := 1; k <= writes; k += step {
+		for name, o := range map[string]consultest.ProxyOptions{"fails": {FailWrite: k}, "loses its reply": {DropReply: k}} {
+			t.Run(fmt.Sprintf("write %d of %d %s", k, writes, name), func(t *testing.T) {
+				t.Parallel()
+				run(t, o)
+			})
+		}
+	}
+}
+
+// The version is switched again and again under running hosts, by two controllers of which only one holds the lock at a
+// time, while an operator pauses and resumes.
+func TestHistoryOfTwoControllers(t *testing.T) {
+	h := newHistory(t, map[string]int{"web": 2}, consultest.ProxyOptions{})
+	h.set("current_version", "1")
+	agents := h.agents(names("web", 6)...)
+	h.must(once(agents))
+	h.apply("version: '2'\ninstructions: {rollingRules: {global: 2}}")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must := func(err error) { // of goroutines, which may not end the test
+		if err != nil && ctx.Err() == nil {
+			t.Error(err)
+			cancel()
+		}
+	}
+	// The lock goes from the fixture to the two.
+	h.must(h.store.DestroySession(t.Context(), h.session))
+	var group sync.WaitGroup
+	for _, me := range []string{"one", "two"} {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				lease, err := store.Acquire(ctx, h.through, keys.Leader, me, store.LeaseOptions{})
+				if err != nil {
+					must(err)
+					return
+				}
+				r := &upgradeplan.Reconciler{Store: h.through, Session: lease.Session(), Now: time.Now, Log: testr.New(t)}
+				result, err := r.Reconcile(lease.Context(), "fleet")
+				must(err)
+				must(lease.Release())
+				if err == nil && result.Decision.Complete && result.Decision.Version == "4" {
+					cancel()
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for ctx.Err() == nil {
+			_ = once(agents) // an agent whose start is refused looks again
+		}
+	})
+	group.Go(func() {
+		plans := upgradeplan.Plans{Store: h.through}
+		for _, version := range []string{"3", "1.5", "4"} {
+			_, err := plans.SetPause(ctx, "fleet", &fleet.Pause{By: "operator"})
+			must(err)
+			_, _, err = plans.Apply(ctx, planOf(t, "version: '"+version+"'\ninstructions: {rollingRules: {global: 2}}"), false)
+			must(err)
+			_, err = plans.SetPause(ctx, "fleet", nil)
+			must(err)
+		}
+	})
+	group.Wait()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Error("not complete within a minute")
+	}
+}
+
+// A token that may not see all: what ACLs hide must not look as if it were not there.
+func TestFilteredByACLsStartsNobody(t *testing.T) {
+	const management = "6f6b7b1e-8f0e-4d2a-9f3b-1c2d3e4f5a6b"
+	addr := consultest.StartWith(t, devagent.Options{ManagementToken: management}).Addr()
+	open := func(token string) *consul.Store {
+		s, err := consul.New(consul.Config{Address: addr, Token: token, RetryFor: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	f := newFixture(t, open(management), newClock())
+	f.set("current_version", "1")
+	f.hosts(true, "1", names("web", 4)...)
+	f.apply(twoAtATime)
+	for name, c := range map[string]struct{ rule, want string }{
+		"a record":        {`key_prefix "" { policy = "write" } key_prefix "running/versions/1/web2" { policy = "deny" }`, "running/versions/"},
+		"a key of a host": {`key_prefix "" { policy = "write" } key_prefix "config_state/enable_puppet/host/web9" { policy = "deny" }`, "config_state/"},
+		"a report":        {`key_prefix "" { policy = "write" } key_prefix "upgrade.jiocloud.com/hosts/web2" { policy = "deny" }`, "upgrade.jiocloud.com/hosts/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.set("config_state/enable_puppet/host/web9", "False")
+			f.through = open(consultest.Token(t, addr, management, c.rule+` session_prefix "" { policy = "write" }`))
+			before := f.indexes()
+			r := f.reconcile()
+			if d := r.Decision; d.Gate != rollout.ObservationIncomplete || !strings.Contains(d.GateMessage, c.want) {
+				t.Errorf("%s: %s", d.Gate, d.GateMessage)
+			}
+			if after := f.indexes(); len(after) != len(before) {
+				t.Error("keys were written")
+			}
+			if v := string(f.get("current_version").Value); v != "1" {
+				t.Errorf("the version was switched to %s", v)
+			}
+		})
+	}
+	t.Run("the version itself", func(t *testing.T) {
+		f.through = open(consultest.Token(t, addr, management,
+			`key_prefix "" { policy = "write" } key "current_version" { policy = "deny" } session_prefix "" { policy = "write" }`))
+		_, err := f.reconciler().Reconcile(t.Context(), "fleet")
+		forbidden := (*store.Forbidden)(nil)
+		if !errors.As(err, &forbidden) || !strings.Contains(err.Error(), "current_version") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
