@@ -165,7 +165,7 @@ func TestAcquireWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		second := <-got
-		defer second.Release()
+		defer func() { _ = second.Release() }()
 		if waited := time.Since(released); waited > time.Second {
 			t.Errorf("the lock was taken %s after its release", waited)
 		}

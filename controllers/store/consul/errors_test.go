@@ -335,7 +335,8 @@ func before114(t *testing.T, agent *devagent.Agent, between func()) string {
 			t.Error(err)
 		}
 		if len(ops) > 64 {
-			http.Error(w, fmt.Sprintf("Transaction contains too many operations (%d > 64)", len(ops)), 413)
+			http.Error(w, fmt.Sprintf("Transaction contains too many operations (%d > 64)", len(ops)),
+				http.StatusRequestEntityTooLarge)
 			return
 		}
 		for i, op := range ops {

@@ -18,6 +18,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
+// ttl is how long sessions last: the least that is allowed.
+const ttl = 10 * time.Second
+
 // nobody is the id of a session that never was.
 const nobody = "11111111-2222-3333-4444-555555555555"
 
@@ -69,8 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 // not. Pass lets the store's clock go on.
 func Expiry(t *testing.T, s store.Store, pass func(time.Duration)) {
 	h := harness{t, s}
-	const ttl = 10 * time.Second
-	kept, left := h.session(ttl), h.session(ttl)
+	kept, left := h.session(), h.session()
 	h.must(store.Op{Verb: store.Lock, Key: "kept", Session: kept}, store.Op{Verb: store.Lock, Key: "left", Session: left})
 	locked := h.get("left")
 	for passed := time.Duration(0); h.get("left").Session != ""; passed += time.Second {
@@ -108,7 +110,13 @@ func (h harness) must(ops ...store.Op) store.Result {
 	return result
 }
 
-func (h harness) refused(ops ...store.Op) *store.Conflict {
+// refused tries a transaction that must be refused, and conflict tells what failed.
+func (h harness) refused(ops ...store.Op) {
+	h.Helper()
+	_ = h.conflict(ops...)
+}
+
+func (h harness) conflict(ops ...store.Op) *store.Conflict {
 	h.Helper()
 	_, err := h.Txn(h.Context(), ops)
 	var conflict *store.Conflict
@@ -167,7 +175,7 @@ func (h harness) wantKeys(prefix string, want ...string) {
 	}
 }
 
-func (h harness) session(ttl time.Duration) string {
+func (h harness) session() string {
 	h.Helper()
 	id, err := h.CreateSession(h.Context(), "test", ttl)
 	if err != nil {
@@ -355,7 +363,7 @@ func verbsPass(h harness) {
 
 func verbsRefused(h harness) {
 	index := h.set("a", "1")
-	mine := h.session(10 * time.Second)
+	mine := h.session()
 	for _, op := range []store.Op{
 		{Verb: store.CAS, Key: "a", Index: 0, Value: []byte("2")},
 		{Verb: store.CAS, Key: "a", Index: index - 1, Value: []byte("2")},
@@ -373,7 +381,7 @@ func verbsRefused(h harness) {
 		{Verb: store.Unlock, Key: "a", Session: mine, Value: []byte("2")},
 		{Verb: store.Unlock, Key: "none", Session: mine},
 	} {
-		conflict := h.refused(op)
+		conflict := h.conflict(op)
 		if len(conflict.Failed) != 1 || conflict.Failed[0].Index != 0 || conflict.Failed[0].What == "" ||
 			conflict.Failed[0].Op.Verb != op.Verb || !conflict.FailedKey(op.Key) {
 			h.Errorf("%s %s: %+v", op.Verb, op.Key, conflict)
@@ -388,7 +396,7 @@ func verbsRefused(h harness) {
 func refusedWhole(h harness) {
 	index := h.set("a", "1")
 	h.set("tree/1", "1")
-	conflict := h.refused(
+	conflict := h.conflict(
 		store.Op{Verb: store.Set, Key: "b", Value: []byte("2")},
 		store.Op{Verb: store.CheckNotExists, Key: "a"},
 		store.Op{Verb: store.Delete, Key: "a"},
@@ -424,7 +432,7 @@ func seesBefore(h harness) {
 		store.Op{Verb: store.CAS, Key: "tree/old", Index: 0, Value: []byte("2")},
 	)
 	h.wantKeys("tree/", "tree/kept", "tree/old")
-	conflict := h.refused(
+	conflict := h.conflict(
 		store.Op{Verb: store.Set, Key: "x", Value: []byte("1")},
 		store.Op{Verb: store.CheckNotExists, Key: "x"},
 	)
@@ -585,7 +593,7 @@ func emptyKey(h harness) {
 }
 
 func locking(h harness) {
-	mine := h.session(10 * time.Second)
+	mine := h.session()
 	lock := h.must(store.Op{Verb: store.Lock, Key: "l", Session: mine, Value: []byte("me"), Flags: 3})
 	pair := h.get("l")
 	if pair.Session != mine || string(pair.Value) != "me" || pair.Flags != 3 || pair.ModifyIndex != lock.Index {
@@ -609,7 +617,7 @@ func locking(h harness) {
 }
 
 func lockHeld(h harness) {
-	mine, other := h.session(10*time.Second), h.session(10*time.Second)
+	mine, other := h.session(), h.session()
 	h.must(store.Op{Verb: store.Lock, Key: "l", Session: mine, Value: []byte("me")})
 	h.refused(store.Op{Verb: store.Lock, Key: "l", Session: other})
 	h.refused(store.Op{Verb: store.Unlock, Key: "l", Session: other})
@@ -619,7 +627,7 @@ func lockHeld(h harness) {
 }
 
 func sessionEnds(h harness) {
-	mine := h.session(10 * time.Second)
+	mine := h.session()
 	h.must(store.Op{Verb: store.Lock, Key: "l/1", Session: mine, Value: []byte("me")},
 		store.Op{Verb: store.Lock, Key: "l/2", Session: mine, Value: []byte("me")})
 	before := h.get("l/1")
@@ -638,7 +646,7 @@ func sessionEnds(h harness) {
 }
 
 func setLocked(h harness) {
-	mine := h.session(10 * time.Second)
+	mine := h.session()
 	lock := h.must(store.Op{Verb: store.Lock, Key: "l", Session: mine, Value: []byte("me")})
 	overwritten := h.set("l", "you")
 	pair := h.get("l")
@@ -657,7 +665,7 @@ func setLocked(h harness) {
 }
 
 func sessionGone(h harness) {
-	mine := h.session(10 * time.Second)
+	mine := h.session()
 	if err := h.RenewSession(h.Context(), mine); err != nil {
 		h.Fatal(err)
 	}
@@ -672,7 +680,7 @@ func sessionGone(h harness) {
 		}
 	}
 	h.refused(store.Op{Verb: store.Lock, Key: "l", Session: mine})
-	if next := h.session(10 * time.Second); next == mine {
+	if next := h.session(); next == mine {
 		h.Error("the id of a session was used again")
 	}
 }

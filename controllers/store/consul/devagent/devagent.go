@@ -109,7 +109,7 @@ func (a *Agent) Kill() {
 var errPortTaken = errors.New("a port was taken meanwhile")
 
 func start(ctx context.Context, binary string, o Options) (*Agent, error) {
-	ports, err := freePorts(3)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,8 @@ func start(ctx context.Context, binary string, o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), dir: dir,
-		cmd: exec.Command(binary, args...), output: &tail{}, exited: make(chan struct{}),
+		// It outlives the start.
+		cmd: exec.CommandContext(context.WithoutCancel(ctx), binary, args...), output: &tail{}, exited: make(chan struct{}),
 	}
 	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr = dir, a.output, a.output
 	a.cmd.Env = withoutConsul(os.Environ())
@@ -216,15 +217,21 @@ func (a *Agent) answers(ctx context.Context, token string) bool {
 }
 
 // freePorts finds n ports that nobody listens on. They may be taken before Consul takes them.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freePorts(ctx context.Context, n int) (ports []int, err error) {
+	var held []io.Closer // closed together, so that no port is given twice
+	defer func() {
+		for _, listener := range held {
+			err = errors.Join(err, listener.Close())
+		}
+	}()
+	for range n {
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close() // all at the end, so that no port is given twice
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
+		held = append(held, listener)
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
 }

@@ -50,7 +50,7 @@ func TestStartAndStop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer a.Stop()
+			defer func() { _ = a.Stop() }()
 			if status, body := get(t, a, options.ManagementToken); status != http.StatusNotFound {
 				t.Errorf("status %d: %s", status, body)
 			}
@@ -107,11 +107,11 @@ func TestStartRefused(t *testing.T) {
 }
 
 func TestTakenPortIsTriedAgain(t *testing.T) {
-	real := consultest.Binary(t)
+	binary := consultest.Binary(t)
 	dir := t.TempDir()
 	flaky := filepath.Join(dir, "consul")
 	script := "#!/bin/sh\nif [ ! -e " + dir + "/tried ]; then touch " + dir +
-		"/tried; echo bind: address already in use; exit 1; fi\nexec " + real + ` "$@"` + "\n"
+		"/tried; echo bind: address already in use; exit 1; fi\nexec " + binary + ` "$@"` + "\n"
 	if err := os.WriteFile(flaky, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
