@@ -15,12 +15,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/go-logr/zapr"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
@@ -33,8 +30,7 @@ type options struct {
 	step                    agent.Command
 	interval, jitter        time.Duration
 	consul                  consul.Config
-	logFormat               string
-	verbosity               int
+	log                     flags.Log
 	stderr                  io.Writer
 }
 
@@ -49,18 +45,8 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.step.Path, "exec", "", "the upgrade step: a program; its arguments come after --. Only a change of the "+
 		"version runs it (required)")
 	f.DurationVar(&o.step.Timeout, "timeout", time.Hour, "how long the upgrade step may take; 0: without bound")
-	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.IntVarP(&o.verbosity, "verbosity", "v", 0, "1 logs each look, not only news")
-
-	c := &o.consul
-	f.StringVar(&c.Address, "http-addr", "", "address of Consul (default $CONSUL_HTTP_ADDR, else 127.0.0.1:8500)")
-	f.StringVar(&c.Token, "token", "", "ACL token (default $CONSUL_HTTP_TOKEN)")
-	f.StringVar(&c.TokenFile, "token-file", "", "file with the ACL token (default $CONSUL_HTTP_TOKEN_FILE)")
-	f.StringVar(&c.CAFile, "ca-file", "", "CA certificate, PEM (default $CONSUL_CACERT)")
-	f.StringVar(&c.ClientCert, "client-cert", "", "client certificate, PEM (default $CONSUL_CLIENT_CERT)")
-	f.StringVar(&c.ClientKey, "client-key", "", "key of the client certificate, PEM (default $CONSUL_CLIENT_KEY)")
-	f.StringVar(&c.Datacenter, "datacenter", "", "datacenter (default: that of the Consul agent)")
-	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
+	flags.BindConsul(f, &o.consul)
+	o.log.Bind(f)
 }
 
 func (o *options) bindLoop(f *pflag.FlagSet) {
@@ -103,9 +89,9 @@ func (o *options) start(args []string) (a *agent.Agent, closeAll func(), err err
 	if err := o.complete(args); err != nil {
 		return nil, nil, err
 	}
-	log, err := o.logger()
+	log, err := o.log.Logger(o.stderr)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, usageError{err}
 	}
 	o.consul.Stale = true
 	random, err := newRandom()
@@ -160,23 +146,6 @@ func (o *options) once(ctx context.Context, args []string) error {
 	defer closeAll()
 	_, err = a.Once(ctx)
 	return err
-}
-
-func (o *options) logger() (logr.Logger, error) {
-	config := zap.NewProductionEncoderConfig()
-	config.EncodeTime = zapcore.RFC3339TimeEncoder
-	var encoder zapcore.Encoder
-	switch o.logFormat {
-	case "text":
-		encoder = zapcore.NewConsoleEncoder(config)
-	case "json":
-		encoder = zapcore.NewJSONEncoder(config)
-	default:
-		return logr.Logger{}, usageError{fmt.Errorf("--log-format %q: must be text or json", o.logFormat)}
-	}
-	level := zapcore.Level(-min(max(o.verbosity, 0), 100)) // zap's levels fall where logr's rise
-	sink := zapcore.Lock(zapcore.AddSync(o.stderr))
-	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, sink, level))), nil
 }
 
 // lockFile takes a lock that ends with the process. It does not wait.

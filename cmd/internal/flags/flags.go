@@ -1,0 +1,65 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package flags is the flags that all binaries share.
+package flags
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+)
+
+// BindConsul adds the flags by which Consul's own CLI is told which Consul is meant.
+func BindConsul(f *pflag.FlagSet, c *consul.Config) {
+	f.StringVar(&c.Address, "http-addr", "", "address of Consul (default $CONSUL_HTTP_ADDR, else 127.0.0.1:8500)")
+	f.StringVar(&c.Token, "token", "", "ACL token (default $CONSUL_HTTP_TOKEN)")
+	f.StringVar(&c.TokenFile, "token-file", "", "file with the ACL token (default $CONSUL_HTTP_TOKEN_FILE)")
+	f.StringVar(&c.CAFile, "ca-file", "", "CA certificate, PEM (default $CONSUL_CACERT)")
+	f.StringVar(&c.ClientCert, "client-cert", "", "client certificate, PEM (default $CONSUL_CLIENT_CERT)")
+	f.StringVar(&c.ClientKey, "client-key", "", "key of the client certificate, PEM (default $CONSUL_CLIENT_KEY)")
+	f.StringVar(&c.Datacenter, "datacenter", "", "datacenter (default: that of the Consul agent)")
+	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
+}
+
+// Log is how a process logs.
+type Log struct {
+	// Format is console or json.
+	Format string
+	// Verbosity 0 logs news, 1 each step.
+	Verbosity int
+}
+
+// Bind adds --log-format and -v.
+func (l *Log) Bind(f *pflag.FlagSet) {
+	f.StringVar(&l.Format, "log-format", "console", "console or json")
+	f.IntVarP(&l.Verbosity, "verbosity", "v", 0, "1 logs each step, not only news")
+}
+
+// Logger writes to w. An unknown format or a negative verbosity is an error.
+func (l *Log) Logger(w io.Writer) (logr.Logger, error) {
+	config := zap.NewProductionEncoderConfig()
+	config.EncodeTime = zapcore.RFC3339TimeEncoder
+	var encoder zapcore.Encoder
+	switch l.Format {
+	case "json":
+		encoder = zapcore.NewJSONEncoder(config)
+	case "console":
+		config.ConsoleSeparator = " "
+		encoder = zapcore.NewConsoleEncoder(config)
+	default:
+		return logr.Discard(), fmt.Errorf("--log-format %q: must be console or json", l.Format)
+	}
+	if l.Verbosity < 0 || l.Verbosity > 9 {
+		return logr.Discard(), fmt.Errorf("--verbosity %d: must be from 0 to 9", l.Verbosity)
+	}
+	level := zapcore.Level(-l.Verbosity) // zapr's levels grow downwards
+	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
+}
