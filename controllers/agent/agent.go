@@ -185,7 +185,7 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 func (a *Agent) wanted(local string) []string {
 	l := a.Layout
 	ask := []string{l.CurrentVersion(), l.EnableHost(a.Host), l.EnableGlobal(), l.PauseHost(a.Host), l.PauseGlobal(),
-		l.HoldHost(a.Host), l.Started(a.Host), l.Report(a.Host)}
+		l.HoldHost(a.Host), l.HoldEpoch(), l.Started(a.Host), l.Report(a.Host)}
 	if a.Role != "" {
 		ask = append(ask, l.EnableRole(a.Role), l.PauseRole(a.Role), l.HoldRole(a.Role))
 	}

@@ -359,6 +359,22 @@ func TestAVersionSwitchedAfterTheReadStartsNobodyByOldKeys(t *testing.T) {
 	}
 }
 
+func TestAHoldAfterTheReadStartsNobody(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.set(keys.Layout{}.HoldEpoch(), "1")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			b.set(holdRole, `{"reason":"wait"}`)
+			b.set(keys.Layout{}.HoldEpoch(), "2")
+		}
+	}}
+	b.restart()
+	if v := b.once(); v.Change.Yes || len(b.changes) > 0 {
+		t.Errorf("verdict %+v, changes %v", v.Change, b.changes)
+	}
+}
+
 func TestAHostThatIsRefusedAgainAndAgainGivesUp(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")

@@ -27,6 +27,8 @@ type Observation struct {
 	// as none.
 	Hold      *fleet.Hold
 	HoldScope fleet.Scope
+	// HoldEpoch is the index of the key that moves with every change of a hold; 0: there is none.
+	HoldEpoch uint64
 	// Started and Report are the host's own; nil: there is none.
 	Started *fleet.Started
 	Report  *fleet.Report
@@ -47,6 +49,7 @@ func observe(l keys.Layout, host, role, local string, read map[string]keys.Pair,
 		PausedBy:   pausedBy(read[l.PauseHost(host)], read[l.PauseRole(role)], read[l.PauseGlobal()]),
 		Started:    keys.DecodeStarted(read[l.Started(host)]),
 		Report:     keys.DecodeReport(read[l.Report(host)]),
+		HoldEpoch:  read[l.HoldEpoch()].ModifyIndex,
 		Recorded:   local != "" && record.Exists(),
 		RecordTime: keys.DecodeTime(record.Value),
 	}

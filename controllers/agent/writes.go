@@ -11,13 +11,16 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// begin is the transaction that begins a change: it is refused if current_version or the deciding key is not what was
-// read. If no key decides there is none to check (to check that a key is absent needs the right to write it). It always
+// begin is the transaction that begins a change: it is refused if current_version, the deciding key or any hold is not
+// what was read. If no key decides there is none to check (to check that a key is absent needs the right to write it). It always
 // writes the mark: a transaction that only checks may be answered by a server that is behind.
 func (a *Agent) begin(o Observation) []store.Op {
 	ops := []store.Op{{Verb: store.CheckIndex, Key: a.Layout.CurrentVersion(), Index: o.Current.Index}}
 	if key := a.deciding(o.Setting.Scope); key != "" {
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: key, Index: o.Setting.Index})
+	}
+	if o.HoldEpoch != 0 { // a hold that was acknowledged is never followed by a start
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.HoldEpoch(), Index: o.HoldEpoch})
 	}
 	version := o.Current.Name
 	mark := fleet.Started{Version: version, From: o.Local, Time: o.Now}
