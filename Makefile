@@ -10,17 +10,20 @@ SHELL := bash
 # How many times make soak checks each property.
 SOAK_CHECKS ?= 20000
 
+# The version in the binaries is the one that Go reads from Git.
+BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
 .PHONY: help
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the three binaries into bin/, static and stripped
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	$(BUILD)
 
 .PHONY: demo
 demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: with a real Consul and agents of their own
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	$(BUILD)
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
