@@ -219,6 +219,17 @@ func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestALostLeaseIsNotRenewed(t *testing.T) {
+	inTime(t, func(t *testing.T, s *faulty) {
+		l := acquire(t, s, "a")
+		s.down.Store(true)
+		<-l.Context().Done()
+		s.down.Store(false)
+		sleep(4 * ttl)
+		acquire(t, s, "b") // although the first was not released
+	})
+}
+
 func TestLeaseSurvivesAShortOutage(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		l := acquire(t, s, "a")

@@ -82,9 +82,6 @@ func New(c Config) (*Store, error) {
 	resolved := api.DefaultConfig()
 	override(&resolved.Address, c.Address)
 	override(&resolved.Token, c.Token)
-	if c.Token != "" {
-		resolved.TokenFile = ""
-	}
 	override(&resolved.TokenFile, c.TokenFile)
 	override(&resolved.TLSConfig.CAFile, c.CAFile)
 	override(&resolved.TLSConfig.CertFile, c.ClientCert)

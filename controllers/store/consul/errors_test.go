@@ -529,3 +529,27 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestAConsulBefore114WhereAKeyWasAwayForAMoment(t *testing.T) {
+	agent := consultest.Start(t)
+	direct := open(t, consul.Config{Address: agent.Addr()})
+	apply := func(verb store.Verb) {
+		if _, err := direct.Txn(t.Context(), []store.Op{{Verb: verb, Key: "b"}}); err != nil {
+			t.Error(err)
+		}
+	}
+	apply(store.Set)
+	answers := 0
+	s := open(t, consul.Config{Address: before114(t, agent, func() {
+		switch answers++; answers {
+		case 1:
+			apply(store.Delete)
+		case 2:
+			apply(store.Set)
+		}
+	})})
+	pairs, _, err := s.Get(t.Context(), "none", "b")
+	if err != nil || pairs[0].Exists() || !pairs[1].Exists() {
+		t.Errorf("%v, %v", pairs, err)
+	}
+}

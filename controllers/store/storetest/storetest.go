@@ -502,6 +502,8 @@ func results(h harness) {
 		store.Op{Verb: store.Set, Key: "new", Value: []byte("1")},
 		store.Op{Verb: store.Set, Key: "tree/x", Value: []byte("1")},
 		store.Op{Verb: store.Delete, Key: "gone"},
+		store.Op{Verb: store.Set, Key: "short", Value: []byte("1")},
+		store.Op{Verb: store.Delete, Key: "short"},
 		store.Op{Verb: store.DeleteTree, Key: "tree/"},
 	)
 	if len(result.ModifyIndex) != 2 || result.ModifyIndex["same"] != old || result.ModifyIndex["new"] != result.Index ||
