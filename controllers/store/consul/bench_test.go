@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -35,20 +36,7 @@ func BenchmarkRead(b *testing.B) {
 		for _, what := range []string{"recurse", "keys"} {
 			b.Run(tree.name+"/raw-"+what, func(b *testing.B) {
 				for b.Loop() {
-					request, err := http.NewRequestWithContext(b.Context(), http.MethodGet,
-						"http://"+agent.Addr()+"/v1/kv/"+tree.prefix+"?"+what, nil)
-					if err != nil {
-						b.Fatal(err)
-					}
-					request.Header.Set("Accept-Encoding", "identity") // as curl
-					response, err := http.DefaultClient.Do(request)
-					if err != nil {
-						b.Fatal(err)
-					}
-					if _, err := io.Copy(io.Discard, response.Body); err != nil {
-						b.Fatal(err)
-					}
-					_ = response.Body.Close()
+					discard(b, agent.Addr(), tree.prefix, what)
 				}
 			})
 		}
@@ -69,6 +57,47 @@ func BenchmarkRead(b *testing.B) {
 			}
 		})
 	}
+	b.Run("both/raw-recurse-one-after-the-other", func(b *testing.B) {
+		for b.Loop() {
+			discard(b, agent.Addr(), records, "recurse")
+			discard(b, agent.Addr(), enabled, "recurse")
+		}
+	})
+	b.Run("both/Keys-and-List-at-once", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var both sync.WaitGroup
+			both.Go(func() {
+				if names, _, err := s.Keys(b.Context(), records); err != nil || len(names) != benchHosts {
+					b.Error(len(names), err)
+				}
+			})
+			both.Go(func() {
+				if pairs, _, err := s.List(b.Context(), enabled); err != nil || len(pairs) != benchHosts {
+					b.Error(len(pairs), err)
+				}
+			})
+			both.Wait()
+		}
+	})
+}
+
+// discard reads an answer and throws it away, as `curl -o /dev/null` does.
+func discard(b *testing.B, addr, prefix, what string) {
+	b.Helper()
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+addr+"/v1/kv/"+prefix+"?"+what, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.Header.Set("Accept-Encoding", "identity") // as curl
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		b.Fatal(err)
+	}
+	_ = response.Body.Close()
 }
 
 // BenchmarkTxn writes 128 keys in one transaction.

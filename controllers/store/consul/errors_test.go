@@ -548,8 +548,8 @@ func TestAConsulBefore114WhereAKeyWasAwayForAMoment(t *testing.T) {
 			apply(store.Set)
 		}
 	})})
-	pairs, _, err := s.Get(t.Context(), "none", "b")
-	if err != nil || pairs[0].Exists() || !pairs[1].Exists() {
+	pairs, _, err := s.Get(t.Context(), "b", "none")
+	if err != nil || !pairs[0].Exists() || pairs[1].Exists() {
 		t.Errorf("%v, %v", pairs, err)
 	}
 }
