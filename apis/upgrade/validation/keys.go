@@ -9,10 +9,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-const pathRule = "must be segments joined by / without one at its ends; a segment " + v1alpha1.SegmentRule
+const pathRule = "must be segments joined by / without one at its ends; a segment " + names.SegmentRule
 
 // The trees in which a fleet's keys are, below its prefix. Hosts record their versions under running/versions or, in
 // older fleets, running_version.
@@ -31,7 +32,7 @@ func validatePath(path string, reserved []string, at *field.Path) field.ErrorLis
 	switch {
 	case path == "":
 		return nil
-	case !v1alpha1.ValidPath(path):
+	case !names.Path(path):
 		return field.ErrorList{field.Invalid(at, path, pathRule)}
 	case slices.Contains(reserved, first):
 		return field.ErrorList{field.Invalid(at, path, "must not begin with "+strings.Join(reserved, ", ")+

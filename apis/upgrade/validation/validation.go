@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
@@ -40,20 +41,20 @@ func ValidateUpgradePlanUpdate(newPlan, oldPlan *v1alpha1.UpgradePlan) field.Err
 func validateName(name string, at *field.Path) field.ErrorList {
 	switch {
 	case name == "":
-		return field.ErrorList{field.Required(at, v1alpha1.SegmentRule)}
-	case !v1alpha1.ValidSegment(name):
-		return field.ErrorList{field.Invalid(at, name, v1alpha1.SegmentRule)}
-	case len(name) > v1alpha1.MaxNameLength:
-		return field.ErrorList{field.TooLong(at, name, v1alpha1.MaxNameLength)}
+		return field.ErrorList{field.Required(at, names.SegmentRule)}
+	case !names.Segment(name):
+		return field.ErrorList{field.Invalid(at, name, names.SegmentRule)}
+	case len(name) > names.MaxLength:
+		return field.ErrorList{field.TooLong(at, name, names.MaxLength)}
 	}
 	return nil
 }
 
 func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	switch problem := v1alpha1.ValidVersion(spec.Version); {
+	switch problem := names.Version(spec.Version); {
 	case spec.Version == "":
-		errs = append(errs, field.Required(at.Child("version"), v1alpha1.SegmentRule))
+		errs = append(errs, field.Required(at.Child("version"), names.SegmentRule))
 	case problem != "":
 		errs = append(errs, field.Invalid(at.Child("version"), spec.Version, problem))
 	}
@@ -116,10 +117,10 @@ func validateLimit(limit *intstr.IntOrString, at *field.Path) field.ErrorList {
 }
 
 func validateSegment(name string, at *field.Path, what string) field.ErrorList {
-	if v1alpha1.ValidSegment(name) {
+	if names.Segment(name) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, name, "the name of "+what+" "+v1alpha1.SegmentRule)}
+	return field.ErrorList{field.Invalid(at, name, "the name of "+what+" "+names.SegmentRule)}
 }
 
 func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {

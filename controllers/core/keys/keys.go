@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 )
 
 // Pair is one key as the store holds it. ModifyIndex 0: there is no such key.
@@ -135,10 +135,10 @@ func (l Layout) HoldHost(host string) string { return l.HoldTree() + "host/" + h
 func (l Layout) HoldRole(role string) string { return l.HoldTree() + "role/" + role }
 
 // ValidSegment says whether a version, role or host name may be one segment of a key.
-func ValidSegment(s string) bool { return v1alpha1.ValidSegment(s) }
+func ValidSegment(s string) bool { return names.Segment(s) }
 
 // ValidVersion says in words what is wrong with a version name; empty: nothing.
-func ValidVersion(v string) string { return v1alpha1.ValidVersion(v) }
+func ValidVersion(v string) string { return names.Version(v) }
 
 // ValidPath says whether s is one or more valid segments joined by slashes.
-func ValidPath(s string) bool { return v1alpha1.ValidPath(s) }
+func ValidPath(s string) bool { return names.Path(s) }

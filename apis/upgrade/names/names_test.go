@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package v1alpha1_test
+package names_test
 
 import (
 	"regexp"
@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 )
 
 func TestASegmentIsWhatThePatternOfTheDesignMatches(t *testing.T) {
@@ -18,8 +18,8 @@ func TestASegmentIsWhatThePatternOfTheDesignMatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.StringMatching(`[ -~]{0,6}`), rapid.String(),
 			rapid.StringMatching(`[A-Za-z0-9._~+-]{0,6}\n?`)).Draw(t, "s")
-		if got, want := v1alpha1.ValidSegment(s), pattern.MatchString(s); got != want {
-			t.Errorf("ValidSegment(%q) = %v, the pattern says %v", s, got, want)
+		if got, want := names.Segment(s), pattern.MatchString(s); got != want {
+			t.Errorf("Segment(%q) = %v, the pattern says %v", s, got, want)
 		}
 	})
 }
@@ -30,8 +30,8 @@ func TestVersions(t *testing.T) {
 		"": false, "True": false, "False": false, "0": false, "1": false, "a/b": false, ".hidden": false, "a b": false,
 		"ü": false, "a\n": false, "..": false, strings.Repeat("v", 129): false,
 	} {
-		if problem := v1alpha1.ValidVersion(version); (problem == "") != good {
-			t.Errorf("ValidVersion(%q) = %q", version, problem)
+		if problem := names.Version(version); (problem == "") != good {
+			t.Errorf("Version(%q) = %q", version, problem)
 		}
 	}
 }
@@ -41,8 +41,8 @@ func TestPaths(t *testing.T) {
 		"a": true, "dc1/fleet": true, "running/versions": true,
 		"": false, "/a": false, "a/": false, "a//b": false, "a/../b": false, "/": false,
 	} {
-		if v1alpha1.ValidPath(path) != good {
-			t.Errorf("ValidPath(%q) = %v", path, !good)
+		if names.Path(path) != good {
+			t.Errorf("Path(%q) = %v", path, !good)
 		}
 	}
 }

@@ -1,23 +1,24 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package v1alpha1
+// Package names is what may be a segment of a key. It imports nothing, so that agents stay small.
+package names
 
 import (
 	"fmt"
 	"strings"
 )
 
-// MaxNameLength is how long a version or the name of a plan may be. Readers of versions keep no more of one.
-const MaxNameLength = 128
+// MaxLength is how long a version or the name of a plan may be. Readers of versions keep no more of one.
+const MaxLength = 128
 
-// SegmentRule says in words what ValidSegment allows.
+// SegmentRule says in words what Segment allows.
 const SegmentRule = "must be letters, digits and . _ ~ + -, beginning with a letter or a digit"
 
-// ValidSegment says whether a version, role, host or plan name may be one segment of a key:
+// Segment says whether a version, role, host or plan name may be one segment of a key:
 // [A-Za-z0-9][A-Za-z0-9._~+-]*. Consul's transactions do not check that. It is asked for every host of a fleet, hence
 // no regexp.
-func ValidSegment(s string) bool {
+func Segment(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -30,23 +31,23 @@ func ValidSegment(s string) bool {
 	return s != ""
 }
 
-// ValidVersion says in words what is wrong with a version name; empty: nothing.
-func ValidVersion(v string) string {
+// Version says in words what is wrong with a version name; empty: nothing.
+func Version(v string) string {
 	switch {
 	case v == "True" || v == "False" || v == "0" || v == "1":
 		return "must not be True, False, 0 or 1: hosts read these as a yes or a no"
-	case !ValidSegment(v):
+	case !Segment(v):
 		return SegmentRule
-	case len(v) > MaxNameLength:
-		return fmt.Sprintf("must not be longer than %d characters, is %d", MaxNameLength, len(v))
+	case len(v) > MaxLength:
+		return fmt.Sprintf("must not be longer than %d characters, is %d", MaxLength, len(v))
 	}
 	return ""
 }
 
-// ValidPath says whether s is one or more valid segments joined by slashes.
-func ValidPath(s string) bool {
+// Path says whether s is one or more valid segments joined by slashes.
+func Path(s string) bool {
 	for part := range strings.SplitSeq(s, "/") {
-		if !ValidSegment(part) {
+		if !Segment(part) {
 			return false
 		}
 	}
