@@ -34,7 +34,7 @@ const manyKeys = 1024
 // back with the tree of records that was found.
 func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
 	raw := keys.Raw{}
-	current, _, err := s.Get(ctx, l.CurrentVersion())
+	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion()}, probes(l)...)...)
 	if err != nil {
 		return raw, l, err
 	}
@@ -57,6 +57,12 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 	err = r.values(ctx, l, o)
 	raw.Incomplete = r.incomplete()
 	return raw, l, err
+}
+
+// probes are keys that nobody writes, one below each tree. Without a token, Consul does not say that ACLs filtered a
+// list: a tree that may not be read would look empty. A read of a single key does tell.
+func probes(l keys.Layout) []string {
+	return []string{l.ConfigState() + "-", l.RecordTree() + "-", l.StartedTree() + "-", l.ReportTree() + "-", l.HoldTree() + "-"}
 }
 
 type snapshotReader struct {

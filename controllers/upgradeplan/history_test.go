@@ -213,13 +213,18 @@ func TestFilteredByACLsStartsNobody(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the version itself", func(t *testing.T) {
-		f.through = open(consultest.Token(t, addr, management,
-			`key_prefix "" { policy = "write" } key "current_version" { policy = "deny" } session_prefix "" { policy = "write" }`))
-		_, err := f.reconciler().Reconcile(t.Context(), "fleet")
-		forbidden := (*store.Forbidden)(nil)
-		if !errors.As(err, &forbidden) || !strings.Contains(err.Error(), "current_version") {
-			t.Errorf("got %v", err)
-		}
-	})
+	for name, c := range map[string]struct{ rule, want string }{
+		"the version itself": {`key "current_version" { policy = "deny" }`, "current_version"},
+		"a whole tree":       {`key_prefix "running/versions/" { policy = "deny" }`, "running/versions/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.through = open(consultest.Token(t, addr, management,
+				`key_prefix "" { policy = "write" } session_prefix "" { policy = "write" } `+c.rule))
+			_, err := f.reconciler().Reconcile(t.Context(), "fleet")
+			forbidden := (*store.Forbidden)(nil)
+			if !errors.As(err, &forbidden) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
