@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 )
 
 // SortNatural sorts names by CompareNatural, in place. Most names of a fleet are letters and one number: those two are
@@ -42,11 +43,11 @@ func leading(name string) (letters int, number uint64) {
 	for letters < len(name) && !digit(name[letters]) {
 		letters++
 	}
-	end := endOfDigits(name, letters)
-	if end-letters > 18 {
+	digits := strings.TrimLeft(name[letters:endOfDigits(name, letters)], "0")
+	if len(digits) > 18 {
 		return letters, math.MaxUint64
 	}
-	for _, c := range []byte(name[letters:end]) {
+	for _, c := range []byte(digits) {
 		number = number*10 + uint64(c-'0')
 	}
 	return letters, number
