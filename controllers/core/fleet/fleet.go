@@ -168,9 +168,10 @@ type Host struct {
 	Setting Setting
 	// PausedBy is the scope of the pause key that stops it; ScopeNone: none does.
 	PausedBy Scope
-	// Hold is the hold that keeps it where it is, and HoldScope whether it is on the host or on its role.
+	// Hold is the hold that keeps it where it is, HoldScope whether it is on the host or on a role, and HoldRole on which.
 	Hold      *Hold
 	HoldScope Scope
+	HoldRole  string
 }
 
 // Agent says whether the host was ever seen as an agent of ours.

@@ -342,7 +342,9 @@ func (d *decoder) stopOf(h *fleet.Host) {
 		if hold := d.holdOf["host/"+h.Name]; hold != nil {
 			h.Hold, h.HoldScope = hold, fleet.ScopeHost
 		} else if hold := d.holdOf["role/"+h.Role]; hold != nil {
-			h.Hold, h.HoldScope = hold, fleet.ScopeRole
+			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.Role
+		} else if hold := d.holdOf["role/"+h.LookupRole]; hold != nil { // the host itself knows no other
+			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.LookupRole
 		}
 	}
 }

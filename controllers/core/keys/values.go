@@ -23,13 +23,16 @@ const (
 // maxText bounds what is kept of a value that somebody else wrote.
 const maxText = 128
 
+// maxSeconds bounds the times that are read: what is later is so far off that it only can be no time.
+const maxSeconds = 1 << 40
+
 // DecodeSwitch reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
 // a version. Anything else is Invalid and disables.
 func DecodeSwitch(p Pair) fleet.Switch {
 	if !p.Exists() {
 		return fleet.Switch{}
 	}
-	s := fleet.Switch{Text: bounded(p.Value), Granted: int64(p.Flags & (1<<63 - 1)), Index: p.ModifyIndex}
+	s := fleet.Switch{Text: bounded(p.Value), Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
 	switch text := strings.ToLower(s.Text); {
 	case text == "true" || text == "1":
 		s.Value = fleet.True
@@ -66,7 +69,7 @@ func EncodeTime(t time.Time) []byte { return strconv.AppendInt(nil, t.Unix(), 10
 func DecodeTime(value []byte) time.Time {
 	whole, _, _ := strings.Cut(strings.TrimSpace(bounded(value)), ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || seconds <= 0 || seconds > 1<<40 {
+	if err != nil || seconds <= 0 || seconds > maxSeconds {
 		return time.Time{}
 	}
 	return time.Unix(seconds, 0).UTC()

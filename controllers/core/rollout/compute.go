@@ -87,11 +87,9 @@ func (p *planner) chooseGate() {
 		p.out.Switch = true
 		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
 	}
-	if p.out.Gate == PlanPaused && p.target != p.spec.Version {
-		// The version may not be switched: what the keys mean is still judged by another version than the plan's.
-		p.out.Frozen = true
+	if taken := p.takeBack(); !taken && p.out.Gate == PlanPaused && p.target != p.spec.Version {
+		p.out.Frozen = true // the tree is made anew when the version may be switched: until then it is left alone
 	}
-	p.takeBack()
 	if n := p.correcting(); p.out.Gate == "" && n > 0 {
 		p.gate(TakingBack, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
 	}
@@ -99,17 +97,19 @@ func (p *planner) chooseGate() {
 
 func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
 
-// takeBack finds the grants that must go: those of agents that have not started and are stopped. What has started, and
-// what a host in the field was once allowed, is not taken back.
-func (p *planner) takeBack() {
+// takeBack finds the grants that must go, if there are any: those of agents that have not started and are stopped. What
+// has started, and what a host in the field was once allowed, is not taken back.
+func (p *planner) takeBack() (taken bool) {
 	if p.out.Frozen || p.out.Switch {
-		return
+		return false
 	}
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		stopped := p.out.Gate == PlanPaused || h.Held() || s.exempt
 		s.takeBack = s.granted && h.Agent() && !s.started && !s.upgraded && stopped
+		taken = taken || s.takeBack
 	}
+	return taken
 }
 
 // correcting counts what must be mended before anybody may start: no change both grants and takes back.
@@ -159,8 +159,12 @@ func (p *planner) decide(i int) {
 	for _, rule := range rules {
 		if message, ok := rule.applies(p, h, s); ok {
 			v.Reason, v.Message = rule.reason, message
-			if rule.state != "" && v.Base != Upgraded {
+			switch {
+			case v.Base == Upgraded:
+			case rule.state != "":
 				v.State = rule.state
+			case s.failed:
+				v.State = Failed
 			}
 			break
 		}
@@ -214,8 +218,9 @@ func (p *planner) enableRoles() {
 		if p.out.Gate != "" { // a stop releases nobody, and a role key would release those who join
 			enable = enable && p.in.Fleet.Roles[r.name].Enables(p.target)
 		}
+		key := p.in.Fleet.Roles[r.name]
 		p.out.Roles = append(p.out.Roles, Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable,
-			Blocked: p.blocked(r)})
+			Renew: enable && key.Index != 0 && key.Index < p.in.Fleet.Current.Index, Blocked: p.blocked(r)})
 	}
 }
 
@@ -252,14 +257,13 @@ func (p *planner) marks() []fleet.Mark {
 	var marks []fleet.Mark
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
+		byUs := h.Started != nil && h.Started.By == fleet.ByController
 		switch {
-		case h.Started != nil && h.Started.By == fleet.ByController:
-			if s.started {
-				marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
-			}
-		case h.Started == nil && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
+		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
+		case byUs && s.started:
+			marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
 		}
 	}
 	return marks

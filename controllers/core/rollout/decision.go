@@ -88,8 +88,9 @@ type Role struct {
 	Name, Group string
 	// Limit is the number of hosts of the group (or of the role itself) that may be in flight; nil: no limit.
 	Limit *int
-	// Enable says that the role's key shall enable all of it.
-	Enable bool
+	// Enable says that the role's key shall enable all of it, and Renew that it must be written again even if it says
+	// the same: it is older than current_version.
+	Enable, Renew bool
 	// Blocked says why no further host of it starts now; empty: nothing does.
 	Blocked string
 }
@@ -134,8 +135,11 @@ func (d *Decision) Starts() int {
 
 // Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
 func (d *Decision) Desired(now time.Time) fleet.Desired {
-	out := fleet.Desired{Version: d.Version, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
+	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
 		Marks: d.Marks}
+	if d.Switch {
+		out.Version = d.Version
+	}
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Enable {
 			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew})
@@ -143,7 +147,7 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 	}
 	for _, r := range d.Roles {
 		if r.Enable {
-			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix()})
+			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix(), Renew: r.Renew})
 		}
 	}
 	return out

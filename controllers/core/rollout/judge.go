@@ -17,6 +17,7 @@ type hostState struct {
 	base     State
 	upgraded bool
 	soaking  bool
+	tells    bool // its report says since when it soaks
 	started  bool // it has begun, by its own mark or by ours
 	granted  bool // a key enables it, as the host itself reads it
 	implied  bool // it is enabled by no proper key: by none, or by one that says something else to others
@@ -66,6 +67,9 @@ func (j *judge) judge(h *fleet.Host) hostState {
 	s.inFlight = s.started || !s.upgraded && s.granted || s.upgraded && s.soaking
 	j.findFailure(h, &s)
 	s.base = j.base(h, s)
+	if h.Hold != nil && !h.Hold.Expires.IsZero() && (s.next.IsZero() || h.Hold.Expires.Before(s.next)) {
+		s.next = h.Hold.Expires
+	}
 	return s
 }
 
@@ -86,18 +90,21 @@ func (j *judge) unfinished(h *fleet.Host) bool {
 }
 
 // findGrant judges as the host itself does: an agent changes its version only by an explicit yes that is younger than
-// current_version; a host in the field by the lookup alone. A grant stands until it is taken back, held or not: the
-// host may act on it at this very moment. Without a current_version there is nothing to change to.
+// current_version, on first boot and a host in the field always by the lookup alone. A grant stands until it is taken
+// back, held or not: the host may act on it at this very moment. Without a current_version there is nothing to change to.
 func (j *judge) findGrant(h *fleet.Host, s *hostState) {
 	if j.current.Index == 0 {
 		return
 	}
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(j.current.Name)
-	if h.Agent() {
+	switch {
+	case !h.Agent():
+		s.granted = h.Setting.EnablesLegacy()
+	case h.Record.Version == "" && h.Report.Version == "":
+		s.granted = explicit || h.Setting.Scope == fleet.ScopeNone
+	default:
 		s.granted = explicit && h.Setting.Index > j.current.Index
-		return
 	}
-	s.granted = h.Setting.EnablesLegacy()
 	s.implied = s.granted && !explicit && !s.upgraded
 }
 
@@ -107,7 +114,7 @@ func (j *judge) findSoak(h *fleet.Host, s *hostState) {
 		return
 	}
 	s.since = j.firstSeen(h.Record.CreateIndex)
-	if h.Agent() && !h.Report.Time.IsZero() {
+	if s.tells = j.tells(h); s.tells {
 		s.since = j.past(h.Report.Time)
 	}
 	if end := s.since.Add(j.minReady); end.After(j.now) {
@@ -115,9 +122,14 @@ func (j *judge) findSoak(h *fleet.Host, s *hostState) {
 	}
 }
 
+// tells says whether the host's report says since when it has the version.
+func (j *judge) tells(h *fleet.Host) bool {
+	return h.Agent() && h.Report.Version == j.current.Name && !h.Report.Time.IsZero()
+}
+
 func (j *judge) firstSeen(index uint64) time.Time {
 	for _, m := range j.marks {
-		if m.Index >= index {
+		if index != 0 && m.Index >= index { // 0 was not read: nothing is known of it
 			return j.past(time.Unix(m.Time, 0))
 		}
 	}
@@ -205,11 +217,11 @@ func (p *planner) watermarks() []fleet.Watermark {
 	return append(marks[:len(marks):len(marks)], fleet.Watermark{Index: p.in.Fleet.Index, Time: now})
 }
 
-// newestRecord is the youngest record, of the current version, of a host without reports.
+// newestRecord is the youngest record, of the current version, of a host whose report does not tell since when.
 func (p *planner) newestRecord() uint64 {
 	var newest uint64
 	for i := range p.hosts {
-		if h := &p.in.Fleet.Hosts[i]; p.hosts[i].upgraded && !h.Agent() {
+		if h := &p.in.Fleet.Hosts[i]; p.hosts[i].upgraded && !p.hosts[i].tells {
 			newest = max(newest, h.Record.CreateIndex)
 		}
 	}

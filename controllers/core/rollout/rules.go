@@ -78,7 +78,7 @@ func (p *planner) exemptByHold(h *fleet.Host, s *hostState) (string, bool) {
 }
 
 func (p *planner) reportedFailure(h *fleet.Host, s *hostState) (string, bool) {
-	if !s.failed || s.why != ReportedFailure {
+	if !s.granted || !s.failed || s.why != ReportedFailure {
 		return "", false
 	}
 	text := "it reported at " + clock(h.Report.Time) + " that it failed to reach " + p.target
@@ -89,7 +89,7 @@ func (p *planner) reportedFailure(h *fleet.Host, s *hostState) (string, bool) {
 }
 
 func (p *planner) deadlineExceeded(_ *fleet.Host, s *hostState) (string, bool) {
-	if !s.failed {
+	if !s.granted || !s.failed {
 		return "", false
 	}
 	return p.words.once(wordKey{DeadlineExceeded, "", s.since.Unix()}, func() string {
@@ -123,7 +123,7 @@ func (p *planner) onHold(h *fleet.Host, s *hostState) (string, bool) {
 func (p *planner) holdText(h *fleet.Host, what string) string {
 	text := what
 	if h.HoldScope == fleet.ScopeRole {
-		text += " of role " + h.LookupRole
+		text += " of role " + h.HoldRole
 	}
 	if h.Hold.Owner != "" {
 		text += " by " + h.Hold.Owner
@@ -143,7 +143,7 @@ func (p *planner) takenBack(_ *fleet.Host, s *hostState) (string, bool) {
 		return p.words.once(wordKey{TakenBack, "agent", 0}, func() string {
 			return "it was released and has not started; that is taken back: " + p.out.GateMessage
 		}), true
-	case s.implied && s.granted:
+	case s.implied && s.granted && !p.out.Frozen:
 		return "enabled although no proper key says so: the keys are mended, and it keeps its slot until it reports", true
 	}
 	return "", false
@@ -161,6 +161,8 @@ func (p *planner) released(h *fleet.Host, s *hostState) (string, bool) {
 		switch {
 		case s.started:
 			return "has started at " + clock(s.since) + " and not yet reported " + p.target
+		case h.Setting.Scope == fleet.ScopeNone:
+			return "enabled because no key says otherwise"
 		case s.since.IsZero():
 			return "released by its " + h.Setting.Scope.String() + " key, at an unknown time"
 		}
@@ -224,7 +226,10 @@ func (p *planner) starting(h *fleet.Host, s *hostState) (string, bool) {
 
 // slot ends the sentence of a host that is stopped and takes a slot all the same.
 func slot(s *hostState) string {
-	if s.inFlight {
+	switch {
+	case s.takeBack:
+		return " (it was released and has not started: that is taken back)"
+	case s.inFlight:
 		return " (it may have begun, and keeps its slot until it reports)"
 	}
 	return ""

@@ -112,7 +112,7 @@ func (t *team) setLimit(v *intstr.IntOrString) {
 		return
 	}
 	n := v1alpha1.ScaleLimit(*v, t.counted)
-	t.limit = &n
+	t.limit, t.limited = &n, ""
 	if strings.HasSuffix(v.String(), "%") {
 		t.limited = fmt.Sprintf(" (%s of %d)", v, t.counted)
 	}

@@ -1,0 +1,253 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import "testing"
+
+// DESIGN.md, sections 1 to 3: what a host is.
+func TestTheStateOfAHost(t *testing.T) {
+	check(t, []example{{
+		name:  "its newest record is the version: upgraded",
+		fleet: `record v2 web1`,
+		want:  "web1 Upgraded AtVersion: has reached v2\ncomplete",
+	}, {
+		name:  "another record and no key that enables it: pending, and released",
+		fleet: `record v1 web1`,
+		want:  "web1 Upgrading Starting: nothing limits its role\n+host/web1 = True\n+role/web = True",
+	}, {
+		name:  "under two versions the record with the highest ModifyIndex counts: the newer is the old version",
+		fleet: "record v2 web1\nrecord v1 web1\nkey host/web1 True -1m",
+		want:  "web1 Upgrading Released",
+	}, {
+		name:  "under two versions the record with the highest ModifyIndex counts: the newer is the plan's",
+		fleet: "record v1 web1 at 5m\nrecord v2 web1 at -5m",
+		want:  "web1 Upgraded AtVersion",
+	}, {
+		name:  "an agent that has begun is not upgraded, whatever its record says",
+		fleet: "record v2 web1\nagent web1\nstarted web1 v2 -1m",
+		want:  "web1 Upgrading Starting: it holds a slot of web already",
+		spec:  "instructions: {rollingRules: {global: 1}}",
+	}, {
+		name:  "an agent whose last report is of another version begun is not upgraded",
+		fleet: "record v2 web1\nreport web1 Upgrading v3 -1m",
+		spec:  "instructions: {rollingRules: {global: 0}}",
+		want:  "web1 Pending LimitZero",
+	}, {
+		name:  "an agent whose last report is of another version failed is not upgraded",
+		fleet: "record v2 web1\nreport web1 Failed v3 -1m",
+		spec:  "instructions: {rollingRules: {global: 0}}",
+		want:  "web1 Pending LimitZero",
+	}, {
+		name:  "an agent that reports an older version idle, with the record of the plan's, is upgraded",
+		fleet: "record v2 web1\nreport web1 Idle v1 -1h",
+		want:  "web1 Upgraded AtVersion",
+	}, {
+		name:  "a granted agent is upgrading",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 True -1m",
+		want:  "web1 Upgrading Released: released at 2026-03-06T11:59:00Z by its host key",
+	}, {
+		name:  "a started agent says since when",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 True -2m\nstarted web1 v2 -1m",
+		want:  "web1 Upgrading Released: has started at 2026-03-06T11:59:00Z",
+	}, {
+		name:  "Failed: it reported a failure, and the sentence says which",
+		fleet: "record v1 web1\nreport web1 Failed v2 -1m disk full\nkey host/web1 True -5m\nstarted web1 v2 -4m",
+		want:  "web1 Failed ReportedFailure: failed to reach v2: disk full",
+	}, {
+		name:  "Failed: silent past progressDeadlineSeconds",
+		fleet: "record v1 web1\nkey host/web1 True -1h",
+		want:  "web1 Failed ProgressDeadlineExceeded: silent since 2026-03-06T11:00:00Z",
+	}, {
+		name:  "not yet silent past the deadline",
+		fleet: "record v1 web1\nkey host/web1 True -3599s",
+		want:  "web1 Upgrading Released",
+	}, {
+		name:  "the deadline runs from the later of grant and start: the start is later",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 True -2h\nstarted web1 v2 -59m",
+		want:  "web1 Upgrading Released",
+	}, {
+		name:  "the deadline runs from the later of grant and start: the grant is later",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 True -59m\nstarted web1 v1 -2h",
+		want:  "web1 Upgrading Released",
+	}, {
+		name:  "the deadline of the plan counts",
+		fleet: "record v1 web1\nkey host/web1 True -61s",
+		spec:  "progressDeadlineSeconds: 60",
+		want:  "web1 Failed ProgressDeadlineExceeded",
+	}, {
+		name:  "a grant from the future counts as given now",
+		fleet: "record v1 web1\nkey host/web1 True 100h",
+		want:  "web1 Upgrading Released: released at 2026-03-06T12:00:00Z",
+	}, {
+		name:  "Unknown: no role in its name, never released, blocks nothing",
+		fleet: "record v1 HOST web1",
+		want:  "HOST Unknown NoRole: no role can be read from its name\nweb1 Upgrading Starting",
+	}, {
+		name:  "Unknown: it does not count",
+		fleet: "record v1 HOST\nrecord v2 web1",
+		want:  "HOST Unknown NoRole\nweb1 Upgraded AtVersion\ncomplete",
+	}, {
+		name:  "the role of web12-a is web",
+		fleet: "record v1 web12-a",
+		spec:  "instructions: {rollingRules: {global: 9, roles: {web: 0}}}",
+		want:  "web12-a Pending LimitZero: the limit of web is 0",
+	}, {
+		name:  "a role by the plan's pattern",
+		fleet: "record v1 dc1-web7",
+		spec:  "hosts: {rolePattern: '-([a-z]+)'}\ninstructions: {rollingRules: {global: 9, roles: {web: 0}}}",
+		want:  "dc1-web7 Pending LimitZero: the limit of web is 0",
+	}, {
+		name:  "the host's own word goes before the plan's pattern",
+		fleet: "record v1 dc1-web7\nsays dc1-web7 cache",
+		spec:  "hosts: {rolePattern: '-([a-z]+)'}\ninstructions: {rollingRules: {global: 9, roles: {cache: 0}}}",
+		want:  "dc1-web7 Pending LimitZero: the limit of cache is 0",
+	}, {
+		name:  "a pattern that does not match: no role",
+		fleet: "record v1 web7",
+		spec:  "hosts: {rolePattern: '-([a-z]+)'}",
+		want:  "web7 Unknown NoRole",
+	}, {
+		name:  "a host that has only a report is known",
+		fleet: `report web1 Idle "" -1m`,
+		spec:  "instructions: {rollingRules: {global: 1}}",
+		want:  "web1 Upgrading Starting",
+	}, {
+		name:  "without a plan hosts are judged by current_version, and nothing is written",
+		fleet: "record v2 web1\nrecord v1 web2 web3\nkey host/web2 True",
+		spec:  "no plan",
+		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Released\nweb3 Pending NoPlan\nno change\nnot complete",
+	}})
+}
+
+// Section 1 and 3: what enables a host, as that host reads it.
+func TestWhatEnablesAHost(t *testing.T) {
+	one := "instructions: {rollingRules: {global: 0}}" // releases nobody
+	check(t, []example{{
+		name:  "the host's key goes before the role's, and the role's before global",
+		fleet: "record v1 web1..3\nkey host/web1 False\nkey role/web True -1m\nkey host/web3 True -2m",
+		spec:  one,
+		want: `web1 Pending LimitZero
+			web2 Upgrading Released: by its role key
+			web3 Upgrading Released: by its host key`,
+	}, {
+		name:  "global enables whom nothing else names",
+		fleet: "record v1 web1\nkey global True -1m",
+		spec:  one,
+		want: `web1 Upgrading Released: by its global key
+			+host/web1 = True
+			+global = False`,
+	}, {
+		name:  "none set: a host in the field is enabled; the next commit ends that, and it keeps its slot by a mark",
+		fleet: "bare\ncurrent v2\nrecord v1 web1",
+		spec:  one,
+		want: `web1 Upgrading TakenBack
+			gate TakingBack
+			+started/web1 = by controller
+			+global = False`,
+	}, {
+		name:  "none set: an agent may not change its version, and nobody needs a mark for it",
+		fleet: "bare\ncurrent v2\nrecord v1 web1\nagent web1",
+		spec:  one,
+		want:  "web1 Pending LimitZero\n+global = False",
+	}, {
+		name:  "none set: an agent on first boot goes by the lookup alone, and is enabled",
+		fleet: "bare\ncurrent v2\nreport web1 Idle \"\" -1m",
+		spec:  one,
+		want:  "web1 Upgrading TakenBack\n+global = False",
+	}, {
+		name:  "an old True is no grant to an agent, and granting it again stamps the key anew",
+		fleet: "bare\nrecord v1 web1\nagent web1\nkey host/web1 True -2h\nkey global False\ncurrent v2",
+		spec:  "instructions: {rollingRules: {global: 1}}",
+		want:  "web1 Upgrading Starting\n+host/web1 = True (anew)",
+	}, {
+		name:  "an old True enables a host in the field",
+		fleet: "bare\nrecord v1 web1\nkey host/web1 True -30m\nkey global False\ncurrent v2",
+		spec:  one,
+		want:  "web1 Upgrading Released\nno change",
+	}, {
+		name:  "an old True on the role is a yes to an agent on first boot",
+		fleet: "bare\nreport web1 Idle \"\" -1m\nkey role/web True -2m\nkey global False\ncurrent v2",
+		spec:  one,
+		want:  "web1 Upgrading Released: by its role key",
+	}, {
+		name:  "false in lower case is a yes to a host in the field, and is written properly",
+		fleet: "record v1 web1\nkey host/web1 false",
+		spec:  one,
+		want: `web1 Upgrading TakenBack
+			+started/web1 = by controller
+			+host/web1 = False`,
+	}, {
+		name:  "false in lower case is a no to an agent, and is written properly",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 false",
+		spec:  one,
+		want:  "web1 Pending LimitZero\n+host/web1 = False",
+	}, {
+		name:  "true in lower case and 1 enable, and are written properly",
+		fleet: "record v1 web1..2\nagent web1\nkey host/web1 true -1m\nkey host/web2 1 -1m",
+		spec:  one,
+		want:  "web1..2 Upgrading Released\n+host/web1 = True\n+host/web2 = True",
+	}, {
+		name:  "0 disables an agent",
+		fleet: "record v1 web1\nagent web1\nkey host/web1 0",
+		spec:  one,
+		want:  "web1 Pending LimitZero\n+host/web1 = False",
+	}, {
+		name:  "the version's own name enables",
+		fleet: "record v1 web1..2\nagent web1\nkey host/web1 v2 -1m\nkey host/web2 v2 -1m",
+		spec:  one,
+		want:  "web1..2 Upgrading Released\n+host/web1 = True\n+host/web2 = True",
+	}, {
+		name:  "another version's name: a no to an agent, a yes to a host in the field; the key goes",
+		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 v9 -1m",
+		spec:  one,
+		want: `web1 Pending TakingBack
+			web2 Upgrading TakenBack
+			!host/web1 is "v9"
+			+started/web2 = by controller
+			-host/web1
+			-host/web2`,
+	}, {
+		name:  "rubbish: a no to an agent, a yes to a host in the field",
+		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 \"\\x00\\xff!\"",
+		spec:  one,
+		want: `web1 Pending TakingBack
+			web2 Upgrading TakenBack
+			+started/web2 = by controller
+			+host/web1 = False
+			+host/web2 = False`,
+	}, {
+		name:  "rubbish at the role's key enables all of the role that are in the field",
+		fleet: "record v1 web1..2\nkey role/web yes!",
+		spec:  one,
+		want: `web1..2 Upgrading TakenBack
+			+started/web1 = by controller
+			+started/web2 = by controller
+			+role/web = False`,
+	}, {
+		name:  "a key without grant time is stamped, with that the deadline begins",
+		fleet: "record v1 web1\nkey host/web1 True",
+		spec:  one,
+		want:  "web1 Upgrading Released: at an unknown time\n+host/web1 = True (anew)",
+	}, {
+		name:  "other flags alone are no difference",
+		fleet: "record v1 web1\nkey host/web1 True -7m",
+		spec:  one,
+		want:  "web1 Upgrading Released\nno change",
+	}, {
+		name:  "a wiped tree: hosts at the version get their keys back, agents are started anew only after that",
+		fleet: "bare\ncurrent v2\nrecord v2 web1\nrecord v1 web2..3\nagent web3",
+		spec:  "instructions: {rollingRules: {global: 1}}",
+		want: `web1 Upgraded AtVersion
+			web2 Upgrading TakenBack
+			web3 Pending TakingBack
+			+started/web2 = by controller
+			+host/web1 = True
+			+global = False`,
+	}, {
+		name:  "keys of hosts that nobody knows go; a no that somebody wrote stays",
+		fleet: "record v2 web1\nkey host/web1 True -1m\nkey host/web7 True -1m\nkey host/web8 False",
+		spec:  one,
+		want:  "web1 Upgraded AtVersion\n+role/web = True\n-host/web7",
+	}})
+}

@@ -1,0 +1,420 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"sigs.k8s.io/yaml"
+)
+
+// fataler is a *testing.T, *testing.B or *rapid.T.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+var noon = time.Date(2026, 3, 6, 12, 0, 0, 0, time.UTC)
+
+// world is a fleet's keys as they stand in a store, a plan, and the time. Each line that is written gets the next
+// index: what stands below is younger.
+type world struct {
+	fataler
+	now     time.Time
+	plan    *v1alpha1.UpgradePlan
+	control fleet.Control
+	layout  keys.Layout
+	raw     keys.Raw
+	index   uint64
+}
+
+// newWorld reads a fleet, a line each ("web1..3" are web1, web2 and web3; times are "-5m"):
+//
+//	bare                                 no current_version v2 and no global False (which are written first otherwise)
+//	current VERSION
+//	record VERSION HOST... [at TIME]
+//	agent HOST...                        an idle report of the version of the host's record
+//	report HOST PHASE VERSION TIME [MESSAGE]
+//	says HOST ROLE                       an idle report with a role
+//	started HOST VERSION TIME            the host's own mark
+//	marked HOST VERSION TIME             a mark by the controller
+//	key SCOPE VALUE [TIME]               an enable_puppet key, granted then
+//	pausekey SCOPE VALUE                 an operator's pause
+//	hold SCOPE [exempt] [until TIME] [REASON]
+//	seen ROLE...                         roles in the ledger
+//	watermark TIME                       all above had been seen then
+//	paused [REASON]                      an operator's pause of the plan
+//	incomplete WHY
+func newWorld(t fataler, lines, spec string) *world {
+	t.Helper()
+	w := &world{fataler: t, now: noon, plan: &v1alpha1.UpgradePlan{}}
+	if spec != "no plan" {
+		w.respec(spec)
+	} else {
+		w.plan = nil
+	}
+	if !strings.Contains(lines, "bare") {
+		w.line("current v2")
+		w.line("key global False")
+	}
+	for line := range strings.Lines(lines) {
+		if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) != "" {
+			w.line(line)
+		}
+	}
+	return w
+}
+
+func (w *world) respec(spec string) {
+	w.Helper()
+	w.plan = &v1alpha1.UpgradePlan{Spec: v1alpha1.UpgradePlanSpec{Version: "v2"}}
+	if err := yaml.UnmarshalStrict([]byte(spec), &w.plan.Spec); err != nil {
+		w.Fatalf("%v\n%s", err, spec)
+	}
+	v1alpha1.SetDefaults(w.plan)
+}
+
+func (w *world) line(line string) {
+	f := strings.Fields(line)
+	rest := f[1:]
+	at := func(i int) time.Time {
+		if i >= len(rest) {
+			return time.Time{}
+		}
+		d, err := time.ParseDuration(rest[i])
+		if err != nil {
+			w.Fatalf("%s: %v", line, err)
+		}
+		return w.now.Add(d)
+	}
+	text := func(i int) string { return strings.Join(rest[min(i, len(rest)):], " ") }
+	switch f[0] {
+	case "bare":
+	case "current":
+		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], 0)
+	case "record":
+		when := w.now
+		if i := slices.Index(rest, "at"); i > 0 {
+			when, rest = at(i+1), rest[:i]
+		}
+		for _, h := range expand(rest[1:]) {
+			put(&w.raw.Records, w.pair(w.layout.Record(rest[0], h), strconv.FormatInt(when.Unix(), 10), 0))
+		}
+	case "agent":
+		for _, h := range expand(rest) {
+			v, when := w.recordOf(h)
+			w.report(h, fleet.Report{Version: v, Phase: fleet.PhaseIdle, Time: when})
+		}
+	case "says":
+		v, when := w.recordOf(rest[0])
+		w.report(rest[0], fleet.Report{Role: rest[1], Version: v, Phase: fleet.PhaseIdle, Time: when})
+	case "report":
+		w.report(rest[0], fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`), Time: at(3), Message: text(4)})
+	case "started":
+		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2)})
+	case "marked":
+		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2), By: fleet.ByController})
+	case "key":
+		flags := uint64(0)
+		if t := at(2); !t.IsZero() {
+			flags = uint64(t.Unix())
+		}
+		scope, name, ok := strings.Cut(rest[0], "/")
+		for _, n := range expand([]string{name}) {
+			key := w.layout.EnableTree() + scope
+			if ok {
+				key += "/" + n
+			}
+			put(&w.raw.Config, w.pair(key, unquote(rest[1]), flags))
+		}
+	case "pausekey":
+		put(&w.raw.Config, w.pair(w.layout.ConfigState()+rest[0]+"/enable_puppet", rest[1], 0))
+	case "hold":
+		h := fleet.Hold{}
+		scope := rest[0]
+		if rest = rest[1:]; len(rest) > 0 && rest[0] == "exempt" {
+			h.Exempt, rest = true, rest[1:]
+		}
+		if len(rest) > 0 && rest[0] == "until" {
+			h.Expires, rest = at(1), rest[2:]
+		}
+		h.Reason = text(0)
+		put(&w.raw.Holds, w.pair(w.layout.HoldTree()+scope, string(keys.EncodeHold(h)), 0))
+	case "seen":
+		w.raw.Ledger.Roles = rest
+	case "watermark":
+		w.raw.Ledger.Watermarks = append(w.raw.Ledger.Watermarks, fleet.Watermark{Index: w.index, Time: at(0).Unix()})
+	case "paused":
+		w.control.Pause = &fleet.Pause{By: "ops", Reason: text(0)}
+	case "incomplete":
+		w.raw.Incomplete = text(0)
+	default:
+		w.Fatalf("what is %q?", line)
+	}
+}
+
+func unquote(s string) string {
+	if u, err := strconv.Unquote(s); err == nil {
+		return u
+	}
+	return s
+}
+
+func (w *world) report(host string, r fleet.Report) {
+	put(&w.raw.Reports, w.pair(w.layout.Report(host), string(keys.EncodeReport(r)), 0))
+}
+
+func (w *world) mark(host string, s fleet.Started) {
+	put(&w.raw.Started, w.pair(w.layout.Started(host), string(keys.EncodeStarted(s)), 0))
+}
+
+func (w *world) recordOf(host string) (version string, at time.Time) {
+	for _, p := range w.raw.Records {
+		if v, h, _ := strings.Cut(strings.TrimPrefix(p.Key, w.layout.RecordTree()), "/"); h == host {
+			version, at = v, keys.DecodeTime(p.Value)
+		}
+	}
+	return version, at
+}
+
+func (w *world) pair(key, value string, flags uint64) keys.Pair {
+	w.index++
+	return keys.Pair{Key: key, Value: []byte(value), Flags: flags, CreateIndex: w.index, ModifyIndex: w.index}
+}
+
+func put(list *[]keys.Pair, p keys.Pair) {
+	i, found := slices.BinarySearchFunc(*list, p.Key, func(p keys.Pair, key string) int { return strings.Compare(p.Key, key) })
+	if found {
+		p.CreateIndex = (*list)[i].CreateIndex
+		(*list)[i] = p
+		return
+	}
+	*list = slices.Insert(*list, i, p)
+}
+
+func remove(list *[]keys.Pair, key string) {
+	*list = slices.DeleteFunc(*list, func(p keys.Pair) bool { return p.Key == key })
+}
+
+var span = regexp.MustCompile(`^(.*?)(\d+)\.\.(\d+)$`)
+
+// expand makes web1..3 web1, web2 and web3.
+func expand(names []string) (out []string) {
+	for _, n := range names {
+		m := span.FindStringSubmatch(n)
+		if m == nil {
+			out = append(out, n)
+			continue
+		}
+		from, _ := strconv.Atoi(m[2])
+		to, _ := strconv.Atoi(m[3])
+		for i := from; i <= to; i++ {
+			out = append(out, m[1]+strconv.Itoa(i))
+		}
+	}
+	return out
+}
+
+// observe is what the controller sees: all values of records are read.
+func (w *world) observe() fleet.Fleet {
+	w.Helper()
+	raw := w.raw
+	raw.RecordKeys, raw.RecordIndex = nil, w.index
+	for _, p := range raw.Records {
+		raw.RecordKeys = append(raw.RecordKeys, p.Key)
+	}
+	o := keys.Options{Now: w.now}
+	if w.plan != nil && w.plan.Spec.Hosts.RolePattern != "" {
+		o.RolePattern = regexp.MustCompile(w.plan.Spec.Hosts.RolePattern)
+	}
+	return keys.Decode(raw, w.layout, o)
+}
+
+// decide computes, and insists on what holds for every input: one whole verdict for each host, in their order; the
+// input stays; the same again gives the same.
+func (w *world) decide() rollout.Decision {
+	w.Helper()
+	f, untouched := w.observe(), w.observe()
+	plan := w.plan.DeepCopy()
+	d := rollout.Compute(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now})
+	if !reflect.DeepEqual(f, untouched) || !reflect.DeepEqual(plan, w.plan) {
+		w.Fatalf("the input was changed")
+	}
+	if again := rollout.Compute(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now}); !reflect.DeepEqual(d, again) {
+		w.Fatalf("another decision from the same input: %s", cmp.Diff(d, again))
+	}
+	if len(d.Verdicts) != len(f.Hosts) {
+		w.Fatalf("%d verdicts for %d hosts", len(d.Verdicts), len(f.Hosts))
+	}
+	for i, v := range d.Verdicts {
+		if v.Host != f.Hosts[i].Name || v.State == "" || v.Base == "" || v.Reason == "" || v.Message == "" {
+			w.Fatalf("no whole verdict: %+v", v)
+		}
+	}
+	return d
+}
+
+func (w *world) changes(d rollout.Decision) diff.Changes {
+	if d.Frozen {
+		return diff.Changes{}
+	}
+	return w.layout.Changes(keys.Actual(w.raw, w.layout), d.Desired(w.now))
+}
+
+// step decides once and writes that.
+func (w *world) step() (rollout.Decision, diff.Changes) {
+	w.Helper()
+	d := w.decide()
+	c := w.changes(d)
+	if !d.Frozen {
+		w.write(c, d.Ledger)
+	}
+	return d, c
+}
+
+func (w *world) write(c diff.Changes, l fleet.Ledger) {
+	w.index++
+	w.raw = keys.Apply(w.raw, w.layout, c, w.index)
+	w.raw = keys.ApplyLedger(w.raw, l)
+}
+
+// settle is a whole pass: until nobody was made to wait for what this pass itself changes. A further one must change
+// nothing.
+func (w *world) settle() rollout.Decision {
+	w.Helper()
+	for range 5 {
+		d, _ := w.step()
+		if d.Unfinished() {
+			continue
+		}
+		again := w.decide()
+		if c := w.changes(again); !c.Empty() {
+			w.Fatalf("a second pass changes\n%s%s", shortly(c), told(again))
+		}
+		return d
+	}
+	w.Fatalf("a pass does not end:\n%s", told(w.decide()))
+	return rollout.Decision{}
+}
+
+func told(d rollout.Decision) string {
+	var b strings.Builder
+	for _, v := range d.Verdicts {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", v.Host, v.State, v.Reason, v.Message)
+	}
+	return b.String()
+}
+
+// shortly spells changes without what all keys begin with, and marks without their times.
+func shortly(c diff.Changes) string {
+	var b strings.Builder
+	if c.Tree != "" {
+		b.WriteString("delete the tree\n")
+	}
+	for _, change := range c.List {
+		key := change.Key()
+		for _, prefix := range []string{"config_state/enable_puppet/", "upgrade.jiocloud.com/"} {
+			key = strings.TrimPrefix(key, prefix)
+		}
+		value := change.To.Value
+		if strings.HasPrefix(key, "started/") {
+			value = "by " + keys.DecodeStarted(keys.Pair{Value: []byte(value), ModifyIndex: 1}).By
+		}
+		switch {
+		case change.Op == diff.Delete:
+			fmt.Fprintf(&b, "-%s\n", key)
+		case change.From.Index != 0 && change.From.Value == change.To.Value:
+			fmt.Fprintf(&b, "+%s = %s (anew)\n", key, value)
+		default:
+			fmt.Fprintf(&b, "+%s = %s\n", key, value)
+		}
+	}
+	return b.String()
+}
+
+// example is a row of a table: a fleet and a spec, and what comes of them.
+type example struct {
+	name  string
+	fleet string
+	spec  string
+	// want is a line for each host: "web1 Upgrading Starting", or "web1 Upgrading Starting: part of the sentence". Lines
+	// that begin with + or - are the changes, all of them and in order, if there are any; "no change" says there are
+	// none. A line that begins with ! is part of a warning. A line "gate REASON" is what stops every start.
+	want string
+}
+
+func check(t *testing.T, examples []example) {
+	t.Helper()
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) { e.check(t) })
+	}
+}
+
+func (e example) check(t *testing.T) {
+	t.Helper()
+	w := newWorld(t, e.fleet, e.spec)
+	d := w.decide()
+	changes := w.changes(d)
+	var verdicts, wantVerdicts, wantChanges []string
+	for _, v := range d.Verdicts {
+		verdicts = append(verdicts, fmt.Sprintf("%s %s %s", v.Host, v.State, v.Reason))
+	}
+	for line := range strings.Lines(e.want) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+		case line == "no change":
+			if !changes.Empty() {
+				t.Errorf("it changes\n%s", shortly(changes))
+			}
+		case line == "complete" || line == "not complete":
+			if d.Complete != (line == "complete") {
+				t.Errorf("complete: %v", d.Complete)
+			}
+		case strings.HasPrefix(line, "gate "):
+			if got := "gate " + string(d.Gate); got != line {
+				t.Errorf("%s, want %s", got, line)
+			}
+		case line[0] == '!':
+			if !strings.Contains(strings.Join(d.Warnings, "\n"), line[1:]) {
+				t.Errorf("no warning %q in %q", line[1:], d.Warnings)
+			}
+		case line[0] == '+' || line[0] == '-' || line == "delete the tree":
+			wantChanges = append(wantChanges, line)
+		default:
+			verdict, sentence, _ := strings.Cut(line, ": ")
+			host, _, _ := strings.Cut(verdict, " ")
+			for _, h := range expand([]string{host}) {
+				wantVerdicts = append(wantVerdicts, strings.Replace(verdict, host, h, 1))
+				if i := slices.IndexFunc(d.Verdicts, func(v rollout.Verdict) bool { return v.Host == h }); i >= 0 &&
+					!strings.Contains(d.Verdicts[i].Message, sentence) {
+					t.Errorf("of %s it says %q, not %q", h, d.Verdicts[i].Message, sentence)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(wantVerdicts, verdicts); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s%s", diff, told(d))
+	}
+	if len(wantChanges) > 0 {
+		if diff := cmp.Diff(strings.Join(wantChanges, "\n")+"\n", shortly(changes)); diff != "" {
+			t.Errorf("changes (-want +got):\n%s", diff)
+		}
+	}
+	w.settle()
+}
