@@ -1,0 +1,400 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+func (c *cli) describe() *cobra.Command {
+	return parent("describe", "Say all that is known of a plan, a host or a role, and why it is where it is",
+		c.describePlan(), c.describeHost(), c.describeRole())
+}
+
+func (c *cli) describePlan() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "plan [NAME]",
+		Aliases: []string{"plans", "upgradeplan", "upgradeplans", "up"},
+		Short:   "Say what a plan wants, where it stands, and what stops it",
+		Args:    args(cobra.MaximumNArgs(1)),
+	}
+	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
+		plans, s, err := c.plans()
+		if err != nil {
+			return err
+		}
+		name, err := c.named(ctx, plans, args)
+		if err != nil {
+			return err
+		}
+		o, err := upgradeplan.Observe(ctx, s, name, c.Now())
+		if err != nil {
+			return err
+		}
+		held, err := store.HeldBy(ctx, s, keys.Leader)
+		if err != nil {
+			return err
+		}
+		return c.buffered(func(w io.Writer) error { return writePlan(w, o, held) })
+	})
+	return cmd
+}
+
+func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held) error {
+	spec, now := &o.Plan.Spec, statusOf(o)
+	leader := "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
+	if held != nil {
+		leader = cmp.Or(held.Holder, "somebody unknown")
+		if since := stamp(held.Since); since != "" {
+			leader += " since " + since
+		}
+	}
+	err := facts(w, []fact{
+		{"Name", o.Plan.Name},
+		{"Generation", fmt.Sprint(o.Plan.Generation)},
+		{"Labels", pairsText(o.Plan.Labels)},
+		{"Annotations", pairsText(o.Plan.Annotations)},
+		{"Version", spec.Version},
+		{"Current version", cmp.Or(o.Fleet.Current.Name, "none")},
+		{"Strategy", string(spec.Strategy)},
+		{"Limits", limitsText(spec.Instructions.RollingRules)},
+		{"Order", listsText(spec.Instructions.RoleOrder, " after ")},
+		{"Groups", listsText(spec.Instructions.GroupMappings, " = ")},
+		{"Soak", fmt.Sprintf("%d s", spec.MinReadySeconds)},
+		{"Progress deadline", fmt.Sprintf("%d s", *spec.ProgressDeadlineSeconds)},
+		{"Role pattern", spec.Hosts.RolePattern},
+		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
+		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
+		{"Paused", pauseText(o)},
+		{"Leader", leader},
+		{"Phase", string(now.Phase)},
+		{"Status", status.Line(now)},
+		{"Stopped by", o.Decision.GateMessage},
+	})
+	if err != nil {
+		return err
+	}
+	if err := writeConditions(w, now); err != nil {
+		return err
+	}
+	if err := writeRoles(w, now.Roles); err != nil {
+		return err
+	}
+	return writeWarnings(w, o.Decision.Warnings)
+}
+
+func writeConditions(w io.Writer, s v1alpha1.UpgradePlanStatus) error {
+	var rows [][]string
+	for _, c := range s.Conditions {
+		rows = append(rows, []string{c.Type, string(c.Status), c.Reason, stamp(c.LastTransitionTime.Time), c.Message})
+	}
+	_, _ = fmt.Fprintln(w, "Conditions:")
+	return table(w, "  ", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, rows)
+}
+
+func writeRoles(w io.Writer, roles []v1alpha1.RoleStatus) error {
+	if len(roles) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for i := range roles {
+		rows = append(rows, append(roleCells(&roles[i]), roles[i].Group, roles[i].BlockedBy))
+	}
+	_, _ = fmt.Fprintln(w, "Roles:")
+	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "UPGRADING", "PENDING", "FAILED", "HELD", "IN-FLIGHT", "LIMIT",
+		"GROUP", "BLOCKED-BY"}, rows)
+}
+
+func writeWarnings(w io.Writer, warnings []string) error {
+	if len(warnings) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "Warnings:")
+	for _, text := range warnings {
+		_, err = fmt.Fprintln(w, "  "+oneLine(text))
+	}
+	return err
+}
+
+func pauseText(o *upgradeplan.Observation) string {
+	p := o.Control.Pause
+	switch {
+	case p != nil:
+		text := "by " + cmp.Or(p.By, "somebody") + " since " + stamp(p.Time)
+		if p.Reason != "" {
+			text += ": " + p.Reason
+		}
+		return text
+	case o.Plan.Spec.Paused:
+		return "by its spec (spec.paused)"
+	}
+	return "no"
+}
+
+func pairsText(m map[string]string) string {
+	var parts []string
+	for _, k := range naturalKeys(m) {
+		parts = append(parts, k+"="+m[k])
+	}
+	return strings.Join(parts, ", ")
+}
+
+func limitsText(r v1alpha1.RollingRules) string {
+	var parts []string
+	if r.Global != nil {
+		parts = append(parts, "global "+r.Global.String())
+	}
+	for _, role := range naturalKeys(r.Roles) {
+		limit := r.Roles[role]
+		parts = append(parts, role+" "+limit.String())
+	}
+	if r.Fleet != nil {
+		parts = append(parts, "fleet "+r.Fleet.String())
+	}
+	return listOr(parts, "none")
+}
+
+func listsText(m map[string]v1alpha1.StringList, between string) string {
+	var parts []string
+	for _, name := range naturalKeys(m) {
+		parts = append(parts, name+between+strings.Join(m[name], ", "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (c *cli) describeHost() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "host NAME...",
+		Aliases: []string{"hosts"},
+		Short:   "Say all that is known of hosts, and why each is where it is",
+		Args:    args(cobra.MinimumNArgs(1)),
+	}
+	plan := ofPlan(cmd)
+	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
+		o, err := c.observe(ctx, *plan)
+		if err != nil {
+			return err
+		}
+		_, s, err := c.plans()
+		if err != nil {
+			return err
+		}
+		hosts := hostsOf(o, nil)
+		for i, name := range names {
+			at := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == name })
+			if at < 0 {
+				return fmt.Errorf("host %q not found", name)
+			}
+			records, _, err := s.Get(ctx, recordKeys(o, name)...)
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				fmt.Fprintln(c.Out)
+			}
+			if err := c.buffered(func(w io.Writer) error { return writeHost(w, o, &hosts[at], records) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
+}
+
+func recordKeys(o *upgradeplan.Observation, host string) []string {
+	var found []string
+	for _, key := range o.Raw.RecordKeys {
+		if strings.HasSuffix(key, "/"+host) && strings.Count(key[len(o.Layout.RecordTree()):], "/") == 1 {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+func writeHost(w io.Writer, o *upgradeplan.Observation, h *Host, records []keys.Pair) error {
+	host, _ := o.Fleet.Host(h.Name)
+	role := cmp.Or(h.Role, "none")
+	if host.LookupRole != h.Role {
+		role += " by the plan, " + cmp.Or(host.LookupRole, "none") + " in its own eyes"
+	}
+	list := []fact{
+		{"Name", h.Name},
+		{"Role", role},
+		{"Group", h.Group},
+		{"Plan", strings.TrimPrefix(fleetName(o), "the fleet")},
+		{"State", h.State},
+		{"Reason", h.Reason},
+		{"Message", h.Message},
+		{"Version", cmp.Or(h.Version, "none")},
+		{"Current version", currentText(o)},
+		{"Counts", yesNo(h.Counts)},
+		{"In flight", yesNo(h.InFlight)},
+		{"Agent", agentText(h)},
+		{"Decided by", decidedText(h)},
+		{"Paused by", cmp.Or(h.PausedBy, "nobody")},
+		{"Hold", holdText(h.Hold)},
+		{"Started", startedText(h.Started)},
+	}
+	if h.Report != nil {
+		list = append(list, fact{"Report", reportText(h.Report)})
+	}
+	for _, p := range records {
+		text := fmt.Sprintf("%s (%s, index %d)", p.Key, cmp.Or(stamp(keys.DecodeTime(p.Value)), "no time"), p.ModifyIndex)
+		list = append(list, fact{"Record", text})
+	}
+	return facts(w, list)
+}
+
+func currentText(o *upgradeplan.Observation) string {
+	if o.Fleet.Current.Index == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s (index %d)", o.Fleet.Current.Name, o.Fleet.Current.Index)
+}
+
+func agentText(h *Host) string {
+	if h.Agent {
+		return "yes"
+	}
+	return "never seen as one"
+}
+
+func decidedText(h *Host) string {
+	k := h.DecidedBy
+	if k == nil {
+		return "no key is set"
+	}
+	text := fmt.Sprintf("%s = %s (index %d", k.Key, k.Value, k.ModifyIndex)
+	if since := stamp(k.GrantedAt); since != "" {
+		text += ", granted " + since
+	}
+	return text + ")"
+}
+
+func holdText(h *fleet.Hold) string {
+	if h == nil {
+		return "none"
+	}
+	text := cmp.Or(h.Reason, "without a reason")
+	if h.Owner != "" {
+		text += ", by " + h.Owner
+	}
+	if !h.Expires.IsZero() {
+		text += ", until " + stamp(h.Expires)
+	}
+	if h.Exempt {
+		text += ", exempt"
+	}
+	return text
+}
+
+func startedText(s *fleet.Started) string {
+	if s == nil {
+		return "no"
+	}
+	text := fmt.Sprintf("%s at %s", cmp.Or(s.Version, "an unknown version"), cmp.Or(stamp(s.Time), "an unknown time"))
+	if s.From != "" {
+		text += " from " + s.From
+	}
+	if s.By != "" {
+		text += ", marked by the " + s.By
+	}
+	return text
+}
+
+func reportText(r *fleet.Report) string {
+	text := fmt.Sprintf("%s %s at %s", cmp.Or(string(r.Phase), "unknown phase"), r.Version, cmp.Or(stamp(r.Time), "an unknown time"))
+	if r.Message != "" {
+		text += ": " + r.Message
+	}
+	return text
+}
+
+func (c *cli) describeRole() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "role NAME...",
+		Aliases: []string{"roles"},
+		Short:   "Say where a role stands, and its hosts by state",
+		Args:    args(cobra.MinimumNArgs(1)),
+	}
+	plan := ofPlan(cmd)
+	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
+		o, err := c.observe(ctx, *plan)
+		if err != nil {
+			return err
+		}
+		roles, hosts := rolesOf(o), hostsOf(o, nil)
+		for i, name := range names {
+			at := slices.IndexFunc(roles, func(r Role) bool { return r.Name == name })
+			if at < 0 {
+				return fmt.Errorf("role %q not found", name)
+			}
+			if i > 0 {
+				fmt.Fprintln(c.Out)
+			}
+			if err := c.buffered(func(w io.Writer) error { return writeRole(w, o, &roles[at], hosts) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
+}
+
+// maxListed is how many hosts of one state describe lists.
+const maxListed = 20
+
+func writeRole(w io.Writer, o *upgradeplan.Observation, r *Role, hosts []Host) error {
+	key := "not set"
+	if s, ok := o.Fleet.Roles[r.Name]; ok {
+		key = fmt.Sprintf("%s = %s (index %d)", o.Layout.EnableRole(r.Name), s.Text, s.Index)
+	}
+	err := facts(w, []fact{
+		{"Name", r.Name},
+		{"Group", cmp.Or(r.Group, "of its own")},
+		{"Plan", strings.TrimPrefix(fleetName(o), "the fleet")},
+		{"Limit", limitText(r.Limit)},
+		{"In flight", fmt.Sprint(r.InFlight)},
+		{"Blocked by", cmp.Or(r.BlockedBy, "nothing")},
+		{"Role key", key},
+		{"Status", status.Line(v1alpha1.UpgradePlanStatus{Hosts: r.HostCounts})},
+	})
+	if err != nil {
+		return err
+	}
+	for _, state := range hostStates() {
+		var rows [][]string
+		for i := range hosts {
+			if h := &hosts[i]; h.Role == r.Name && h.State == state {
+				rows = append(rows, []string{h.Name, cmp.Or(h.Version, "none"), h.Message})
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		_, _ = fmt.Fprintf(w, "%s:\n", rollout.State(state))
+		if err := table(w, "  ", []string{"HOST", "VERSION", "MESSAGE"}, rows[:min(len(rows), maxListed)]); err != nil {
+			return err
+		}
+		if more := len(rows) - maxListed; more > 0 {
+			_, _ = fmt.Fprintf(w, "  and %d more: upgradectl get hosts --role %s --state %s\n", more, r.Name, state)
+		}
+	}
+	return nil
+}

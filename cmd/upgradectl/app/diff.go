@@ -1,0 +1,169 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/fatih/color"
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// PlanDiff is what diff -o json and -o yaml print for each plan.
+type PlanDiff struct {
+	// Plan is its name, and Outcome what apply would do with it: created, configured or unchanged.
+	Plan    string              `json:"plan"`
+	Outcome upgradeplan.Outcome `json:"outcome"`
+	// Keys are the keys in Consul that the next pass would change, in order.
+	Keys []diff.JSON `json:"keys"`
+
+	before, after string
+	source        string
+	changes       diff.Changes
+}
+
+func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged || !d.changes.Empty() }
+
+func (c *cli) diff() *cobra.Command {
+	var f files
+	cmd := &cobra.Command{
+		Use:   "diff -f FILE|DIR|-",
+		Short: "Show what apply would change of a plan, and what a reconcile would then change of the keys",
+		Long: "Prints a unified diff of the stored plan and the manifest, then of every key in Consul that a reconcile would\n" +
+			"change at once. Nothing is written. -o json prints a list of {plan, outcome, keys}.\n\n" +
+			"Exit codes: 0 same, 1 different, 2 or more trouble.",
+		Args: noArgs,
+	}
+	f.bind(cmd.Flags())
+	format := output(cmd.Flags(), "diff", asJSON, asYAML)
+	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
+		different, err := c.showDiff(ctx, f, format.value)
+		switch {
+		case err != nil:
+			return &exitError{exitUsage, err}
+		case different:
+			return &exitError{code: exitFailed}
+		}
+		return nil
+	})
+	return cmd
+}
+
+func (c *cli) showDiff(ctx context.Context, f files, format string) (different bool, err error) {
+	documents, err := c.read(f)
+	if err != nil {
+		return false, err
+	}
+	diffs := make([]*PlanDiff, 0, len(documents))
+	for _, d := range documents {
+		one, err := c.diffPlan(ctx, d)
+		if err != nil {
+			return false, err
+		}
+		different = different || one.differs()
+		diffs = append(diffs, one)
+	}
+	if format != "diff" {
+		return different, c.print(format, diffs)
+	}
+	return different, c.buffered(func(w io.Writer) error {
+		for _, d := range diffs {
+			if err := c.writeDiff(w, d.text()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *cli) diffPlan(ctx context.Context, d manifest.Document) (*PlanDiff, error) {
+	plans, s, err := c.plans()
+	if err != nil {
+		return nil, err
+	}
+	out := &PlanDiff{Plan: d.Plan.Name, source: d.Source}
+	next, outcome, err := plans.Apply(ctx, d.Plan, true)
+	if err != nil {
+		return nil, err
+	}
+	out.Outcome = outcome
+	stored, err := plans.Get(ctx, d.Plan.Name)
+	if err == nil {
+		out.before, err = planText(stored)
+	} else if errors.As(err, new(*upgradeplan.NotFound)) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.after, err = planText(next); err != nil {
+		return nil, err
+	}
+	o, err := upgradeplan.ObserveAs(ctx, s, d.Plan, c.Now())
+	if err != nil {
+		return nil, err
+	}
+	after, changes := o.Preview()
+	if message := after.Decision.GateMessage; message != "" {
+		c.say("upgradeplan/%s: no host would be released: %s", d.Plan.Name, message)
+	}
+	out.changes, out.Keys = changes, changes.JSON()
+	return out, nil
+}
+
+// planText is what an operator says of a plan, defaults included.
+func planText(plan *v1alpha1.UpgradePlan) (string, error) {
+	data, err := manifest.Encode(&v1alpha1.UpgradePlan{
+		ObjectMeta: metav1.ObjectMeta{Name: plan.Name, Labels: plan.Labels, Annotations: plan.Annotations},
+		Spec:       plan.Spec,
+	})
+	return string(data), err
+}
+
+func (d *PlanDiff) text() string {
+	text := udiff.Unified("consul/upgradeplan/"+d.Plan, d.source, d.before, d.after)
+	if !d.changes.Empty() {
+		text += "--- consul/keys\n+++ after a reconcile of upgradeplan/" + d.Plan + "\n" + d.changes.String()
+	}
+	return text
+}
+
+// writeDiff colours the lines of a diff when people look at it, unless NO_COLOR is set (https://no-color.org).
+func (c *cli) writeDiff(w io.Writer, text string) error {
+	for line := range strings.Lines(text) {
+		line = oneLine(strings.TrimSuffix(line, "\n"))
+		if c.OutTerminal && c.Getenv("NO_COLOR") == "" {
+			line = paint(line)
+		}
+		if _, err := io.WriteString(w, line+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// paint colours one line of a diff.
+func paint(line string) string {
+	for _, p := range []struct {
+		prefix string
+		color  color.Attribute
+	}{{"--- ", color.Bold}, {"+++ ", color.Bold}, {"@@", color.FgCyan}, {"-", color.FgRed}, {"+", color.FgGreen}} {
+		if strings.HasPrefix(line, p.prefix) {
+			painted := color.New(p.color)
+			painted.EnableColor() // whether there is a terminal has been seen to
+			return painted.Sprint(line)
+		}
+	}
+	return line
+}

@@ -1,0 +1,270 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into the scripts")
+
+// nowEnv sets the clock of the commands in a script; it stands.
+const nowEnv = "SCRIPT_NOW"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"upgradectl": func() { os.Exit(upgradectl()) },
+		"kv":         func() { os.Exit(helper(kv)) },
+		"hosts":      func() { os.Exit(helper(hosts)) },
+		"controller": func() { os.Exit(helper(controller)) },
+	})
+}
+
+func scriptNow() time.Time {
+	if t, err := time.Parse(time.RFC3339, os.Getenv(nowEnv)); err == nil {
+		return t
+	}
+	return time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
+}
+
+// upgradectl is the real command line with a clock that stands, a user, and instructions below the script's folder.
+func upgradectl() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := app.SystemOptions()
+	o.Now, o.Who = scriptNow, "alice@desk"
+	o.LegacyFiles = []string{"etc/jio-upgrade.json", "etc/jiocloud-upgrade.json"}
+	open := o.Open
+	o.Open = func(c consul.Config) (store.Store, error) {
+		if c.RetryFor == 0 {
+			c.RetryFor = 300 * time.Millisecond
+		}
+		return open(c)
+	}
+	return app.Main(ctx, os.Args[1:], o)
+}
+
+func helper(f func(ctx context.Context, s *consul.Store, args []string) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := consul.New(consul.Config{Token: os.Getenv("SCRIPT_TOKEN")})
+	if err == nil {
+		err = f(ctx, s, os.Args[1:])
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// kv puts, puts files, deletes and dumps keys; it takes and gives the lock of the one writer.
+func kv(ctx context.Context, s *consul.Store, args []string) error {
+	set := func(key string, value []byte) store.Op { return store.Op{Verb: store.Set, Key: key, Value: value} }
+	var ops []store.Op
+	switch verb, args := args[0], args[1:]; verb {
+	case "put": // KEY=VALUE...
+		for _, arg := range args {
+			key, value, _ := strings.Cut(arg, "=")
+			ops = append(ops, set(key, []byte(value)))
+		}
+	case "putfile":
+		data, err := os.ReadFile(args[1])
+		if err != nil {
+			return err
+		}
+		ops = append(ops, set(args[0], data))
+	case "putbytes":
+		text, err := strconv.Unquote(`"` + args[1] + `"`)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, set(args[0], []byte(text)))
+	case "records": // VERSION HOST...
+		for _, host := range args[1:] {
+			ops = append(ops, set("running/versions/"+args[0]+"/"+host, []byte("1772800000")))
+		}
+	case "delete":
+		for _, key := range args {
+			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
+		}
+	case "lock": // HOLDER
+		session, err := s.CreateSession(ctx, "script", time.Hour)
+		if err != nil {
+			return err
+		}
+		value := fmt.Sprintf(`{"holder":%q,"since":"2026-03-06T13:00:00Z"}`, args[0])
+		ops = append(ops, store.Op{Verb: store.Lock, Key: keys.Leader, Value: []byte(value), Session: session})
+	case "show", "indexes": // PREFIX
+		pairs, _, err := s.List(ctx, strings.Join(args, ""))
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if verb == "indexes" {
+				fmt.Printf("%s %d\n", p.Key, p.ModifyIndex)
+			} else {
+				fmt.Printf("%s = %q\n", p.Key, p.Value)
+			}
+		}
+		return nil
+	default:
+		return fmt.Errorf("unknown verb %q", verb)
+	}
+	_, err := s.Txn(ctx, ops)
+	return err
+}
+
+// hosts is a fleet in the field: every host that may upgrade does, until the script ends it.
+func hosts(ctx context.Context, s *consul.Store, _ []string) error {
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		o, err := upgradeplan.ObserveFleet(ctx, s, keys.Layout{}, scriptNow())
+		if err != nil {
+			return err
+		}
+		for _, v := range o.Decision.Verdicts {
+			host, _ := o.Fleet.Host(v.Host)
+			if v.Base != rollout.Upgrading || o.Fleet.Current.Name == "" {
+				continue
+			}
+			ops := []store.Op{{Verb: store.Set, Key: o.Layout.Record(o.Fleet.Current.Name, v.Host), Value: []byte("1772805600")}}
+			if old := host.Record.Version; old != "" {
+				ops = append(ops, store.Op{Verb: store.Delete, Key: o.Layout.Record(old, v.Host)})
+			}
+			if _, err := s.Txn(ctx, ops); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// controller leads as upgrade-controller would, until the script ends it.
+func controller(ctx context.Context, s *consul.Store, _ []string) error {
+	lease, err := store.Acquire(ctx, s, keys.Leader, "upgrade-controller on test", store.LeaseOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lease.Release() }()
+	r := upgradeplan.Reconciler{Store: s, Session: lease.Session(), Now: scriptNow, Log: logr.Discard()}
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		plans, err := upgradeplan.Plans{Store: s}.List(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range plans {
+			if _, err := r.Reconcile(ctx, p.Name); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func TestScripts(t *testing.T) {
+	binary := consultest.Binary(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: false,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, "USER=alice", "CONSUL_HTTP_ADDR=127.0.0.1:1")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
+			"fake":   fakeConsul,
+			"tidy":   tidy,
+			"wait-for": func(ts *testscript.TestScript, neg bool, args []string) {
+				waitFor(ts, neg, args)
+			},
+		},
+	})
+}
+
+// startConsul runs a Consul for the script; with a token, one with ACLs.
+func startConsul(ts *testscript.TestScript, binary string, args []string) {
+	o := devagent.Options{Binary: binary}
+	if len(args) > 0 {
+		o.ManagementToken = args[0]
+		ts.Setenv("SCRIPT_TOKEN", args[0])
+	}
+	a, err := devagent.Start(context.Background(), o)
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(a.Stop()) })
+	ts.Setenv("CONSUL_HTTP_ADDR", a.Addr())
+}
+
+// fakeConsul answers everything with a status and a text.
+func fakeConsul(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, args[1], code)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("CONSUL_HTTP_ADDR", server.Listener.Addr().String())
+}
+
+// waitFor waits until a key exists.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := consul.New(consul.Config{Address: ts.Getenv("CONSUL_HTTP_ADDR"), Token: ts.Getenv("SCRIPT_TOKEN")})
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		pairs, _, err := s.Get(ctx, args[0])
+		ts.Check(err)
+		if pairs[0].Exists() && (len(args) < 2 || strings.Contains(string(pairs[0].Value), args[1])) &&
+			(args[0] != keys.Leader || pairs[0].Session != "") {
+			return
+		}
+		<-tick.C
+	}
+}
+
+// tidy writes a stream or file to the file out, with what differs from run to run replaced.
+func tidy(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for _, r := range []struct{ pattern, with string }{
+		{`127\.0\.0\.1:\d+`, "ADDR"}, {`index \d+`, "index N"}, {`"?modifyIndex"?: \d+`, "modifyIndex: N"}, {`pid \d+`, "pid N"},
+	} {
+		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(text), 0o600))
+}

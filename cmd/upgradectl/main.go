@@ -1,0 +1,21 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command upgradectl is for operators: it stores plans, shows what they do, and carries them out without a daemon.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := app.Main(ctx, os.Args[1:], app.SystemOptions())
+	stop()
+	os.Exit(code)
+}
