@@ -68,7 +68,8 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) lead(ctx context.Context, lease *store.Lease) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(lease.Context(), func() { cancel(context.Cause(lease.Context())) })()
+	held := lease.Context()
+	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it ends with either
 	for work.Err() == nil {
 		m.round(work, lease.Session())
 		_ = sleep(work, m.Interval)

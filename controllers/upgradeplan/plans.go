@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
@@ -76,7 +75,7 @@ func (p Plans) Get(ctx context.Context, name string) (*v1alpha1.UpgradePlan, err
 
 // List returns all plans, sorted by name. Plans that cannot be read are the joined error beside those that can.
 func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
-	names, _, err := p.names(ctx)
+	names, err := p.names(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +92,15 @@ func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
 	return plans, errors.Join(problems...)
 }
 
-func (p Plans) names(ctx context.Context) ([]keys.Plan, store.Meta, error) {
-	all, meta, err := p.Store.Keys(ctx, keys.Plans)
+func (p Plans) names(ctx context.Context) ([]keys.Plan, error) {
+	all, _, err := p.Store.Keys(ctx, keys.Plans)
 	var names []keys.Plan
 	for _, key := range all {
 		if name := keys.PlanOf(key); name != "" {
 			names = append(names, name)
 		}
 	}
-	return names, meta, err
+	return names, err
 }
 
 // Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
@@ -291,8 +290,8 @@ func (p Plans) setPause(ctx context.Context, name string, pause *fleet.Pause, al
 	if changed {
 		control.Pause = pause
 	}
-	ops := append(also, store.Op{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)})
-	_, err = p.Store.Txn(ctx, ops)
+	_, err = p.Store.Txn(ctx, slices.Concat(also, []store.Op{
+		{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)}}))
 	return changed, err
 }
 
@@ -371,10 +370,4 @@ func (p Plans) Revisions(ctx context.Context, name string) ([]Revision, error) {
 	}
 	slices.SortFunc(out, func(a, b Revision) int { return int(a.Generation - b.Generation) })
 	return out, nil
-}
-
-// Leader is who holds the lock of the one writer.
-type Leader struct {
-	Holder string
-	Since  time.Time
 }

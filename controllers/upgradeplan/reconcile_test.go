@@ -214,6 +214,34 @@ func TestStopDuringPass(t *testing.T) {
 	}
 }
 
+// Drift correction does not undo global-disable-puppet: it pauses the plan.
+func TestDisabledPuppetStaysDisabled(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.set("current_version", "2")
+		f.set("config_state/enable_puppet/global", "False")
+		f.hosts(true, "2", "web1", "web2")
+		f.hosts(false, "1", names("db", 3)...)
+		f.apply(twoAtATime)
+		f.reconcile()
+		plans := upgradeplan.Plans{Store: f.store}
+		did, err := plans.DisablePuppet(f.ctx(), "fleet", f.layout, fleet.Pause{By: "me", Time: f.clock.Now()})
+		f.must(err)
+		if d := cmp.Diff([]string{"db1", "db2"}, did.Marked); d != "" || !did.Paused {
+			t.Errorf("%+v", did)
+		}
+		f.reconcile()
+		if d := cmp.Diff([]string{"global=False"}, f.enabled()); d != "" {
+			t.Errorf("disabled, and after a pass: %s", d)
+		}
+		_, err = plans.SetPause(f.ctx(), "fleet", nil)
+		f.must(err)
+		r := f.reconcile()
+		if v := verdict(t, r, "db3"); v.Reason != rollout.NoFreeSlot || len(f.enabled()) != 6 {
+			t.Errorf("after resume: %v\n%s", f.enabled(), explain(r))
+		}
+	})
+}
+
 // A stale leader, whose lock somebody else has by now, cannot write one key.
 func TestStaleLeaderCannotWrite(t *testing.T) {
 	onBoth(t, func(f *fixture) {

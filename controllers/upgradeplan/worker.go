@@ -21,7 +21,7 @@ type Worker struct {
 
 // Plans are the names of all plans, those that cannot be read too.
 func (w Worker) Plans(ctx context.Context) ([]string, error) {
-	found, _, err := Plans{w.Store}.names(ctx)
+	found, err := Plans{w.Store}.names(ctx)
 	names := make([]string, 0, len(found))
 	for _, name := range found {
 		names = append(names, string(name))

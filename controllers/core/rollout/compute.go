@@ -193,11 +193,13 @@ func (p *planner) keep(i int) {
 	if s.starting || s.takeBack || s.implied {
 		return
 	}
-	if v.Enable = s.upgraded || s.granted; !v.Enable {
+	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(p.target)
+	// While the plan is paused no host gets a key that has none: global-disable-puppet stops Puppet on all of them.
+	if v.Enable = s.granted || s.upgraded && (explicit || p.out.Gate != PlanPaused); !v.Enable {
 		return
 	}
 	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
-	if v.Granted = p.in.Now.Unix(); h.Setting.Granted != 0 && h.Setting.Enables(p.target) {
+	if v.Granted = p.in.Now.Unix(); h.Setting.Granted != 0 && explicit {
 		v.Granted = h.Setting.Granted
 	}
 }
@@ -262,7 +264,7 @@ func (p *planner) marks() []fleet.Mark {
 		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
-		case byUs && s.started:
+		case byUs && (s.started || s.granted && h.Record.Version == ""): // nothing else tells of this host
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
 		}
 	}

@@ -96,12 +96,12 @@ func (s *Simulation) Leave(name string) {
 
 // SetVersion writes current_version as somebody would by hand.
 func (s *Simulation) SetVersion(version string) {
-	s.Raw.Current = s.pair(s.Layout.CurrentVersion(), version, 0)
+	s.Raw.Current = s.pair(s.Layout.CurrentVersion(), version)
 }
 
 // SetKey writes a key below config_state/ as somebody would by hand.
 func (s *Simulation) SetKey(key, value string) {
-	s.Raw.Config = with(s.Raw.Config, s.pair(key, value, 0))
+	s.Raw.Config = with(s.Raw.Config, s.pair(key, value))
 }
 
 // DeleteKey removes a key below config_state/ as somebody would by hand.
@@ -182,7 +182,7 @@ func (s *Simulation) begin(f *fleet.Fleet, h *fleet.Host) {
 	s.Running[h.Name] = Run{Version: f.Current.Name, Began: s.Now, End: s.Now.Add(time.Duration(float64(s.Duration) * spread))}
 	if s.agents[h.Name] {
 		started := fleet.Started{Version: f.Current.Name, Time: s.Now.UTC()}
-		s.Raw.Started = with(s.Raw.Started, s.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started)), 0))
+		s.Raw.Started = with(s.Raw.Started, s.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
 		s.report(h.Name, fleet.Report{Version: f.Current.Name, Phase: fleet.PhaseUpgrading})
 	}
 	s.log("%s begins %s", h.Name, f.Current.Name)
@@ -225,7 +225,7 @@ func (s *Simulation) log(format string, args ...any) {
 // record replaces the records of a host by one.
 func (s *Simulation) record(name, version string) {
 	s.forget(name)
-	p := s.pair(s.Layout.Record(version, name), string(keys.EncodeTime(s.Now)), 0)
+	p := s.pair(s.Layout.Record(version, name), string(keys.EncodeTime(s.Now)))
 	s.Raw.Records = with(s.Raw.Records, p)
 	s.list()
 }
@@ -247,13 +247,13 @@ func (s *Simulation) list() {
 
 func (s *Simulation) report(name string, r fleet.Report) {
 	r.Time = s.Now.UTC()
-	s.Raw.Reports = with(s.Raw.Reports, s.pair(s.Layout.Report(name), string(keys.EncodeReport(r)), 0))
+	s.Raw.Reports = with(s.Raw.Reports, s.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))
 }
 
 // pair is a key as it is after it was written now.
-func (s *Simulation) pair(key, value string, flags uint64) keys.Pair {
+func (s *Simulation) pair(key, value string) keys.Pair {
 	s.index++
-	return keys.Pair{Key: key, Value: []byte(value), Flags: flags, CreateIndex: s.index, ModifyIndex: s.index}
+	return keys.Pair{Key: key, Value: []byte(value), CreateIndex: s.index, ModifyIndex: s.index}
 }
 
 // with is the list with the pair put in its place, by key.

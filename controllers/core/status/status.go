@@ -58,7 +58,7 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 			count(&s.Roles[j].HostCounts, v)
 		}
 	}
-	s.Phase = phase(d, s.Hosts)
+	s.Phase = phase(d)
 	for _, c := range old.Conditions {
 		s.Conditions = append(s.Conditions, *c.DeepCopy())
 	}
@@ -97,7 +97,7 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 	}
 }
 
-func phase(d *rollout.Decision, c v1alpha1.HostCounts) v1alpha1.Phase {
+func phase(d *rollout.Decision) v1alpha1.Phase {
 	switch {
 	case d.Complete:
 		return v1alpha1.PhaseComplete
