@@ -264,7 +264,8 @@ func (p *planner) marks() []fleet.Mark {
 		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
-		case byUs && (s.started || s.granted && h.Record.Version == ""): // nothing else tells of this host
+		case byUs && (s.started || p.out.Verdicts[i].Enable && h.Record.Version == "" && !h.Agent()):
+			// of a host without record and report nothing but the mark tells: it stays as long as the host is enabled
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
 		}
 	}

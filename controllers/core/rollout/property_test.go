@@ -1,0 +1,338 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"pgregory.net/rapid"
+)
+
+// anyWorld is a fleet in any state at all: keys from other times and other people, marks, reports, holds, pauses.
+func anyWorld(t *rapid.T) (*world, *rules) {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	now := pick("current", "v1", "v2", "v2", "v2", "")
+	value := func(label string) string {
+		return pick(label, "True", "True", "True", "False", "false", "1", "v2", "v9", "rubbish!", `""`)
+	}
+	when := func(label string) string { return pick(label, "", "-1m", "-59m", "-2h", "5h") }
+	mark := func(label string) string { return pick(label, "-1m", "-59m", "-2h", "5h") }
+
+	line("bare")
+	if now != "" && rapid.Bool().Draw(t, "current first") {
+		line("current %s", now)
+	}
+	if rapid.IntRange(0, 4).Draw(t, "global is set") > 0 {
+		line("key global %s %s", pick("global", "False", "False", "False", "True", "no!"), when("global since"))
+	}
+	var hosts []string
+	for _, role := range []string{"web", "db", "stmon", "stmonleader"} {
+		for i := range rapid.IntRange(0, 4).Draw(t, role) {
+			hosts = append(hosts, fmt.Sprintf("%s%d", role, i+1))
+		}
+	}
+	if rapid.Bool().Draw(t, "a host without role") {
+		hosts = append(hosts, "NOROLE")
+	}
+	yes := func(label string, one int) bool { return rapid.IntRange(1, one).Draw(t, label) == 1 }
+	for _, h := range hosts {
+		if yes("marked", 8) {
+			line("marked %s %s %s", h, pick("mark", "v0", "v1", "v2"), mark("marked at"))
+		}
+		if !yes("no record", 10) {
+			line("record %s %s", pick("record", "v1", "v1", "v2"), h)
+		}
+		if yes("two records", 10) {
+			line("record %s %s", pick("record", "v0", "v1", "v2"), h)
+		}
+		if yes("agent", 2) {
+			line("agent %s", h)
+		} else if yes("reports", 4) {
+			line("report %s %s %s %s", h, pick("phase", "Idle", "Upgrading", "Failed"), pick("reported", "v1", "v2"), mark("reported at"))
+		}
+		if yes("started", 6) {
+			line("started %s %s %s", h, pick("start", "v1", "v2"), mark("started at"))
+		}
+		if yes("has key", 2) {
+			line("key host/%s %s %s", h, value("key"), when("key since"))
+		}
+		if yes("held", 10) {
+			line("hold host/%s %s", h, pick("hold", "", "exempt"))
+		}
+		if yes("paused", 10) {
+			line("pausekey host/%s %s", h, pick("pause", "True", "False"))
+		}
+	}
+	if yes("role key", 5) {
+		line("key role/web %s %s", value("role's"), when("role's since"))
+	}
+	if yes("role hold", 10) {
+		line("hold role/stmon")
+	}
+	if yes("role seen", 5) {
+		line("seen db web")
+	}
+	if yes("pause", 10) {
+		line("paused")
+	}
+	if now != "" && !strings.Contains(b.String(), "current") {
+		line("current %s", now)
+	}
+
+	r := &rules{limit: map[string]int{}, after: map[string]string{}}
+	var s strings.Builder
+	fmt.Fprintf(&s, "strategy: %s\nminReadySeconds: %d\n", pick("strategy", "Rolling", "Batch"), rapid.SampledFrom([]int{0, 600}).Draw(t, "soak"))
+	if yes("excluding", 6) {
+		s.WriteString("hosts: {exclude: ['*2']}\n")
+	}
+	s.WriteString("instructions:\n  groupMappings: {mons: stmon}\n  rollingRules:\n    roles: {")
+	for _, g := range []string{"web", "db", "mons", "stmon"} {
+		if n := rapid.IntRange(0, 4).Draw(t, "limit of "+g); n > 0 {
+			r.limit[g] = n - 1
+			fmt.Fprintf(&s, "%s: %d, ", g, n-1)
+		}
+	}
+	s.WriteString("}\n")
+	if n := rapid.IntRange(0, 6).Draw(t, "limit of the fleet"); n > 0 {
+		r.limit["fleet"] = n
+		fmt.Fprintf(&s, "    fleet: %d\n", n)
+	}
+	if rapid.Bool().Draw(t, "ordered") {
+		r.after["web"] = "mons"
+		s.WriteString("  roleOrder: {web: mons}\n")
+	}
+	return newWorld(t, b.String(), s.String()), r
+}
+
+// rules are the limits and the order in words of their own: of roles, of the group mons, and of the fleet.
+type rules struct {
+	limit map[string]int
+	after map[string]string
+}
+
+func scopes(host string) []string {
+	out := []string{fleet.RoleOf(host), "fleet"}
+	if strings.HasPrefix(host, "stmon") {
+		out = append(out, "mons")
+	}
+	return out
+}
+
+// mayBegin is the host's own decision, as section 2 of DESIGN.md has it, but for holds and pauses, which may go at any
+// time.
+func mayBegin(f *fleet.Fleet, h *fleet.Host) bool {
+	text, set := h.Setting.Text, h.Setting.Scope != fleet.ScopeNone
+	yes := strings.EqualFold(text, "true") || text == "1" || text == f.Current.Name
+	changing := h.Report != nil && h.Report.Phase != fleet.PhaseIdle && h.Report.Version != f.Current.Name
+	switch {
+	case f.Current.Index == 0 || f.Current.Name == h.Record.Version && !changing:
+		return false
+	case h.Report == nil:
+		return !set || text != "False"
+	case h.Record.Version == "" && h.Report.Version == "":
+		return !set || yes
+	}
+	return set && yes && h.Setting.Index > f.Current.Index
+}
+
+// busy are the hosts that may be changing their version.
+func (w *world) busy() map[string]bool {
+	f := w.observe()
+	out := map[string]bool{}
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		begun := h.Started != nil && h.Started.By == ""
+		if m := h.Started; m != nil && m.By != "" {
+			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(m.Time) < time.Hour
+		}
+		if h.Role != "" && (begun || mayBegin(&f, h)) {
+			out[h.Name] = true
+		}
+	}
+	return out
+}
+
+// starts are the hosts that may begin after, and could not before.
+func starts(before, after map[string]bool) (out []string) {
+	for h := range after {
+		if !before[h] {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// No prefix of a pass's changes makes a start above a limit or out of order, or takes a slot from a host that may have
+// begun: written one by one (the switch at once), each state between keeps the rules. A start is whatever a host itself
+// would take for one.
+func TestNoPrefixOfTheChangesStartsAboveALimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, r := anyWorld(t)
+		for range 4 {
+			d := w.decide()
+			changes := w.changes(d)
+			before, first := w.busy(), w.busy()
+			began := false
+			for _, step := range prefixes(changes) {
+				w.index++
+				w.raw = keys.Apply(w.raw, w.layout, step, w.index)
+				after := w.busy()
+				started := starts(before, after)
+				began = began || len(started) > 0
+				r.judge(t, w, started, after, shortly(step))
+				before = after
+			}
+			w.raw.Ledger = d.Ledger
+			for h := range first {
+				if f := w.observe(); before[h] || began {
+					continue
+				} else if host, _ := f.Host(h); host.Report == nil && first[h] && !before[h] && !expired(w, host) {
+					t.Fatalf("%s was in flight and is not, without having reported\n%s%s", h, shortly(changes), told(d))
+				}
+			}
+			if began && len(starts(before, first)) > 0 {
+				for _, h := range starts(before, first) {
+					if f := w.observe(); !known(&f, h) {
+						continue
+					}
+					t.Fatalf("%s is taken back by changes that also start others\n%s%s", h, shortly(changes), told(d))
+				}
+			}
+			if !d.Unfinished() {
+				break
+			}
+		}
+	})
+}
+
+func known(f *fleet.Fleet, host string) bool { _, ok := f.Host(host); return ok }
+
+func expired(w *world, h *fleet.Host) bool {
+	return h.Started != nil && h.Started.By != "" && w.now.Sub(h.Started.Time) >= time.Hour
+}
+
+// prefixes cuts changes as they are written: one by one; of a switch, marks one by one and then all else at once.
+func prefixes(c diff.Changes) (out []diff.Changes) {
+	var atomic []diff.Change
+	for _, change := range c.List {
+		if c.Tree != "" && !strings.Contains(change.Key(), "/started/") {
+			atomic = append(atomic, change)
+			continue
+		}
+		out = append(out, diff.Changes{List: []diff.Change{change}})
+	}
+	if c.Tree != "" {
+		out = append(out, diff.Changes{List: atomic, Tree: c.Tree, Atomic: c.Atomic})
+	}
+	return out
+}
+
+func (r *rules) judge(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
+	count := map[string]int{}
+	for h := range busy {
+		for _, s := range scopes(h) {
+			count[s]++
+		}
+	}
+	for _, h := range started {
+		for _, s := range scopes(h) {
+			if limit, ok := r.limit[s]; ok && count[s] > limit {
+				t.Fatalf("%s makes %s the %dth in flight of %s, the limit is %d\n%s", step, h, count[s], s, limit, told(w.decide()))
+			}
+			if first, ok := r.after[s]; ok {
+				r.judgeOrder(t, w, h, first, step)
+			}
+		}
+	}
+}
+
+func (r *rules) judgeOrder(t *rapid.T, w *world, started, first, step string) {
+	f := w.observe()
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		exempt := h.Hold != nil && h.Hold.Exempt || len(w.plan.Spec.Hosts.Exclude) > 0 && strings.HasSuffix(h.Name, "2")
+		if scopes(h.Name)[len(scopes(h.Name))-1] == first && h.Record.Version != f.Current.Name && !exempt {
+			t.Fatalf("%s starts %s before %s\n%s", step, started, h.Name, told(w.decide()))
+		}
+	}
+}
+
+// A whole pass over a fleet in any state ends, and a second changes nothing; decide and settle insist on it.
+func TestASecondPassChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, _ := anyWorld(t)
+		w.settle()
+	})
+}
+
+// What is counted in flight is what may be changing its version by the hosts' own rules, and those that soak.
+func TestInFlightIsWhatHostsMayDo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, _ := anyWorld(t)
+		w.plan.Spec.MinReadySeconds = 0
+		w.plan.Spec.Paused = true // so that the decision itself starts nobody
+		d, busy := w.decide(), w.busy()
+		for _, v := range d.Verdicts {
+			if v.Role != "" && v.InFlight != busy[v.Host] && v.Base != "Upgraded" {
+				t.Fatalf("%s: in flight %v, but by its own rules %v\n%s", v.Host, v.InFlight, busy[v.Host], told(d))
+			}
+		}
+	})
+}
+
+// Reading back what was written gives what was desired.
+func TestDecodeOfRenderIsTheDesired(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, _ := anyWorld(t)
+		d := w.decide()
+		if d.Frozen {
+			return
+		}
+		want := d.Desired(w.now)
+		w.write(w.changes(d), d.Ledger)
+		f := w.observe()
+		enabled, roles := map[string]bool{}, map[string]bool{}
+		for _, g := range want.Hosts {
+			enabled[g.Name] = !want.Switch
+		}
+		for _, g := range want.Roles {
+			roles[g.Name] = !want.Switch
+		}
+		for i := range f.Hosts {
+			h := &f.Hosts[i]
+			own := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == "True"
+			if own != enabled[h.Name] {
+				t.Fatalf("%s: desired %v, read %+v", h.Name, enabled[h.Name], h.Setting)
+			}
+			if own && h.Setting.Granted == 0 || !h.Setting.Proper() {
+				t.Fatalf("%s is not spelled properly: %+v", h.Name, h.Setting)
+			}
+		}
+		for name, s := range f.Roles {
+			if (s.Text == "True") != roles[name] || !s.Proper() {
+				t.Fatalf("role %s: desired %v, read %+v", name, roles[name], s)
+			}
+		}
+		if f.Global.Text != "False" || f.Current.Name != want.Version {
+			t.Fatalf("global is %+v, the version %+v", f.Global, f.Current)
+		}
+		marks := 0
+		for i := range f.Hosts {
+			if s := f.Hosts[i].Started; s != nil && s.By == fleet.ByController {
+				marks++
+			}
+		}
+		if marks != len(want.Marks) {
+			t.Fatalf("%d marks, desired %d", marks, len(want.Marks))
+		}
+	})
+}
