@@ -65,10 +65,10 @@ type roleBar struct {
 	text atomic.Pointer[string]
 }
 
-const barWidth = 40
+const barWidth = 32
 
 func newBars(out io.Writer) *bars {
-	return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth)), roles: map[string]*roleBar{}}
+	return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh()), roles: map[string]*roleBar{}}
 }
 
 func (b *bars) show(_ string, s v1alpha1.UpgradePlanStatus) {
@@ -88,7 +88,8 @@ func (b *bars) show(_ string, s v1alpha1.UpgradePlanStatus) {
 func (b *bars) add(role string) *roleBar {
 	r := &roleBar{}
 	r.text.Store(new(string))
-	r.bar = b.container.AddBar(1,
+	r.bar = b.container.AddBar(0, // of a total that may change
+		mpb.BarWidth(barWidth),
 		mpb.PrependDecorators(decor.Name(role, decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + *r.text.Load() })))
 	return r
