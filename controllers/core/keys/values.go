@@ -32,7 +32,16 @@ func DecodeSwitch(p Pair) fleet.Switch {
 	if !p.Exists() {
 		return fleet.Switch{}
 	}
-	s := fleet.Switch{Text: bounded(p.Value), Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
+	s := fleet.Switch{Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
+	switch string(p.Value) { // without a copy of each
+	case Enabled:
+		s.Text, s.Value = Enabled, fleet.True
+		return s
+	case Disabled:
+		s.Text, s.Value = Disabled, fleet.False
+		return s
+	}
+	s.Text = bounded(p.Value)
 	switch text := strings.ToLower(s.Text); {
 	case text == "true" || text == "1":
 		s.Value = fleet.True
