@@ -1,0 +1,101 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keys_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"pgregory.net/rapid"
+)
+
+// Whatever stands in any key, Decode says something and does not fall over; hosts come once, in order, with valid names.
+func TestDecodeTakesAnyBytes(t *testing.T) {
+	var l keys.Layout
+	rubbish := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 40), rapid.SampledFrom([][]byte{
+		[]byte("True"), []byte("False"), []byte(`{"by":"controller","time":"9999-12-31T23:59:59Z"}`), []byte(`{"time":7}`),
+		[]byte(`{"exempt":true,"expires":"x"}`), []byte("null"), []byte("1e400"), []byte("99999999999999999999")}))
+	rapid.Check(t, func(t *rapid.T) {
+		list := func(tree string) (out []keys.Pair) {
+			names := rapid.SliceOfN(rapid.OneOf(rapid.StringMatching(`(host/|role/|v1/)?[a-z]{0,3}[0-9]?(/enable_puppet)?`),
+				rapid.String()), 0, 4).Draw(t, "names below "+tree)
+			for _, name := range names {
+				out = append(out, keys.Pair{Key: tree + name, Value: rubbish.Draw(t, "value"), Flags: rapid.Uint64().Draw(t, "flags"),
+					CreateIndex: rapid.Uint64().Draw(t, "created"), ModifyIndex: rapid.Uint64Min(1).Draw(t, "modified")})
+			}
+			return out
+		}
+		raw := keys.Raw{Current: keys.Pair{Value: rubbish.Draw(t, "version"), ModifyIndex: rapid.Uint64Range(0, 2).Draw(t, "index")},
+			Config: append(list(l.ConfigState()), list(l.EnableTree())...), Records: list(l.RecordTree()),
+			Started: list(l.StartedTree()), Reports: list(l.ReportTree()), Holds: list(l.HoldTree())}
+		for _, p := range raw.Records {
+			raw.RecordKeys = append(raw.RecordKeys, p.Key)
+		}
+		keys.Wanted(raw, l)
+		f := keys.Decode(raw, l, keys.Options{Now: time.Unix(1e9, 0)})
+		for i := range f.Hosts {
+			h := &f.Hosts[i]
+			if !keys.ValidSegment(h.Name) || i > 0 && fleet.CompareNatural(f.Hosts[i-1].Name, h.Name) >= 0 {
+				t.Fatalf("%q at %d", h.Name, i)
+			}
+			if h.Started != nil { // what was read can be written
+				keys.EncodeStarted(*h.Started)
+			}
+			if h.Setting.Granted < 0 || h.Setting.Granted > 1<<40 {
+				t.Fatalf("granted at %d", h.Setting.Granted)
+			}
+		}
+		c := l.Changes(keys.Actual(raw, l), fleet.Desired{Version: "v1"})
+		_ = c.String()
+	})
+}
+
+func TestDecodeTimes(t *testing.T) {
+	for text, want := range map[string]int64{"1457267100": 1457267100, "1457267100.52": 1457267100, " 1457267100\n": 1457267100} {
+		if got := keys.DecodeTime([]byte(text)); got.Unix() != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+	for _, text := range []string{"", "x", "-5", "0", "99999999999999", "1e9"} {
+		if got := keys.DecodeTime([]byte(text)); !got.IsZero() {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+// Values are read only of hosts that stand under two versions or bear a mark of ours.
+func TestWantedAreTheRecordsThatDecide(t *testing.T) {
+	var l keys.Layout
+	mark := func(host, by string) keys.Pair {
+		return keys.Pair{Key: l.Started(host), Value: keys.EncodeStarted(fleet.Started{By: by}), ModifyIndex: 1}
+	}
+	raw := keys.Raw{RecordKeys: []string{l.Record("v1", "a1"), l.Record("v1", "b1"), l.Record("v1", "c1"), l.Record("v1", "d1"),
+		l.Record("v2", "b1"), l.Record("v2", "c1"), l.Record("v3", "b1")},
+		Started: []keys.Pair{mark("a1", ""), mark("c1", fleet.ByController), mark("d1", fleet.ByController)}}
+	want := []string{l.Record("v1", "b1"), l.Record("v1", "c1"), l.Record("v1", "d1"), l.Record("v2", "b1"), l.Record("v2", "c1"), l.Record("v3", "b1")}
+	if got := keys.Wanted(raw, l); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// A tie of ModifyIndex goes to the larger time: the keys of one transaction share an index.
+func TestRecordsOfOneTransaction(t *testing.T) {
+	var l keys.Layout
+	for _, late := range []string{"v1", "v2"} {
+		pair := func(version string) keys.Pair {
+			value := "100"
+			if version == late {
+				value = "200"
+			}
+			return keys.Pair{Key: l.Record(version, "web1"), Value: []byte(value), ModifyIndex: 7}
+		}
+		raw := keys.Raw{RecordKeys: []string{l.Record("v1", "web1"), l.Record("v2", "web1")}, Records: []keys.Pair{pair("v1"), pair("v2")}}
+		if got := keys.Decode(raw, l, keys.Options{}).Hosts[0].Record.Version; got != late {
+			t.Errorf("%s is taken, %s has the larger time", got, late)
+		}
+	}
+}
