@@ -99,3 +99,13 @@ func TestRecordsOfOneTransaction(t *testing.T) {
 		}
 	}
 }
+
+// Flags that no clock gives do not wrap into the past: the host would have failed at once.
+func TestAGrantTimeThatNoClockGives(t *testing.T) {
+	for _, flags := range []uint64{1 << 62, 1<<63 + 5, 1<<64 - 1} {
+		s := keys.DecodeSwitch(keys.Pair{Value: []byte("True"), Flags: flags, ModifyIndex: 1})
+		if at := time.Unix(s.Granted, 0); at.Before(time.Unix(1<<35, 0)) || at.Year() > 1e6 {
+			t.Errorf("flags %d: granted at %s", flags, at)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func TestLimits(t *testing.T) {
 		name:  "a percentage that another rule replaces is not told",
 		fleet: "record v1 db1..2",
 		spec:  "instructions: {rollingRules: {global: '50%', roles: {db: 1}}}",
-		want:  "db1 Upgrading Starting\ndb2 Pending NoFreeSlot: 1 of 1 slots of db are taken by db1",
+		want:  "db1 Upgrading Starting\ndb2 Pending NoFreeSlot: =1 of 1 slots of db are taken by db1",
 	}, {
 		name:  "roles of a group share its limit, in natural order of hosts",
 		fleet: "record v1 stmon1..2 stmonleader1",

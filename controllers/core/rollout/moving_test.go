@@ -60,6 +60,11 @@ func TestTheSwitch(t *testing.T) {
 			web3 Pending NoFreeSlot
 			+host/web2 = True`,
 	}, {
+		name:  "of several marked hosts no more are granted than the limit",
+		fleet: "record v0 web1..4\nmarked web1 v1 -5m\nmarked web2 v1 -5m\nmarked web3 v1 -5m",
+		spec:  "instructions: {rollingRules: {global: 2}}",
+		want:  "web1..2 Upgrading Starting\nweb3..4 Pending NoFreeSlot: 3 of 2 slots of web are taken by web1, web2, web3",
+	}, {
 		name:  "a mark of ours ends when the host has reported since",
 		fleet: "marked web2 v1 -5m\nrecord v1 web1..3",
 		spec:  oneAtATime,

@@ -1,0 +1,93 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"k8s.io/apimachinery/pkg/api/meta"
+)
+
+func decision() *rollout.Decision {
+	v := func(host, role string, base, state rollout.State, counts, inFlight bool) rollout.Verdict {
+		return rollout.Verdict{Host: host, Role: role, Base: base, State: state, Counts: counts, InFlight: inFlight, Reason: "Why", Message: "because"}
+	}
+	return &rollout.Decision{Version: "v2", Current: "v2", Roles: []rollout.Role{{Name: "db", Group: "dbs"}, {Name: "web", Group: "web"}},
+		Verdicts: []rollout.Verdict{
+			v("X", "", rollout.Pending, rollout.Unknown, false, false),
+			v("db1", "db", rollout.Upgrading, rollout.Failed, true, true),
+			v("db2", "db", rollout.Pending, rollout.Exempt, false, false),
+			v("web2", "web", rollout.Upgraded, rollout.Upgraded, true, false),
+			v("web10", "web", rollout.Pending, rollout.Held, true, false),
+		}}
+}
+
+func TestSetsHoldEachHostOnce(t *testing.T) {
+	want := status.Sets{Upgraded: []string{"web2"}, Upgrading: []string{"db1"}, Pending: []string{"X", "db2", "web10"}}
+	if d := cmp.Diff(want, status.SetsOf(decision())); d != "" {
+		t.Error(d)
+	}
+	if got := status.SetsOf(&rollout.Decision{}); got.Upgraded == nil || got.Upgrading == nil || got.Pending == nil {
+		t.Errorf("an empty list would print as null: %+v", got)
+	}
+}
+
+func TestCountsAndLine(t *testing.T) {
+	s := status.Of(decision(), v1alpha1.UpgradePlanStatus{}, 7, time.Unix(100, 0))
+	want := v1alpha1.HostCounts{Total: 3, Upgraded: 1, Failed: 1, Held: 1, InFlight: 1, Excluded: 1, Unknown: 1}
+	if d := cmp.Diff(want, s.Hosts); d != "" {
+		t.Error(d)
+	}
+	if s.Roles[0].Group != "dbs" || s.Roles[1].Group != "" || s.Roles[1].Total != 2 || s.ObservedGeneration != 7 {
+		t.Errorf("%+v", s)
+	}
+	if got, want := status.Line(s), "1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 without a role"; got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestPhasesAndConditions(t *testing.T) {
+	for _, e := range []struct {
+		name    string
+		change  func(*rollout.Decision)
+		want    v1alpha1.Phase
+		stalled string
+	}{
+		{"nothing moves and no time will move it", func(*rollout.Decision) {}, v1alpha1.PhaseStalled, "Why"},
+		{"time will move it", func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }, v1alpha1.PhaseProgressing, ""},
+		{"one starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = rollout.Starting }, v1alpha1.PhaseProgressing, ""},
+		{"one is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
+		{"complete", func(d *rollout.Decision) { d.Complete = true }, v1alpha1.PhaseComplete, ""},
+		{"paused", func(d *rollout.Decision) { d.Gate = rollout.PlanPaused }, v1alpha1.PhasePaused, ""},
+		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = rollout.VersionSwitch }, v1alpha1.PhasePending, ""},
+		{"not all was seen", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.ObservationIncomplete },
+			v1alpha1.PhaseStalled, "ObservationIncomplete"},
+	} {
+		d := decision()
+		e.change(d)
+		s := status.Of(d, v1alpha1.UpgradePlanStatus{}, 1, time.Unix(100, 0))
+		if s.Phase != e.want {
+			t.Errorf("%s: %s", e.name, s.Phase)
+		}
+		c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled)
+		if got := c.Status == "True"; got != (e.stalled != "") || got && c.Reason != e.stalled {
+			t.Errorf("%s: %+v", e.name, c)
+		}
+		if meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionComplete) != (e.want == v1alpha1.PhaseComplete) {
+			t.Errorf("%s: %+v", e.name, s.Conditions)
+		}
+		// A condition that stays keeps its time.
+		later := status.Of(d, s, 1, time.Unix(500, 0))
+		for _, c := range later.Conditions {
+			if c.LastTransitionTime.Unix() != 100 {
+				t.Errorf("%s: %s moved", e.name, c.Type)
+			}
+		}
+	}
+}
