@@ -4,51 +4,121 @@
 package fleet
 
 import (
-	"cmp"
-	"math"
 	"slices"
 	"strings"
 )
 
-// SortNatural sorts names by CompareNatural, in place. Most names of a fleet are letters and one number: those two are
-// read once, and the rest is compared only where they are equal.
-func SortNatural(names []string) []string {
-	type key struct {
-		name   string
-		letter int // length of what stands before the number
-		number uint64
+// NaturalOrder is the order of names by CompareNatural: names[order[0]] comes first. Equal names stand in the order in
+// which they were given.
+//
+// Most names of a fleet are some letters, of which there are few, and a number. So the letters are ranked once, and rank,
+// number and place are sorted as one integer; only names that are equal so far are compared as a whole.
+func NaturalOrder(names []string) []int {
+	packed, ok := pack(names)
+	if !ok {
+		return compareAll(names)
 	}
-	sorted := make([]key, len(names))
-	for i, name := range names {
-		sorted[i].name = name
-		sorted[i].letter, sorted[i].number = leading(name)
+	slices.Sort(packed)
+	order := make([]int, len(packed))
+	for i, p := range packed {
+		order[i] = int(p & (1<<placeBits - 1))
 	}
-	slices.SortFunc(sorted, func(a, b key) int {
-		if a.letter == b.letter && a.name[:a.letter] == b.name[:b.letter] {
-			if c := cmp.Compare(a.number, b.number); c != 0 {
-				return c
-			}
+	for i := 0; i < len(packed); {
+		end := i + 1
+		for end < len(packed) && packed[end]>>placeBits == packed[i]>>placeBits {
+			end++
 		}
-		return CompareNatural(a.name, b.name)
-	})
-	for i := range sorted {
-		names[i] = sorted[i].name
+		if end-i > 1 {
+			byName(names, order[i:end])
+		}
+		i = end
 	}
-	return names
+	return order
 }
 
-// leading is the length of what stands before the first number, and the number; a very long one counts as the largest,
-// and is compared digit by digit.
+// How many bits of a packed name are its place in the list and its number; the rest is the rank of its letters.
+const (
+	placeBits  = 24
+	numberBits = 28
+	rankBits   = 64 - placeBits - numberBits
+)
+
+func compareAll(names []string) []int {
+	order := make([]int, len(names))
+	for i := range order {
+		order[i] = i
+	}
+	byName(names, order)
+	return order
+}
+
+func byName(names []string, order []int) {
+	slices.SortStableFunc(order, func(a, b int) int { return CompareNatural(names[a], names[b]) })
+}
+
+// pack makes an integer of each name, in the order of the names as far as the integers differ. Not ok: there are too many
+// names, or too many different letters.
+func pack(names []string) (packed []uint64, ok bool) {
+	if len(names) >= 1<<placeBits {
+		return nil, false
+	}
+	stems := make([]int32, len(names)) // place in known
+	known, place, last := []string{}, map[string]int32{}, ""
+	packed = make([]uint64, len(names))
+	for i, name := range names {
+		letters, number := leading(name)
+		stem := name[:letters]
+		if i == 0 || stem != last || (letters == len(name)) != (len(names[i-1]) == len(last)) {
+			last = stem
+			// Letters are followed by a digit or by nothing; only so can they be compared with other letters.
+			follow := stem + "0"
+			if letters == len(name) {
+				follow = stem
+			}
+			at, seen := place[follow]
+			if !seen {
+				at = int32(len(known))
+				place[follow] = at
+				known = append(known, follow)
+			}
+			stems[i] = at
+		} else {
+			stems[i] = stems[i-1]
+		}
+		packed[i] = number<<placeBits | uint64(i)
+	}
+	if len(known) >= 1<<rankBits {
+		return nil, false
+	}
+	rank := make([]uint64, len(known))
+	for r, i := range compareStrings(known) {
+		rank[i] = uint64(r)
+	}
+	for i := range packed {
+		packed[i] |= rank[stems[i]] << (placeBits + numberBits)
+	}
+	return packed, true
+}
+
+func compareStrings(list []string) []int {
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(list[a], list[b]) })
+	return order
+}
+
+// leading is the length of what stands before the first number, and the number. One that does not fit counts as the
+// largest that does.
 func leading(name string) (letters int, number uint64) {
 	for letters < len(name) && !digit(name[letters]) {
 		letters++
 	}
-	digits := strings.TrimLeft(name[letters:endOfDigits(name, letters)], "0")
-	if len(digits) > 18 {
-		return letters, math.MaxUint64
-	}
-	for _, c := range []byte(digits) {
-		number = number*10 + uint64(c-'0')
+	for _, c := range []byte(name[letters:endOfDigits(name, letters)]) {
+		if number = number*10 + uint64(c-'0'); number >= 1<<numberBits-1 {
+			return letters, 1<<numberBits - 1
+		}
 	}
 	return letters, number
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -42,33 +43,21 @@ type Options struct {
 
 // Decode makes a Fleet of what was read.
 func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
-	d := decoder{raw: raw, layout: l, options: o}
+	d := decoder{raw: raw, layout: l, options: o, roleCache: map[string]string{}}
+	d.findings = make([]finding, 0, len(raw.RecordKeys)+len(raw.Records)+len(raw.Config)+len(raw.Reports)+len(raw.Started))
 	d.records()
 	d.config()
 	d.holds()
-	reports, started := d.reports(), d.started()
+	below(&d, raw.Reports, l.ReportTree(), foundReport)
+	below(&d, raw.Started, l.StartedTree(), foundStarted)
 	f := fleet.Fleet{
 		Current:    fleet.CurrentVersion{Name: DecodeVersion(raw.Current.Value), Index: raw.Current.ModifyIndex},
+		Hosts:      d.collect(),
 		Global:     d.global,
 		Roles:      d.roles,
 		Ledger:     raw.Ledger,
 		Incomplete: raw.Incomplete,
 		Index:      raw.RecordIndex,
-		Hosts:      make([]fleet.Host, len(d.names)),
-	}
-	for i, name := range fleet.SortNatural(d.names) {
-		h := &f.Hosts[i]
-		h.Name = name
-		h.Record = d.record[name]
-		if len(reports) > 0 {
-			h.Report = reports[name]
-		}
-		if len(started) > 0 {
-			h.Started = started[name]
-		}
-		d.roleOf(h)
-		d.settingOf(h)
-		d.stopOf(h)
 	}
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
 		d.note("current_version is %q, which is no version name", f.Current.Name)
@@ -79,36 +68,72 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 }
 
 // Wanted are the keys of those records whose values and indexes decide something: of hosts that stand under two
-// versions, and of hosts on whose behalf the controller set a mark.
+// versions, and of hosts on whose behalf the controller set a mark. Sorted.
 func Wanted(raw Raw, l Layout) []string {
-	tree := l.RecordTree()
-	first := make(map[string]int, len(raw.RecordKeys))
-	marked := map[string]bool{}
+	hosts := map[string]struct{}{}
 	for _, p := range raw.Started {
 		if s := DecodeStarted(p); s.By == fleet.ByController {
-			marked[strings.TrimPrefix(p.Key, l.StartedTree())] = true
+			hosts[strings.TrimPrefix(p.Key, l.StartedTree())] = struct{}{}
+		}
+	}
+	tree := len(l.RecordTree())
+	versions := byVersion(raw.RecordKeys, tree)
+	for i, a := range versions {
+		for _, b := range versions[i+1:] {
+			addCommon(hosts, a, b)
 		}
 	}
 	var wanted []string
-	for i, key := range raw.RecordKeys {
-		_, host, ok := splitRecord(key[len(tree):])
-		if !ok {
-			continue
-		}
-		before, twice := first[host]
-		if twice || marked[host] {
-			wanted = append(wanted, key)
-		}
-		if twice && before >= 0 && !marked[host] {
-			wanted = append(wanted, raw.RecordKeys[before])
-			first[host] = -1
-		}
-		if !twice {
-			first[host] = i
+	for host := range hosts {
+		for _, v := range versions {
+			if i, ok := slices.BinarySearchFunc(v.keys, host, func(key, host string) int {
+				return strings.Compare(key[v.host:], host)
+			}); ok {
+				wanted = append(wanted, v.keys[i])
+			}
 		}
 	}
 	slices.Sort(wanted)
 	return wanted
+}
+
+// version is the keys of the records of one version, sorted; the host's name begins at host.
+type version struct {
+	keys []string
+	host int
+}
+
+// byVersion cuts the sorted keys where the version changes.
+func byVersion(keys []string, tree int) []version {
+	var out []version
+	for from := 0; from < len(keys); {
+		slash := strings.IndexByte(keys[from][tree:], '/')
+		if slash < 0 {
+			from++
+			continue
+		}
+		prefix := keys[from][:tree+slash+1]
+		to := from + sort.Search(len(keys)-from, func(i int) bool { return !strings.HasPrefix(keys[from+i], prefix) })
+		out = append(out, version{keys: keys[from:to], host: len(prefix)})
+		from = to
+	}
+	return out
+}
+
+// addCommon adds the hosts that are in both.
+func addCommon(hosts map[string]struct{}, a, b version) {
+	for i, j := 0, 0; i < len(a.keys) && j < len(b.keys); {
+		host := a.keys[i][a.host:]
+		switch c := strings.Compare(host, b.keys[j][b.host:]); {
+		case c < 0:
+			i++
+		case c > 0:
+			j++
+		default:
+			hosts[host] = struct{}{}
+			i, j = i+1, j+1
+		}
+	}
 }
 
 func splitRecord(rest string) (version, host string, ok bool) {
@@ -116,21 +141,104 @@ func splitRecord(rest string) (version, host string, ok bool) {
 	return version, host, ok && host != "" && version != ""
 }
 
+// finding is something that was found of a host: where it stands in the raw list of its kind.
+type finding struct {
+	kind kind
+	at   int32
+}
+
+type kind uint8
+
+const (
+	foundKey    kind = iota // in RecordKeys
+	foundValue              // in Records
+	foundReport             // in Reports
+	foundStarted
+	foundSwitch // in Config
+)
+
 type decoder struct {
 	raw       Raw
 	layout    Layout
 	options   Options
-	names     []string
-	known     map[string]struct{}
-	record    map[string]fleet.Record
+	names     []string // of hosts, one for each finding
+	findings  []finding
 	global    fleet.Switch
 	roles     map[string]fleet.Switch
-	hosts     map[string]fleet.Switch
 	paused    map[string]bool // pause keys that are set, by scope/name: whether they stop
 	holdOf    map[string]*fleet.Hold
 	notes     []string
 	oddNotes  int
 	roleCache map[string]string
+	lastRole  string
+}
+
+func (d *decoder) found(host string, k kind, at int) {
+	d.names = append(d.names, host)
+	d.findings = append(d.findings, finding{k, int32(at)})
+}
+
+// collect puts together what was found of each host, in natural order.
+func (d *decoder) collect() []fleet.Host {
+	order := fleet.NaturalOrder(d.names)
+	hosts := make([]fleet.Host, 0, len(d.raw.RecordKeys)+len(d.raw.Reports))
+	for from := 0; from < len(order); {
+		name := d.names[order[from]]
+		to := from + 1
+		for to < len(order) && d.names[order[to]] == name {
+			to++
+		}
+		h := fleet.Host{Name: name}
+		if d.host(&h, order[from:to]) {
+			hosts = append(hosts, h)
+		}
+		from = to
+	}
+	return hosts
+}
+
+// host makes a host of what was found of it. A switch alone makes none.
+func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
+	var own *Pair
+	for _, i := range found {
+		switch f := d.findings[i]; f.kind {
+		case foundKey:
+			r, exists := d.record(d.raw.RecordKeys[f.at], found)
+			if exists && (!known || h.Record.Version == "" || newer(r, h.Record)) {
+				h.Record = r
+			}
+			known = known || exists
+		case foundReport:
+			h.Report, known = DecodeReport(d.raw.Reports[f.at]), true
+		case foundStarted:
+			h.Started, known = DecodeStarted(d.raw.Started[f.at]), true
+		case foundSwitch:
+			own = &d.raw.Config[f.at]
+		case foundValue: // with its key
+		}
+	}
+	if !known {
+		return false
+	}
+	d.roleOf(h)
+	d.settingOf(h, own)
+	d.stopOf(h)
+	return true
+}
+
+// record is the record of a key, with its value if that was read. It does not exist if it has gone since the keys were
+// listed.
+func (d *decoder) record(key string, found []int) (r fleet.Record, exists bool) {
+	rest := key[len(d.layout.RecordTree()):]
+	r.Version = rest[:strings.IndexByte(rest, '/')]
+	for _, i := range found {
+		if f := d.findings[i]; f.kind == foundValue && d.raw.Records[f.at].Key == key {
+			p := &d.raw.Records[f.at]
+			r.CreateIndex, r.ModifyIndex, r.Time = p.CreateIndex, p.ModifyIndex, DecodeTime(p.Value)
+			return r, p.Exists()
+		}
+	}
+	return r, true
 }
 
 // maxNotes bounds how many oddities are told.
@@ -142,35 +250,22 @@ func (d *decoder) note(format string, args ...any) {
 	}
 }
 
-// records finds the newest record of each host: the highest ModifyIndex; if equal, the larger time.
+// records finds what hosts have reached. Of several records of a host the newest counts: the highest ModifyIndex; if
+// equal, the larger time.
 func (d *decoder) records() {
 	tree := d.layout.RecordTree()
-	d.record = make(map[string]fleet.Record, len(d.raw.RecordKeys))
-	d.names = make([]string, 0, len(d.raw.RecordKeys))
-	values := make(map[string]Pair, len(d.raw.Records))
-	for _, p := range d.raw.Records {
-		values[p.Key] = p
-	}
-	for _, key := range d.raw.RecordKeys {
-		version, host, ok := splitRecord(key[len(tree):])
+	d.names = make([]string, 0, cap(d.findings))
+	for i, key := range d.raw.RecordKeys {
+		_, host, ok := splitRecord(key[len(tree):])
 		if !ok || !ValidSegment(host) {
 			d.note("%s%q is no record: <version>/<host> was expected", tree, bounded([]byte(key[len(tree):])))
 			continue
 		}
-		r := fleet.Record{Version: version}
-		if p, read := values[key]; read {
-			if !p.Exists() { // it has gone since the keys were listed
-				continue
-			}
-			r = fleet.Record{Version: version, CreateIndex: p.CreateIndex, ModifyIndex: p.ModifyIndex,
-				Time: DecodeTime(p.Value)}
-		}
-		old, twice := d.record[host]
-		if !twice {
-			d.names = append(d.names, host)
-		}
-		if !twice || newer(r, old) {
-			d.record[host] = r
+		d.found(host, foundKey, i)
+	}
+	for i := range d.raw.Records {
+		if _, host, ok := splitRecord(strings.TrimPrefix(d.raw.Records[i].Key, tree)); ok {
+			d.found(host, foundValue, i)
 		}
 	}
 }
@@ -185,10 +280,10 @@ func newer(a, b fleet.Record) bool {
 // config sorts config_state/ into switches and pauses. Other keys there are other people's.
 func (d *decoder) config() {
 	enable, state := d.layout.EnableTree(), d.layout.ConfigState()
-	d.roles, d.hosts, d.paused = map[string]fleet.Switch{}, map[string]fleet.Switch{}, map[string]bool{}
-	for _, p := range d.raw.Config {
+	d.roles, d.paused = map[string]fleet.Switch{}, map[string]bool{}
+	for i, p := range d.raw.Config {
 		if rest, ok := strings.CutPrefix(p.Key, enable); ok {
-			d.enable(rest, p)
+			d.enable(rest, p, i)
 			continue
 		}
 		if scope, ok := strings.CutSuffix(strings.TrimPrefix(p.Key, state), "/enable_puppet"); ok {
@@ -197,7 +292,7 @@ func (d *decoder) config() {
 	}
 }
 
-func (d *decoder) enable(rest string, p Pair) {
+func (d *decoder) enable(rest string, p Pair, at int) {
 	scope, name := splitEnable(rest)
 	if scope == fleet.ScopeNone {
 		d.note("%s is none of global, role/<role> and host/<host>: nobody reads it", bounded([]byte(p.Key)))
@@ -213,10 +308,7 @@ func (d *decoder) enable(rest string, p Pair) {
 	case fleet.ScopeRole:
 		d.roles[name] = s
 	default:
-		if d.hosts == nil || len(d.hosts) == 0 {
-			d.hosts = make(map[string]fleet.Switch, len(d.raw.Config))
-		}
-		d.hosts[name] = s
+		d.found(name, foundSwitch, at)
 	}
 }
 
@@ -245,41 +337,16 @@ func (d *decoder) holds() {
 	}
 }
 
-func (d *decoder) reports() map[string]*fleet.Report {
-	return below(d, d.raw.Reports, d.layout.ReportTree(), DecodeReport)
-}
-
-func (d *decoder) started() map[string]*fleet.Started {
-	return below(d, d.raw.Started, d.layout.StartedTree(), DecodeStarted)
-}
-
-// below decodes what hosts wrote under their own names, and makes these hosts known.
-func below[T any](d *decoder, pairs []Pair, tree string, decode func(Pair) T) map[string]T {
-	out := make(map[string]T, len(pairs))
-	for _, p := range pairs {
-		name := strings.TrimPrefix(p.Key, tree)
-		if !ValidSegment(name) {
-			if name != "" {
-				d.note("%s: %q is no host name", tree, bounded([]byte(name)))
-			}
-			continue
+// below finds what hosts wrote under their own names.
+func below(d *decoder, pairs []Pair, tree string, k kind) {
+	for i := range pairs {
+		name := strings.TrimPrefix(pairs[i].Key, tree)
+		switch {
+		case ValidSegment(name):
+			d.found(name, k, i)
+		case name != "":
+			d.note("%s: %q is no host name", tree, bounded([]byte(name)))
 		}
-		d.add(name)
-		out[name] = decode(p)
-	}
-	return out
-}
-
-func (d *decoder) add(name string) {
-	if _, ok := d.record[name]; ok {
-		return
-	}
-	if d.known == nil {
-		d.known = map[string]struct{}{}
-	}
-	if _, ok := d.known[name]; !ok {
-		d.known[name] = struct{}{}
-		d.names = append(d.names, name)
 	}
 }
 
@@ -301,22 +368,26 @@ func (d *decoder) roleOf(h *fleet.Host) {
 	}
 }
 
-// intern lets equal role names share their bytes, so that comparing them is cheap.
+// intern lets equal role names share their bytes, so that comparing them is cheap. Neighbours mostly have the same.
 func (d *decoder) intern(role string) string {
-	if d.roleCache == nil {
-		d.roleCache = map[string]string{}
+	if role == d.lastRole {
+		return d.lastRole
 	}
-	if same, ok := d.roleCache[role]; ok {
-		return same
+	same, ok := d.roleCache[role]
+	if !ok {
+		same = role
+		d.roleCache[role] = role
 	}
-	d.roleCache[role] = role
-	return role
+	d.lastRole = same
+	return same
 }
 
-func (d *decoder) settingOf(h *fleet.Host) {
-	if s, ok := d.hosts[h.Name]; ok {
-		h.Setting = fleet.Setting{Scope: fleet.ScopeHost, Switch: s}
-	} else if s, ok := d.roles[h.LookupRole]; ok && h.LookupRole != "" {
+func (d *decoder) settingOf(h *fleet.Host, own *Pair) {
+	if own != nil {
+		h.Setting = fleet.Setting{Scope: fleet.ScopeHost, Switch: DecodeSwitch(*own)}
+		return
+	}
+	if s, ok := d.roles[h.LookupRole]; ok && h.LookupRole != "" {
 		h.Setting = fleet.Setting{Scope: fleet.ScopeRole, Switch: s}
 	} else if d.global.Index != 0 {
 		h.Setting = fleet.Setting{Scope: fleet.ScopeGlobal, Switch: d.global}

@@ -202,6 +202,9 @@ func (p *planner) watermarks() []fleet.Watermark {
 		return nil
 	}
 	marks, now := p.in.Fleet.Ledger.Watermarks, p.in.Now.Unix()
+	if len(marks) > 0 && marks[len(marks)-1].Index > p.in.Fleet.Index {
+		marks = nil // indexes went back, as after a restore: what had been seen is not known any more
+	}
 	expired := 0
 	for expired < len(marks)-1 && marks[expired+1].Time <= now-int64(soak.Seconds()) {
 		expired++
