@@ -23,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -182,7 +183,7 @@ func (c *cli) endPause(ctx context.Context, plans upgradeplan.Plans, name string
 // tellPass tells the status that a pass saw and whom it released.
 func (c *cli) tellPass(o *upgradeplan.Observation) {
 	d := o.Present()
-	_ = c.printSets(c.Err, &d) // as all talk: when nobody listens, so be it
+	_ = printSets(c.Err, status.SetsOf(&d)) // as all talk: when nobody listens, so be it
 	var hosts, roles []string
 	for i := range o.Decision.Verdicts {
 		if v := &o.Decision.Verdicts[i]; v.Reason == rollout.Starting {

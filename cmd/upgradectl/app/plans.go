@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -230,27 +231,61 @@ func nameList(plans []*v1alpha1.UpgradePlan) string {
 
 // observe looks at the fleet of a plan; without a plan, at the keys alone.
 func (c *cli) observe(ctx context.Context, name string) (*upgradeplan.Observation, error) {
-	plans, s, err := c.plans()
+	plan, s, err := c.planOrNone(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		all, err := c.candidates(ctx, plans)
-		switch invalid := (*upgradeplan.Invalid)(nil); {
-		case len(all) > 1:
-			return nil, usagef("there are several plans: name one of them, or give --prefix (%s)", nameList(all))
-		case len(all) == 1:
-			name = all[0].Name
-		case errors.As(err, &invalid):
-			c.warn(fmt.Sprintf("judged by the keys alone: %v", err))
-		case err != nil:
-			return nil, err
-		}
+	var o *upgradeplan.Observation
+	if plan != nil {
+		o, err = upgradeplan.Observe(ctx, s, plan.Name, c.Now())
+	} else {
+		o, err = upgradeplan.ObserveFleet(ctx, s, c.flags.layout, c.Now())
 	}
-	if name == "" {
-		return upgradeplan.ObserveFleet(ctx, s, c.flags.layout, c.Now())
+	if err == nil {
+		c.warnIncomplete(o.Fleet.Incomplete)
 	}
-	return upgradeplan.Observe(ctx, s, name, c.Now())
+	return o, err
+}
+
+// sets are the three lists of status.
+func (c *cli) sets(ctx context.Context, name string) (status.Sets, error) {
+	plan, s, err := c.planOrNone(ctx, name)
+	if err != nil {
+		return status.Sets{}, err
+	}
+	sets, incomplete, err := upgradeplan.Sets(ctx, s, plan, c.flags.layout, c.Now())
+	c.warnIncomplete(incomplete)
+	return sets, err
+}
+
+func (c *cli) warnIncomplete(why string) {
+	if why != "" {
+		c.warn("something may be missing: " + oneLine(why))
+	}
+}
+
+// planOrNone is the plan of the name, or the only one; nil: there is none, and the keys alone tell.
+func (c *cli) planOrNone(ctx context.Context, name string) (*v1alpha1.UpgradePlan, store.Store, error) {
+	plans, s, err := c.plans()
+	if err != nil {
+		return nil, nil, err
+	}
+	if name != "" {
+		plan, err := plans.Get(ctx, name)
+		return plan, s, err
+	}
+	all, err := c.candidates(ctx, plans)
+	switch invalid := (*upgradeplan.Invalid)(nil); {
+	case len(all) > 1:
+		return nil, nil, usagef("there are several plans: name one of them, or give --prefix (%s)", nameList(all))
+	case len(all) == 1:
+		return all[0], s, nil
+	case errors.As(err, &invalid):
+		c.warn(fmt.Sprintf("judged by the keys alone: %v", err))
+	case err != nil:
+		return nil, nil, err
+	}
+	return nil, s, nil
 }
 
 // only is the argument that may be left out.

@@ -29,24 +29,29 @@ func (c *cli) status() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		o, err := c.observe(ctx, name)
+		if format.value == asTable {
+			o, err := c.observe(ctx, name)
+			if err != nil {
+				return err
+			}
+			d := o.Present()
+			return c.statusTable(&d)
+		}
+		sets, err := c.sets(ctx, name)
 		if err != nil {
 			return err
 		}
-		d := o.Present()
-		switch format.value {
-		case asTable:
-			return c.statusTable(&d)
-		case asYAML:
-			return c.print(asYAML, status.SetsOf(&d))
+		if format.value == asYAML {
+			return c.print(asYAML, sets)
 		}
-		return c.printSets(c.Out, &d)
+		return printSets(c.Out, sets)
 	})
 	return cmd
 }
 
-func (c *cli) printSets(w io.Writer, d *rollout.Decision) error {
-	data, err := json.Marshal(status.SetsOf(d))
+// printSets writes the lists as one line of JSON.
+func printSets(w io.Writer, sets status.Sets) error {
+	data, err := json.Marshal(sets)
 	if err != nil {
 		return err
 	}

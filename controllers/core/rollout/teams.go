@@ -170,7 +170,8 @@ type teams struct {
 	byRole   map[string]*role
 	byGroup  map[string]*group
 	fleet    team
-	running  int // in flight and not failed
+	running  int   // in flight and not failed
+	last     *role // that was asked for
 	double   []string
 }
 
@@ -204,8 +205,15 @@ func (t *teams) add(i int, h *fleet.Host, s hostState) *role {
 	return r
 }
 
-// role is the role of that name, made when it is new.
+// role is the role of that name, made when it is new. Hosts that are asked for one after another mostly have the same.
 func (t *teams) role(name string) *role {
+	if t.last == nil || t.last.name != name {
+		t.last = t.find(name)
+	}
+	return t.last
+}
+
+func (t *teams) find(name string) *role {
 	if r, ok := t.byRole[name]; ok {
 		return r
 	}

@@ -41,11 +41,19 @@ type Options struct {
 	Server bool
 	// ManagementToken turns ACLs on, with nothing allowed by default, and is the token that may do all: a UUID.
 	ManagementToken string
+	// HTTPS serves the HTTP API over TLS as well, on a port of its own: see Agent.AddrTLS. It wants a client certificate.
+	HTTPS *Certificates
+	// Config is more of Consul's own configuration, HCL. It goes before what the other options say.
+	Config string
 }
+
+// Certificates are the PEM files of a server: the CA of its clients, its certificate, and the key of that.
+type Certificates struct{ CAFile, CertFile, KeyFile string }
 
 // Agent is a running Consul.
 type Agent struct {
 	addr   string
+	tls    string
 	dir    string
 	cmd    *exec.Cmd
 	output *tail
@@ -88,6 +96,9 @@ func Start(ctx context.Context, o Options) (*Agent, error) {
 // Addr is the address of the HTTP API, host:port.
 func (a *Agent) Addr() string { return a.addr }
 
+// AddrTLS is the address of the HTTP API over TLS, host:port; empty without Options.HTTPS.
+func (a *Agent) AddrTLS() string { return a.tls }
+
 // Stop ends the process and removes what it left. It may be called again.
 func (a *Agent) Stop() error {
 	_ = a.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
@@ -109,7 +120,7 @@ func (a *Agent) Kill() {
 var errPortTaken = errors.New("a port was taken meanwhile")
 
 func start(ctx context.Context, binary string, o Options) (*Agent, error) {
-	ports, err := freePorts(ctx, 3)
+	ports, err := freePorts(ctx, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +128,14 @@ func start(ctx context.Context, binary string, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "config.hcl")
-	if err := os.WriteFile(config, []byte(o.config(filepath.Join(dir, "data"), ports)), 0o600); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	args := []string{"agent"}
+	for i, text := range []string{o.config(filepath.Join(dir, "data"), ports), o.Config} {
+		config := filepath.Join(dir, fmt.Sprintf("config%d.hcl", i))
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		args = append(args, "-config-file", config)
 	}
-	args := []string{"agent", "-config-file", config}
 	if !o.Server {
 		args = append(args, "-dev")
 	}
@@ -129,6 +143,9 @@ func start(ctx context.Context, binary string, o Options) (*Agent, error) {
 		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), dir: dir,
 		// It outlives the start.
 		cmd: exec.CommandContext(context.WithoutCancel(ctx), binary, args...), output: &tail{}, exited: make(chan struct{}),
+	}
+	if o.HTTPS != nil {
+		a.tls = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[3]))
 	}
 	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr = dir, a.output, a.output
 	a.cmd.Env = withoutConsul(os.Environ())
@@ -162,6 +179,10 @@ ports { http = %d  server = %d  serf_lan = %d  serf_wan = -1  dns = -1  grpc = -
 `, ports[0], ports[1], ports[2])
 	if o.Server {
 		fmt.Fprintf(&b, "server = true\nbootstrap_expect = 1\ndata_dir = %q\n", dataDir)
+	}
+	if o.HTTPS != nil {
+		fmt.Fprintf(&b, "ports { https = %d }\ntls { https { ca_file = %q  cert_file = %q  key_file = %q  verify_incoming = true } }\n",
+			ports[3], o.HTTPS.CAFile, o.HTTPS.CertFile, o.HTTPS.KeyFile)
 	}
 	if o.ManagementToken != "" {
 		fmt.Fprintf(&b, `
