@@ -1,0 +1,191 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package deployment_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+const plan = `
+apiVersion: upgrade.jiocloud.com/v1alpha1
+kind: UpgradePlan
+metadata: {name: fleet}
+spec:
+  version: v2
+  instructions:
+    rollingRules: {global: 1}
+    roleOrder: {web: db}
+`
+
+func planFile(t *testing.T, text string) string {
+	t.Helper()
+	return write(t, filepath.Join(t.TempDir(), "plan.yaml"), text)
+}
+
+// startAgents runs the agents of hosts at v1, with tokens of their own, and returns what tells a host's version.
+func startAgents(t *testing.T, consul *devagent.Agent, hosts []string, args ...string) func(host string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, host := range hosts {
+		file := write(t, filepath.Join(dir, host), "v1\n")
+		as(t, consul, "upgrade-agent", policy(t, "agent", host)).start(t, append([]string{"run", "--hostname", host,
+			"--version-file", file, "--exec", "/bin/true", "--interval", "50ms", "--jitter", "0s"}, args...)...)
+	}
+	return func(host string) string {
+		data, err := os.ReadFile(filepath.Join(dir, host))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(data))
+	}
+}
+
+func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
+	t.Parallel()
+	consul := newConsul(t, devagent.Options{})
+	ctl := func(name string) program { return as(t, consul, "upgradectl", policy(t, name, "")) }
+	operator, viewer := ctl("operator"), ctl("viewer")
+	hosts := []string{"db1", "web1.example.com", "web2.example.com"}
+	version := startAgents(t, consul, hosts)
+	eventually(t, "the reports", func() bool {
+		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name"), "host/") == len(hosts)
+	})
+	controller := as(t, consul, "upgrade-controller", policy(t, "controller", "")).start(t, "--interval", "50ms")
+	eventually(t, "the lock", func() bool { return strings.Contains(controller.String(), "leading") })
+
+	file := planFile(t, plan)
+	if code, out := viewer.run(t, "diff", "-f", file); code != 1 || !strings.Contains(out, "current_version") {
+		t.Errorf("diff: exit code %d:\n%s", code, out)
+	}
+	viewer.must(t, "apply", "-f", file, "--dry-run=server")
+	operator.must(t, "apply", "-f", file)
+	operator.must(t, "rollout", "pause", "--reason", "wait a moment")
+	operator.must(t, "rollout", "resume")
+	viewer.must(t, "rollout", "status", "--watch", "--interval", "50ms", "--timeout", "1m")
+	for _, host := range hosts {
+		eventually(t, host+" at v2", func() bool { return version(host) == "v2" })
+	}
+	for _, look := range []string{"status", "status fleet", "get plans", "get hosts -o wide", "get roles", "get versions",
+		"describe plan fleet", "describe host db1", "describe role web", "diff -f " + file, "reconcile fleet --dry-run"} {
+		if out := viewer.must(t, strings.Fields(look)...); strings.Contains(out, "ACL") {
+			t.Errorf("%s:\n%s", look, out)
+		}
+	}
+	operator.must(t, "delete", "fleet")
+	if out := controller.String(); strings.Contains(out, "ERROR") || strings.Contains(out, "denied") {
+		t.Error("the controller was kept from something")
+	}
+}
+
+// TestWhoMayReadAndWriteWhat compares the table of docs/security.md with what Consul allows.
+func TestWhoMayReadAndWriteWhat(t *testing.T) {
+	t.Parallel()
+	consul := newConsul(t, devagent.Options{})
+	client := func(token string) *api.KV {
+		c, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.KV()
+	}
+	names := []string{"controller", "agent", "operator", "viewer"}
+	var tokens []*api.KV
+	for _, name := range names {
+		file := strings.TrimPrefix(as(t, consul, "", policy(t, name, "web1")).env[1], "CONSUL_HTTP_TOKEN_FILE=")
+		token, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, client(strings.TrimSpace(string(token))))
+	}
+	all := client(management)
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\S+) \\| (\\S+) \\| (\\S+) \\| (\\S+) \\|$")
+	rows := row.FindAllStringSubmatch(read(t, "docs/security.md"), -1)
+	if len(rows) < 15 {
+		t.Fatalf("%d rows in the table of docs/security.md", len(rows))
+	}
+	for _, cells := range rows {
+		key := cells[1]
+		if _, err := all.Put(&api.KVPair{Key: key, Value: []byte("x")}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range names {
+			got := "no"
+			if pair, _, err := tokens[i].Get(key, nil); err == nil && pair != nil {
+				got = "read"
+			}
+			if _, err := tokens[i].Put(&api.KVPair{Key: key, Value: []byte("y")}, nil); err == nil {
+				got = "write"
+			}
+			if got != cells[2+i] {
+				t.Errorf("%s of %s: %s, and docs/security.md says %s", name, key, got, cells[2+i])
+			}
+		}
+	}
+}
+
+func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
+	t.Parallel()
+	consul := newConsul(t, devagent.Options{})
+	file := planFile(t, plan)
+	as(t, consul, "upgradectl", policy(t, "operator", "")).must(t, "apply", "-f", file)
+	newer := planFile(t, strings.Replace(plan, "v2", "v3", 1))
+	spec := `upgrade.jiocloud.com/plans/fleet/spec: the token needs key "upgrade.jiocloud.com/plans/fleet/spec" { policy = "write" }`
+	sessions := `sessions: the token needs session_prefix "" { policy = "write" }`
+	once := []string{"once", "--version-file", filepath.Join(t.TempDir(), "version"), "--exec", "/bin/true", "--hostname"}
+	for _, tt := range []struct {
+		who, binary string
+		args        []string
+		says        string
+	}{
+		{"viewer", "upgradectl", []string{"apply", "-f", newer}, spec},
+		{"viewer", "upgradectl", []string{"rollout", "pause"}, `upgrade.jiocloud.com/plans/fleet/control: the token needs key`},
+		{"viewer", "upgradectl", []string{"delete", "fleet"}, `upgrade.jiocloud.com/plans/fleet/: the token needs key_prefix`},
+		{"viewer", "upgradectl", []string{"reconcile"}, sessions},
+		{"viewer", "upgradectl", []string{"global-disable-puppet"}, `config_state/enable_puppet/: the token needs ` +
+			`key_prefix "config_state/enable_puppet/" { policy = "write" }`},
+		{"operator", "upgradectl", []string{"reconcile"}, sessions},
+		{"operator", "upgradectl", []string{"upgrade", "v3"}, sessions},
+		{"operator", "upgradectl", []string{"global-disable-puppet"}, `config_state/enable_puppet/: the token needs ` +
+			`key_prefix "config_state/enable_puppet/" { policy = "write" }`},
+		{"agent", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix ` +
+			`"upgrade.jiocloud.com/plans/" { policy = "list" }`},
+		{"agent", "upgradectl", []string{"apply", "-f", newer}, `upgrade.jiocloud.com/plans/fleet/spec: the token needs key`},
+		{"agent", "upgrade-agent", append(once[:len(once):len(once)], "web2"),
+			`upgrade.jiocloud.com/started/web2: the token needs key "upgrade.jiocloud.com/started/web2" { policy = "read" }`},
+		{"nobody", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix`},
+		{"nobody", "upgrade-agent", append(once[:len(once):len(once)], "web1"), `current_version: the token needs key`},
+	} {
+		t.Run(tt.who+" "+tt.binary+" "+tt.args[0], func(t *testing.T) {
+			t.Parallel()
+			p := program{tt.binary, []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}
+			if tt.who != "nobody" {
+				p = as(t, consul, tt.binary, policy(t, tt.who, "web1"))
+			}
+			code, out := p.run(t, tt.args...)
+			if code != 1 || !strings.Contains(out, "permission denied on "+tt.says) {
+				t.Errorf("exit code %d, want 1 and %q:\n%s", code, tt.says, out)
+			}
+		})
+	}
+	for who, says := range map[string]string{"operator": sessions, "viewer": sessions,
+		"agent": `upgrade.jiocloud.com/leader: the token needs key "upgrade.jiocloud.com/leader" { policy = "read" }`} {
+		t.Run("upgrade-controller as "+who, func(t *testing.T) {
+			t.Parallel()
+			out := as(t, consul, "upgrade-controller", policy(t, who, "web1")).start(t)
+			eventually(t, says, func() bool { return strings.Contains(out.String(), "permission denied on ") })
+			if !strings.Contains(out.String(), strings.ReplaceAll(says, `"`, `\"`)) {
+				t.Errorf("want %q:\n%s", says, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,187 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package deployment_test runs the three binaries as they are run in a fleet: with the ACL policies, certificates and
+// units of config/.
+package deployment_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+// root is where the module is, and binEnv names the folder that the binaries are built into.
+const (
+	root   = "../../.."
+	binEnv = "UPGRADE_TEST_BIN"
+)
+
+func TestMain(m *testing.M) { os.Exit(withBinaries(m.Run)) }
+
+func withBinaries(run func() int) int {
+	dir, err := os.MkdirTemp("", "upgrade-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir, "./cmd/upgradectl", "./cmd/upgrade-agent", "./cmd/upgrade-controller")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s\n%s", err, out)
+		return 1
+	}
+	if err := os.Setenv(binEnv, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return run()
+}
+
+// program is a binary with the environment that it gets; nothing of Consul's own is inherited.
+type program struct {
+	name string
+	env  []string
+}
+
+func (p program) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(os.Getenv(binEnv), p.name), args...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CONSUL_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, p.env...)
+	return cmd
+}
+
+// run runs it to its end, and returns its exit code and all that it wrote.
+func (p program) run(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	cmd := p.command(args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// must is run, of what shall succeed.
+func (p program) must(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out := p.run(t, args...)
+	if code != 0 {
+		t.Fatalf("%s %s: exit code %d:\n%s", p.name, strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// start runs it until the test ends, and returns what it writes.
+func (p program) start(t *testing.T, args ...string) *output {
+	t.Helper()
+	cmd, out := p.command(args...), &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s, told to stop: %v", p.name, err)
+		}
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", p.name, out)
+		}
+	})
+	return out
+}
+
+// output is what a process has written so far.
+type output struct {
+	mu   sync.Mutex
+	data bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.data.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.data.String()
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func write(t testing.TB, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const management = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
+
+// node is the name of the node of the test's Consul, which the policy of the controller names.
+const node = "ctl1"
+
+// newConsul is a Consul with ACLs on, where nothing is allowed that no policy allows, not even to list.
+func newConsul(t *testing.T, o devagent.Options) *devagent.Agent {
+	t.Helper()
+	o.ManagementToken = management
+	o.Config = fmt.Sprintf("node_name = %q\nacl { enable_key_list_policy = true }\n", node)
+	return consultest.StartWith(t, o)
+}
+
+// policy is a file of config/consul with what stands for the names of one host and one node filled in.
+func policy(t testing.TB, name, host string) string {
+	t.Helper()
+	return strings.NewReplacer("HOST", host, "NODE", node).Replace(read(t, "config/consul/"+name+".hcl"))
+}
+
+// as is a binary that asks with a token of the rules, from a file.
+func as(t *testing.T, consul *devagent.Agent, name, rules string) program {
+	t.Helper()
+	token := consultest.Token(t, consul.Addr(), management, rules)
+	file := write(t, filepath.Join(t.TempDir(), "token"), token+"\n")
+	return program{name, []string{"CONSUL_HTTP_ADDR=" + consul.Addr(), "CONSUL_HTTP_TOKEN_FILE=" + file}}
+}

@@ -1,0 +1,19 @@
+# The token of one host: upgrade-agent. HOST stands for the host's name as the agent has it (upgrade-agent --hostname,
+# by default the whole host name):
+#
+#   sed "s/HOST/web1.example.com/" config/consul/agent.hcl |
+#     consul acl policy create -name upgrade-agent-web1.example.com -rules -
+#
+# docs/security.md says what one such token can do when it is stolen, and what one policy for all hosts would cost.
+
+key "current_version"           { policy = "read" }
+key_prefix "config_state/"      { policy = "read" }
+key_prefix "upgrade.jiocloud.com/holds/" { policy = "read" }
+
+# The host's own report, and the mark that says it has begun.
+key "upgrade.jiocloud.com/hosts/HOST"   { policy = "write" }
+key "upgrade.jiocloud.com/started/HOST" { policy = "write" }
+
+# Its record, running/versions/<version>/HOST. No rule of Consul matches the end of a key, so this lets it write the
+# records of other hosts as well.
+key_prefix "running/versions/"  { policy = "write" }

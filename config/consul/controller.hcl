@@ -1,0 +1,29 @@
+# The token of upgrade-controller, and of who carries a plan out without it: upgradectl reconcile, upgrade and
+# global-disable-puppet. NODE stands for the name of the node whose Consul agent it asks:
+#
+#   sed "s/NODE/ctl1/" config/consul/controller.hcl |
+#     consul acl policy create -name upgrade-controller -rules -
+
+# The lock of the one writer. A session belongs to a node: session_prefix "" would let the token end everybody's.
+key "upgrade.jiocloud.com/leader" { policy = "write" }
+session "NODE"                    { policy = "write" }
+
+# Ledger and status of every plan. No rule of Consul matches the end of a key, so this lets it write the specs as well.
+key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
+
+# What hosts are told.
+key "current_version"                      { policy = "write" }
+key_prefix "config_state/enable_puppet/"   { policy = "write" }
+
+# Marks for hosts that were never seen as agents and may have begun.
+key_prefix "upgrade.jiocloud.com/started/" { policy = "write" }
+
+# Each commit checks that no hold has changed. While the key is missing it checks that, which takes the right to write.
+key "upgrade.jiocloud.com/holds/epoch"     { policy = "write" }
+
+# What it decides from. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
+key_prefix "config_state/"               { policy = "list" }
+key_prefix "running/versions/"           { policy = "list" }
+key_prefix "running_version/"            { policy = "list" }
+key_prefix "upgrade.jiocloud.com/hosts/" { policy = "list" }
+key_prefix "upgrade.jiocloud.com/holds/" { policy = "list" }

@@ -1,0 +1,12 @@
+# The token of who looks: upgradectl status, get, describe, diff, rollout status, and all that --dry-run does.
+# "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
+
+key "current_version"                      { policy = "read" }
+key "upgrade.jiocloud.com/leader"          { policy = "read" }
+key_prefix "upgrade.jiocloud.com/plans/"   { policy = "list" }
+key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
+key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }
+key_prefix "upgrade.jiocloud.com/holds/"   { policy = "list" }
+key_prefix "config_state/"                 { policy = "list" }
+key_prefix "running/versions/"             { policy = "list" }
+key_prefix "running_version/"              { policy = "list" }
