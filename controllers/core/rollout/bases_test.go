@@ -1,0 +1,29 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+)
+
+func TestBasesAreThoseBeforeAnybodyIsReleased(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, _ := anyWorld(t)
+		f, d := w.observe(), w.decide()
+		bases := rollout.Bases(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now})
+		for i, v := range d.Verdicts {
+			want := v.Base
+			if v.Reason == rollout.Starting {
+				want = rollout.Pending
+			}
+			if bases[i] != want {
+				t.Fatalf("%s is %s, not %s\n%s", v.Host, bases[i], want, told(d))
+			}
+		}
+	})
+}

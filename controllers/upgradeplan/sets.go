@@ -1,0 +1,46 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// Sets reads which hosts of a fleet are upgraded, upgrading and pending, and decides nothing. The plan may be nil: the
+// fleet is that of the layout then. Incomplete says why some may be missing; empty: none is.
+func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout, now time.Time) (
+	sets status.Sets, incomplete string, err error) {
+	options := keys.Options{Now: now}
+	if plan != nil {
+		l = Layout(plan)
+		if pattern := plan.Spec.Hosts.RolePattern; pattern != "" {
+			options.RolePattern = regexp.MustCompile(pattern) // valid: see decodePlan
+		}
+	}
+	raw, l, err := store.ReadFleet(ctx, s, l, store.SnapshotOptions{FindRecords: l.Records == ""})
+	if err != nil {
+		return status.Sets{}, "", err
+	}
+	f := keys.Decode(raw, l, options)
+	sets = status.Sets{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
+	for i, base := range rollout.Bases(rollout.Input{Plan: plan, Fleet: &f, Now: now}) {
+		list := &sets.Pending
+		switch base {
+		case rollout.Upgraded:
+			list = &sets.Upgraded
+		case rollout.Upgrading:
+			list = &sets.Upgrading
+		}
+		*list = append(*list, f.Hosts[i].Name)
+	}
+	return sets, f.Incomplete, nil
+}
