@@ -199,15 +199,15 @@ func TestOnceReportsAStepThatFails(t *testing.T) {
 	}
 }
 
-// hostPolicy is all that the token of a host needs.
-const hostPolicy = `
-key "current_version"                               { policy = "read" }
-key_prefix "config_state/"                          { policy = "read" }
-key_prefix "running/versions/"                      { policy = "write" }
-key_prefix "upgrade.jiocloud.com/holds/"            { policy = "read" }
-key "upgrade.jiocloud.com/hosts/web1.example.com"   { policy = "write" }
-key "upgrade.jiocloud.com/started/web1.example.com" { policy = "write" }
-`
+// hostPolicy is all that the token of a host needs: the policy that is delivered.
+func hostPolicy(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("../../../config/consul/agent.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(data), "HOST", "web1.example.com")
+}
 
 func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
 	const root = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
@@ -233,12 +233,12 @@ func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
 		"hold":  `key "upgrade.jiocloud.com/holds/host/web1.example.com" { policy = "deny" }`,
 		"pause": `key "config_state/role/web/enable_puppet" { policy = "deny" }`,
 	} {
-		code, _, errs := run(t, h.command("once", "--token", token(name, hostPolicy+hidden)))
+		code, _, errs := run(t, h.command("once", "--token", token(name, hostPolicy(t)+hidden)))
 		if code != 1 || !strings.Contains(errs, "permission denied") || h.own("") != "" {
 			t.Errorf("%s hidden: exit code %d, keys %q:\n%s", name, code, h.own(""), errs)
 		}
 	}
-	code, _, errs := run(t, h.command("once", "--token", token("host", hostPolicy)))
+	code, _, errs := run(t, h.command("once", "--token", token("host", hostPolicy(t))))
 	if code != 0 || h.own("") != "running/versions/v2/web1.example.com "+reported {
 		t.Errorf("exit code %d, keys %q:\n%s", code, h.own(""), errs)
 	}
