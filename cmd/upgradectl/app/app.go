@@ -84,7 +84,7 @@ func (e *exitError) Unwrap() error { return e.err }
 // Main runs the command line and returns the exit code: 0; 1 failed; 2 wrong usage or bad input. Of diff: 0 same, 1
 // different, 2 trouble.
 func Main(ctx context.Context, args []string, o Options) int {
-	cmd := New(o)
+	cmd := New(o) //nolint:contextcheck // cobra hands it on
 	cmd.SetArgs(args)
 	ran, err := cmd.ExecuteContextC(ctx)
 	if err == nil {
@@ -119,7 +119,7 @@ func message(ctx context.Context, err error) string {
 // flagError is a usageError about the command line itself.
 type flagError struct{ error }
 
-func (e flagError) Unwrap() error { return usageError{e.error} }
+func (e flagError) Unwrap() error { return usageError(e) }
 
 // New makes the command line.
 func New(o Options) *cobra.Command {
@@ -131,13 +131,11 @@ func New(o Options) *cobra.Command {
 			"Consul is addressed as its own command line does: by the flags below, else by CONSUL_HTTP_ADDR,\n" +
 			"CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, …\n\n" +
 			"Exit codes: 0; 1 failed; 2 wrong usage or bad input. Of diff: 0 same, 1 different, 2 or more trouble.",
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return c.flags.complete()
-		},
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args:              noArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return c.flags.complete() },
+		SilenceUsage:      true,
+		SilenceErrors:     true,
 	}
 	root.SetIn(o.In)
 	root.SetOut(o.Out)

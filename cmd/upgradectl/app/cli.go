@@ -100,7 +100,7 @@ func (c *cli) run(f runner) func(*cobra.Command, []string) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, c.flags.timeout, gaveUp)
 		defer cancel()
 		err := f(ctx, args)
-		if err != nil && context.Cause(ctx) == gaveUp && errors.Is(err, context.DeadlineExceeded) {
+		if err != nil && errors.Is(context.Cause(ctx), gaveUp) && errors.Is(err, context.DeadlineExceeded) {
 			return gaveUp
 		}
 		return err

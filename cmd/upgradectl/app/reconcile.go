@@ -147,7 +147,7 @@ func (c *cli) carryOut(ctx context.Context, s store.Store, name string, o carryi
 			return err
 		}
 		if leader == nil {
-			return c.passes(ctx, s, lease, name, o)
+			return c.passes(lease.Context(), s, lease, name, o) //nolint:contextcheck // it is derived from ctx
 		}
 		c.say("%s leads: it carries the plan out, and is followed here", leader.Holder)
 		if o.begin != nil {
@@ -187,7 +187,7 @@ func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*
 	}
 }
 
-// passes makes one pass, or passes until the plan is complete or stands still.
+// passes makes one pass, or passes until the plan is complete or stands still. The context is that of the lease.
 func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, name string, o carrying) (err error) {
 	defer func() { err = errors.Join(err, lease.Release()) }()
 	if o.begin != nil {
@@ -199,11 +199,11 @@ func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, nam
 	show := c.progress(o.untilComplete)
 	defer show.close()
 	for {
-		result, err := r.Reconcile(lease.Context(), name)
+		result, err := r.Reconcile(ctx, name)
 		var away *store.Unavailable
 		switch {
-		case err != nil && lease.Context().Err() != nil:
-			return context.Cause(lease.Context())
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
 		case errors.As(err, &away) && o.untilComplete: // the lease says how long that may last
 			c.warn(err.Error() + ": trying again")
 		case err != nil:
@@ -225,7 +225,7 @@ func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, nam
 				return err
 			}
 		}
-		if err := pause(lease.Context(), o.interval); err != nil {
+		if err := pause(ctx, o.interval); err != nil {
 			return err
 		}
 	}

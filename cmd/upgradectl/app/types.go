@@ -111,7 +111,7 @@ func hostsOf(o *upgradeplan.Observation, records map[string]fleet.Record) []Host
 }
 
 func decidingKey(l keys.Layout, h *fleet.Host) *DecidingKey {
-	key := ""
+	var key string
 	switch h.Setting.Scope {
 	case fleet.ScopeHost:
 		key = l.EnableHost(h.Name)
