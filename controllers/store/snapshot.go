@@ -24,6 +24,9 @@ type SnapshotOptions struct {
 	Ages bool
 	// FindRecords looks for records below running_version when running/versions holds none.
 	FindRecords bool
+	// Known, if not nil, was read a moment ago by the same pass: the keys of records are taken from it. That is safe, for
+	// hosts only move on: one that has reported since is taken to be where it was.
+	Known *keys.Raw
 }
 
 // manyKeys is from how many single keys on the whole tree is read instead.
@@ -50,7 +53,11 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 	}
 	group, gctx = errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
-	group.Go(func() (err error) { l, err = r.records(gctx, l, o); return err })
+	if o.Known != nil {
+		raw.RecordKeys, raw.RecordIndex = o.Known.RecordKeys, o.Known.RecordIndex
+	} else {
+		group.Go(func() (err error) { l, err = r.records(gctx, l, o); return err })
+	}
 	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}

@@ -33,6 +33,11 @@ type Observation struct {
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
 func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*Observation, error) {
+	return observeAfter(ctx, s, name, now, nil)
+}
+
+// observeAfter observes again, a moment after an observation by which something was written.
+func observeAfter(ctx context.Context, s store.Reader, name string, now time.Time, before *Observation) (*Observation, error) {
 	k := keys.Plan(name)
 	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
 	if err != nil {
@@ -43,7 +48,7 @@ func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*
 		return nil, err
 	}
 	o.Plan.Status = decodeStatus(o.status)
-	if err := o.readFleet(ctx, s); err != nil {
+	if err := o.readFleet(ctx, s, before); err != nil {
 		return nil, err
 	}
 	o.decide()
@@ -67,7 +72,7 @@ func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 			absent.pair.Value, absent.pair.ModifyIndex = absent.value, 1
 		}
 	}
-	if err := o.readFleet(ctx, s); err != nil {
+	if err := o.readFleet(ctx, s, nil); err != nil {
 		return nil, err
 	}
 	o.decide()
@@ -86,15 +91,18 @@ func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.T
 	return o, nil
 }
 
-func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
+func (o *Observation) readFleet(ctx context.Context, s store.Reader, before *Observation) error {
 	l := Layout(o.Plan)
+	options := store.SnapshotOptions{Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""}
+	if before != nil && before.Plan.Generation == o.Plan.Generation {
+		l, options.Known = before.Layout, &before.Raw
+	}
 	epoch, _, err := s.Get(ctx, l.HoldEpoch())
 	if err != nil {
 		return err
 	}
 	o.epoch = epoch[0]
-	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, store.SnapshotOptions{
-		Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""})
+	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, options)
 	if err != nil {
 		return err
 	}

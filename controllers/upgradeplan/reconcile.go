@@ -46,9 +46,10 @@ const maxConflicts = 10
 // that does not answer, are errors; what was written before stands, and the next pass goes on from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
 	var result Result
+	var before *Observation
 	conflicts := 0
 	for round := 0; ; {
-		o, err := Observe(ctx, r.Store, name, r.Now())
+		o, err := observeAfter(ctx, r.Store, name, r.Now(), before)
 		if err != nil {
 			return result, err
 		}
@@ -61,12 +62,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error)
 			return result, &LostLock{err}
 		case errors.As(err, &conflict) && conflicts < maxConflicts:
 			conflicts++
+			before = nil
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())
 			continue
 		case err != nil:
 			return result, err
 		}
 		result.Starts += o.Decision.Starts()
+		before = o
 		if round++; !o.Decision.Unfinished() || round == maxRounds {
 			return result, nil
 		}

@@ -76,6 +76,10 @@ func (c *cli) upgrade() *cobra.Command {
 			return c.preview(ctx, s, plan, true)
 		}
 		o.begin = func(ctx context.Context) error {
+			plan, err := c.upgradePlan(ctx, plans, args[0], in) // as it is now: the lock may have been waited for
+			if err != nil {
+				return err
+			}
 			if err := c.store(ctx, plans, []manifest.Document{{Plan: plan}}, false); err != nil {
 				return err
 			}

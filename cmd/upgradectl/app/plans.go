@@ -61,8 +61,9 @@ func (c *cli) apply() *cobra.Command {
 		if err := c.store(ctx, plans, documents, dry.value == dryServer); err != nil || dry.value != dryNone {
 			return err
 		}
-		if err := c.hintController(ctx, s, documents[0].Plan.Name); err != nil || !wait {
-			return err
+		c.hintController(ctx, s, documents[0].Plan.Name)
+		if !wait {
+			return nil
 		}
 		for _, d := range documents {
 			if err := c.await(ctx, s, d.Plan.Name, interval); err != nil {
@@ -130,13 +131,11 @@ func refused(err error) error {
 	return err
 }
 
-// hintController says so when a stored plan will not move.
-func (c *cli) hintController(ctx context.Context, s store.Store, plan string) error {
-	held, err := store.HeldBy(ctx, s, keys.Leader)
-	if err == nil && held == nil {
+// hintController says so when a stored plan will not move. Whether that can be told does not matter to what was stored.
+func (c *cli) hintController(ctx context.Context, s store.Store, plan string) {
+	if held, err := store.HeldBy(ctx, s, keys.Leader); err == nil && held == nil {
 		c.say("no controller is running: start upgrade-controller, or run upgradectl reconcile %s", plan)
 	}
-	return err
 }
 
 func (c *cli) delete() *cobra.Command {

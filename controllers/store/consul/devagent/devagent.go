@@ -170,19 +170,23 @@ func start(ctx context.Context, binary string, o Options) (*Agent, error) {
 // users of the machine could read it.
 func (o Options) config(dataDir string, ports []int) string {
 	var b strings.Builder
+	https := -1
+	if o.HTTPS != nil {
+		https = ports[3]
+	}
 	fmt.Fprintf(&b, `
 bind_addr = "127.0.0.1"
 client_addr = "127.0.0.1"
 disable_update_check = true
 performance { raft_multiplier = 1 }
-ports { http = %d  server = %d  serf_lan = %d  serf_wan = -1  dns = -1  grpc = -1  grpc_tls = -1 }
-`, ports[0], ports[1], ports[2])
+ports { http = %d  https = %d  server = %d  serf_lan = %d  serf_wan = -1  dns = -1  grpc = -1  grpc_tls = -1 }
+`, ports[0], https, ports[1], ports[2])
 	if o.Server {
 		fmt.Fprintf(&b, "server = true\nbootstrap_expect = 1\ndata_dir = %q\n", dataDir)
 	}
 	if o.HTTPS != nil {
-		fmt.Fprintf(&b, "ports { https = %d }\ntls { https { ca_file = %q  cert_file = %q  key_file = %q  verify_incoming = true } }\n",
-			ports[3], o.HTTPS.CAFile, o.HTTPS.CertFile, o.HTTPS.KeyFile)
+		fmt.Fprintf(&b, "tls { https { ca_file = %q  cert_file = %q  key_file = %q  verify_incoming = true } }\n",
+			o.HTTPS.CAFile, o.HTTPS.CertFile, o.HTTPS.KeyFile)
 	}
 	if o.ManagementToken != "" {
 		fmt.Fprintf(&b, `
