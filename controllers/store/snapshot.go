@@ -52,18 +52,19 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 		return raw, l, err
 	}
 	group, gctx = errgroup.WithContext(ctx)
+	found := l
 	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
 	if o.Known != nil {
 		raw.RecordKeys, raw.RecordIndex = o.Known.RecordKeys, o.Known.RecordIndex
 	} else {
-		group.Go(func() (err error) { l, err = r.records(gctx, l, o); return err })
+		group.Go(func() (err error) { found, err = r.records(gctx, l, o); return err })
 	}
 	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}
-	err = r.values(ctx, l, o)
+	err = r.values(ctx, found, o)
 	raw.Incomplete = r.incomplete()
-	return raw, l, err
+	return raw, found, err
 }
 
 // probes are keys that nobody writes, one below each tree. Without a token, Consul does not say that ACLs filtered a
