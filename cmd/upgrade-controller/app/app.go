@@ -40,7 +40,7 @@ type failure struct{ error }
 
 // Main runs the command and returns its exit code: 0; 1 failed; 2 usage.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := command(stderr)
+	cmd := command(stderr) //nolint:contextcheck // cobra hands the context on
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)

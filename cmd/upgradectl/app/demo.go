@@ -165,7 +165,7 @@ func (d *demo) reconcile(ctx context.Context, plan string) (err error) {
 	defer show.close()
 	r := upgradeplan.Reconciler{Store: d.store, Session: lease.Session(), Now: d.Now, Log: d.log()}
 	for {
-		result, err := r.Reconcile(lease.Context(), plan)
+		result, err := r.Reconcile(lease.Context(), plan) //nolint:contextcheck // the lease ends with ctx, or before
 		if err != nil {
 			return err
 		}

@@ -136,9 +136,10 @@ func addCommon(hosts map[string]struct{}, a, b version) {
 	}
 }
 
-func splitRecord(rest string) (version, host string, ok bool) {
-	version, host, ok = strings.Cut(rest, "/")
-	return version, host, ok && host != "" && version != ""
+// hostOf is the host of a record's key below its tree.
+func hostOf(rest string) (host string, ok bool) {
+	version, host, ok := strings.Cut(rest, "/")
+	return host, ok && host != "" && version != ""
 }
 
 // finding is something that was found of a host: where it stands in the raw list of its kind.
@@ -256,7 +257,7 @@ func (d *decoder) records() {
 	tree := d.layout.RecordTree()
 	d.names = make([]string, 0, cap(d.findings))
 	for i, key := range d.raw.RecordKeys {
-		_, host, ok := splitRecord(key[len(tree):])
+		host, ok := hostOf(key[len(tree):])
 		if !ok || !ValidSegment(host) {
 			d.note("%s%q is no record: <version>/<host> was expected", tree, bounded([]byte(key[len(tree):])))
 			continue
@@ -264,7 +265,7 @@ func (d *decoder) records() {
 		d.found(host, foundKey, i)
 	}
 	for i := range d.raw.Records {
-		if _, host, ok := splitRecord(strings.TrimPrefix(d.raw.Records[i].Key, tree)); ok {
+		if host, ok := hostOf(strings.TrimPrefix(d.raw.Records[i].Key, tree)); ok {
 			d.found(host, foundValue, i)
 		}
 	}

@@ -55,7 +55,7 @@ func TestDecodeTakesAnyBytes(t *testing.T) {
 }
 
 func TestDecodeTimes(t *testing.T) {
-	for text, want := range map[string]int64{"1457267100": 1457267100, "1457267100.52": 1457267100, " 1457267100\n": 1457267100} {
+	for text, want := range map[string]int64{"1457267100": 1457267100, "1457267100.52": 1457267100, " 1457267100\n": 1457267100} { //nolint:gocritic // white space that hosts write
 		if got := keys.DecodeTime([]byte(text)); got.Unix() != want {
 			t.Errorf("%q: %s", text, got)
 		}

@@ -18,7 +18,7 @@ type rule struct {
 }
 
 // rules is ordered: what a host is, then what stops it alone, then what stops all, then what it waits for.
-var rules = []rule{
+var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{Soaking, "", (*planner).soaking},
 	{AtVersion, "", (*planner).atVersion},
 	{NoRole, Unknown, (*planner).noRole},
