@@ -109,16 +109,22 @@ func (p program) start(t *testing.T, args ...string) *output {
 	return out
 }
 
-// output is what a process has written so far.
+// output is what a process has written so far. When seek is in it, found is called.
 type output struct {
-	mu   sync.Mutex
-	data bytes.Buffer
+	mu    sync.Mutex
+	data  bytes.Buffer
+	seek  string
+	found func()
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.data.Write(p)
+	o.data.Write(p)
+	if o.seek != "" && bytes.Contains(o.data.Bytes(), []byte(o.seek)) {
+		o.found()
+	}
+	return len(p), nil
 }
 
 func (o *output) String() string {
@@ -129,7 +135,7 @@ func (o *output) String() string {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

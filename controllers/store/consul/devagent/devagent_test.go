@@ -5,9 +5,12 @@ package devagent_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +73,40 @@ func TestStartAndStop(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+func TestMoreOfItsConfigurationGoesBeforeTheRest(t *testing.T) {
+	a := consultest.StartWith(t, devagent.Options{ManagementToken: token,
+		Config: "node_name = \"other\"\nacl { default_policy = \"allow\" }"})
+	if status, body := get(t, a, ""); status != http.StatusNotFound {
+		t.Errorf("without a token, where all is allowed: status %d: %s", status, body)
+	}
+	if a.AddrTLS() != "" {
+		t.Errorf("TLS at %s, which nobody asked for", a.AddrTLS())
+	}
+}
+
+func TestHTTPSWantsAClientCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(nil) // it has a certificate for 127.0.0.1
+	defer server.Close()
+	file := func(name, kind string, der []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := file("cert.pem", "CERTIFICATE", server.Certificate().Raw)
+	a := consultest.StartWith(t, devagent.Options{HTTPS: &devagent.Certificates{CAFile: cert, CertFile: cert,
+		KeyFile: file("key.pem", "PRIVATE KEY", key)}})
+	_, err = server.Client().Get("https://" + a.AddrTLS() + "/v1/status/leader")
+	if err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("who has no certificate: %v", err)
 	}
 }
 
