@@ -185,6 +185,8 @@ type Fleet struct {
 	Current CurrentVersion
 	// Hosts are sorted in natural order.
 	Hosts []Host
+	// Strangers are the enabling keys of hosts that nothing else is known of: somebody enabled them before they reported.
+	Strangers []Grant
 	// Global and Roles are the enable_puppet keys of these scopes.
 	Global Switch
 	Roles  map[string]Switch

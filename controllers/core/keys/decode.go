@@ -59,6 +59,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 		Incomplete: raw.Incomplete,
 		Index:      raw.RecordIndex,
 	}
+	f.Strangers = d.strangers
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
 		d.note("current_version is %q, which is no version name", f.Current.Name)
 	}
@@ -168,6 +169,7 @@ type decoder struct {
 	roles     map[string]fleet.Switch
 	paused    map[string]bool // pause keys that are set, by scope/name: whether they stop
 	holdOf    map[string]*fleet.Hold
+	strangers []fleet.Grant
 	notes     []string
 	oddNotes  int
 	roleCache map[string]string
@@ -219,12 +221,23 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 		}
 	}
 	if !known {
+		d.stranger(h.Name, own)
 		return false
 	}
 	d.roleOf(h)
 	d.settingOf(h, own)
 	d.stopOf(h)
 	return true
+}
+
+// stranger keeps what enables a host of which there is nothing but its key.
+func (d *decoder) stranger(name string, own *Pair) {
+	if own == nil {
+		return
+	}
+	if s := DecodeSwitch(*own); s.Enables(DecodeVersion(d.raw.Current.Value)) {
+		d.strangers = append(d.strangers, fleet.Grant{Name: name, Time: s.Granted})
+	}
 }
 
 // record is the record of a key, with its value if that was read. It does not exist if it has gone since the keys were

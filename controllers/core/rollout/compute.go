@@ -246,6 +246,7 @@ func (p *planner) conclude() {
 		}
 	}
 	p.out.Marks = p.marks()
+	p.out.Strangers = p.in.Fleet.Strangers
 	p.out.Ledger = p.ledger()
 	p.out.Warnings = p.warnings()
 }

@@ -112,6 +112,8 @@ type Decision struct {
 	Verdicts []Verdict
 	// Roles are in natural order.
 	Roles []Role
+	// Strangers keep their keys until the next switch.
+	Strangers []fleet.Grant
 	// Marks are all marks that shall stand on behalf of hosts.
 	Marks []fleet.Mark
 	// Ledger is what shall be remembered. Its Counter is the commit's affair.
@@ -144,6 +146,12 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 		if v := &d.Verdicts[i]; v.Enable {
 			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew})
 		}
+	}
+	for _, g := range d.Strangers {
+		if g.Time == 0 {
+			g.Time = now.Unix()
+		}
+		out.Hosts = append(out.Hosts, g)
 	}
 	for _, r := range d.Roles {
 		if r.Enable {

@@ -245,9 +245,9 @@ func TestWhatEnablesAHost(t *testing.T) {
 			+host/web1 = True
 			+global = False`,
 	}, {
-		name:  "keys of hosts that nobody knows go; a no that somebody wrote stays",
+		name:  "keys of hosts that nobody knows stay until the next switch; a no that somebody wrote stays",
 		fleet: "record v2 web1\nkey host/web1 True -1m\nkey host/web7 True -1m\nkey host/web8 False",
 		spec:  one,
-		want:  "web1 Upgraded AtVersion\n+role/web = True\n-host/web7",
+		want:  "web1 Upgraded AtVersion\n+role/web = True",
 	}})
 }
