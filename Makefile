@@ -27,8 +27,11 @@ demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: wi
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
-deps: ## Fetch the modules that build and test need; tools are fetched when they are first used
+deps: ## Fetch the modules that build and test need, and as root on Debian systemd-analyze; other tools when first used
 	go mod download
+	if ! command -v systemd-analyze >/dev/null && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
+	  apt-get update -q && apt-get install -qy --no-install-recommends systemd
+	fi
 
 .PHONY: consul
 consul: ## Have a Consul for the tests: the one on the PATH, else one built into bin/

@@ -1,0 +1,90 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package deployment_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// systemdAnalyze runs systemd-analyze and returns all that it says. Without it the test is skipped, and fails when CI=true.
+func systemdAnalyze(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	const tool = "systemd-analyze"
+	if _, err := exec.LookPath(tool); err != nil {
+		const missing = "needs " + tool + ": run `make deps` as root, or install systemd"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	out, err := exec.Command(tool, args...).CombinedOutput()
+	return string(out), err
+}
+
+func unitNames() []string { return []string{"upgrade-controller.service", "upgrade-agent.service"} }
+
+func TestSystemdTakesTheUnitsWithoutAWord(t *testing.T) {
+	t.Parallel()
+	for _, name := range unitNames() {
+		// It looks whether the program is there.
+		text := strings.ReplaceAll(read(t, "config/systemd/"+name), "/usr/bin/", os.Getenv(binEnv)+"/")
+		unit := write(t, filepath.Join(t.TempDir(), name), text)
+		if out, err := systemdAnalyze(t, "verify", "--man=no", unit); err != nil || out != "" {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		broken := write(t, unit, strings.Replace(text, "Restart=always", "Restart=perhaps", 1))
+		if out, _ := systemdAnalyze(t, "verify", "--man=no", broken); !strings.Contains(out, "perhaps") {
+			t.Errorf("%s: what is wrong is not found:\n%s", name, out)
+		}
+	}
+}
+
+// TestTheUnitsAreAsHardAsTheDocsSay compares the exposure that systemd sees with that of docs/security.md. Another
+// systemd may weigh a little differently.
+func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
+	t.Parallel()
+	const margin = 4
+	docs := read(t, "docs/security.md")
+	for _, name := range unitNames() {
+		told := regexp.MustCompile("([0-9.]+), \"[A-Z]+\", of\\s+`" + regexp.QuoteMeta(name) + "`").FindStringSubmatch(docs)
+		if told == nil {
+			t.Fatalf("docs/security.md has no number for %s", name)
+		}
+		exposure, err := strconv.ParseFloat(told[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := strconv.Itoa(int(10*exposure) + margin) // in tenths
+		out, err := systemdAnalyze(t, "security", "--no-pager", "--offline=true", "--threshold="+limit,
+			filepath.Join(root, "config/systemd", name))
+		if err != nil {
+			t.Errorf("%s: above %s: %v\n%s", name, told[1], err, out)
+		}
+	}
+}
+
+// TestTheUnitsRunWhatTheBinariesTake starts the binaries with the arguments of the units.
+func TestTheUnitsRunWhatTheBinariesTake(t *testing.T) {
+	t.Parallel()
+	for _, name := range unitNames() {
+		unit := read(t, "config/systemd/"+name)
+		start := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(\S+) (.*)$`).FindStringSubmatch(unit)
+		if start == nil {
+			t.Fatalf("%s has no ExecStart", name)
+		}
+		args := strings.NewReplacer("${UPGRADE_STEP}", "/bin/true", "$UPGRADE_AGENT_FLAGS", "",
+			"$UPGRADE_CONTROLLER_FLAGS", "").Replace(start[2])
+		p := program{start[1], []string{"CONSUL_HTTP_TOKEN_FILE=/no/such/token"}}
+		code, out := p.run(t, strings.Fields(args)...)
+		if code == 0 || !strings.Contains(out, "/no/such/token") {
+			t.Errorf("%s %s: exit code %d:\n%s", start[1], args, code, out)
+		}
+	}
+}
