@@ -5,6 +5,7 @@ package deployment_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -32,13 +33,13 @@ func planFile(t *testing.T, text string) string {
 }
 
 // startAgents runs the agents of hosts at v1, with tokens of their own, and returns what tells a host's version.
-func startAgents(t *testing.T, consul *devagent.Agent, hosts []string, args ...string) func(host string) string {
+func startAgents(t *testing.T, consul *devagent.Agent, hosts []string, prefix string) func(host string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, host := range hosts {
 		file := write(t, filepath.Join(dir, host), "v1\n")
-		as(t, consul, "upgrade-agent", policy(t, "agent", host)).start(t, append([]string{"run", "--hostname", host,
-			"--version-file", file, "--exec", "/bin/true", "--interval", "50ms", "--jitter", "0s"}, args...)...)
+		as(t, consul, "upgrade-agent", below(t, prefix, policy(t, "agent", host))).start(t, "run", "--hostname", host,
+			"--version-file", file, "--exec", "/bin/true", "--interval", "50ms", "--jitter", "0s", "--prefix", prefix)
 	}
 	return func(host string) string {
 		data, err := os.ReadFile(filepath.Join(dir, host))
@@ -51,18 +52,31 @@ func startAgents(t *testing.T, consul *devagent.Agent, hosts []string, args ...s
 
 func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
 	t.Parallel()
-	consul := newConsul(t, devagent.Options{})
-	ctl := func(name string) program { return as(t, consul, "upgradectl", policy(t, name, "")) }
+	for name, tt := range map[string]struct {
+		keyLists bool
+		prefix   string
+	}{"lists as reads": {false, ""}, "lists by a right of their own": {true, ""}, "below a prefix": {true, "eu"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rollOut(t, newConsul(t, tt.keyLists), tt.prefix)
+		})
+	}
+}
+
+// rollOut goes through a rollout of three hosts, everybody with the token of their policy.
+func rollOut(t *testing.T, consul *devagent.Agent, prefix string) {
+	t.Helper()
+	ctl := func(name string) program { return as(t, consul, "upgradectl", below(t, prefix, policy(t, name, ""))) }
 	operator, viewer := ctl("operator"), ctl("viewer")
 	hosts := []string{"db1", "web1.example.com", "web2.example.com"}
-	version := startAgents(t, consul, hosts)
+	version := startAgents(t, consul, hosts, prefix)
 	eventually(t, "the reports", func() bool {
-		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name"), "host/") == len(hosts)
+		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name", "--prefix", prefix), "host/") == len(hosts)
 	})
-	controller := as(t, consul, "upgrade-controller", policy(t, "controller", "")).start(t, "--interval", "50ms")
+	controller := as(t, consul, "upgrade-controller", below(t, prefix, policy(t, "controller", ""))).start(t, "--interval", "50ms")
 	eventually(t, "the lock", func() bool { return strings.Contains(controller.String(), "leading") })
 
-	file := planFile(t, plan)
+	file := planFile(t, plan+"  keys: {prefix: \""+prefix+"\"}\n")
 	if code, out := viewer.run(t, "diff", "-f", file); code != 1 || !strings.Contains(out, "current_version") {
 		t.Errorf("diff: exit code %d:\n%s", code, out)
 	}
@@ -81,15 +95,34 @@ func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
 		}
 	}
 	operator.must(t, "delete", "fleet")
-	if out := controller.String(); strings.Contains(out, "ERROR") || strings.Contains(out, "denied") {
+	if out := controller.String(); strings.Contains(out, " error ") {
 		t.Error("the controller was kept from something")
 	}
+}
+
+// below puts the hosts' keys of a policy below a prefix, by the command of docs/security.md.
+func below(t *testing.T, prefix, rules string) string {
+	t.Helper()
+	if prefix == "" {
+		return rules
+	}
+	script := regexp.MustCompile(`sed -E '([^']+)'`).FindStringSubmatch(read(t, "docs/security.md"))
+	if script == nil {
+		t.Fatal("docs/security.md has no sed -E")
+	}
+	cmd := exec.Command("sed", "-E", strings.Replace(script[1], "eu/", prefix+"/", 1))
+	cmd.Stdin = strings.NewReader(rules)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // TestWhoMayReadAndWriteWhat compares the table of docs/security.md with what Consul allows.
 func TestWhoMayReadAndWriteWhat(t *testing.T) {
 	t.Parallel()
-	consul := newConsul(t, devagent.Options{})
+	consul := newConsul(t, true)
 	client := func(token string) *api.KV {
 		c, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: token})
 		if err != nil {
@@ -135,7 +168,7 @@ func TestWhoMayReadAndWriteWhat(t *testing.T) {
 
 func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
 	t.Parallel()
-	consul := newConsul(t, devagent.Options{})
+	consul := newConsul(t, true)
 	file := planFile(t, plan)
 	as(t, consul, "upgradectl", policy(t, "operator", "")).must(t, "apply", "-f", file)
 	newer := planFile(t, strings.Replace(plan, "v2", "v3", 1))

@@ -98,15 +98,20 @@ func (p program) start(t *testing.T, args ...string) *output {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s, told to stop: %v", p.name, err)
-		}
+		stop(t, cmd)
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", p.name, out)
 		}
 	})
 	return out
+}
+
+func stop(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s, told to stop: %v", cmd, err)
+	}
 }
 
 // output is what a process has written so far. When seek is in it, found is called.
@@ -170,12 +175,12 @@ const management = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
 // node is the name of the node of the test's Consul, which the policy of the controller names.
 const node = "ctl1"
 
-// newConsul is a Consul with ACLs on, where nothing is allowed that no policy allows, not even to list.
-func newConsul(t *testing.T, o devagent.Options) *devagent.Agent {
+// newConsul is a Consul with ACLs on, where nothing is allowed that no policy allows; with keyLists, not even to list
+// what may be read.
+func newConsul(t *testing.T, keyLists bool) *devagent.Agent {
 	t.Helper()
-	o.ManagementToken = management
-	o.Config = fmt.Sprintf("node_name = %q\nacl { enable_key_list_policy = true }\n", node)
-	return consultest.StartWith(t, o)
+	return consultest.StartWith(t, devagent.Options{ManagementToken: management,
+		Config: fmt.Sprintf("node_name = %q\nacl { enable_key_list_policy = %t }\n", node, keyLists)})
 }
 
 // policy is a file of config/consul with what stands for the names of one host and one node filled in.

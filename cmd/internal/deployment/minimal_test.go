@@ -21,7 +21,7 @@ var rule = regexp.MustCompile(`(?m)^(key|key_prefix|session) +("[^"]+") +\{ poli
 // something fails which passes with all of them.
 func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
-	consul := newConsul(t, devagent.Options{})
+	consul := newConsul(t, true)
 	file := planFile(t, plan)
 	once := []string{"once", "--hostname", "web1", "--exec", "/bin/true", "--version-file"}
 	// The pauses that jorc writes are written by no binary of ours.

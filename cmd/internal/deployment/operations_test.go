@@ -1,0 +1,83 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package deployment_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+)
+
+// TestWhatOperationsSaysHelps breaks what a plan consists of, and mends it as docs/operations.md says.
+func TestWhatOperationsSaysHelps(t *testing.T) {
+	t.Parallel()
+	consul := consultest.Start(t)
+	client, err := api.NewClient(&api.Config{Address: consul.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(key, value string) {
+		t.Helper()
+		if _, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte(value)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(key string) {
+		t.Helper()
+		if _, err := client.KV().Delete(key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctl, file := program{"upgradectl", []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}, planFile(t, plan)
+	for _, host := range []string{"db1", "db2", "web1"} {
+		set("running/versions/v1/"+host, "1")
+	}
+	ctl.must(t, "apply", "-f", file)
+	ctl.must(t, "reconcile")
+	const ledger, control = "upgrade.jiocloud.com/plans/fleet/ledger", "upgrade.jiocloud.com/plans/fleet/control"
+	docs := read(t, "docs/operations.md")
+	for _, tt := range []struct {
+		says          string
+		disturb, mend func()
+	}{
+		{"/ledger does not exist, while", func() { remove(ledger) }, func() {}},
+		{"/ledger cannot be read", func() { set(ledger, "rubbish") }, func() { remove(ledger) }},
+		{"/control does not exist", func() { remove(control) }, func() {}},
+		{"/control cannot be read", func() { set(control, "rubbish") }, func() { remove(control) }},
+		{"current_version is gone, although it was", func() { remove("current_version") }, func() { set("current_version", "v2") }},
+	} {
+		if !strings.Contains(docs, tt.says) {
+			t.Errorf("docs/operations.md does not say %q", tt.says)
+		}
+		tt.disturb()
+		if code, out := ctl.run(t, "rollout", "status"); code != 1 || !strings.Contains(out, tt.says) {
+			t.Errorf("exit code %d, want %q:\n%s", code, tt.says, out)
+		}
+		tt.mend()
+		ctl.must(t, "apply", "-f", file)
+		if out := ctl.must(t, "reconcile"); strings.Contains(out, "nobody is released") {
+			t.Errorf("%s: it was mended, and\n%s", tt.says, out)
+		}
+	}
+}
+
+func TestAStandbyTakesOverFromOneThatStops(t *testing.T) {
+	t.Parallel()
+	consul := consultest.Start(t)
+	controller := program{"upgrade-controller", []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}
+	first := &output{}
+	cmd := controller.command()
+	cmd.Stdout, cmd.Stderr = first, first
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first to lead", func() bool { return strings.Contains(first.String(), "leading") })
+	second := controller.start(t)
+	eventually(t, "the second to stand by", func() bool { return strings.Contains(second.String(), "standing by") })
+	stop(t, cmd)
+	eventually(t, "the second to lead", func() bool { return strings.Contains(second.String(), "leading") })
+}
