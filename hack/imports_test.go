@@ -69,13 +69,13 @@ var nowhere = []string{"github.com/hashicorp/consul", "github.com/hashicorp/cons
 var pureStandard = []string{
 	"bytes", "cmp", "container/...", "context", "crypto/sha256", "encoding", "encoding/...", "errors", "fmt", "hash/...",
 	"io", "iter", "maps", "math", "math/big", "math/bits", "math/rand/v2", "path", "reflect", "regexp", "regexp/...", "slices",
-	"sort", "strconv", "strings", "sync", "text/...", "time", "unicode", "unicode/...",
+	"sort", "strconv", "strings", "sync", "text/...", "time", "time/tzdata", "unicode", "unicode/...",
 }
 
-// pureOthers are the modules of others that pure packages may import: types, and readers of YAML and JSON.
+// pureOthers are the modules of others that pure packages may import: types, and readers of YAML, JSON and cron lines.
 var pureOthers = []string{
 	"k8s.io/apimachinery/pkg/...", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3", "github.com/go-json-experiment/json/...",
-	"github.com/aymanbagabas/go-udiff/...",
+	"github.com/aymanbagabas/go-udiff/...", "github.com/robfig/cron/v3",
 }
 
 // listed is a package as go list prints it.

@@ -17,6 +17,9 @@ func SetDefaults(p *UpgradePlan) {
 	if p.Spec.ProgressDeadlineSeconds == nil {
 		p.Spec.ProgressDeadlineSeconds = new(DefaultProgressDeadlineSeconds)
 	}
+	if p.Spec.FailurePolicy.MaxFailed != nil && p.Spec.FailurePolicy.OnExceeded == "" {
+		p.Spec.FailurePolicy.OnExceeded = PauseOnFailure
+	}
 	if p.Spec.RevisionHistoryLimit == nil {
 		p.Spec.RevisionHistoryLimit = new(DefaultRevisionHistoryLimit)
 	}

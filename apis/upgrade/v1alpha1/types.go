@@ -68,6 +68,14 @@ type UpgradePlanSpec struct {
 	// +optional
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
+	// When failing hosts stop the rollout. Without it, they never do: each keeps its slot.
+	// +optional
+	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
+
+	// When hosts may be released, and the version be switched. Without any window: at any time.
+	// +optional
+	Windows Windows `json:"windows,omitzero"`
+
 	// Which hosts the plan is about, and which role each has.
 	// +optional
 	Hosts Hosts `json:"hosts,omitzero"`
@@ -141,6 +149,62 @@ type RollingRules struct {
 	Fleet *intstr.IntOrString `json:"fleet,omitempty"`
 }
 
+// FailurePolicy says how many hosts may fail before the rollout stops by itself.
+//
+// A host spends the budget when it counts and has failed to reach this version since it was released for it, or has
+// begun: one that was failed before the plan touched it does not. What had failed before the last `rollout resume` does
+// not either.
+type FailurePolicy struct {
+	// How many hosts may have failed: a number (`3` or `"3"`) or a percentage of the hosts that count (`"2%"`, rounded
+	// down, so that a small fleet may have a budget of 0). More than that is too many. Required when a policy is given.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	MaxFailed *intstr.IntOrString `json:"maxFailed,omitempty"`
+
+	// What happens then. Pause: no host is released until `rollout resume`, also when hosts recover, or until the spec
+	// names another version, which begins with a budget of its own. Other changes of the spec do not end it.
+	// +kubebuilder:validation:Enum=Pause
+	// +kubebuilder:default=Pause
+	// +optional
+	OnExceeded FailureAction `json:"onExceeded,omitempty"`
+}
+
+// FailureAction is what happens when too many hosts have failed.
+type FailureAction string
+
+// PauseOnFailure stops every new start until an operator lets the rollout go on.
+const PauseOnFailure FailureAction = "Pause"
+
+// Windows say when hosts may be released. Every single start is judged, and so is the switch of the version; hosts that
+// have started finish. A window that closes takes back what agents were allowed and have not begun.
+type Windows struct {
+	// Hosts are released only while one of these is open. None: at any time that is not denied.
+	// +optional
+	Allow []Window `json:"allow,omitempty"`
+
+	// No host is released while one of these is open, whatever is allowed.
+	// +optional
+	Deny []Window `json:"deny,omitempty"`
+}
+
+// Window opens at each time of a schedule and stays open for a duration. One that opens again while it is open stays open
+// for longer.
+//
+// Where clocks change, the schedule goes by the clock on the wall and the duration by the time that passes: a time that
+// comes twice opens the window twice, and one that is skipped opens it at the moment of the change.
+type Window struct {
+	// When it opens, as cron has it: minute, hour, day of month, month, day of week. If both days are given, either will
+	// do.
+	Schedule string `json:"schedule"`
+
+	// For how long it is open: `4h`, `90m`, `36h`. At least a minute, and at most 8784h, a year.
+	Duration string `json:"duration"`
+
+	// The time zone of the schedule, by its IANA name: `Europe/Berlin`. Empty: UTC.
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
 // Hosts says which hosts a plan is about.
 type Hosts struct {
 	// A pattern (RE2) whose first group is the role of a host; the first match anywhere in its name counts.
@@ -173,6 +237,7 @@ const (
 	PhasePending     Phase = "Pending"     // the version is not switched yet
 	PhaseProgressing Phase = "Progressing" // hosts are in flight, or may be released
 	PhasePaused      Phase = "Paused"      // stopped by an operator
+	PhaseHalted      Phase = "Halted"      // stopped by itself: too many hosts have failed
 	PhaseStalled     Phase = "Stalled"     // nothing is in flight and nothing may be released
 	PhaseComplete    Phase = "Complete"    // every host that counts is upgraded
 )

@@ -65,6 +65,8 @@ func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorLis
 	}
 	errs = append(errs, between(spec.ProgressDeadlineSeconds, 1, 0, at.Child("progressDeadlineSeconds"))...)
 	errs = append(errs, between(&spec.MinReadySeconds, 0, 0, at.Child("minReadySeconds"))...)
+	errs = append(errs, validateFailurePolicy(spec.FailurePolicy, at.Child("failurePolicy"))...)
+	errs = append(errs, validateWindows(spec.Windows, at.Child("windows"))...)
 	errs = append(errs, validateHosts(&spec.Hosts, at.Child("hosts"))...)
 	errs = append(errs, validateKeys(spec.Keys, at.Child("keys"))...)
 	return append(errs, between(spec.RevisionHistoryLimit, 0, MaxRevisionHistoryLimit, at.Child("revisionHistoryLimit"))...)

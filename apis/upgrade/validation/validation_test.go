@@ -4,6 +4,7 @@
 package validation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,34 @@ func TestValidateUpgradePlan(t *testing.T) {
 			`spec.hosts.rolePattern: Invalid value: "(": is not a pattern of RE2: missing closing )`}},
 		"the pattern of roles without a group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{
 			`spec.hosts.rolePattern: Invalid value: "(?:a+)1": must have a group`}},
+		"a failure policy": {func(p *v1alpha1.UpgradePlan) {
+			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromString("2%")), OnExceeded: "Pause"}
+		}, nil},
+		"a failure policy without a budget": {
+			func(p *v1alpha1.UpgradePlan) { p.Spec.FailurePolicy.OnExceeded = "Explode" },
+			[]string{`spec.failurePolicy.maxFailed: Required value: how many hosts may fail`,
+				`spec.failurePolicy.onExceeded: Unsupported value: "Explode": supported values: "Pause"`}},
+		"a failure budget that is none": {
+			func(p *v1alpha1.UpgradePlan) { p.Spec.FailurePolicy.MaxFailed = new(intstr.FromString("some")) },
+			[]string{`spec.failurePolicy.maxFailed: Invalid value: "some": must be a number of hosts (3) or a percentage (10%)`}},
+		"windows": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.Windows.Allow = []v1alpha1.Window{{Schedule: "0 22 * * *", Duration: "4h", TimeZone: "Europe/Berlin"}, {}}
+				p.Spec.Windows.Deny = []v1alpha1.Window{{Schedule: "@daily", Duration: "4", TimeZone: "Local"}}
+			},
+			[]string{
+				`spec.windows.allow[1].schedule: Required value: must be five fields`,
+				`spec.windows.allow[1].duration: Required value: must be a duration (90m, 4h)`,
+				`spec.windows.deny[0].schedule: Invalid value: "@daily": must be five fields`,
+				`spec.windows.deny[0].duration: Invalid value: "4": must be a duration`,
+				`spec.windows.deny[0].timeZone: Invalid value: "Local": must be the IANA name of a time zone (Europe/Berlin)`,
+			},
+		},
+		"too many windows": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.Windows.Deny = slices.Repeat([]v1alpha1.Window{{Schedule: "0 22 * * *", Duration: "4h"}}, 65)
+			},
+			[]string{"spec.windows.deny: Too many: 65: must have at most 64 items"}},
 		"hosts to exclude": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Exclude = []string{"a*", "", "[a", "b[1-3]?"} }, []string{
 			`spec.hosts.exclude[1]: Required value`, `spec.hosts.exclude[2]: Invalid value: "[a": is not a shell pattern`}},
 		"good keys":              {keys("dc1/fleet", "running/versions"), nil},

@@ -132,6 +132,12 @@ type Pause struct {
 // Control is what operators tell the controller outside of the spec, so that no apply undoes a stop.
 type Control struct {
 	Pause *Pause `json:"pause,omitempty"`
+	// Halt is the one order that the controller gives itself.
+	Halt *Halt `json:"halt,omitempty"`
+	// Resumed is the last time that an operator let the rollout go on: failures until then are forgiven.
+	Resumed *Pause `json:"resumed,omitempty"`
+	// Override lets hosts be released outside of the windows.
+	Override *Override `json:"windowOverride,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index had been seen by Time (Unix seconds).
