@@ -4,6 +4,7 @@
 package upgradeplan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -176,6 +177,7 @@ func (o *Observation) Preview() (*Observation, diff.Changes) {
 		index++
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
 		after.Raw.Ledger = after.Decision.Ledger
+		after.Control.Halt = cmp.Or(after.Decision.Halt, after.Control.Halt)
 		if !after.Decision.Unfinished() {
 			break
 		}

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
@@ -95,22 +97,39 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, result *Result)
 		},
 		Changes: changes,
 		Ledger:  o.Decision.Ledger,
-		Last:    r.statusOp(o, result.Status),
+		Last:    slices.Concat(r.haltOp(o), r.statusOp(o, result.Status)),
 	}
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
-	if o.Decision.Frozen { // also the ledger: what cannot be read is not to be overwritten
-		return store.Committed{}, nil
+	if o.Decision.Frozen {
+		if o.Decision.Gate == rollout.ObservationIncomplete { // what cannot be read is not to be overwritten
+			return store.Committed{}, nil
+		}
+		c.Ledger = o.Raw.Ledger
 	}
 	if changes.Empty() && len(c.Last) == 0 && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
 		return store.Committed{}, nil
 	}
 	written, err := c.Run(ctx, r.Store)
 	if err == nil {
+		if o.Decision.Halt != nil {
+			r.Log.Info("halted", "plan", o.Plan.Name, "why", o.Decision.Halt.Reason)
+		}
 		r.Log.V(1).Info("committed", "plan", o.Plan.Name, "what", written.String(), "starts", o.Decision.Starts())
 	}
 	return written, err
+}
+
+// haltOp records a halt in the transaction of the decision by which it is seen. The fence checks, in the same transaction,
+// that control is still as it was read: no order of an operator is overwritten.
+func (r *Reconciler) haltOp(o *Observation) []store.Op {
+	if o.Decision.Halt == nil {
+		return nil
+	}
+	control := o.Control
+	control.Halt = o.Decision.Halt
+	return []store.Op{{Verb: store.CAS, Key: o.control.Key, Index: o.control.ModifyIndex, Value: keys.EncodeControl(control)}}
 }
 
 // statusOp writes the status if it differs from the one that is stored.

@@ -74,6 +74,7 @@ func (p *planner) judge() {
 
 // chooseGate finds what stops every new start. The first that applies is the one that is told.
 func (p *planner) chooseGate() {
+	closed, halt := p.outsideWindow(), p.halt() // also while something else stops the plan: it lasts longer
 	switch pause := p.in.Control.Pause; {
 	case p.in.Plan == nil:
 		p.gate(NoPlan, "no plan releases hosts")
@@ -83,11 +84,15 @@ func (p *planner) chooseGate() {
 		p.gate(PlanPaused, p.words.pause(pause))
 	case p.spec.Paused:
 		p.gate(PlanPaused, "the plan is paused by its spec (spec.paused)")
+	case halt != nil:
+		p.gate(FailureBudgetExceeded, p.words.halt(halt))
+	case closed != "":
+		p.gate(OutsideWindow, closed)
 	case p.target != p.spec.Version:
 		p.out.Switch = true
 		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
 	}
-	if taken := p.takeBack(); !taken && p.out.Gate == PlanPaused && p.target != p.spec.Version {
+	if taken := p.takeBack(); !taken && p.stopped() && p.target != p.spec.Version {
 		p.out.Frozen = true // the tree is made anew when the version may be switched: until then it is left alone
 	}
 	if n := p.correcting(); p.out.Gate == "" && n > 0 {
@@ -105,7 +110,7 @@ func (p *planner) takeBack() (taken bool) {
 	}
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
-		stopped := p.out.Gate == PlanPaused || h.Held() || s.exempt
+		stopped := p.stopped() || h.Held() || s.exempt
 		s.takeBack = s.granted && h.Agent() && !s.started && !s.upgraded && stopped
 		taken = taken || s.takeBack
 	}

@@ -56,6 +56,8 @@ const (
 	NoPlan                Reason = "NoPlan"
 	ObservationIncomplete Reason = "ObservationIncomplete"
 	PlanPaused            Reason = "PlanPaused"
+	FailureBudgetExceeded Reason = "FailureBudgetExceeded"
+	OutsideWindow         Reason = "OutsideWindow"
 	VersionSwitch         Reason = "VersionSwitch"
 	TakingBack            Reason = "TakingBack"
 	WaitingForRole        Reason = "WaitingForRole"
@@ -120,8 +122,12 @@ type Decision struct {
 	Ledger fleet.Ledger
 	// Warnings are for the operator, sorted.
 	Warnings []string
-	// Next is when time alone may change the decision; zero: never.
+	// Halt is a new halt, to be recorded in control together with what else the decision changes; nil: there is none.
+	Halt *fleet.Halt
+	// Next is when time alone may let somebody go on, or fail; zero: never.
 	Next time.Time
+	// Closes is when a window may close that is open; zero: never.
+	Closes time.Time
 }
 
 // Starts counts the hosts that the decision releases.
@@ -133,6 +139,14 @@ func (d *Decision) Starts() int {
 		}
 	}
 	return n
+}
+
+// Wake is when time alone may change the decision; zero: never.
+func (d *Decision) Wake() time.Time {
+	if d.Next.IsZero() || !d.Closes.IsZero() && d.Closes.Before(d.Next) {
+		return d.Closes
+	}
+	return d.Next
 }
 
 // Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.

@@ -29,6 +29,7 @@ type hostState struct {
 	takeBack bool
 	starting bool
 	since    time.Time // of its grant or start, or of its soak
+	failedAt time.Time
 	next     time.Time // when time alone changes its state
 }
 
@@ -152,10 +153,10 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 	end := s.since.Add(j.deadline)
 	switch r := h.Report; {
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == j.current.Name:
-		s.failed, s.why = true, ReportedFailure
+		s.failed, s.why, s.failedAt = true, ReportedFailure, later(j.past(r.Time), s.since)
 	case s.since.IsZero(): // the time of its grant is unknown: it is stamped by the next commit
 	case !end.After(j.now):
-		s.failed, s.why = true, DeadlineExceeded
+		s.failed, s.why, s.failedAt = true, DeadlineExceeded, end
 	default:
 		s.next = end
 	}
@@ -173,6 +174,13 @@ func (j *judge) base(h *fleet.Host, s hostState) State {
 		return Upgrading
 	}
 	return Pending
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // past: the future counts as now.

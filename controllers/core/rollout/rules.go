@@ -33,6 +33,8 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{NoPlan, "", gated(NoPlan)},
 	{ObservationIncomplete, "", gated(ObservationIncomplete)},
 	{PlanPaused, "", gated(PlanPaused)},
+	{FailureBudgetExceeded, "", gated(FailureBudgetExceeded)},
+	{OutsideWindow, "", gated(OutsideWindow)},
 	{VersionSwitch, "", gated(VersionSwitch)},
 	{TakingBack, "", gated(TakingBack)},
 	{WaitingForRole, "", (*planner).waitingForRole},

@@ -59,6 +59,9 @@ type world struct {
 //	seen ROLE...                         roles in the ledger
 //	watermark TIME                       all above had been seen then
 //	paused [REASON]                      an operator's pause of the plan
+//	halted VERSION [REASON]              the controller's own order to stop
+//	resumed TIME                         when an operator let the rollout go on
+//	override VERSION [TIME]              the windows are open for that version, until then
 //	incomplete WHY
 func newWorld(t fataler, lines, spec string) *world {
 	t.Helper()
@@ -161,6 +164,12 @@ func (w *world) line(line string) {
 		w.raw.Ledger.Watermarks = append(w.raw.Ledger.Watermarks, fleet.Watermark{Index: w.index, Time: at(0).Unix()})
 	case "paused":
 		w.control.Pause = &fleet.Pause{By: "ops", Reason: text(0)}
+	case "halted":
+		w.control.Halt = &fleet.Halt{Time: w.now, Version: rest[0], Reason: text(1)}
+	case "resumed":
+		w.control.Resumed = &fleet.Pause{By: "ops", Time: at(0)}
+	case "override":
+		w.control.Override = &fleet.Override{By: "ops", Version: rest[0], Until: at(1)}
 	case "incomplete":
 		w.raw.Incomplete = text(0)
 	default:
@@ -283,6 +292,9 @@ func (w *world) step() (rollout.Decision, diff.Changes) {
 	c := w.changes(d)
 	if !d.Frozen {
 		w.write(c, d.Ledger)
+		if d.Halt != nil {
+			w.control.Halt = d.Halt
+		}
 	}
 	return d, c
 }

@@ -139,6 +139,10 @@ func (s *Simulation) commit(d *rollout.Decision) {
 	s.index++
 	s.Raw = keys.Apply(s.Raw, s.Layout, changes, s.index)
 	s.Raw.Ledger = d.Ledger
+	if d.Halt != nil {
+		s.Control.Halt = d.Halt
+		s.log("%s", d.GateMessage)
+	}
 	if d.Switch {
 		s.log("switch from %s to %s", d.Current, d.Version)
 	}

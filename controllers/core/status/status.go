@@ -103,7 +103,9 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 		return v1alpha1.PhaseComplete
 	case d.Gate == rollout.PlanPaused:
 		return v1alpha1.PhasePaused
-	case d.Switch:
+	case d.Gate == rollout.FailureBudgetExceeded:
+		return v1alpha1.PhaseHalted
+	case d.Switch || d.Gate == rollout.OutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending
 	case d.Frozen || stalled(d):
 		return v1alpha1.PhaseStalled
@@ -134,7 +136,7 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 		}
 		return c
 	}
-	isStalled := s.Phase == v1alpha1.PhaseStalled
+	isStalled := s.Phase == v1alpha1.PhaseStalled || s.Phase == v1alpha1.PhaseHalted
 	stall := is(v1alpha1.ConditionStalled, isStalled)
 	if isStalled {
 		stall.Reason, stall.Message = stallReason(d)

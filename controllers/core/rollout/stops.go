@@ -1,0 +1,105 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/windows"
+)
+
+// stopped says that nobody may start before somebody, or time, lets the rollout go on. What agents were allowed and have not
+// begun is taken back meanwhile: a host that is switched off today must not begin when it comes back.
+func (p *planner) stopped() bool {
+	switch p.out.Gate {
+	case PlanPaused, FailureBudgetExceeded, OutsideWindow:
+		return true
+	}
+	return false
+}
+
+// halt is the halt that stands for this rollout, or a new one that is to be recorded; nil: the budget is kept.
+func (p *planner) halt() *fleet.Halt {
+	if p.in.Plan == nil {
+		return nil
+	}
+	if h := p.in.Control.Halt; h.Holds(p.spec.Version) {
+		return h
+	}
+	reason := p.exceeded()
+	if reason == "" {
+		return nil
+	}
+	p.out.Halt = &fleet.Halt{Time: time.Unix(p.in.Now.Unix(), 0).UTC(), Reason: reason, Version: p.spec.Version,
+		Generation: p.in.Plan.Generation}
+	return p.out.Halt
+}
+
+// exceeded says how more hosts have failed than may; empty: they have not. A budget that cannot be evaluated counts as
+// exceeded.
+func (p *planner) exceeded() string {
+	budget := p.spec.FailurePolicy.MaxFailed
+	if p.out.Frozen || budget == nil || p.target != p.spec.Version {
+		return "" // before the switch nobody is in flight under the plan's version
+	}
+	counted := p.teams.fleet.counted
+	most, percent, err := v1alpha1.ParseLimit(*budget)
+	if err != nil {
+		return "failurePolicy.maxFailed cannot be evaluated, so nobody is released: " + err.Error()
+	}
+	share := ""
+	if percent {
+		share = fmt.Sprintf(" (%s of %d)", budget, counted)
+		most = counted * most / 100
+	}
+	total, failed := 0, []string(nil)
+	for i := range p.hosts {
+		if !p.spends(i) {
+			continue
+		}
+		if total++; len(failed) < maxNames {
+			failed = append(failed, p.in.Fleet.Hosts[i].Name)
+		}
+	}
+	if total <= most {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d hosts have failed (%s), more than failurePolicy.maxFailed, which is %d%s",
+		total, counted, names(failed, total), most, share)
+}
+
+// spends says whether a host spends the failure budget: it counts, was released for this version or has begun it, and has
+// failed since the last time that an operator let the rollout go on.
+func (p *planner) spends(i int) bool {
+	h, s := &p.in.Fleet.Hosts[i], &p.hosts[i]
+	touched := s.granted || h.Started != nil && h.Started.Version == p.target
+	resumed := p.in.Control.Resumed
+	return s.failed && s.counts && touched && (resumed == nil || s.failedAt.IsZero() || s.failedAt.After(resumed.Time))
+}
+
+// outsideWindow says in words why the windows are closed; empty: they are open.
+func (p *planner) outsideWindow() string {
+	if o := p.in.Control.Override; o.Opens(p.spec.Version, p.in.Now) {
+		p.out.Closes = o.Until
+		return ""
+	}
+	w := windows.At(p.spec.Windows, p.in.Now)
+	if w.Open {
+		p.out.Closes = w.Next
+		return ""
+	}
+	p.next(w.Next)
+	opens := "none opens in the next years"
+	if !w.Next.IsZero() {
+		opens = "hosts are released from " + clock(w.Next)
+	}
+	return "outside of the windows: " + w.Why + "; " + opens
+}
+
+func (w words) halt(h *fleet.Halt) string {
+	return "halted since " + clock(h.Time) + ", until `upgradectl rollout resume`: " + h.Reason
+}
