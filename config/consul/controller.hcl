@@ -15,6 +15,10 @@ key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 key "current_version"                      { policy = "write" }
 key_prefix "config_state/enable_puppet/"   { policy = "write" }
 
+# The pause keys that stand for holds: hosts in the field know no other. They go when a hold expires.
+key_prefix "config_state/role/"            { policy = "write" }
+key_prefix "config_state/host/"            { policy = "write" }
+
 # Marks for hosts that were never seen as agents and may have begun.
 key_prefix "upgrade.jiocloud.com/started/" { policy = "write" }
 

@@ -1,5 +1,5 @@
-# The token of an operator: all that a viewer may, and upgradectl apply, delete, rollout pause and resume. It starts
-# nobody by itself: what carries a plan out (upgradectl reconcile, upgrade, and global-disable-puppet) takes the
+# The token of an operator: all that a viewer may, and upgradectl apply, delete, rollout pause and resume, hold and
+# release. It starts nobody by itself: what carries a plan out (upgradectl reconcile, upgrade, and global-disable-puppet) takes the
 # controller's policy.
 
 # Plans, and the orders to stop that stand beside them.
@@ -8,7 +8,7 @@ key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 # Holds. Storing a plan makes holds/epoch.
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "write" }
 
-# The pauses that hosts in the field know, as `jorc enable_puppet False` writes them. They only ever stop.
+# The pauses that hosts in the field know, as `jorc enable_puppet False` and upgradectl hold write them. They only ever stop.
 key_prefix "config_state/global/" { policy = "write" }
 key_prefix "config_state/role/"   { policy = "write" }
 key_prefix "config_state/host/"   { policy = "write" }

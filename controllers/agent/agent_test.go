@@ -303,6 +303,20 @@ func TestHeldPausedOrUngrantedHostsStay(t *testing.T) {
 	}
 }
 
+// The pause key that stands for a hold is for hosts in the field: an agent goes by the hold, which may have expired.
+func TestThePauseOfAHoldIsNoPauseToAnAgent(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	b.write(store.Op{Verb: store.Set, Key: pauseRole, Value: []byte("False"), Flags: keys.HoldFlags})
+	b.set(holdHost, `{"reason":"disk"}`)
+	if v := b.once(); v.Change.Reason != Held || !v.Puppet.Yes {
+		t.Errorf("on hold: %+v", v)
+	}
+	b.set(holdHost, `{"expires":"2001-01-01T00:00:00Z"}`)
+	b.once()
+	b.wantLocal("v2")
+}
+
 func TestAMessageThatIsOverIsTakenBackAndTheTimeStays(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")

@@ -73,7 +73,7 @@ func setting(byScope ...keys.Pair) fleet.Setting {
 
 func pausedBy(byScope ...keys.Pair) fleet.Scope {
 	for i, p := range byScope {
-		if !p.Exists() {
+		if !p.Exists() || keys.OfHold(p) { // the hold itself says more
 			continue
 		}
 		if keys.DecodePause(p) {

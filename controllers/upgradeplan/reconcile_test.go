@@ -186,8 +186,8 @@ func TestStopDuringPass(t *testing.T) {
 			f.must(err)
 		},
 		"hold": func(f *fixture) {
-			f.txn(store.Op{Verb: store.Set, Key: f.layout.HoldRole("web"), Value: keys.EncodeHold(fleet.Hold{})},
-				store.Op{Verb: store.Set, Key: f.layout.HoldEpoch(), Value: []byte("1")})
+			_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
+			f.must(err)
 		},
 		"another version by hand": func(f *fixture) { f.set("current_version", "2") },
 		"a spec that is paused":   func(f *fixture) { f.apply(twoAtATime + "\npaused: true") },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
@@ -24,8 +25,8 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 	consul := newConsul(t, true)
 	file := planFile(t, plan)
 	once := []string{"once", "--hostname", "web1", "--exec", "/bin/true", "--version-file"}
-	// The pauses that jorc writes are written by no binary of ours.
-	jorc := regexp.MustCompile(`"config_state/(global|role|host)/"`)
+	// The pause of the whole fleet, which jorc writes, is written by no binary of ours.
+	jorc := regexp.MustCompile(`"config_state/global/"`)
 	for _, tt := range []struct {
 		policy string
 		// works says whether all works that the policy is for.
@@ -41,6 +42,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		{"operator", func(t *testing.T, token string) bool {
 			return succeeds(t, consul, token, "upgradectl", "apply", "-f", file) &&
 				succeeds(t, consul, token, "upgradectl", "describe", "plan", "fleet") &&
+				succeeds(t, consul, token, "upgradectl", "hold", "host/web7", "role/db") &&
 				succeeds(t, consul, token, "upgradectl", "delete", "fleet")
 		}},
 		{"viewer", func(t *testing.T, token string) bool {
@@ -90,8 +92,8 @@ func succeeds(t *testing.T, consul *devagent.Agent, token, binary string, args .
 	return code == 0 && !strings.Contains(out, "ACL")
 }
 
-// seed makes a fleet in which a host in the field may have begun, a switch of the version is due, one host may start, no
-// hold was ever set, and only the old tree may hold records.
+// seed makes a fleet in which a host in the field may have begun, a switch of the version is due, one host may start, pause
+// keys are left of holds that have ended, and only the old tree may hold records.
 func seed(t *testing.T, consul *devagent.Agent, file string) {
 	t.Helper()
 	client, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: management})
@@ -104,6 +106,11 @@ func seed(t *testing.T, consul *devagent.Agent, file string) {
 	for _, key := range []string{"current_version=v1", "config_state/enable_puppet/host/web1=True", "running_version/v0/web2=1"} {
 		key, value, _ := strings.Cut(key, "=")
 		if _, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte(value)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"config_state/host/web9/enable_puppet", "config_state/role/cache/enable_puppet"} {
+		if _, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte("False"), Flags: keys.HoldFlags}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

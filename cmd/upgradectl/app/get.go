@@ -23,7 +23,8 @@ const getHelp = `
 that item itself. Fields may be added to items over time; none is renamed. Items have: %s.`
 
 func (c *cli) get() *cobra.Command {
-	return parent("get", "List plans, hosts, roles and versions", c.getPlans(), c.getHosts(), c.getRoles(), c.getVersions())
+	return parent("get", "List plans, hosts, roles, versions and holds", c.getPlans(), c.getHosts(), c.getRoles(), c.getVersions(),
+		c.getHolds())
 }
 
 // kind is how one kind of things is listed.
@@ -162,7 +163,7 @@ func (c *cli) getHosts() *cobra.Command {
 		Long: "Lists hosts, with their state and why they are in it. -o wide adds the sentence, the group, and times.\n" +
 			fmt.Sprintf(getHelp, "Host", "name, role, group, version,\nstate, reason, message, inFlight, counts, agent, "+
 				"decidedBy {key, value, modifyIndex, grantedAt}, recordedAt,\nstarted {version, from, time, by}, "+
-				"report {role, version, phase, message, time}, pausedBy, hold {reason, owner, expires, exempt}"),
+				"report {role, version, phase, message, time}, pausedBy, hold {reason, owner, time, expires, exempt}"),
 		Example: "  upgradectl get hosts --role web --state pending,failed -o wide",
 	}
 	format, plan := getOutput(cmd), ofPlan(cmd)

@@ -21,7 +21,7 @@ import (
 )
 
 // List is what get -o json and -o yaml print: apiVersion upgrade.jiocloud.com/v1alpha1, a kind (UpgradePlanList,
-// HostList, RoleList or VersionList), and items of UpgradePlan, Host, Role or Version. Fields are added to these over
+// HostList, RoleList, VersionList or HoldList), and items of UpgradePlan, Host, Role, Version or Hold. Fields are added to these over
 // time; none is renamed or gets another meaning. Times are RFC 3339 in UTC.
 type List[T any] struct {
 	APIVersion string `json:"apiVersion"`

@@ -27,4 +27,6 @@ type Desired struct {
 	Hosts, Roles []Grant
 	// Marks are all that shall stand.
 	Marks []Mark
+	// Holds are all that shall be shown to hosts in the field by a pause key of ours.
+	Holds []Place
 }

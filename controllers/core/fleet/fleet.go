@@ -117,10 +117,23 @@ const ByController = "controller"
 type Hold struct {
 	Reason  string    `json:"reason,omitempty"`
 	Owner   string    `json:"owner,omitempty"`
+	Time    time.Time `json:"time,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	// Exempt also takes the hosts out of the counts.
 	Exempt bool `json:"exempt,omitempty"`
 }
+
+// Expired says whether the hold has ended by itself.
+func (h *Hold) Expired(now time.Time) bool { return !h.Expires.IsZero() && !h.Expires.After(now) }
+
+// Place is a host or a role, by its scope and name.
+type Place struct {
+	Scope Scope
+	Name  string
+}
+
+// String is the place as keys and commands spell it: host/web1.
+func (p Place) String() string { return p.Scope.String() + "/" + p.Name }
 
 // Pause is an operator's order to stop: in the plan's control or, by Scope, in the pause keys that jorc wrote.
 type Pause struct {
@@ -197,6 +210,9 @@ type Fleet struct {
 	Global Switch
 	Roles  map[string]Switch
 	Ledger Ledger
+	// Holds are those that stand and are shown to hosts in the field by a pause key of ours, sorted. Where an operator's
+	// own pause key stands, there is none.
+	Holds []Place
 	// Incomplete says why the observation may lack something that exists; empty: it is whole. Nobody may be
 	// started from an incomplete one.
 	Incomplete string

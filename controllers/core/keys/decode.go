@@ -59,7 +59,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 		Incomplete: raw.Incomplete,
 		Index:      raw.RecordIndex,
 	}
-	f.Strangers = d.strangers
+	f.Strangers, f.Holds = d.strangers, d.shown
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
 		d.note("current_version is %q, which is no version name", f.Current.Name)
 	}
@@ -167,8 +167,10 @@ type decoder struct {
 	findings  []finding
 	global    fleet.Switch
 	roles     map[string]fleet.Switch
-	paused    map[string]bool // pause keys that are set, by scope/name: whether they stop
+	paused    map[string]bool // operators' pause keys that are set, by scope/name: whether they stop
+	ofHold    []string        // scope/name of pause keys that stand for a hold
 	holdOf    map[string]*fleet.Hold
+	shown     []fleet.Place
 	strangers []fleet.Grant
 	notes     []string
 	oddNotes  int
@@ -301,6 +303,10 @@ func (d *decoder) config() {
 			continue
 		}
 		if scope, ok := strings.CutSuffix(strings.TrimPrefix(p.Key, state), "/enable_puppet"); ok {
+			if OfHold(p) {
+				d.ofHold = append(d.ofHold, scope)
+				continue
+			}
 			d.paused[scope] = DecodePause(p)
 		}
 	}
@@ -345,8 +351,19 @@ func (d *decoder) holds() {
 	d.holdOf = map[string]*fleet.Hold{}
 	for _, p := range d.raw.Holds {
 		h := DecodeHold(p)
-		if h != nil && (h.Expires.IsZero() || h.Expires.After(d.options.Now)) {
-			d.holdOf[strings.TrimPrefix(p.Key, d.layout.HoldTree())] = h
+		if h == nil || h.Expired(d.options.Now) {
+			continue
+		}
+		name := strings.TrimPrefix(p.Key, d.layout.HoldTree())
+		d.holdOf[name] = h
+		place, ok := PlaceOf(name)
+		if _, own := d.paused[name]; ok && !own {
+			d.shown = append(d.shown, place)
+		}
+	}
+	for _, name := range d.ofHold {
+		if d.holdOf[name] == nil {
+			d.note("%s%s/enable_puppet stands for a hold that has ended: the next pass removes it", d.layout.ConfigState(), name)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // Pair is one key as the store holds it. ModifyIndex 0: there is no such key.
@@ -108,6 +109,10 @@ func (l Layout) PauseRole(role string) string {
 func (l Layout) PauseHost(host string) string {
 	return l.key("config_state/host/" + host + "/enable_puppet")
 }
+
+// Pause is the pause key of a host or role, and Hold the hold on it.
+func (l Layout) Pause(p fleet.Place) string { return l.ConfigState() + p.String() + "/enable_puppet" }
+func (l Layout) Hold(p fleet.Place) string  { return l.HoldTree() + p.String() }
 
 // RecordTree is the prefix of all records.
 func (l Layout) RecordTree() string {

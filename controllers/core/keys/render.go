@@ -20,13 +20,16 @@ const (
 	rankVersion
 )
 
-// Actual are the keys that Render is compared with: the enable_puppet tree, current_version, and the marks that the
-// controller set.
+// Actual are the keys that Render is compared with: the enable_puppet tree, current_version, the marks that the
+// controller set, and the pause keys that stand for holds.
 func Actual(raw Raw, l Layout) diff.KeySet {
 	set := make(diff.KeySet, 0, len(raw.Config)+1)
 	for _, p := range raw.Config {
 		rest, ok := strings.CutPrefix(p.Key, l.EnableTree())
 		if !ok {
+			if OfHold(p) {
+				set = append(set, entry(p, rankMark))
+			}
 			continue
 		}
 		switch scope, _ := splitEnable(rest); scope {
@@ -66,9 +69,12 @@ func entry(p Pair, rank int) diff.Entry {
 
 // Render is the keys that say what is desired. A key that disables, that somebody else wrote, stays, spelled properly.
 func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
-	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.Marks)+2)
+	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.Marks)+len(d.Holds)+2)
 	for _, m := range d.Marks {
 		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMark})
+	}
+	for _, p := range d.Holds {
+		set = append(set, diff.Entry{Key: l.Pause(p), Value: Disabled, Flags: HoldFlags, Rank: rankMark})
 	}
 	if !d.Switch {
 		set = l.grants(set, d, actual)

@@ -55,6 +55,23 @@ func DecodeSwitch(p Pair) fleet.Switch {
 	return s
 }
 
+// HoldFlags marks a pause key that stands for a hold, so that hosts in the field obey it. Pause keys with other flags are
+// operators' own.
+const HoldFlags = 0x686f6c64 // "hold"
+
+// OfHold says whether a pause key stands for a hold. Who knows holds goes by the hold instead.
+func OfHold(p Pair) bool { return p.Exists() && p.Flags == HoldFlags }
+
+// PlaceOf is the host or role of a key that ends in host/<name> or role/<name>, with what stands before that cut off.
+func PlaceOf(rest string) (fleet.Place, bool) {
+	for _, scope := range []fleet.Scope{fleet.ScopeHost, fleet.ScopeRole} {
+		if name, ok := strings.CutPrefix(rest, scope.String()+"/"); ok && ValidSegment(name) {
+			return fleet.Place{Scope: scope, Name: name}, true
+		}
+	}
+	return fleet.Place{}, false
+}
+
 // DecodePause says whether a pause key stops its scope. Hosts in the field take only a value with "rue" in it for a no
 // to the pause (check_puppet_paused), and so do we: what is neither is a stop.
 func DecodePause(p Pair) bool {

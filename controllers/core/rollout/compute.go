@@ -251,7 +251,7 @@ func (p *planner) conclude() {
 		}
 	}
 	p.out.Marks = p.marks()
-	p.out.Strangers = p.in.Fleet.Strangers
+	p.out.Strangers, p.out.Holds = p.in.Fleet.Strangers, p.in.Fleet.Holds
 	p.out.Ledger = p.ledger()
 	p.out.Warnings = p.warnings()
 }

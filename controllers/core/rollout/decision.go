@@ -118,6 +118,8 @@ type Decision struct {
 	Strangers []fleet.Grant
 	// Marks are all marks that shall stand on behalf of hosts.
 	Marks []fleet.Mark
+	// Holds shall be shown to hosts in the field.
+	Holds []fleet.Place
 	// Ledger is what shall be remembered. Its Counter is the commit's affair.
 	Ledger fleet.Ledger
 	// Warnings are for the operator, sorted.
@@ -152,7 +154,7 @@ func (d *Decision) Wake() time.Time {
 // Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
 func (d *Decision) Desired(now time.Time) fleet.Desired {
 	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
-		Marks: d.Marks}
+		Marks: d.Marks, Holds: d.Holds}
 	if d.Switch {
 		out.Version = d.Version
 	}

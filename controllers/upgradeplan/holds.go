@@ -1,0 +1,123 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// Holds are the holds on a fleet's hosts and roles. They need no plan, no controller and no lock.
+type Holds struct {
+	Store  Store
+	Layout keys.Layout
+}
+
+// HoldAt is a hold and what it is on.
+type HoldAt struct {
+	fleet.Place
+	fleet.Hold
+}
+
+// Held is what setting or releasing a hold did.
+type Held struct {
+	// Before is the hold that stood; nil: none did.
+	Before *fleet.Hold
+	// Changed says that something was written.
+	Changed bool
+	// OwnPause is an operator's own pause key on the same host or role, which is left as it is; empty: there is none.
+	OwnPause string
+	// OwnStops says that it stops hosts in the field; else they go on, hold or not.
+	OwnStops bool
+}
+
+// Set puts a host or role on hold, in one transaction: the hold, the epoch that every commit checks, and the pause key
+// that hosts in the field know, unless one stands already.
+func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (Held, error) {
+	return h.change(ctx, at, &hold)
+}
+
+// Release ends a hold, in one transaction. Of pause keys it removes only the one that stands for the hold.
+func (h Holds) Release(ctx context.Context, at fleet.Place) (Held, error) {
+	return h.change(ctx, at, nil)
+}
+
+func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (Held, error) {
+	for try := 1; ; try++ {
+		did, err := h.tryChange(ctx, at, hold)
+		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+			continue
+		}
+		return did, err
+	}
+}
+
+func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) (Held, error) {
+	pairs, _, err := h.Store.Get(ctx, h.Layout.Hold(at), h.Layout.HoldEpoch(), h.Layout.Pause(at))
+	if err != nil {
+		return Held{}, err
+	}
+	old, epoch, pause := pairs[0], pairs[1], pairs[2]
+	did := Held{Before: keys.DecodeHold(old)}
+	if pause.Exists() && !keys.OfHold(pause) {
+		did.OwnPause, did.OwnStops = pause.Key, keys.DecodePause(pause)
+	}
+	ops := append(holdOps(old, hold), pauseOps(pause, hold != nil)...)
+	if len(ops) == 0 {
+		return did, nil
+	}
+	_, err = h.Store.Txn(ctx, append(ops, bump(epoch)))
+	did.Changed = err == nil
+	return did, err
+}
+
+// holdOps write or remove the hold, if it differs from the one that stands in more than its time.
+func holdOps(old keys.Pair, hold *fleet.Hold) []store.Op {
+	switch before := keys.DecodeHold(old); {
+	case hold == nil && before == nil:
+		return nil
+	case hold == nil:
+		return []store.Op{{Verb: store.DeleteCAS, Key: old.Key, Index: old.ModifyIndex}}
+	case before != nil && before.Reason == hold.Reason && before.Owner == hold.Owner && before.Exempt == hold.Exempt &&
+		before.Expires.Equal(hold.Expires):
+		return nil
+	}
+	return []store.Op{{Verb: store.CAS, Key: old.Key, Index: old.ModifyIndex, Value: keys.EncodeHold(*hold)}}
+}
+
+// pauseOps make a missing pause key, or remove ours. Those of operators stay as they are.
+func pauseOps(pause keys.Pair, held bool) []store.Op {
+	switch {
+	case held && !pause.Exists():
+		return []store.Op{{Verb: store.CAS, Key: pause.Key, Value: []byte(keys.Disabled), Flags: keys.HoldFlags}}
+	case !held && keys.OfHold(pause):
+		return []store.Op{{Verb: store.DeleteCAS, Key: pause.Key, Index: pause.ModifyIndex}}
+	}
+	return nil
+}
+
+// List returns all holds, those that have expired too: roles first, each in natural order.
+func (h Holds) List(ctx context.Context) ([]HoldAt, error) {
+	pairs, _, err := h.Store.List(ctx, h.Layout.HoldTree())
+	if err != nil {
+		return nil, err
+	}
+	var out []HoldAt
+	for _, p := range pairs {
+		if at, ok := keys.PlaceOf(strings.TrimPrefix(p.Key, h.Layout.HoldTree())); ok {
+			out = append(out, HoldAt{at, *keys.DecodeHold(p)})
+		}
+	}
+	slices.SortFunc(out, func(a, b HoldAt) int {
+		return cmp.Or(-cmp.Compare(a.Scope, b.Scope), fleet.CompareNatural(a.Name, b.Name))
+	})
+	return out, nil
+}
