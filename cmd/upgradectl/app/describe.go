@@ -201,7 +201,7 @@ func (c *cli) describeHost() *cobra.Command {
 			if at < 0 {
 				return fmt.Errorf("host %q not found", name)
 			}
-			records, _, err := s.Get(ctx, recordKeys(o, name)...)
+			records, _, err := s.Get(ctx, o.RecordsOf(name)...)
 			if err != nil {
 				return err
 			}
@@ -215,16 +215,6 @@ func (c *cli) describeHost() *cobra.Command {
 		return nil
 	})
 	return cmd
-}
-
-func recordKeys(o *upgradeplan.Observation, host string) []string {
-	var found []string
-	for _, key := range o.Raw.RecordKeys {
-		if strings.HasSuffix(key, "/"+host) && strings.Count(key[len(o.Layout.RecordTree()):], "/") == 1 {
-			found = append(found, key)
-		}
-	}
-	return found
 }
 
 func writeHost(w io.Writer, o *upgradeplan.Observation, h *Host, records []keys.Pair) error {

@@ -1,0 +1,88 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+func (f *fixture) forget(host string, force bool) (upgradeplan.Forgotten, error) {
+	return upgradeplan.Plans{Store: f.through}.Forget(f.ctx(), upgradeplan.Forgetting{Plan: "fleet", Host: host, Force: force,
+		Now: f.clock.Now()})
+}
+
+func TestForgetLeavesNothingOfAHostThatIsGone(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.apply(twoAtATime)
+		f.set("current_version", "2")
+		f.set("config_state/enable_puppet/global", "False")
+		f.hosts(true, "1", "web1", "web2")
+		f.hosts(true, "0", "web1")
+		f.set(f.layout.EnableHost("web1"), "False")
+		_, err := f.holds().Set(f.ctx(), hostWeb1(), fleet.Hold{})
+		f.must(err)
+		f.clock.Advance(61 * time.Minute)
+		epoch := f.get(f.layout.HoldEpoch()).ModifyIndex
+		did, err := f.forget("web1", false)
+		f.must(err)
+		want := []string{"config_state/enable_puppet/host/web1", pauseOfWeb1, "running/versions/0/web1", "running/versions/1/web1",
+			"upgrade.jiocloud.com/holds/host/web1", "upgrade.jiocloud.com/hosts/web1"}
+		if d := cmp.Diff(want, did.Removed); d != "" {
+			t.Error(d)
+		}
+		for key := range f.indexes() {
+			if strings.Contains(key, "web1") {
+				t.Errorf("%s is left", key)
+			}
+		}
+		if f.get(f.layout.HoldEpoch()).ModifyIndex == epoch {
+			t.Error("a commit under way does not notice that the hold is gone")
+		}
+	})
+}
+
+func TestForgetRefusesWhoMayBeThere(t *testing.T) {
+	for name, arrange := range map[string]func(*fixture){
+		"has begun": func(f *fixture) { f.set(f.layout.Started("web1"), `{"version":"2"}`); f.clock.Advance(2 * time.Hour) },
+		"reported":  func(f *fixture) { f.clock.Advance(time.Hour - time.Second) },
+		// The first look finds it silent for hours; its report comes before the transaction.
+		"reports just now": func(f *fixture) {
+			f.clock.Advance(2 * time.Hour)
+			did := false
+			f.through = &watched{Store: f.store, before: func(int) {
+				if !did {
+					did = true
+					f.hosts(false, "2", "web1") // under a key that was not there
+				}
+			}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(f *fixture) {
+				f.apply(twoAtATime)
+				f.set("current_version", "2")
+				f.set("config_state/enable_puppet/global", "False")
+				f.hosts(true, "1", "web1")
+				arrange(f)
+				_, err := f.forget("web1", false)
+				if still := (*upgradeplan.StillThere)(nil); !errors.As(err, &still) {
+					t.Fatalf("got %v", err)
+				}
+				if !f.get(f.layout.Record("1", "web1")).Exists() {
+					t.Error("refused, and removed")
+				}
+				if did, err := f.forget("web1", true); err != nil || len(did.Removed) < 2 {
+					t.Errorf("forced: %v %+v", err, did)
+				}
+			})
+		})
+	}
+}
