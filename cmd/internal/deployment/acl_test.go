@@ -73,7 +73,7 @@ func rollOut(t *testing.T, consul *devagent.Agent, prefix string) {
 	eventually(t, "the reports", func() bool {
 		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name", "--prefix", prefix), "host/") == len(hosts)
 	})
-	controller := as(t, consul, "upgrade-controller", below(t, prefix, policy(t, "controller", ""))).start(t, "--interval", "50ms")
+	controller := as(t, consul, "upgrade-controller", below(t, prefix, policy(t, "controller", ""))).start(t, "--min-gap", "50ms", "--health-probe-bind-address", "0")
 	eventually(t, "the lock", func() bool { return strings.Contains(controller.String(), "leading") })
 
 	file := planFile(t, plan+"  keys: {prefix: \""+prefix+"\"}\n")

@@ -63,7 +63,7 @@ func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
 		}
 		limit := strconv.Itoa(int(10*exposure) + margin) // in tenths
 		out, err := systemdAnalyze(t, "security", "--no-pager", "--offline=true", "--threshold="+limit,
-			filepath.Join(root, "config/systemd", name))
+			filepath.Join(root, "config", "systemd", name))
 		if err != nil {
 			t.Errorf("%s: above %s: %v\n%s", name, told[1], err, out)
 		}

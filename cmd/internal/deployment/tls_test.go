@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,7 +141,7 @@ func TestAllSpeakTLSWithCertificatesOfTheirOwn(t *testing.T) {
 	for name, args := range looking(t) {
 		byFlags := program{name, []string{tokenEnv}}
 		byEnv := program{name, append(good.env(), tokenEnv)}
-		withFlags := append(args[:len(args):len(args)], good.flags()...)
+		withFlags := slices.Concat(args, good.flags())
 		if name != "upgrade-controller" {
 			byFlags.must(t, withFlags...)
 			byEnv.must(t, args...)
