@@ -116,6 +116,11 @@ type referee struct {
 	after  map[string]string
 	fleet  int
 	before map[string]bool // who was busy at the last look
+	// closed says whether the windows are closed at a time; nil: there are none.
+	closed func(time.Time) bool
+	// most is how many hosts may have failed since they were released; negative: any number.
+	most   int
+	halted string // the version whose rollout has been stopped for that
 }
 
 // busy are the hosts that change their version at this moment, or may begin to at any: those that hold a grant of ours,
@@ -136,6 +141,35 @@ func busy(s *simulate.Simulation) map[string]bool {
 	return out
 }
 
+// observe notes when more hosts have failed than may: those that count, that say so, and that the rollout has touched.
+func (r *referee) observe(s *simulate.Simulation) {
+	f := s.Fleet()
+	if r.most < 0 || f.Current.Name != s.Plan.Spec.Version {
+		return
+	}
+	failed := 0
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		if h.Report != nil && h.Report.Phase == fleet.PhaseFailed && h.Report.Version == f.Current.Name &&
+			h.Started != nil && h.Started.Version == f.Current.Name {
+			failed++
+		}
+	}
+	if failed > r.most {
+		r.halted = f.Current.Name
+	}
+}
+
+// judgeStops: nobody becomes busy outside of the windows, or in a rollout in which too many had failed.
+func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
+	if r.closed != nil && r.closed(s.Now) {
+		t.Fatalf("%s became busy at %s, outside of the windows\n%s", name, s.Now, tail(s))
+	}
+	if r.halted != "" && r.halted == s.Plan.Spec.Version {
+		t.Fatalf("%s became busy although too many have failed to reach %s\n%s", name, r.halted, tail(s))
+	}
+}
+
 // judge: whoever has become busy must have found fewer than the limit busy in its group.
 func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
 	now := busy(s)
@@ -149,6 +183,7 @@ func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
 			if r.before[name] {
 				continue
 			}
+			r.judgeStops(t, s, name)
 			if limit, ok := r.limit[g]; ok && count[g] > limit {
 				t.Fatalf("%s became busy, %d of %s are, the limit is %d\n%s", name, count[g], g, limit, tail(s))
 			}
@@ -191,6 +226,7 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 				disturb--
 				disturbance(t, s, r, &joined)
 			}
+			r.observe(s)
 			pass(t, s)
 			r.judge(t, s)
 			s.Act()
@@ -200,9 +236,9 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 				return
 			}
 		}
-		s.Control.Pause = nil
+		s.Control.Pause, s.Control.Halt = nil, nil
 		unpause(s)
-		if o.Failures == 0 && !s.Run(12*time.Hour) {
+		if o.Failures == 0 && !s.Run(14*24*time.Hour) {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
 	})
@@ -257,7 +293,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 		}
 		return role
 	}
-	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}}
+	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}, most: -1}
 	spec := v1alpha1.UpgradePlanSpec{Version: "2", Instructions: v1alpha1.Instructions{
 		GroupMappings: map[string]v1alpha1.StringList{"mons": {"stmon"}},
 		RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{}},
@@ -279,6 +315,18 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 	if rapid.Bool().Draw(t, "batch") {
 		spec.Strategy = v1alpha1.Batch
 	}
+	if rapid.IntRange(0, 2).Draw(t, "windows") == 0 {
+		open, hours := rapid.IntRange(0, 23).Draw(t, "opens"), rapid.IntRange(1, 30).Draw(t, "open for")
+		deny, denied := rapid.IntRange(0, 23).Draw(t, "denies"), rapid.IntRange(1, 2).Draw(t, "denied for")
+		if hours > denied { // else it might never be open
+			spec.Windows = v1alpha1.Windows{Allow: daily(open, hours), Deny: daily(deny, denied)}
+			r.closed = func(now time.Time) bool { return !within(now, open, hours) || within(now, deny, denied) }
+		}
+	}
+	if n := rapid.IntRange(0, 6).Draw(t, "budget"); n > 0 {
+		r.most = n - 1
+		spec.FailurePolicy.MaxFailed = new(intstr.FromInt32(int32(r.most)))
+	}
 	p := &v1alpha1.UpgradePlan{Spec: spec}
 	p.Spec.ProgressDeadlineSeconds = new(int32(1800))
 	v1alpha1.SetDefaults(p)
@@ -296,6 +344,21 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 	}
 	return simulate.Options{Plan: p, Hosts: all, Start: start, Poll: time.Minute, Duration: 4 * time.Minute, Jitter: 0.9,
 		Failures: failures, Rand: rand.New(rand.NewPCG(seed, 1))}, r
+}
+
+func daily(hour, hours int) []v1alpha1.Window {
+	return []v1alpha1.Window{{Schedule: fmt.Sprintf("0 %d * * *", hour), Duration: fmt.Sprintf("%dh", hours)}}
+}
+
+// within says whether a window is open that opens each day at the hour and stays so for some.
+func within(now time.Time, hour, hours int) bool {
+	for back := range 3 {
+		opened := now.Truncate(24*time.Hour).AddDate(0, 0, -back).Add(time.Duration(hour) * time.Hour)
+		if !now.Before(opened) && now.Before(opened.Add(time.Duration(hours)*time.Hour)) {
+			return true
+		}
+	}
+	return false
 }
 
 func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {

@@ -65,6 +65,17 @@ func TestPhasesAndConditions(t *testing.T) {
 		{"one is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, v1alpha1.PhaseComplete, ""},
 		{"paused", func(d *rollout.Decision) { d.Gate = rollout.PlanPaused }, v1alpha1.PhasePaused, ""},
+		{"too many have failed", func(d *rollout.Decision) { d.Gate = rollout.FailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
+		{"a window will open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow; d.Next = time.Unix(200, 0) },
+			v1alpha1.PhaseProgressing, ""},
+		{"a window will open, and the switch is due", func(d *rollout.Decision) {
+			d.Gate, d.Current, d.Frozen, d.Next = rollout.OutsideWindow, "v1", true, time.Unix(200, 0)
+		}, v1alpha1.PhasePending, ""},
+		{"no window will ever open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
+		{"no window will ever open, and the switch is due", func(d *rollout.Decision) {
+			d.Gate, d.Current, d.Frozen = rollout.OutsideWindow, "v1", true
+		}, v1alpha1.PhaseStalled, "OutsideWindow"},
+		{"that a window closes moves nothing", func(d *rollout.Decision) { d.Closes = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
 		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = rollout.VersionSwitch }, v1alpha1.PhasePending, ""},
 		{"not all was seen", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.ObservationIncomplete },
 			v1alpha1.PhaseStalled, "ObservationIncomplete"},
