@@ -255,7 +255,7 @@ func ended(s v1alpha1.UpgradePlanStatus, d *rollout.Decision) (bool, error) {
 	case s.Phase == v1alpha1.PhaseStalled:
 		return false, fmt.Errorf("the rollout has stalled: %s: %s", meta.FindStatusCondition(s.Conditions,
 			v1alpha1.ConditionStalled).Message, status.Line(s))
-	case s.Phase == v1alpha1.PhasePaused && s.Hosts.InFlight <= s.Hosts.Failed:
+	case (s.Phase == v1alpha1.PhasePaused || s.Phase == v1alpha1.PhaseHalted) && s.Hosts.InFlight <= s.Hosts.Failed:
 		return false, fmt.Errorf("%s: %s", d.GateMessage, status.Line(s))
 	}
 	return false, nil

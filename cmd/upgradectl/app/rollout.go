@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,19 +31,44 @@ func (c *cli) rolloutPause() *cobra.Command {
 		Args: args(cobra.MaximumNArgs(1)),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the pause is")
-	cmd.RunE = c.setPause("paused", "already paused", func() *fleet.Pause {
-		return &fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason}
+	cmd.RunE = c.change("paused", "already paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
+		return plans.SetPause(ctx, plan, &fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason})
 	})
 	return cmd
 }
 
 func (c *cli) rolloutResume() *cobra.Command {
-	cmd := &cobra.Command{Use: "resume [NAME]", Short: "Let a paused plan go on", Args: args(cobra.MaximumNArgs(1))}
-	cmd.RunE = c.setPause("resumed", "not paused", func() *fleet.Pause { return nil })
+	var reason string
+	var override bool
+	var expires time.Duration
+	cmd := &cobra.Command{
+		Use:   "resume [NAME]",
+		Short: "Let a paused or halted plan go on",
+		Long: "Ends a pause, and the halt of a rollout in which too many hosts have failed: those that have failed until now do\n" +
+			"not stop it again.",
+		Args: args(cobra.MaximumNArgs(1)),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
+	cmd.Flags().BoolVar(&override, "override-window", false, "release hosts outside of the windows too, for the version that the plan has now")
+	cmd.Flags().DurationVar(&expires, "override-for", 0, "how long --override-window holds; 0: until the plan has another version")
+	cmd.RunE = c.change("resumed", "not paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
+		switch {
+		case override && reason == "":
+			return false, flagError{errors.New("--override-window needs a --reason")}
+		case expires < 0 || expires > 0 && !override:
+			return false, flagError{errors.New("--override-for must be above 0, and needs --override-window")}
+		}
+		r := upgradeplan.Resumption{Pause: fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason}, OverrideWindows: override}
+		if expires > 0 {
+			r.Until = r.Time.Add(expires)
+		}
+		return plans.Resume(ctx, plan, r)
+	})
 	return cmd
 }
 
-func (c *cli) setPause(done, undone string, pause func() *fleet.Pause) func(*cobra.Command, []string) error {
+// change is a command that changes what stops a plan.
+func (c *cli) change(done, undone string, do func(context.Context, upgradeplan.Plans, string) (bool, error)) func(*cobra.Command, []string) error {
 	return c.run(func(ctx context.Context, args []string) error {
 		plans, _, err := c.plans()
 		if err != nil {
@@ -52,7 +78,7 @@ func (c *cli) setPause(done, undone string, pause func() *fleet.Pause) func(*cob
 		if err != nil {
 			return err
 		}
-		changed, err := plans.SetPause(ctx, plan, pause())
+		changed, err := do(ctx, plans, plan)
 		if err != nil {
 			return err
 		}
