@@ -19,9 +19,11 @@ const (
 	// callTimeout bounds each call by which a lease is taken, and releaseTimeout all by which it is given up.
 	callTimeout    = 10 * time.Second
 	releaseTimeout = 5 * time.Second
-	// The pauses of Acquire between two looks at a lock that another holds.
-	firstLook = 100 * time.Millisecond
+	// lookPause is the pause of Acquire between two attempts, and maxLook that after one that could not be made.
+	lookPause = 100 * time.Millisecond
 	maxLook   = time.Second
+	// standbyWait bounds one wait for a lock that another holds.
+	standbyWait = 30 * time.Second
 )
 
 // ErrLeaseLost is the cause of the end of Lease.Context when the lease was lost.
@@ -88,7 +90,8 @@ func HeldBy(ctx context.Context, s Store, key string) (*Held, error) {
 // The context is the parent of Lease.Context.
 func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (*Lease, error) {
 	var told Held
-	for pause := firstLook; ; pause = min(2*pause, maxLook) {
+	var seen Mark
+	for {
 		lease, err := TryAcquire(ctx, s, key, holder, o)
 		var held *Held
 		if !errors.As(err, &held) {
@@ -98,14 +101,33 @@ func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (
 			o.Waiting(*held)
 			told = *held
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		// Between two attempts there is a pause, lest a lock that changes hands quickly, or is in its lock-delay, be asked
+		// for without rest. A failed wait is no reason to give up: the next attempt tells.
+		if pause(ctx, lookPause) == nil {
+			seen = untilMoved(ctx, s, key, seen)
+		}
+		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: %w", held, ctx.Err())
 		}
 	}
+}
+
+// untilMoved waits until the lock may be free. The wait is short for one of its kind: a connection that is dead without a
+// word must not keep a standby from taking over.
+func untilMoved(ctx context.Context, w Watcher, key string, seen Mark) Mark {
+	bounded, cancel := context.WithTimeout(ctx, standbyWait)
+	defer cancel()
+	mark, err := w.Wait(bounded, key, seen.Index)
+	switch {
+	case err != nil && bounded.Err() == nil:
+		_ = pause(ctx, maxLook)
+		return Mark{}
+	case err != nil: // it took as long as it may
+		return seen
+	case mark.Index < seen.Index:
+		return Mark{}
+	}
+	return mark
 }
 
 // TryAcquire is Acquire without the wait: the error is Held when another holds the lock.

@@ -39,6 +39,7 @@ type Store interface {
 	// MaxOps is how many operations a transaction may have.
 	MaxOps() int
 	Sessions
+	Watcher
 }
 
 // Sessions are leases that expire unless renewed: the fence of the one writer.

@@ -38,6 +38,8 @@ type Store struct {
 	sorted   []string // the keys of entries, in order; nil when it has to be made anew
 	sessions map[string]session
 	created  uint64
+	removed  map[string]uint64 // the index at which each key was removed that is not there any more
+	waiters  map[*waiter]struct{}
 }
 
 // entry is a pair as it is kept. Its value is never written to after it was stored.
@@ -54,7 +56,8 @@ type session struct {
 
 // New makes an empty store. Sessions expire by now.
 func New(now func() time.Time) *Store {
-	return &Store{now: now, entries: map[string]entry{}, sessions: map[string]session{}}
+	return &Store{now: now, index: 1, entries: map[string]entry{}, sessions: map[string]session{}, removed: map[string]uint64{},
+		waiters: map[*waiter]struct{}{}}
 }
 
 var _ store.Store = (*Store)(nil)
@@ -291,9 +294,12 @@ func (t *txn) commit() {
 		}
 		if e == nil {
 			delete(s.entries, key)
-			continue
+			s.removed[key] = t.index
+		} else {
+			s.entries[key] = *e
+			delete(s.removed, key)
 		}
-		s.entries[key] = *e
+		s.moved(key)
 	}
 	s.index = t.index
 }

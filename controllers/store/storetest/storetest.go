@@ -63,6 +63,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a TTL out of bounds", badTTL},
 		{"a context that has ended", endedContext},
 		{"writers do not lose updates", concurrent},
+		{"a wait wakes for what changes below its prefix, and for nothing else", waits},
+		{"a wait wakes when a session ends", waitsForSession},
+		{"a wait does not miss what changed before it", waitsLate},
+		{"a wait for a prefix without keys", waitsForNothing},
+		{"a wait stops with its context", waitStops},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(harness{t, open(t)}) })
 	}

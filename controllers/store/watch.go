@@ -1,0 +1,95 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// MaxWait is how long one Wait lasts at most when nothing changes.
+const MaxWait = 5 * time.Minute
+
+// Mark is where a prefix stood when it was looked at.
+type Mark struct {
+	// Index is never 0. It moves with each change below the prefix, and may move, or go backwards, without one.
+	Index uint64
+	// Empty says that there is nothing below the prefix. Then the index may move with every write to the store.
+	Empty bool
+}
+
+// Watcher waits for changes. What is waited for is a prefix of keys: a/b stands for a/b/c as well as for a/bc.
+type Watcher interface {
+	// Wait returns when the index of the prefix is above the given one: at once for 0, when something below it is written
+	// or removed, and after MaxWait in any case. A return is no promise that anything changed. What is transferred does
+	// not grow with what is below a/b, as long as that is all below a/b/; below a/b/, it grows with the number of a/b/c.
+	Wait(ctx context.Context, prefix string, index uint64) (Mark, error)
+}
+
+// WatchOptions say how a prefix is watched.
+type WatchOptions struct {
+	// MinGap is the least time between two looks, two of which may follow each other at once; 0: none.
+	MinGap time.Duration
+	// Failed is told of each failure; it may be nil.
+	Failed func(error)
+}
+
+// The pauses of Watch after a failure, to which up to as much again is added at random: Consul may be overloaded.
+const (
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+)
+
+// Watch calls changed whenever something below the prefix may have changed, first as soon as it watches, until the
+// context ends. Changes that follow each other within MinGap are told as one. The rules are those of Consul's blocking
+// queries: an index that went backwards, and a failure, begin again at 0.
+func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func()) {
+	limit := rate.NewLimiter(rate.Inf, 2)
+	if o.MinGap > 0 {
+		limit = rate.NewLimiter(rate.Every(o.MinGap), 2)
+	}
+	var last Mark
+	backoff := firstBackoff
+	for limit.Wait(ctx) == nil {
+		mark, err := w.Wait(ctx, prefix, last.Index)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			if o.Failed != nil {
+				o.Failed(err)
+			}
+			last = Mark{}
+			if pause(ctx, backoff+rand.N(backoff)) != nil {
+				return
+			}
+			backoff = min(2*backoff, maxBackoff)
+			continue
+		}
+		backoff = firstBackoff
+		// Nothing was there and nothing is: it was some other key of the store.
+		if mark.Index != last.Index && (last.Index == 0 || !mark.Empty || !last.Empty) {
+			changed()
+		}
+		if mark.Index < last.Index {
+			mark.Index = 0
+		}
+		last = mark
+	}
+}
+
+// pause returns after d, or with the context's error when that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

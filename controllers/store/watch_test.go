@@ -1,0 +1,100 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// scripted answers each wait as a script says, and then waits for the end.
+type scripted struct {
+	script []looked
+	asked  []uint64
+	at     []time.Duration
+	begun  time.Time
+}
+
+type looked struct {
+	mark store.Mark
+	err  error
+}
+
+func (s *scripted) Wait(ctx context.Context, _ string, index uint64) (store.Mark, error) {
+	s.asked, s.at = append(s.asked, index), append(s.at, time.Since(s.begun))
+	if len(s.asked) > len(s.script) {
+		<-ctx.Done()
+		return store.Mark{}, ctx.Err()
+	}
+	next := s.script[len(s.asked)-1]
+	return next.mark, next.err
+}
+
+func TestWatchKeepsTheRulesOfBlockingQueries(t *testing.T) {
+	at := func(index uint64) looked { return looked{mark: store.Mark{Index: index}} }
+	empty := func(index uint64) looked { return looked{mark: store.Mark{Index: index, Empty: true}} }
+	failed := looked{err: errors.New("no leader")}
+	for name, tt := range map[string]struct {
+		script []looked
+		asked  []uint64
+		rings  int
+	}{
+		"it moves":                      {[]looked{at(5), at(7)}, []uint64{0, 5, 7}, 2},
+		"nothing happened in time":      {[]looked{at(5), at(5), at(5)}, []uint64{0, 5, 5, 5}, 1},
+		"it goes backwards":             {[]looked{at(9), at(5), at(5)}, []uint64{0, 9, 0, 5}, 3},
+		"it fails, and begins again":    {[]looked{at(9), failed, at(9)}, []uint64{0, 9, 0, 9}, 2},
+		"other keys, and none of these": {[]looked{empty(5), empty(7), empty(9)}, []uint64{0, 5, 7, 9}, 1},
+		"the first key, and the last":   {[]looked{empty(5), at(7), empty(9)}, []uint64{0, 5, 7, 9}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{script: tt.script, begun: time.Now()}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				rings := 0
+				store.Watch(ctx, s, "a/", store.WatchOptions{MinGap: time.Second}, func() { rings++ })
+				if !slices.Equal(s.asked, tt.asked) || rings != tt.rings {
+					t.Errorf("asked for %d and rang %d times, want %d and %d", s.asked, rings, tt.asked, tt.rings)
+				}
+			})
+		})
+	}
+}
+
+func TestWatchPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := &scripted{begun: time.Now()}
+		down := &scripted{begun: time.Now()}
+		failures := 0
+		for i := range uint64(100) {
+			busy.script = append(busy.script, looked{mark: store.Mark{Index: i + 1}})
+			down.script = append(down.script, looked{err: errors.New("no leader")})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		store.Watch(ctx, busy, "a/", store.WatchOptions{MinGap: time.Minute}, func() {})
+		if want := []time.Duration{0, 0, time.Minute, 2 * time.Minute}; !slices.Equal(busy.at[:4], want) || len(busy.at) != 61 {
+			t.Errorf("%d looks in an hour: %s", len(busy.at), busy.at[:4])
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		down.begun = time.Now()
+		store.Watch(ctx, down, "a/", store.WatchOptions{Failed: func(error) { failures++ }}, func() { t.Error("it rang") })
+		for i := 1; i < len(down.at); i++ {
+			least := min(500*time.Millisecond<<min(i-1, 10), 30*time.Second)
+			if gap := down.at[i] - down.at[i-1]; gap < least || gap > 2*least {
+				t.Errorf("%d. pause: %s, want from %s to %s", i, gap, least, 2*least)
+			}
+		}
+		if failures < 60 {
+			t.Errorf("told of %d failures", failures)
+		}
+	})
+}
