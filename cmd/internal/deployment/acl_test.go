@@ -73,7 +73,7 @@ func rollOut(t *testing.T, consul *devagent.Agent, prefix string) {
 	eventually(t, "the reports", func() bool {
 		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name", "--prefix", prefix), "host/") == len(hosts)
 	})
-	controller := as(t, consul, "upgrade-controller", below(t, prefix, policy(t, "controller", ""))).start(t, "--min-gap", "50ms", "--health-probe-bind-address", "0")
+	controller := as(t, consul, "upgrade-controller", below(t, prefix, policy(t, "controller", ""))).start(t, "--min-gap", "50ms")
 	eventually(t, "the lock", func() bool { return strings.Contains(controller.String(), "leading") })
 
 	file := planFile(t, plan+"  keys: {prefix: \""+prefix+"\"}\n")
@@ -214,7 +214,7 @@ func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
 		"agent": `upgrade.jiocloud.com/leader: the token needs key "upgrade.jiocloud.com/leader" { policy = "read" }`} {
 		t.Run("upgrade-controller as "+who, func(t *testing.T) {
 			t.Parallel()
-			out := as(t, consul, "upgrade-controller", policy(t, who, "web1")).start(t)
+			out := as(t, consul, "upgrade-controller", policy(t, who, "web1")).start(t, "--health-probe-bind-address", "0")
 			eventually(t, says, func() bool { return strings.Contains(out.String(), "permission denied on ") })
 			if !strings.Contains(out.String(), strings.ReplaceAll(says, `"`, `\"`)) {
 				t.Errorf("want %q:\n%s", says, out)

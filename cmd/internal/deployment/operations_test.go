@@ -69,14 +69,14 @@ func TestAStandbyTakesOverFromOneThatStops(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
 	controller := program{"upgrade-controller", []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}
-	first := &output{}
-	cmd := controller.command()
+	first, quiet := &output{}, []string{"--health-probe-bind-address", "0"}
+	cmd := controller.command(quiet...)
 	cmd.Stdout, cmd.Stderr = first, first
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the first to lead", func() bool { return strings.Contains(first.String(), "leading") })
-	second := controller.start(t)
+	second := controller.start(t, quiet...)
 	eventually(t, "the second to stand by", func() bool { return strings.Contains(second.String(), "standing by") })
 	stop(t, cmd)
 	eventually(t, "the second to lead", func() bool { return strings.Contains(second.String(), "leading") })

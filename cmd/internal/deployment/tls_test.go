@@ -127,7 +127,7 @@ func looking(t *testing.T) map[string][]string {
 		"upgradectl": {"status"},
 		"upgrade-agent": {"once", "--hostname", "web1", "--exec", "/bin/true", "--version-file",
 			filepath.Join(t.TempDir(), "version")},
-		"upgrade-controller": nil,
+		"upgrade-controller": {"--health-probe-bind-address", "0"},
 	}
 }
 
@@ -147,7 +147,7 @@ func TestAllSpeakTLSWithCertificatesOfTheirOwn(t *testing.T) {
 			byEnv.must(t, args...)
 			continue
 		}
-		for _, out := range []*output{byFlags.start(t, withFlags...), byEnv.start(t)} {
+		for _, out := range []*output{byFlags.start(t, withFlags...), byEnv.start(t, args...)} {
 			eventually(t, "the lock to be seen", func() bool {
 				return strings.Contains(out.String(), "leading") || strings.Contains(out.String(), "standing by")
 			})
