@@ -19,8 +19,9 @@ key_prefix "config_state/enable_puppet/"   { policy = "write" }
 key_prefix "config_state/role/"            { policy = "write" }
 key_prefix "config_state/host/"            { policy = "write" }
 
-# Marks for hosts that were never seen as agents and may have begun.
-key_prefix "upgrade.jiocloud.com/started/" { policy = "write" }
+# Marks for hosts that were never seen as agents and may have begun. These two trees are watched without the slash at
+# their end: then Consul answers with one name, however many hosts there are.
+key_prefix "upgrade.jiocloud.com/started" { policy = "write" }
 
 # Each commit checks that no hold has changed. While the key is missing it checks that, which takes the right to write.
 key "upgrade.jiocloud.com/holds/epoch"     { policy = "write" }
@@ -29,5 +30,5 @@ key "upgrade.jiocloud.com/holds/epoch"     { policy = "write" }
 key_prefix "config_state/"               { policy = "list" }
 key_prefix "running/versions/"           { policy = "list" }
 key_prefix "running_version/"            { policy = "list" }
-key_prefix "upgrade.jiocloud.com/hosts/" { policy = "list" }
+key_prefix "upgrade.jiocloud.com/hosts"  { policy = "list" }
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "list" }

@@ -1,8 +1,11 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manager runs a controller that may have standbys: it waits for the lock of the one writer, and works while it
-// holds it.
+// Package manager runs a controller that may have standbys: it waits for the lock of the one writer, and while it holds
+// it, makes a pass over a plan whenever something that the plan depends on may have changed.
+//
+// It goes by level: a change only rings a bell, and what is to be done is found by looking at all of it. So a ring that
+// is missed costs time, until the next one or the next look in any case, and one too many costs a look.
 package manager
 
 import (
@@ -19,12 +22,20 @@ import (
 // HolderPrefix begins what a controller writes into the lock, so that others can tell it from a command that ends.
 const HolderPrefix = "upgrade-controller"
 
-// Worker is what the manager runs while it leads. Both methods end with their context.
+// The defaults of Manager.
+const (
+	DefaultMinGap = time.Second
+	DefaultResync = 5 * time.Minute
+)
+
+// Worker is what the manager runs while it leads. Its methods end soon after their context.
 type Worker interface {
 	// Plans are the names of all plans.
 	Plans(ctx context.Context) ([]string, error)
-	// Reconcile makes one pass over a plan, fenced by the session.
-	Reconcile(ctx context.Context, session, plan string) error
+	// Reconcile makes one pass over a plan, fenced by the session. Next is when it is to be looked at again although
+	// nothing has changed; zero: never. Watch are the prefixes that it depends on; nil: those of the last pass. An error
+	// may have one of the methods Gone, LostLock and Stalled of the kinds of errors: see after.
+	Reconcile(ctx context.Context, session, plan string) (next time.Time, watch []string, err error)
 }
 
 // Manager leads when it can.
@@ -33,72 +44,112 @@ type Manager struct {
 	Worker Worker
 	// Holder is written into the lock; it begins with HolderPrefix.
 	Holder string
-	// Interval is the time between two rounds over all plans.
-	Interval time.Duration
-	Lease    store.LeaseOptions
-	Log      logr.Logger
+	// MinGap is the least time between two looks at the same prefix; 0: DefaultMinGap.
+	MinGap time.Duration
+	// Resync is about how often everything is looked at although nothing has changed; 0: DefaultResync.
+	Resync time.Duration
+	Lease  store.LeaseOptions
+	Log    logr.Logger
+
+	health health
 }
 
 // retryAfter is the pause after the lock could not be asked for.
 const retryAfter = time.Second
 
-// Run campaigns and leads, again and again, until the context ends; then it releases the lock, so that the next one takes
-// over at once.
+// Run campaigns and leads, again and again, until the context ends; then it lets the transactions under way end and
+// releases the lock, so that the next one takes over at once. Nothing of it goes on when it returns.
 func (m *Manager) Run(ctx context.Context) {
+	m.health.set(starting)
+	defer m.health.set(ended)
 	options := m.Lease
-	options.Waiting = func(held store.Held) { m.Log.Info("standing by", "leader", held.Holder, "since", held.Since) }
+	options.Waiting = func(held store.Held) {
+		m.health.set(standingBy)
+		m.Log.Info("standing by", "leader", held.Holder, "since", held.Since)
+	}
 	for ctx.Err() == nil {
 		lease, err := store.Acquire(ctx, m.Store, keys.Leader, m.Holder, options)
 		if err != nil {
 			if ctx.Err() == nil {
 				m.Log.Error(err, "the lock could not be taken")
-				_ = sleep(ctx, retryAfter)
+				sleep(ctx, retryAfter)
 			}
 			continue
 		}
 		m.Log.Info("leading", "holder", m.Holder)
-		m.lead(ctx, lease)
+		m.health.set(leading)
+		err = m.lead(ctx, lease)
+		m.health.set(starting)
 		if err := lease.Release(); err != nil {
 			m.Log.Error(err, "the lock could not be released: it expires by itself")
 		}
-	}
-}
-
-// lead works until the lease is lost or the context ends.
-func (m *Manager) lead(ctx context.Context, lease *store.Lease) {
-	work, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	held := lease.Context()
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it ends with either
-	for work.Err() == nil {
-		m.round(work, lease.Session())
-		_ = sleep(work, m.Interval)
-	}
-	if cause := context.Cause(work); errors.Is(cause, store.ErrLeaseLost) {
-		m.Log.Info("no longer leading", "why", cause.Error())
-	}
-}
-
-// round reconciles every plan once. A plan that fails does not keep the others waiting.
-func (m *Manager) round(ctx context.Context, session string) {
-	plans, err := m.Worker.Plans(ctx)
-	if err != nil && ctx.Err() == nil {
-		m.Log.Error(err, "the plans could not be listed")
-	}
-	for _, plan := range plans {
-		if err := m.Worker.Reconcile(ctx, session, plan); err != nil && ctx.Err() == nil {
-			m.Log.Error(err, "the plan could not be reconciled", "plan", plan)
+		if err != nil {
+			m.Log.Info("no longer leading", "why", err.Error())
+			sleep(ctx, retryAfter)
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// lead works until the lease is lost, which is an error, or the context ends.
+func (m *Manager) lead(ctx context.Context, lease *store.Lease) error { //nolint:contextcheck // the lease has its own
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	held := lease.Context()
+	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
+	l := newLoop(m, lease.Session(), cancel)
+	l.run(work)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(work)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+}
+
+// The kinds of errors that are not simply tried again, told by their methods, so that whoever makes a pass need not know
+// who runs it.
+type (
+	// gone: there is no such plan.
+	gone interface{ Gone() bool }
+	// lost: the lock is no longer ours.
+	lost interface{ LostLock() bool }
+	// stalled: trying again is of no use until something changes.
+	stalled interface{ Stalled() bool }
+)
+
+// action is what becomes of a plan after a pass.
+type action uint8
+
+const (
+	wait   action = iota // for a bell, the time that the pass named, or the resync
+	retry                // soon, and later each time
+	forget               // it is gone
+	resign               // nothing may be written any more
+)
+
+// after maps what a pass returned to what becomes of the plan.
+func after(err error) action {
+	var (
+		isGone    gone
+		isLost    lost
+		isStalled stalled
+	)
+	switch {
+	case err == nil:
+		return wait
+	case errors.As(err, &isLost) && isLost.LostLock():
+		return resign
+	case errors.As(err, &isGone) && isGone.Gone():
+		return forget
+	case errors.As(err, &isStalled) && isStalled.Stalled():
+		return wait
+	}
+	return retry
 }

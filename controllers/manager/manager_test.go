@@ -6,10 +6,14 @@ package manager_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/go-logr/logr/testr"
+	"github.com/go-logr/logr"
+	"go.uber.org/goleak"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
@@ -17,56 +21,425 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// worker tells of each pass.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counting is a store that counts what is asked of it.
+type counting struct {
+	store.Store
+	mu       sync.Mutex
+	waits    map[string]int
+	requests int
+	down     bool
+}
+
+func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+	c.mu.Lock()
+	c.waits[prefix]++
+	down := c.down
+	c.mu.Unlock()
+	if down {
+		return store.Mark{}, errors.New("no answer")
+	}
+	return c.Store.Wait(ctx, prefix, index)
+}
+
+func (c *counting) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	c.mu.Lock()
+	c.requests++
+	down := c.down
+	c.mu.Unlock()
+	if down {
+		return nil, store.Meta{}, errors.New("no answer")
+	}
+	return c.Store.Get(ctx, key...)
+}
+
+func (c *counting) counts() (waits, requests int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.waits {
+		waits += n
+	}
+	return waits, c.requests
+}
+
+func (c *counting) turn(down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = down
+}
+
+// answer is what a pass over a plan returns.
+type answer struct {
+	next  time.Duration // from then
+	watch []string
+	err   error
+	takes time.Duration
+}
+
+// worker notes each pass.
 type worker struct {
-	name   string
-	passes chan<- pass
+	mu      sync.Mutex
+	answers map[string]answer // by plan; those that are not there are gone
+	passes  map[string][]time.Time
+	session string
 }
 
-type pass struct{ worker, session, plan string }
+// kind is an error of a kind.
+type kind struct{ gone, lost, stalled bool }
 
-func (w worker) Plans(context.Context) ([]string, error) { return []string{"broken", "fleet"}, nil }
+func (k kind) Error() string  { return fmt.Sprintf("%+v", struct{ gone, lost, stalled bool }(k)) }
+func (k kind) Gone() bool     { return k.gone }
+func (k kind) LostLock() bool { return k.lost }
+func (k kind) Stalled() bool  { return k.stalled }
 
-func (w worker) Reconcile(ctx context.Context, session, plan string) error {
-	select {
-	case w.passes <- pass{w.name, session, plan}:
-	case <-ctx.Done():
+func (w *worker) Plans(context.Context) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for name := range w.answers {
+		names = append(names, name)
 	}
-	if plan == "broken" {
-		return errors.New("cannot be read")
-	}
-	return nil
+	return names, nil
 }
 
-func TestOneLeadsAndTheOtherTakesOver(t *testing.T) {
-	s := memory.New(time.Now)
-	passes := make(chan pass)
-	run := func(name string) (stop func()) {
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		m := manager.Manager{Store: s, Worker: worker{name, passes}, Holder: manager.HolderPrefix + " " + name,
-			Interval: time.Millisecond, Log: testr.New(t)}
-		go func() { defer close(done); m.Run(ctx) }()
-		return func() { cancel(); <-done }
+func (w *worker) Reconcile(ctx context.Context, session, plan string) (time.Time, []string, error) {
+	w.mu.Lock()
+	a, ok := w.answers[plan]
+	w.passes[plan] = append(w.passes[plan], time.Now())
+	w.session = session
+	w.mu.Unlock()
+	if !ok {
+		return time.Time{}, nil, fmt.Errorf("looked: %w", kind{gone: true})
 	}
-	stopFirst := run("first")
-	first := <-passes
-	stopSecond := run("second")
-	for range 10 { // both plans get their turn, although one fails; and always from the same one
-		if next := <-passes; next.worker != first.worker || next.session != first.session {
-			t.Fatalf("%+v worked beside %+v", next, first)
+	if a.takes > 0 {
+		select {
+		case <-time.After(a.takes):
+		case <-ctx.Done():
 		}
 	}
-	stopFirst()
-	if next := <-passes; next.worker != "second" || next.session == first.session {
-		t.Errorf("%+v took over from %+v", next, first)
+	var next time.Time
+	if a.next > 0 {
+		next = time.Now().Add(a.next)
 	}
-	held, err := store.HeldBy(t.Context(), s, keys.Leader)
-	if err != nil || held == nil || held.Holder != "upgrade-controller second" {
-		t.Errorf("the lock is held by %+v (%v)", held, err)
+	return next, a.watch, a.err
+}
+
+func (w *worker) set(plan string, a answer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[plan] = a
+}
+
+func (w *worker) remove(plan string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.answers, plan)
+}
+
+func (w *worker) count(plan string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.passes[plan])
+}
+
+// bench is a manager that runs on the bubble's own clock.
+type bench struct {
+	*testing.T
+	store   *counting
+	worker  *worker
+	manager *manager.Manager
+	stop    func() // and waits for its end
+}
+
+const resync = 5 * time.Minute
+
+func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{T: t, store: &counting{Store: memory.New(time.Now), waits: map[string]int{}}}
+		b.set(keys.PlansEpoch, "1")
+		b.worker = &worker{answers: answers, passes: map[string][]time.Time{}}
+		b.start()
+		defer func() { b.stop() }()
+		settle()
+		test(b)
+	})
+}
+
+func (b *bench) start() {
+	b.manager = &manager.Manager{Store: b.store, Worker: b.worker, Holder: manager.HolderPrefix + " test", Resync: resync,
+		Log: logr.Discard()}
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); b.manager.Run(ctx) }()
+	b.stop = func() { cancel(); <-ended }
+}
+
+// settle lets what was begun end, and pass lets time go by too.
+func settle()              { pass(10 * time.Millisecond) }
+func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
+
+func (b *bench) set(key, value string) {
+	b.Helper()
+	if _, err := b.store.Txn(b.Context(), []store.Op{{Verb: store.Set, Key: key, Value: []byte(value)}}); err != nil {
+		b.Fatal(err)
 	}
-	stopSecond()
-	if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held != nil {
-		t.Errorf("the lock was left to %+v (%v)", held, err)
+}
+
+// passes is how many passes over the plan a change makes.
+func (b *bench) passes(plan string, change func()) int {
+	before := b.worker.count(plan)
+	change()
+	return b.worker.count(plan) - before
+}
+
+func (b *bench) want(what string, got, want int) {
+	b.Helper()
+	if got != want {
+		b.Errorf("%s: %d passes, want %d", what, got, want)
+	}
+}
+
+func TestAChangeRingsItsPlanAndNoOther(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}, "b": {watch: []string{"b/"}}}, func(b *bench) {
+		b.set("a/1", "1")
+		b.set("b/1", "1")
+		pass(time.Minute)
+		other := b.worker.count("b")
+		b.want("a change", b.passes("a", func() { b.set("a/1", "2"); settle() }), 1)
+		b.want("the same value", b.passes("a", func() { b.set("a/1", "2"); settle() }), 0)
+		b.want("of the other", b.worker.count("b")-other, 0)
+	})
+}
+
+func TestARingIsAnsweredAtOnce(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
+		b.set("a/1", "1")
+		pass(time.Minute)
+		changed := time.Now()
+		b.set("a/1", "2")
+		settle()
+		passes := b.worker.passes["a"]
+		if took := passes[len(passes)-1].Sub(changed); took < 0 || took > 5*time.Millisecond {
+			t.Errorf("looked %s after the change", took)
+		}
+	})
+}
+
+func TestRingsComeTogether(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/", "b/", "c/"}}}, func(b *bench) {
+		for _, prefix := range []string{"a/", "b/", "c/"} {
+			b.set(prefix, "1")
+		}
+		pass(time.Minute)
+		b.want("three trees at once", b.passes("a", func() {
+			for _, prefix := range []string{"a/", "b/", "c/"} {
+				b.set(prefix, "2")
+			}
+			settle()
+		}), 1)
+		if got := b.passes("a", func() {
+			for i := range 6000 {
+				b.set("a/", fmt.Sprint("again", i))
+				pass(10 * time.Millisecond)
+			}
+		}); got < 59 || got > 62 { // the first two follow each other at once
+			t.Errorf("a tree that changes each 10 ms for a minute: %d passes, the gap is 1 s", got)
+		}
+	})
+}
+
+func TestOtherKeysDoNotRingAnEmptyTree(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
+		pass(time.Second)
+		b.want("others", b.passes("a", func() {
+			for i := range 60 {
+				b.set("other", fmt.Sprint(i))
+				pass(time.Second)
+			}
+		}), 0)
+		b.want("the first key", b.passes("a", func() { b.set("a/1", "1"); settle() }), 1)
+	})
+}
+
+func TestAnIdleHour(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/", "b/", "c/", "d/", "e/", "f/", "g/", "h/"}}}, func(b *bench) {
+		for _, prefix := range b.worker.answers["a"].watch {
+			b.set(prefix, "1")
+		}
+		pass(time.Minute)
+		waits, requests := b.store.counts()
+		passes := b.passes("a", func() { pass(time.Hour) })
+		if passes < 12 || passes > 14 {
+			t.Errorf("%d passes, resync is each five minutes and up to a tenth earlier", passes)
+		}
+		moreWaits, moreRequests := b.store.counts()
+		if got := moreWaits - waits; got != 9*12 {
+			t.Errorf("%d blocking queries for nine prefixes, each of five minutes", got)
+		}
+		if got := moreRequests - requests; got != 720 {
+			t.Errorf("%d reads: the lock is looked at each 5 s", got)
+		}
+	})
+}
+
+func TestAPlanIsLookedAtWhenItAsksForIt(t *testing.T) {
+	run(t, map[string]answer{"a": {next: 10 * time.Second}}, func(b *bench) {
+		b.want("a minute", b.passes("a", func() { pass(time.Minute) }), 6)
+	})
+}
+
+func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
+	run(t, map[string]answer{"a": {err: errors.New("no answer")}, "b": {next: time.Second}}, func(b *bench) {
+		pass(10 * time.Minute)
+		passes := b.worker.passes["a"]
+		for i := 1; i < len(passes); i++ {
+			want := min(200*time.Millisecond<<(i-1), time.Minute)
+			if got := passes[i].Sub(passes[i-1]); got != want {
+				t.Errorf("%d. pause: %s, want %s", i, got, want)
+			}
+		}
+		if got := b.worker.count("b"); got < 590 {
+			t.Errorf("the other plan had to wait: %d passes", got)
+		}
+		b.worker.set("a", answer{})
+		pass(time.Minute)
+		b.worker.set("a", answer{err: errors.New("no answer")})
+		pass(resync)
+		passes = b.worker.passes["a"][len(passes)+1:]
+		if len(passes) < 2 || passes[1].Sub(passes[0]) != 200*time.Millisecond {
+			t.Errorf("it was not forgiven: %v", passes)
+		}
+	})
+}
+
+func TestAStalledPlanWaitsForItsChange(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"spec"}, err: fmt.Errorf("read: %w", kind{stalled: true})}}, func(b *bench) {
+		b.set("spec", "1")
+		pass(time.Second)
+		b.want("until the resync", b.passes("a", func() { pass(4 * time.Minute) }), 0)
+		b.want("its change", b.passes("a", func() { b.set("spec", "2"); settle() }), 1)
+	})
+}
+
+func TestPlansComeAndGo(t *testing.T) {
+	run(t, map[string]answer{}, func(b *bench) {
+		pass(time.Second)
+		b.worker.set("a", answer{watch: []string{"a/"}})
+		b.want("it comes, and is looked at again once its tree is watched",
+			b.passes("a", func() { b.set(keys.PlansEpoch, "2"); pass(20 * time.Millisecond) }), 2)
+		pass(time.Second)
+		b.worker.remove("a")
+		b.want("it goes", b.passes("a", func() { b.set("a/spec", "1"); settle() }), 1)
+		pass(10 * time.Second)
+		b.want("nobody rings for it", b.passes("a", func() { b.set("a/spec", "2"); pass(time.Minute) }), 0)
+		b.worker.set("a", answer{watch: []string{"a/"}})
+		b.want("it comes again", b.passes("a", func() { b.set(keys.PlansEpoch, "3"); pass(20 * time.Millisecond) }), 2)
+		pass(time.Second)
+		b.worker.set("a", answer{watch: []string{"b/"}})
+		b.want("it moves", b.passes("a", func() { b.set("a/spec", "3"); pass(20 * time.Millisecond) }), 2)
+		b.set("b/", "1")
+		pass(10 * time.Second)
+		b.want("from there", b.passes("a", func() { b.set("a/spec", "4"); settle() }), 0)
+		b.want("to there", b.passes("a", func() { b.set("b/", "2"); settle() }), 1)
+	})
+}
+
+func TestAPlanNobodyToldOfIsFoundByTheResync(t *testing.T) {
+	run(t, map[string]answer{}, func(b *bench) {
+		b.worker.set("a", answer{})
+		pass(resync)
+		b.want("found", min(b.worker.count("a"), 1), 1)
+	})
+}
+
+func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
+		b.set("a/1", "1")
+		pass(time.Second)
+		first := b.worker.session
+		b.worker.set("a", answer{err: fmt.Errorf("wrote: %w", kind{lost: true})})
+		b.set("a/1", "2")
+		settle()
+		b.worker.set("a", answer{})
+		pass(time.Minute) // it asks for the lock again, with another session
+		if b.worker.session == first {
+			t.Error("it worked on with the session that it had lost")
+		}
+	})
+}
+
+func TestWhenConsulIsBackAllIsLookedAt(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
+		b.set("a/1", "1")
+		pass(6 * time.Minute) // the blocking query has returned since
+		b.store.turn(true)
+		pass(2 * time.Second)
+		b.set("a/1", "2")
+		pass(3 * time.Second)
+		b.store.turn(false)
+		b.want("afterwards", min(b.passes("a", func() { pass(time.Minute) }), 1), 1)
+	})
+}
+
+func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
+	run(t, map[string]answer{"a": {next: time.Second, takes: 500 * time.Millisecond}}, func(b *bench) {
+		first, stop := b.worker, b.stop
+		b.worker = &worker{answers: map[string]answer{"a": {next: time.Second}}, passes: map[string][]time.Time{}}
+		b.start()
+		pass(time.Hour)
+		b.want("beside the leader", b.worker.count("a"), 0)
+		if doing, err := b.manager.Ready(t.Context()); doing != "standing by" || err != nil {
+			t.Errorf("the standby is %q, %v", doing, err)
+		}
+		stopped := time.Now()
+		stop()
+		worked := first.count("a")
+		settle()
+		passes := b.worker.passes["a"]
+		if len(passes) != 1 || passes[0].Sub(stopped) > time.Second {
+			t.Fatalf("took over by %v, the other stopped at %s", passes, stopped)
+		}
+		pass(time.Minute)
+		b.want("after its end", first.count("a")-worked, 0)
+		b.stop()
+		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held != nil {
+			t.Errorf("the lock was left to %+v (%v)", held, err)
+		}
+	})
+}
+
+func TestHealthTellsTheTruth(t *testing.T) {
+	run(t, map[string]answer{"a": {}, "stuck": {next: 30 * time.Minute}}, func(b *bench) {
+		look := func(what string, healthy, ready bool) {
+			t.Helper()
+			if err := b.manager.Healthy(); (err == nil) != healthy {
+				t.Errorf("%s: healthy: %v", what, err)
+			}
+			if doing, err := b.manager.Ready(t.Context()); (err == nil) != ready {
+				t.Errorf("%s: ready: %q %v", what, doing, err)
+			}
+		}
+		look("leading", true, true)
+		b.store.turn(true)
+		look("without Consul", true, false)
+		pass(time.Minute)
+		look("the lock is lost", true, false)
+		b.store.turn(false)
+		pass(time.Minute)
+		look("leading again", true, true)
+		b.worker.set("stuck", answer{takes: 20 * time.Minute})
+		pass(resync + 11*time.Minute)
+		look("stuck", false, true)
+		pass(20 * time.Minute)
+		b.worker.set("stuck", answer{})
+		pass(25 * time.Minute)
+		look("no longer", true, true)
+		b.stop()
+		look("ended", false, false)
+	})
+	var never manager.Manager
+	if never.Healthy() == nil {
+		t.Error("healthy before it runs")
 	}
 }

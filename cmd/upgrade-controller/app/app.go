@@ -30,9 +30,11 @@ const (
 
 // options are the flags.
 type options struct {
-	consul   consul.Config
-	log      flags.Log
-	interval time.Duration
+	consul consul.Config
+	log    flags.Log
+	minGap time.Duration
+	resync time.Duration
+	health string
 }
 
 // failure is an error that is not the user's fault.
@@ -60,8 +62,9 @@ func command(stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "upgrade-controller",
 		Short: "Reconciles all upgrade plans of a Consul",
-		Long: "upgrade-controller takes the lock of the one writer and reconciles every plan, again and again. Of several " +
-			"that run, one works and the others stand by. It stops, and gives the lock up, when it is interrupted.",
+		Long: "upgrade-controller takes the lock of the one writer and reconciles a plan whenever something that it depends " +
+			"on changes. Of several that run, one works and the others stand by. When it is interrupted it ends the " +
+			"transaction under way and gives the lock up.",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -70,13 +73,17 @@ func command(stderr io.Writer) *cobra.Command {
 	}
 	flags.BindConsul(cmd.Flags(), &o.consul)
 	o.log.Bind(cmd.Flags())
-	cmd.Flags().DurationVar(&o.interval, "interval", 5*time.Second, "time between two looks at all plans")
+	cmd.Flags().DurationVar(&o.minGap, "min-gap", manager.DefaultMinGap,
+		"least time between two looks at a tree of keys that changes all the time; two may follow each other at once")
+	cmd.Flags().DurationVar(&o.resync, "resync", manager.DefaultResync, "about how often all is looked at though nothing changes")
+	cmd.Flags().StringVar(&o.health, "health-probe-bind-address", "127.0.0.1:8081",
+		"where /healthz and /readyz are served, host:port; 0: nowhere")
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, stderr io.Writer) error {
-	if o.interval <= 0 {
-		return fmt.Errorf("--interval %s: must be above 0", o.interval)
+	if o.minGap <= 0 || o.resync <= 0 {
+		return fmt.Errorf("--min-gap %s, --resync %s: must be above 0", o.minGap, o.resync)
 	}
 	log, err := o.log.Logger(stderr)
 	if err != nil {
@@ -90,13 +97,19 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return failure{err}
 	}
-	m := manager.Manager{
-		Store:    s,
-		Worker:   upgradeplan.Worker{Store: s, Now: time.Now, Log: log},
-		Holder:   fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
-		Interval: o.interval,
-		Log:      log,
+	m := &manager.Manager{
+		Store:  s,
+		Worker: upgradeplan.Worker{Store: s, Now: time.Now, Log: log},
+		Holder: fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
+		MinGap: o.minGap,
+		Resync: o.resync,
+		Log:    log,
 	}
+	stop, err := serveHealth(ctx, o.health, m, log)
+	if err != nil {
+		return failure{err}
+	}
+	defer stop()
 	m.Run(ctx)
 	return nil
 }
