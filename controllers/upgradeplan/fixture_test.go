@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -235,69 +236,10 @@ func names(role string, n int) []string {
 	return out
 }
 
-// referee judges the whole state of a store after each write, by rules in its own words: whoever is newly in flight must
-// have found a free slot.
-type referee struct {
-	layout  keys.Layout
-	limits  map[string]int // by role
-	current string
-	before  map[string]bool
-	faults  []string
-}
-
-func (r *referee) look(pairs []keys.Pair) {
-	at := map[string]keys.Pair{}
-	version := map[string]string{}
-	agent := map[string]bool{}
-	started := map[string]bool{}
-	for _, p := range pairs {
-		at[p.Key] = p
-		if rest, ok := strings.CutPrefix(p.Key, r.layout.RecordTree()); ok {
-			v, h, _ := strings.Cut(rest, "/")
-			version[h] = v
-		}
-		if h, ok := strings.CutPrefix(p.Key, r.layout.ReportTree()); ok {
-			agent[h] = true
-		}
-		if h, ok := strings.CutPrefix(p.Key, r.layout.StartedTree()); ok {
-			started[h] = true
-		}
-	}
-	current := at[r.layout.CurrentVersion()]
-	flying, count := map[string]bool{}, map[string]int{}
-	for h, v := range version {
-		role := fleet.RoleOf(h)
-		key, ok := at[r.layout.EnableHost(h)]
-		if !ok {
-			key, ok = at[r.layout.EnableRole(role)]
-		}
-		if !ok {
-			key = at[r.layout.EnableGlobal()]
-		}
-		may := string(key.Value) != "False"
-		if agent[h] {
-			may = string(key.Value) == "True" && key.ModifyIndex > current.ModifyIndex
-		}
-		if started[h] || v != string(current.Value) && may {
-			flying[h] = true
-			count[role]++
-		}
-	}
-	if r.before != nil {
-		for h := range flying {
-			if role := fleet.RoleOf(h); !r.before[h] && count[role] > r.limits[role] {
-				r.faults = append(r.faults, fmt.Sprintf("%s started as %d of %s were in flight, the limit is %d",
-					h, count[role], role, r.limits[role]))
-			}
-		}
-	}
-	r.before, r.current = flying, string(current.Value)
-}
-
 // watched is a store that counts transactions, may fail them, and shows the state to a referee after each.
 type watched struct {
 	store.Store
-	referee *referee
+	referee *plantest.Referee
 	txns    int
 	// failAt is the transaction that fails, counted from 1; lost says that it is applied all the same.
 	failAt int
@@ -334,5 +276,5 @@ func (w *watched) look(ctx context.Context) {
 	if err != nil {
 		panic(err)
 	}
-	w.referee.look(pairs)
+	_ = w.referee.Look(pairs) // it keeps the faults
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
 // history is a real Consul behind a proxy that forwards writes one by one, and a referee that judges the whole state
@@ -31,11 +32,11 @@ type history struct {
 	*fixture
 	proxy *consultest.Proxy
 	mu    sync.Mutex
-	judge *referee
+	judge *plantest.Referee
 }
 
 func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) *history {
-	h := &history{judge: &referee{limits: limits}}
+	h := &history{judge: &plantest.Referee{Limits: limits}}
 	o.Judge = func(ctx context.Context, direct store.Store) error {
 		pairs, _, err := direct.List(ctx, "")
 		if err != nil {
@@ -43,11 +44,7 @@ func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) 
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.judge.look(pairs)
-		if len(h.judge.faults) > 0 {
-			return errors.New(h.judge.faults[0])
-		}
-		return nil
+		return h.judge.Look(pairs)
 	}
 	addr := consultest.Start(t).Addr()
 	h.fixture = newFixture(t, openConsul(t, addr), &clock{now: time.Now()})

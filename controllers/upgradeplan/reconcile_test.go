@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
 const twoAtATime = "version: '2'\ninstructions: {rollingRules: {global: 2}}"
@@ -100,7 +101,7 @@ func TestSecondPassWritesNothing(t *testing.T) {
 
 func TestRolloutCompletes(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		w := &watched{Store: f.store, referee: &referee{limits: map[string]int{"web": 2, "db": 2}}}
+		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 2, "db": 2}}}
 		f.through = w
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 7)...)
@@ -111,9 +112,9 @@ func TestRolloutCompletes(t *testing.T) {
 	})
 }
 
-func report(t *testing.T, r *referee) {
+func report(t *testing.T, r *plantest.Referee) {
 	t.Helper()
-	for _, fault := range r.faults {
+	for _, fault := range r.Faults {
 		t.Error(fault)
 	}
 }
@@ -124,7 +125,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 	scenario := func(t *testing.T, failAt int, lost bool) (txns int, end map[string]string) {
 		onMemory(t, func(f *fixture) {
 			w := &watched{Store: f.store, failAt: failAt, lost: lost,
-				referee: &referee{limits: map[string]int{"web": 170, "db": 2}}}
+				referee: &plantest.Referee{Limits: map[string]int{"web": 170, "db": 2}}}
 			f.through = w
 			f.set("current_version", "1")
 			f.hosts(true, "1", names("web", 500)...)
@@ -189,6 +190,7 @@ func TestStopDuringPass(t *testing.T) {
 			_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
 			f.must(err)
 		},
+		"undo":                    func(f *fixture) { f.undo(1) },
 		"another version by hand": func(f *fixture) { f.set("current_version", "2") },
 		"a spec that is paused":   func(f *fixture) { f.apply(twoAtATime + "\npaused: true") },
 	} {
@@ -196,6 +198,7 @@ func TestStopDuringPass(t *testing.T) {
 			onBoth(t, func(f *fixture) {
 				f.set("current_version", "2")
 				f.hosts(true, "1", names("web", 4)...)
+				f.apply("version: '2'\ninstructions: {rollingRules: {global: 0}}")
 				f.apply(twoAtATime)
 				stopped := false
 				f.through = &watched{Store: f.store, before: func(int) {

@@ -1,0 +1,91 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plantest judges, in tests, what controllers and hosts do to a store.
+package plantest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+)
+
+// Referee judges the whole state of a store, look after look, by rules in its own words: whoever is newly in flight must
+// have found a free slot.
+type Referee struct {
+	Layout keys.Layout
+	// Limits are how many hosts of each role may be in flight.
+	Limits map[string]int
+	// Faults tells what was wrong.
+	Faults []string
+
+	before map[string]bool
+}
+
+// Look takes all pairs of the store, and says what is wrong now, if anything is.
+func (r *Referee) Look(pairs []keys.Pair) error {
+	s := r.sort(pairs)
+	flying, count := map[string]bool{}, map[string]int{}
+	for host, version := range s.version {
+		if s.started[host] || version != string(s.current.Value) && s.may(r.Layout, host) {
+			flying[host] = true
+			count[fleet.RoleOf(host)]++
+		}
+	}
+	found := len(r.Faults)
+	for host := range flying {
+		if role := fleet.RoleOf(host); r.before != nil && !r.before[host] && count[role] > r.Limits[role] {
+			r.Faults = append(r.Faults, fmt.Sprintf("%s started when %d of %s were in flight with it, the limit is %d",
+				host, count[role], role, r.Limits[role]))
+		}
+	}
+	r.before = flying
+	if len(r.Faults) > found {
+		return fmt.Errorf("%s", strings.Join(r.Faults[found:], "; "))
+	}
+	return nil
+}
+
+// state is what a store holds, by host.
+type state struct {
+	current        keys.Pair
+	at             map[string]keys.Pair
+	version        map[string]string
+	agent, started map[string]bool
+}
+
+func (r *Referee) sort(pairs []keys.Pair) state {
+	s := state{at: map[string]keys.Pair{}, version: map[string]string{}, agent: map[string]bool{}, started: map[string]bool{}}
+	for _, p := range pairs {
+		s.at[p.Key] = p
+		if rest, ok := strings.CutPrefix(p.Key, r.Layout.RecordTree()); ok {
+			version, host, _ := strings.Cut(rest, "/")
+			s.version[host] = version
+		}
+		if host, ok := strings.CutPrefix(p.Key, r.Layout.ReportTree()); ok {
+			s.agent[host] = true
+		}
+		if host, ok := strings.CutPrefix(p.Key, r.Layout.StartedTree()); ok {
+			s.started[host] = true
+		}
+	}
+	s.current = s.at[r.Layout.CurrentVersion()]
+	return s
+}
+
+// may says whether a host finds that it may change its version.
+func (s state) may(l keys.Layout, host string) bool {
+	key, ok := s.at[l.EnableHost(host)]
+	if !ok {
+		key, ok = s.at[l.EnableRole(fleet.RoleOf(host))]
+	}
+	if !ok {
+		key = s.at[l.EnableGlobal()]
+	}
+	if s.agent[host] {
+		return string(key.Value) == "True" && key.ModifyIndex > s.current.ModifyIndex
+	}
+	return string(key.Value) != "False"
+}
