@@ -95,7 +95,7 @@ func (m *Manager) lead(ctx context.Context, lease *store.Lease) error { //nolint
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	held := lease.Context()
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
+	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it ends with either
 	l := newLoop(m, lease.Session(), cancel)
 	l.run(work)
 	if ctx.Err() != nil {
