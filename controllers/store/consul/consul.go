@@ -90,6 +90,11 @@ func New(c Config) (*Store, error) {
 	override(&resolved.Namespace, c.Namespace)
 	resolved.Transport.ReadBufferSize = readBuffer
 	given := resolved.Address
+	tls := resolved.TLSConfig
+	if !strings.Contains(given, "://") && resolved.Scheme == "http" && tls.CAFile+tls.CAPath+tls.CertFile != "" {
+		return nil, fmt.Errorf("consul at %s: certificates are given, and the address would be spoken to in the clear: "+
+			"write https://%[1]s (or http://, if that is meant)", withoutUser(given))
+	}
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
 		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
 	}

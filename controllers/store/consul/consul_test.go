@@ -4,6 +4,7 @@
 package consul_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,4 +51,12 @@ func TestSessionExpires(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	storetest.Expiry(t, s, func(d time.Duration) { <-time.After(d) })
+}
+
+// A token is not sent in the clear because somebody forgot the scheme.
+func TestCertificatesAskForTLS(t *testing.T) {
+	_, err := consul.New(consul.Config{Address: "127.0.0.1:8501", CAFile: "ca.pem"})
+	if err == nil || !strings.Contains(err.Error(), "https://127.0.0.1:8501") {
+		t.Errorf("got %v", err)
+	}
 }
