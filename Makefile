@@ -68,8 +68,8 @@ bench: consul ## Measure, with a real Consul
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
-soak: consul ## Check each property SOAK_CHECKS times (20000), for data races too
-	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" RAPID_CHECKS=$(SOAK_CHECKS) go test -race -count=1 -timeout 6h ./...
+soak: consul ## Check each property SOAK_CHECKS times (20000), play 24 rounds of chaos, for data races too
+	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" RAPID_CHECKS=$(SOAK_CHECKS) UPGRADE_CHAOS_ROUNDS=24 go test -race -count=1 -timeout 6h ./...
 
 .PHONY: generate
 generate: bin/controller-gen ## Write the deepcopy functions and the CRD
