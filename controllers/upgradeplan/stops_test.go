@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -144,7 +145,7 @@ func TestWindows(t *testing.T) {
 	onBoth(t, func(f *fixture) { // it is 14:00
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 3)...)
-		f.apply("version: '2'\nwindows: {allow: [{schedule: '0 22 * * *', duration: 2h}]}\ninstructions: {rollingRules: {global: 1}}")
+		f.apply("version: '2'\nwindows: {allow: [{schedule: '0 22 * * *', duration: 2h}]}\nprogressDeadlineSeconds: 36000\ninstructions: {rollingRules: {global: 1}}")
 		r := f.reconcile()
 		if string(f.get("current_version").Value) != "1" || r.Status.Phase != v1alpha1.PhasePending || r.Decision.Gate != rollout.OutsideWindow {
 			t.Errorf("the version is switched outside of the windows: %s\n%s", r.Status.Phase, explain(r))
@@ -162,6 +163,11 @@ func TestWindows(t *testing.T) {
 		f.lock()
 		if r = f.reconcile(); r.Starts != 1 {
 			t.Errorf("%d starts when it opens\n%s", r.Starts, explain(r))
+		}
+		w := upgradeplan.Worker{Store: f.store, Now: f.clock.Now, Log: testr.New(t)}
+		closes := time.Date(2026, 3, 7, 0, 0, 0, 0, time.UTC)
+		if next, _, err := w.Reconcile(f.ctx(), f.session, "fleet"); err != nil || next.After(closes) || !next.After(f.clock.Now()) {
+			t.Errorf("it must look again when the window closes, at %s: %s, %v", closes, next, err)
 		}
 		f.clock.Advance(2 * time.Hour)
 		f.lock()

@@ -49,7 +49,7 @@ func (w Worker) Reconcile(ctx context.Context, session, plan string) (next time.
 	case result.Observation == nil:
 		return time.Time{}, nil, err
 	}
-	return result.Decision.Next, append(watched(result.Observation), k.Spec(), k.Control()), err
+	return result.Decision.Wake(), append(watched(result.Observation), k.Spec(), k.Control()), err
 }
 
 // watched are the prefixes of a fleet. The two trees whose keys all stand on one level are named without the slash at

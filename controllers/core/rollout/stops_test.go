@@ -4,6 +4,7 @@
 package rollout_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -269,7 +270,7 @@ func TestAStopStartsNobody(t *testing.T) {
 		if started := starts(before, w.busy()); len(started) > 0 || d.Starts() > 0 {
 			t.Fatalf("%s start\n%s", strings.Join(started, ", "), told(d))
 		}
-		if string(w.raw.Current.Value) != string(current.Value) {
+		if !bytes.Equal(w.raw.Current.Value, current.Value) {
 			t.Fatalf("the version was switched\n%s", told(d))
 		}
 	})
