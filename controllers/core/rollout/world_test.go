@@ -158,6 +158,10 @@ func (w *world) line(line string) {
 		}
 		h.Reason = text(0)
 		put(&w.raw.Holds, w.pair(w.layout.HoldTree()+scope, string(keys.EncodeHold(h)), 0))
+		shown := w.layout.ConfigState() + scope + "/enable_puppet" // with the pause key that upgradectl sets beside it
+		if !slices.ContainsFunc(w.raw.Config, func(p keys.Pair) bool { return p.Key == shown }) && !h.Expired(w.now) {
+			put(&w.raw.Config, w.pair(shown, "False", keys.HoldFlags))
+		}
 	case "seen":
 		w.raw.Ledger.Roles = rest
 	case "watermark":
