@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,7 @@ type counting struct {
 	store.Store
 	mu       sync.Mutex
 	waits    map[string]int
+	waiting  int // now
 	requests int
 	down     bool
 }
@@ -35,8 +37,14 @@ type counting struct {
 func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
 	c.mu.Lock()
 	c.waits[prefix]++
+	c.waiting++
 	down := c.down
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting--
+	}()
 	if down {
 		return store.Mark{}, errors.New("no answer")
 	}
@@ -137,10 +145,20 @@ func (w *worker) remove(plan string) {
 	delete(w.answers, plan)
 }
 
-func (w *worker) count(plan string) int {
+// times are when the passes over a plan began.
+func (w *worker) times(plan string) []time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.passes[plan])
+	return slices.Clone(w.passes[plan])
+}
+
+func (w *worker) count(plan string) int { return len(w.times(plan)) }
+
+// last is the session of the last pass.
+func (w *worker) last() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.session
 }
 
 // bench is a manager that runs on the bubble's own clock.
@@ -160,7 +178,14 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 		b.set(keys.PlansEpoch, "1")
 		b.worker = &worker{answers: answers, passes: map[string][]time.Time{}}
 		b.start()
-		defer func() { b.stop() }()
+		defer func() {
+			b.stop()
+			b.store.mu.Lock()
+			defer b.store.mu.Unlock()
+			if n := b.store.waiting; n > 0 {
+				t.Errorf("Run has returned, and %d blocking queries go on", n)
+			}
+		}()
 		settle()
 		test(b)
 	})
@@ -219,7 +244,7 @@ func TestARingIsAnsweredAtOnce(t *testing.T) {
 		changed := time.Now()
 		b.set("a/1", "2")
 		settle()
-		passes := b.worker.passes["a"]
+		passes := b.worker.times("a")
 		if took := passes[len(passes)-1].Sub(changed); took < 0 || took > 5*time.Millisecond {
 			t.Errorf("looked %s after the change", took)
 		}
@@ -292,7 +317,7 @@ func TestAPlanIsLookedAtWhenItAsksForIt(t *testing.T) {
 func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 	run(t, map[string]answer{"a": {err: errors.New("no answer")}, "b": {next: time.Second}}, func(b *bench) {
 		pass(10 * time.Minute)
-		passes := b.worker.passes["a"]
+		passes := b.worker.times("a")
 		for i := 1; i < len(passes); i++ {
 			want := min(200*time.Millisecond<<(i-1), time.Minute)
 			if got := passes[i].Sub(passes[i-1]); got != want {
@@ -306,7 +331,7 @@ func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 		pass(time.Minute)
 		b.worker.set("a", answer{err: errors.New("no answer")})
 		pass(resync)
-		passes = b.worker.passes["a"][len(passes)+1:]
+		passes = b.worker.times("a")[len(passes)+1:]
 		if len(passes) < 2 || passes[1].Sub(passes[0]) != 200*time.Millisecond {
 			t.Errorf("it was not forgiven: %v", passes)
 		}
@@ -357,13 +382,13 @@ func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		pass(time.Second)
-		first := b.worker.session
+		first := b.worker.last()
 		b.worker.set("a", answer{err: fmt.Errorf("wrote: %w", kind{lost: true})})
 		b.set("a/1", "2")
 		settle()
 		b.worker.set("a", answer{})
 		pass(time.Minute) // it asks for the lock again, with another session
-		if b.worker.session == first {
+		if b.worker.last() == first {
 			t.Error("it worked on with the session that it had lost")
 		}
 	})
@@ -396,7 +421,7 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		stop()
 		worked := first.count("a")
 		settle()
-		passes := b.worker.passes["a"]
+		passes := b.worker.times("a")
 		if len(passes) != 1 || passes[0].Sub(stopped) > time.Second {
 			t.Fatalf("took over by %v, the other stopped at %s", passes, stopped)
 		}

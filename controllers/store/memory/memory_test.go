@@ -5,6 +5,7 @@ package memory_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -23,4 +24,30 @@ func TestSessionExpires(t *testing.T) {
 	if passed := now.Sub(time.Unix(1_782_000_000, 0)); passed != 20*time.Second {
 		t.Errorf("expired after %s, Consul takes twice the TTL", passed)
 	}
+}
+
+func TestAWaitWakesWhenASessionExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(time.Now)
+		session, err := s.CreateSession(t.Context(), "test", 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Lock, Key: "a", Session: session}}); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		before, err := s.Wait(t.Context(), "a", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := s.Wait(t.Context(), "a", before.Index)
+		if err != nil || after.Index <= before.Index || time.Since(begun) != 20*time.Second {
+			t.Errorf("%+v, and %s later %+v (%v)", before, time.Since(begun), after, err)
+		}
+		last, err := s.Wait(t.Context(), "a", after.Index)
+		if err != nil || last != after || time.Since(begun) != 20*time.Second+store.MaxWait {
+			t.Errorf("%+v, and %s later %+v (%v), although nothing changed", after, time.Since(begun), last, err)
+		}
+	})
 }
