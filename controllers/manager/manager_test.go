@@ -41,6 +41,9 @@ func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store
 	down := c.down
 	c.mu.Unlock()
 	defer func() {
+		if ctx.Err() != nil { // it takes a moment to end
+			<-time.After(time.Millisecond)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.waiting--
@@ -83,6 +86,8 @@ type answer struct {
 	watch []string
 	err   error
 	takes time.Duration
+	// ends is how long it takes to end after its context has.
+	ends time.Duration
 }
 
 // worker notes each pass.
@@ -124,6 +129,7 @@ func (w *worker) Reconcile(ctx context.Context, session, plan string) (time.Time
 		select {
 		case <-time.After(a.takes):
 		case <-ctx.Done():
+			<-time.After(a.ends)
 		}
 	}
 	var next time.Time
@@ -431,6 +437,22 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held != nil {
 			t.Errorf("the lock was left to %+v (%v)", held, err)
 		}
+	})
+}
+
+func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
+	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
+		told := time.Now()
+		stopped := make(chan time.Time)
+		go func() { b.stop(); stopped <- time.Now() }()
+		pass(200 * time.Millisecond)
+		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held == nil {
+			t.Errorf("the lock was given up during a pass (%v)", err)
+		}
+		if at := <-stopped; at.Sub(told) != 300*time.Millisecond {
+			t.Errorf("it took %s to stop", at.Sub(told))
+		}
+		b.stop = func() {}
 	})
 }
 
