@@ -49,7 +49,7 @@ func (c *cli) rolloutResume() *cobra.Command {
 		Args: args(cobra.MaximumNArgs(1)),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
-	cmd.Flags().BoolVar(&override, "override-window", false, "release hosts outside of the windows too, for the version that the plan has now")
+	cmd.Flags().BoolVar(&override, "override-window", false, "release outside of the windows too, for the plan's present version")
 	cmd.Flags().DurationVar(&expires, "override-for", 0, "how long --override-window holds; 0: until the plan has another version")
 	cmd.RunE = c.change("resumed", "not paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
 		switch {
@@ -68,7 +68,8 @@ func (c *cli) rolloutResume() *cobra.Command {
 }
 
 // change is a command that changes what stops a plan.
-func (c *cli) change(done, undone string, do func(context.Context, upgradeplan.Plans, string) (bool, error)) func(*cobra.Command, []string) error {
+func (c *cli) change(done, undone string, do func(context.Context, upgradeplan.Plans, string) (bool, error)) func(
+	*cobra.Command, []string) error {
 	return c.run(func(ctx context.Context, args []string) error {
 		plans, _, err := c.plans()
 		if err != nil {
