@@ -20,16 +20,18 @@ import (
 
 // Observation is what was read for a plan (or for a fleet without one), and what was decided from it.
 type Observation struct {
-	// Plan is nil when the fleet has none.
-	Plan     *v1alpha1.UpgradePlan
-	Control  fleet.Control
-	Layout   keys.Layout
-	Raw      keys.Raw
-	Fleet    fleet.Fleet
-	Decision rollout.Decision
-	Now      time.Time
+	// Plan is what is carried out: the plan that is stored, unless an earlier revision is pinned in the place of its spec.
+	// Nil when the fleet has none. Stored is the plan as it is stored.
+	Plan, Stored *v1alpha1.UpgradePlan
+	Control      fleet.Control
+	Layout       keys.Layout
+	Raw          keys.Raw
+	Fleet        fleet.Fleet
+	Decision     rollout.Decision
+	Now          time.Time
 
 	spec, control, ledger, status, epoch keys.Pair
+	pin                                  pinned
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
@@ -45,10 +47,13 @@ func observeAfter(ctx context.Context, s store.Reader, name string, now time.Tim
 		return nil, err
 	}
 	o := &Observation{Now: now, spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
-	if o.Plan, err = decodePlan(name, o.spec); err != nil {
+	if o.Stored, err = decodePlan(name, o.spec); err != nil {
 		return nil, err
 	}
-	o.Plan.Status = decodeStatus(o.status)
+	o.Stored.Status = decodeStatus(o.status)
+	if err := o.resolve(ctx, s, digestOf(o.spec.Value)); err != nil {
+		return nil, err
+	}
 	if err := o.readFleet(ctx, s, before); err != nil {
 		return nil, err
 	}
@@ -63,8 +68,15 @@ func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 	if err != nil {
 		return nil, err
 	}
-	o := &Observation{Now: now, Plan: plan.DeepCopy(), spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
-	v1alpha1.SetDefaults(o.Plan)
+	o := &Observation{Now: now, Stored: plan.DeepCopy(), spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
+	v1alpha1.SetDefaults(o.Stored)
+	digest := digestOf(encodePlan(o.Stored))
+	if stored, err := decodePlan(plan.Name, o.spec); err == nil && equal(stored, o.Stored) {
+		digest = digestOf(o.spec.Value)
+	}
+	if err := o.resolve(ctx, s, digest); err != nil {
+		return nil, err
+	}
 	for _, absent := range []struct {
 		pair  *keys.Pair
 		value []byte
@@ -118,6 +130,9 @@ func (o *Observation) recall() {
 	if o.Control, err = keys.DecodeControl(o.control); err != nil {
 		o.incomplete(fmt.Sprintf("%v: apply the plan again to make a new one", err))
 	}
+	if o.pin.problem != "" {
+		o.incomplete(o.pin.problem)
+	}
 	o.Raw.Ledger, err = keys.DecodeLedger(o.ledger)
 	switch {
 	case err != nil && o.anyEnableKey():
@@ -149,7 +164,7 @@ func (o *Observation) decide() {
 		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
 	}
 	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
-	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.Control, Fleet: &o.Fleet, Now: o.Now})
+	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Now: o.Now})
 }
 
 // Changes are the keys that this decision changes.

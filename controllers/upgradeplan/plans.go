@@ -160,7 +160,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		data := encodePlan(next)
 		ops = append(ops, store.Op{Verb: store.CAS, Key: k.Spec(), Index: spec.ModifyIndex, Value: data},
 			store.Op{Verb: store.Set, Key: k.Revision(next.Generation), Value: data})
-		old, err := p.expiredRevisions(ctx, next)
+		old, err := p.expiredRevisions(ctx, next, pairs[1])
 		if err != nil {
 			return nil, "", err
 		}
@@ -214,7 +214,12 @@ func overlap(a, b string) bool {
 	return strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
 }
 
-func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan) ([]store.Op, error) {
+// expiredRevisions removes revisions beyond the limit, but for one that is pinned. So it checks that control is unchanged.
+func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan, control keys.Pair) ([]store.Op, error) {
+	pin := int64(0)
+	if c, err := keys.DecodeControl(control); err == nil && c.Pin != nil {
+		pin = c.Pin.Revision
+	}
 	tree := keys.Plan(plan.Name).Revisions()
 	all, _, err := p.Store.Keys(ctx, tree)
 	if err != nil {
@@ -223,9 +228,12 @@ func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan)
 	var ops []store.Op
 	for _, key := range all {
 		n, err := strconv.ParseInt(key[len(tree):], 10, 64)
-		if err == nil && n < plan.Generation-int64(*plan.Spec.RevisionHistoryLimit) && len(ops) < maxExpired {
+		if err == nil && n != pin && n < plan.Generation-int64(*plan.Spec.RevisionHistoryLimit) && len(ops) < maxExpired {
 			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
 		}
+	}
+	if len(ops) > 0 && control.Exists() {
+		ops = append(ops, unchanged(control)...)
 	}
 	return ops, nil
 }
@@ -362,12 +370,17 @@ func (p Plans) Revisions(ctx context.Context, name string) ([]Revision, error) {
 	}
 	var out []Revision
 	for _, pair := range pairs {
-		n, err := strconv.ParseInt(strings.TrimPrefix(pair.Key, tree), 10, 64)
+		n, ok := revisionNumber(strings.TrimPrefix(pair.Key, tree))
 		plan, invalid := decodePlan(name, pair)
-		if err == nil && invalid == nil {
+		if ok && invalid == nil {
 			out = append(out, Revision{n, plan})
 		}
 	}
 	slices.SortFunc(out, func(a, b Revision) int { return int(a.Generation - b.Generation) })
 	return out, nil
+}
+
+func revisionNumber(text string) (int64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil && n > 0
 }

@@ -40,11 +40,15 @@ func (p Plans) resume(ctx context.Context, name string, r Resumption) (bool, err
 	if err != nil {
 		return false, err
 	}
-	plan, err := decodePlan(name, pairs[0])
+	control, err := keys.DecodeControl(pairs[1])
 	if err != nil {
 		return false, err
 	}
-	control, err := keys.DecodeControl(pairs[1])
+	stored, err := decodePlan(name, pairs[0])
+	if err != nil {
+		return false, err
+	}
+	plan, _, err := effective(ctx, p.Store, stored, digestOf(pairs[0].Value), control.Pin)
 	if err != nil {
 		return false, err
 	}

@@ -250,6 +250,9 @@ type UpgradePlanStatus struct {
 	Phase Phase `json:"phase,omitempty"`
 	// The version in current_version.
 	CurrentVersion string `json:"currentVersion,omitempty"`
+	// The revision that is carried out in the place of the spec, until the spec changes.
+	// +optional
+	PinnedRevision int64 `json:"pinnedRevision,omitempty"`
 	// The hosts of the fleet, by state.
 	Hosts HostCounts `json:"hosts,omitzero"`
 	// The same by role, in natural order.

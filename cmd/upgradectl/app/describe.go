@@ -82,6 +82,7 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held) error 
 		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
 		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
 		{"Paused", pauseText(o)},
+		{"Pinned", o.Decision.PinMessage},
 		{"Leader", leader},
 		{"Phase", string(now.Phase)},
 		{"Status", status.Line(now)},

@@ -121,8 +121,8 @@ func (c *cli) getPlans() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Plan.Status = statusOf(o)
-			items = append(items, o.Plan)
+			o.Stored.Status = statusOf(o)
+			items = append(items, o.Stored)
 		}
 		if unreadable != nil && len(names) > 0 && len(items) == len(names) {
 			unreadable = nil // those are others

@@ -18,7 +18,8 @@ import (
 )
 
 func (c *cli) rollout() *cobra.Command {
-	return parent("rollout", "Stop a plan, let it go on, and watch it", c.rolloutStatus(), c.rolloutPause(), c.rolloutResume())
+	return parent("rollout", "Stop a plan, let it go on, and watch it", c.rolloutStatus(), c.rolloutPause(), c.rolloutResume(),
+		c.rolloutUndo(), c.rolloutHistory())
 }
 
 func (c *cli) rolloutPause() *cobra.Command {

@@ -142,6 +142,16 @@ type Pause struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
+// Pin puts an earlier revision in the place of the spec: an undo, or a rollback.
+type Pin struct {
+	Revision int64 `json:"revision"`
+	// Digest is that of the spec which is replaced. Another spec is carried out as it is.
+	Digest string    `json:"digest"`
+	By     string    `json:"by,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+}
+
 // Control is what operators tell the controller outside of the spec, so that no apply undoes a stop.
 type Control struct {
 	Pause *Pause `json:"pause,omitempty"`
@@ -151,6 +161,8 @@ type Control struct {
 	Resumed *Pause `json:"resumed,omitempty"`
 	// Override lets hosts be released outside of the windows.
 	Override *Override `json:"windowOverride,omitempty"`
+	// Pin holds as long as the spec is the one that it replaces.
+	Pin *Pin `json:"pin,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index had been seen by Time (Unix seconds).

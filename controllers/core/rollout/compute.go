@@ -251,6 +251,9 @@ func (p *planner) conclude() {
 		}
 	}
 	p.out.Marks = p.marks()
+	if pin := p.in.Control.Pin; pin != nil {
+		p.out.Pinned, p.out.PinMessage = pin.Revision, p.words.pin(pin, p.spec.Version)
+	}
 	p.out.Strangers, p.out.Holds = p.in.Fleet.Strangers, p.in.Fleet.Holds
 	p.out.Ledger = p.ledger()
 	p.out.Warnings = p.warnings()

@@ -107,6 +107,9 @@ type Decision struct {
 	Frozen bool
 	// Complete says that every host that counts is upgraded.
 	Complete bool
+	// Pinned is the revision that is carried out in the place of the spec, and PinMessage says who ordered that; 0: none.
+	Pinned     int64
+	PinMessage string
 	// Gate and GateMessage say what stops every new start; empty: nothing.
 	Gate        Reason
 	GateMessage string

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -262,9 +263,16 @@ func (w words) once(k wordKey, text func() string) string {
 	return s
 }
 
-func (w words) pause(p *fleet.Pause) string {
+func (w words) pause(p *fleet.Pause) string { return "the plan is paused" + ordered(*p) }
+
+func (w words) pin(p *fleet.Pin, version string) string {
+	return fmt.Sprintf("revision %d (version %s) is pinned in the place of the spec", p.Revision, version) +
+		ordered(fleet.Pause{By: p.By, Time: p.Time, Reason: p.Reason})
+}
+
+// ordered says who gave an order, since when it stands, and why.
+func ordered(p fleet.Pause) string {
 	var b strings.Builder
-	b.WriteString("the plan is paused")
 	if p.By != "" {
 		b.WriteString(" by " + p.By)
 	}

@@ -41,7 +41,7 @@ func SetsOf(d *rollout.Decision) Sets {
 
 // Of is the status of a plan by a decision. Conditions keep the time of their last transition from the old status.
 func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, now time.Time) v1alpha1.UpgradePlanStatus {
-	s := v1alpha1.UpgradePlanStatus{ObservedGeneration: generation, CurrentVersion: d.Current}
+	s := v1alpha1.UpgradePlanStatus{ObservedGeneration: generation, CurrentVersion: d.Current, PinnedRevision: d.Pinned}
 	at := make(map[string]int, len(d.Roles))
 	for i, r := range d.Roles {
 		at[r.Name] = i
@@ -174,6 +174,9 @@ func Line(s v1alpha1.UpgradePlanStatus) string {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}
+	}
+	if s.PinnedRevision != 0 {
+		parts = append(parts, fmt.Sprintf("revision %d is pinned", s.PinnedRevision))
 	}
 	return strings.Join(parts, ", ")
 }

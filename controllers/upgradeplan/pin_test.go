@@ -1,0 +1,121 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+func (f *fixture) undo(revision int64) upgradeplan.Undone {
+	f.t.Helper()
+	did, err := upgradeplan.Plans{Store: f.store}.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: revision,
+		Pause: fleet.Pause{By: "me", Time: f.clock.Now()}})
+	f.must(err)
+	return did
+}
+
+func (f *fixture) wantVersion(want string) {
+	f.t.Helper()
+	f.reconcile()
+	if got := string(f.get("current_version").Value); got != want {
+		f.t.Errorf("current_version is %s, want %s", got, want)
+	}
+}
+
+func spec(version string) string {
+	return fmt.Sprintf("version: '%s'\nrevisionHistoryLimit: 2\ninstructions: {rollingRules: {global: 1}}", version)
+}
+
+func TestUndoHoldsUntilTheSpecChanges(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.hosts(true, "0", names("web", 3)...)
+		f.apply(spec("1a"))
+		f.apply(spec("2"))
+		f.wantVersion("2")
+		if did := f.undo(0); did.Revision != 1 || did.Version != "1a" || !did.Changed {
+			t.Errorf("%+v", did)
+		}
+		f.wantVersion("1a")
+		if outcome := f.apply(spec("2")); outcome != upgradeplan.Unchanged {
+			t.Errorf("the same spec is %s", outcome)
+		}
+		f.wantVersion("1a")
+		if again := f.reconcile(); again.Written.Transactions != 0 || again.Status.PinnedRevision != 1 {
+			t.Errorf("a second pass wrote %s, pinned is %d", again.Written, again.Status.PinnedRevision)
+		}
+		f.apply(spec("3"))
+		f.wantVersion("3")
+		f.apply(spec("2")) // undone once: it is not tried again by itself
+		f.wantVersion("1a")
+		f.undo(2) // the same spec as that which is stored
+		f.wantVersion("2")
+	})
+}
+
+func TestAPauseInTheSpecStopsAPinnedRevisionToo(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.hosts(true, "0", "web1")
+		f.apply(spec("1a"))
+		f.apply(spec("2") + "\npaused: true")
+		if did := f.undo(1); !did.Paused {
+			t.Errorf("%+v", did)
+		}
+		if v := verdict(t, f.reconcile(), "web1"); v.Reason != rollout.PlanPaused {
+			t.Errorf("%s: %s", v.Reason, v.Message)
+		}
+	})
+}
+
+// Labels are no part of a spec: they change the generation, and a pin stays, with its revision.
+func TestAPinnedRevisionIsKept(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.hosts(true, "0", "web1")
+		f.apply(spec("1a"))
+		f.apply(spec("2"))
+		f.undo(1)
+		for i := range 6 {
+			p := planOf(t, spec("2"))
+			p.Labels = map[string]string{"n": fmt.Sprint(i)}
+			_, _, err := upgradeplan.Plans{Store: f.store}.Apply(f.ctx(), p, false)
+			f.must(err)
+		}
+		f.wantVersion("1a")
+		f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Revision(1)})
+		before := f.indexes()
+		r := f.reconcile()
+		if v := verdict(t, r, "web1"); !r.Decision.Frozen || !strings.Contains(v.Message+r.Decision.GateMessage, "revision 1 is pinned") {
+			t.Errorf("%s: %s", v.Reason, v.Message)
+		}
+		for key, index := range f.indexes() {
+			if before[key] != index {
+				t.Errorf("%s was written", key)
+			}
+		}
+	})
+}
+
+func TestWhatCannotBeUndone(t *testing.T) {
+	onMemory(t, func(f *fixture) {
+		f.apply(spec("1a"))
+		plans := upgradeplan.Plans{Store: f.store}
+		for name, want := range map[int64]string{0: "no earlier revision", 7: "there is no revision 7 (there are 1)"} {
+			_, err := plans.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: name})
+			if cannot := (*upgradeplan.CannotUndo)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if did := f.undo(1); did.Changed {
+			t.Errorf("%+v", did)
+		}
+	})
+}
