@@ -142,6 +142,15 @@ func (c *Commit) split() (atomic []Op, rest []diff.Change) {
 	return atomic, rest
 }
 
+// Ops are the operations that make the changes, each a compare-and-set. A tree is not deleted.
+func Ops(c diff.Changes) []Op {
+	ops := make([]Op, len(c.List))
+	for i, change := range c.List {
+		ops[i] = opOf(change)
+	}
+	return ops
+}
+
 func opOf(c diff.Change) Op {
 	if c.Op == diff.Delete {
 		return Op{Verb: DeleteCAS, Key: c.From.Key, Index: c.From.Index}

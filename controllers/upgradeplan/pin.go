@@ -95,6 +95,9 @@ func (o *Observation) orders() fleet.Control {
 	if !o.pin.active {
 		c.Pin = nil
 	}
+	if c.Abort != nil && c.Abort.Digest != o.pin.digest {
+		c.Abort = nil
+	}
 	return c
 }
 

@@ -191,6 +191,7 @@ func TestStopDuringPass(t *testing.T) {
 			f.must(err)
 		},
 		"undo":                    func(f *fixture) { f.undo(1) },
+		"abort":                   func(f *fixture) { f.abort() },
 		"another version by hand": func(f *fixture) { f.set("current_version", "2") },
 		"a spec that is paused":   func(f *fixture) { f.apply(twoAtATime + "\npaused: true") },
 	} {

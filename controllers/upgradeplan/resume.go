@@ -22,7 +22,7 @@ type Resumption struct {
 	Until           time.Time
 }
 
-// Resume ends a pause and a halt of a plan, and what has failed until then spends the failure budget of a rollout that was
+// Resume ends a pause, an abort and a halt of a plan, and what has failed until then spends the failure budget of a rollout that was
 // halted no more: one compare-and-set, which needs no controller and no lock. It says whether anything changed.
 func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, error) {
 	for try := 1; ; try++ {
@@ -52,13 +52,13 @@ func (p Plans) resume(ctx context.Context, name string, r Resumption) (bool, err
 	if err != nil {
 		return false, err
 	}
-	if control.Pause == nil && control.Halt == nil && !r.OverrideWindows {
+	if control.Pause == nil && control.Halt == nil && control.Abort == nil && !r.OverrideWindows {
 		return false, nil
 	}
 	if control.Halt.Holds(plan.Spec.Version) {
 		control.Resumed = &r.Pause
 	}
-	control.Pause, control.Halt = nil, nil
+	control.Pause, control.Halt, control.Abort = nil, nil, nil
 	if r.OverrideWindows {
 		control.Override = &fleet.Override{By: r.By, Time: r.Time, Reason: r.Reason, Version: plan.Spec.Version, Until: r.Until}
 	}

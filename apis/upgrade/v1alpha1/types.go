@@ -237,6 +237,7 @@ const (
 	PhasePending     Phase = "Pending"     // the version is not switched yet
 	PhaseProgressing Phase = "Progressing" // hosts are in flight, or may be released
 	PhasePaused      Phase = "Paused"      // stopped by an operator
+	PhaseAborted     Phase = "Aborted"     // given up by an operator
 	PhaseHalted      Phase = "Halted"      // stopped by itself: too many hosts have failed
 	PhaseStalled     Phase = "Stalled"     // nothing is in flight and nothing may be released
 	PhaseComplete    Phase = "Complete"    // every host that counts is upgraded

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,7 +256,7 @@ func ended(s v1alpha1.UpgradePlanStatus, d *rollout.Decision) (bool, error) {
 	case s.Phase == v1alpha1.PhaseStalled:
 		return false, fmt.Errorf("the rollout has stalled: %s: %s", meta.FindStatusCondition(s.Conditions,
 			v1alpha1.ConditionStalled).Message, status.Line(s))
-	case (s.Phase == v1alpha1.PhasePaused || s.Phase == v1alpha1.PhaseHalted) && s.Hosts.InFlight <= s.Hosts.Failed:
+	case slices.Contains([]v1alpha1.Phase{v1alpha1.PhasePaused, v1alpha1.PhaseAborted, v1alpha1.PhaseHalted}, s.Phase) && s.Hosts.InFlight <= s.Hosts.Failed:
 		return false, fmt.Errorf("%s: %s", d.GateMessage, status.Line(s))
 	}
 	return false, nil

@@ -19,7 +19,7 @@ import (
 
 func (c *cli) rollout() *cobra.Command {
 	return parent("rollout", "Stop a plan, let it go on, and watch it", c.rolloutStatus(), c.rolloutPause(), c.rolloutResume(),
-		c.rolloutUndo(), c.rolloutHistory())
+		c.rolloutAbort(), c.rolloutUndo(), c.rolloutHistory())
 }
 
 func (c *cli) rolloutPause() *cobra.Command {
@@ -44,8 +44,8 @@ func (c *cli) rolloutResume() *cobra.Command {
 	var expires time.Duration
 	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
-		Short: "Let a paused or halted plan go on",
-		Long: "Ends a pause, and the halt of a rollout in which too many hosts have failed: those that have failed until now do\n" +
+		Short: "Let a paused, aborted or halted plan go on",
+		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed: those that have failed until now do\n" +
 			"not stop it again.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}

@@ -152,6 +152,13 @@ type Pin struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
+// Abort takes all grants back and keeps the spec of a digest from being tried again.
+type Abort struct {
+	Pause
+	// Digest is that of the spec that was aborted. Another spec is carried out.
+	Digest string `json:"digest"`
+}
+
 // Control is what operators tell the controller outside of the spec, so that no apply undoes a stop.
 type Control struct {
 	Pause *Pause `json:"pause,omitempty"`
@@ -163,6 +170,8 @@ type Control struct {
 	Override *Override `json:"windowOverride,omitempty"`
 	// Pin holds as long as the spec is the one that it replaces.
 	Pin *Pin `json:"pin,omitempty"`
+	// Abort holds as long as the spec that is carried out is the one that was aborted.
+	Abort *Abort `json:"abort,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index had been seen by Time (Unix seconds).

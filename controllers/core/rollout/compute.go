@@ -80,6 +80,8 @@ func (p *planner) chooseGate() {
 		p.gate(NoPlan, "no plan releases hosts")
 	case p.in.Fleet.Incomplete != "":
 		p.gate(ObservationIncomplete, "nobody is released: "+p.in.Fleet.Incomplete)
+	case p.in.Control.Abort != nil:
+		p.gate(Aborted, p.words.abort(p.in.Control.Abort))
 	case pause != nil:
 		p.gate(PlanPaused, p.words.pause(pause))
 	case p.spec.Paused:
@@ -103,7 +105,7 @@ func (p *planner) chooseGate() {
 func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
 
 // takeBack finds the grants that must go, if there are any: those of agents that have not started and are stopped. What
-// has started, and what a host in the field was once allowed, is not taken back.
+// has started is not taken back, nor what a host in the field was once allowed, but by an abort.
 func (p *planner) takeBack() (taken bool) {
 	if p.out.Frozen || p.out.Switch {
 		return false
@@ -111,7 +113,8 @@ func (p *planner) takeBack() (taken bool) {
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		stopped := p.stopped() || h.Held() || s.exempt
-		s.takeBack = s.granted && h.Agent() && !s.started && !s.upgraded && stopped
+		waits := h.Agent() && !s.started && stopped
+		s.takeBack = s.granted && !s.upgraded && (waits || !h.Agent() && p.out.Gate == Aborted)
 		taken = taken || s.takeBack
 	}
 	return taken
@@ -200,7 +203,7 @@ func (p *planner) keep(i int) {
 	}
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(p.target)
 	// While the plan is paused no host gets a key that has none: global-disable-puppet stops Puppet on all of them.
-	if v.Enable = s.granted || s.upgraded && (explicit || p.out.Gate != PlanPaused); !v.Enable {
+	if v.Enable = s.granted || s.upgraded && (explicit || p.out.Gate != PlanPaused && p.out.Gate != Aborted); !v.Enable {
 		return
 	}
 	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
@@ -270,7 +273,8 @@ func (p *planner) marks() []fleet.Mark {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		byUs := h.Started != nil && h.Started.By == fleet.ByController
 		switch {
-		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted && (s.implied || p.out.Switch):
+		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted &&
+			(s.implied || p.out.Switch || s.takeBack && !s.started):
 			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
 		case byUs && (s.started || p.out.Verdicts[i].Enable && h.Record.Version == "" && !h.Agent()):

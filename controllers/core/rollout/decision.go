@@ -55,6 +55,7 @@ const (
 	OnHold                Reason = "OnHold"
 	NoPlan                Reason = "NoPlan"
 	ObservationIncomplete Reason = "ObservationIncomplete"
+	Aborted               Reason = "Aborted"
 	PlanPaused            Reason = "PlanPaused"
 	FailureBudgetExceeded Reason = "FailureBudgetExceeded"
 	OutsideWindow         Reason = "OutsideWindow"

@@ -265,6 +265,10 @@ func (w words) once(k wordKey, text func() string) string {
 
 func (w words) pause(p *fleet.Pause) string { return "the plan is paused" + ordered(*p) }
 
+func (w words) abort(a *fleet.Abort) string {
+	return "aborted" + ordered(a.Pause) + "; it is not tried again before its spec changes or `upgradectl rollout resume`"
+}
+
 func (w words) pin(p *fleet.Pin, version string) string {
 	return fmt.Sprintf("revision %d (version %s) is pinned in the place of the spec", p.Revision, version) +
 		ordered(fleet.Pause{By: p.By, Time: p.Time, Reason: p.Reason})

@@ -32,6 +32,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{Released, "", (*planner).released},
 	{NoPlan, "", gated(NoPlan)},
 	{ObservationIncomplete, "", gated(ObservationIncomplete)},
+	{Aborted, "", gated(Aborted)},
 	{PlanPaused, "", gated(PlanPaused)},
 	{FailureBudgetExceeded, "", gated(FailureBudgetExceeded)},
 	{OutsideWindow, "", gated(OutsideWindow)},
@@ -139,8 +140,12 @@ func (p *planner) holdText(h *fleet.Host, what string) string {
 	return text
 }
 
-func (p *planner) takenBack(_ *fleet.Host, s *hostState) (string, bool) {
+func (p *planner) takenBack(h *fleet.Host, s *hostState) (string, bool) {
 	switch {
+	case s.takeBack && !h.Agent():
+		return p.words.once(wordKey{TakenBack, "field", 0}, func() string {
+			return "it was released and may have begun: that is taken back, and it keeps its slot until it reports: " + p.out.GateMessage
+		}), true
 	case s.takeBack:
 		return p.words.once(wordKey{TakenBack, "agent", 0}, func() string {
 			return "it was released and has not started; that is taken back: " + p.out.GateMessage

@@ -16,7 +16,7 @@ import (
 // begun is taken back meanwhile: a host that is switched off today must not begin when it comes back.
 func (p *planner) stopped() bool {
 	switch p.out.Gate {
-	case PlanPaused, FailureBudgetExceeded, OutsideWindow:
+	case Aborted, PlanPaused, FailureBudgetExceeded, OutsideWindow:
 		return true
 	}
 	return false

@@ -101,6 +101,8 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 	switch {
 	case d.Complete:
 		return v1alpha1.PhaseComplete
+	case d.Gate == rollout.Aborted:
+		return v1alpha1.PhaseAborted
 	case d.Gate == rollout.PlanPaused:
 		return v1alpha1.PhasePaused
 	case d.Gate == rollout.FailureBudgetExceeded:
