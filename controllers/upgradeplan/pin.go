@@ -45,9 +45,9 @@ type pinned struct {
 // resolve finds the plan that is carried out.
 func (o *Observation) resolve(ctx context.Context, s store.Reader, digest string) error {
 	control, err := keys.DecodeControl(o.control)
-	if err != nil { // recall tells
+	if err != nil {
 		o.Plan, o.pin = o.Stored, pinned{digest: digest}
-		return nil
+		return nil //nolint:nilerr // recall tells
 	}
 	o.Plan, o.pin, err = effective(ctx, s, o.Stored, digest, control.Pin)
 	return err

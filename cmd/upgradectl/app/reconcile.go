@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -256,10 +255,15 @@ func ended(s v1alpha1.UpgradePlanStatus, d *rollout.Decision) (bool, error) {
 	case s.Phase == v1alpha1.PhaseStalled:
 		return false, fmt.Errorf("the rollout has stalled: %s: %s", meta.FindStatusCondition(s.Conditions,
 			v1alpha1.ConditionStalled).Message, status.Line(s))
-	case slices.Contains([]v1alpha1.Phase{v1alpha1.PhasePaused, v1alpha1.PhaseAborted, v1alpha1.PhaseHalted}, s.Phase) && s.Hosts.InFlight <= s.Hosts.Failed:
+	case stopped(s.Phase) && s.Hosts.InFlight <= s.Hosts.Failed:
 		return false, fmt.Errorf("%s: %s", d.GateMessage, status.Line(s))
 	}
 	return false, nil
+}
+
+// stopped says whether an operator, or a failure budget, keeps the plan from going on.
+func stopped(phase v1alpha1.Phase) bool {
+	return phase == v1alpha1.PhasePaused || phase == v1alpha1.PhaseAborted || phase == v1alpha1.PhaseHalted
 }
 
 // follow shows what somebody else makes of a plan: until it is complete, or until nothing is left for one pass.

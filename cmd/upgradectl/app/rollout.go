@@ -45,8 +45,8 @@ func (c *cli) rolloutResume() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
 		Short: "Let a paused, aborted or halted plan go on",
-		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed: those that have failed until now do\n" +
-			"not stop it again.",
+		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed: those that have failed\n" +
+			"until now do not stop it again.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
