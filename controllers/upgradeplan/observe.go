@@ -128,7 +128,7 @@ func (o *Observation) readFleet(ctx context.Context, s store.Reader, before *Obs
 func (o *Observation) recall() {
 	var err error
 	if o.Control, err = keys.DecodeControl(o.control); err != nil {
-		o.incomplete(fmt.Sprintf("%v: apply the plan again to make a new one", err))
+		o.incomplete(fmt.Sprintf("%v: %s, which makes a new one", err, remedy(o.control)))
 	}
 	if o.pin.problem != "" {
 		o.incomplete(o.pin.problem)
@@ -136,11 +136,19 @@ func (o *Observation) recall() {
 	o.Raw.Ledger, err = keys.DecodeLedger(o.ledger)
 	switch {
 	case err != nil && o.anyEnableKey():
-		o.incomplete(fmt.Sprintf("%v, while %s holds keys: delete the plan and apply it again if nobody else changed them",
-			err, o.Layout.EnableTree()))
+		o.incomplete(fmt.Sprintf("%v, while %s holds keys: look at these, then %s, which makes a new one",
+			err, o.Layout.EnableTree(), remedy(o.ledger)))
 	case err == nil && o.Raw.Ledger.Version != "" && !o.Raw.Current.Exists():
 		o.incomplete(fmt.Sprintf("%s is gone, although it was %s", o.Layout.CurrentVersion(), o.Raw.Ledger.Version))
 	}
+}
+
+// remedy is how a key comes back that apply makes: it leaves what is there alone.
+func remedy(pair keys.Pair) string {
+	if pair.Exists() {
+		return "delete that key and apply the plan again"
+	}
+	return "apply the plan again"
 }
 
 func (o *Observation) incomplete(why string) {
