@@ -203,7 +203,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: false,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars, "USER=alice", "CONSUL_HTTP_ADDR=127.0.0.1:1")
+			// Under the race detector a process waits a second before it ends, unless it is told not to.
+			env.Vars = append(env.Vars, "USER=alice", "CONSUL_HTTP_ADDR=127.0.0.1:1", "GORACE=atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
