@@ -64,8 +64,8 @@ lint: bin/golangci-lint ## Run golangci-lint
 	bin/golangci-lint run
 
 .PHONY: bench
-bench: consul ## Measure, with a real Consul
-	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+bench: consul ## Measure, with a real Consul, one package at a time
+	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
 soak: consul ## Check each property SOAK_CHECKS times (20000), play 24 rounds of chaos, for data races too
