@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -18,7 +19,7 @@ import (
 
 // Overlap says whether two plans are about hosts of the same keys.
 func Overlap(a, b *v1alpha1.UpgradePlan) bool {
-	return overlap(a.Spec.Keys.Prefix, b.Spec.Keys.Prefix)
+	return validation.KeysOverlap(a.Spec.Keys, b.Spec.Keys)
 }
 
 // Pause is the order to stop that stands for a plan; nil: none.

@@ -135,6 +135,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 	ops := missing(pairs[1:4], keys.EncodeControl(fleet.Control{}), keys.EncodeLedger(fleet.Ledger{}), []byte("0"))
 	next, outcome := plan.DeepCopy(), Created
 	next.Generation = 1
+	moved := true // to keys that may be another plan's
 	if spec.Exists() {
 		old, err := decodePlan(plan.Name, spec)
 		if err != nil {
@@ -150,7 +151,9 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		if outcome == Configured {
 			next.Generation++
 		}
-	} else {
+		moved = old.Spec.Keys != next.Spec.Keys
+	}
+	if moved {
 		if err := p.refuseOverlap(ctx, plan); err != nil {
 			return nil, "", err
 		}
@@ -191,27 +194,19 @@ func bump(epoch keys.Pair) store.Op {
 	return store.Op{Verb: store.CAS, Key: epoch.Key, Index: epoch.ModifyIndex, Value: strconv.AppendUint(nil, n+1, 10)}
 }
 
-// refuseOverlap: one plan a fleet. Two prefixes of which one contains the other would share keys.
+// refuseOverlap: one plan a fleet. No two may share keys.
 func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan) error {
 	others, err := p.List(ctx)
 	if err != nil {
 		return fmt.Errorf("it cannot be told whether another plan is about the same fleet: %w", err)
 	}
 	for _, other := range others {
-		if other.Name != plan.Name && overlap(plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix) {
+		if other.Name != plan.Name && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
 			return &Invalid{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: there is one plan a fleet",
 				plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name)}
 		}
 	}
 	return nil
-}
-
-// overlap: the empty prefix is a fleet of its own, whose keys begin with fixed names that validation keeps free.
-func overlap(a, b string) bool {
-	if a == "" || b == "" {
-		return a == b
-	}
-	return strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
 }
 
 // expiredRevisions removes revisions beyond the limit, but for one that is pinned. So it checks that control is unchanged.

@@ -467,6 +467,11 @@ func TestPlans(t *testing.T) {
 		if outcome != upgradeplan.Created {
 			t.Error(outcome)
 		}
+		tree := planOf(t, twoAtATime)
+		tree.Spec.Keys.RunningVersions = "dc2/running"
+		if _, _, err := plans.Apply(f.ctx(), tree, false); err == nil || !strings.Contains(err.Error(), "one plan a fleet") {
+			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
+		}
 		f.must(plans.Delete(f.ctx(), "fleet", false))
 		missing := (*upgradeplan.NotFound)(nil)
 		if _, err := plans.Get(f.ctx(), "fleet"); !errors.As(err, &missing) {

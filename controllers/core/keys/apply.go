@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // Apply is what would be read after the changes were written at the index: the basis of dry runs and simulations. The
@@ -37,12 +36,6 @@ func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
 		target.set(Pair{Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags, CreateIndex: index, ModifyIndex: index})
 	}
 	raw.Config, raw.Started = config.sorted(), started.sorted()
-	return raw
-}
-
-// ApplyLedger remembers what a decision wants remembered.
-func ApplyLedger(raw Raw, l fleet.Ledger) Raw {
-	raw.Ledger = l
 	return raw
 }
 

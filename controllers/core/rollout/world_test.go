@@ -306,7 +306,7 @@ func (w *world) step() (rollout.Decision, diff.Changes) {
 func (w *world) write(c diff.Changes, l fleet.Ledger) {
 	w.index++
 	w.raw = keys.Apply(w.raw, w.layout, c, w.index)
-	w.raw = keys.ApplyLedger(w.raw, l)
+	w.raw.Ledger = l
 }
 
 // settle is a whole pass: until nobody was made to wait for what this pass itself changes. A further one must change
