@@ -27,6 +27,10 @@ type Raw struct {
 	RecordIndex uint64
 	// Started, Reports and Holds are all below their trees.
 	Started, Reports, Holds []Pair
+	// Checks are those of the hosts' nodes that do not pass, sorted by node, then id.
+	Checks []fleet.Check
+	// Nodes are the names of all nodes in the catalog, sorted; nil: they were not read.
+	Nodes []string
 	// Ledger is what the plan remembers, if there is a plan.
 	Ledger fleet.Ledger
 	// Incomplete says why something may be missing; empty: nothing is.
