@@ -20,6 +20,9 @@ func SetDefaults(p *UpgradePlan) {
 	if p.Spec.FailurePolicy.MaxFailed != nil && p.Spec.FailurePolicy.OnExceeded == "" {
 		p.Spec.FailurePolicy.OnExceeded = PauseOnFailure
 	}
+	if p.Spec.Canary.Given() && p.Spec.Canary.Promote == "" {
+		p.Spec.Canary.Promote = PromoteAuto
+	}
 	if p.Spec.RevisionHistoryLimit == nil {
 		p.Spec.RevisionHistoryLimit = new(DefaultRevisionHistoryLimit)
 	}

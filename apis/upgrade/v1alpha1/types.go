@@ -72,6 +72,14 @@ type UpgradePlanSpec struct {
 	// +optional
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
 
+	// What Consul's checks have a say in. Without it, none is read.
+	// +optional
+	HealthGate HealthGate `json:"healthGate,omitzero"`
+
+	// Which hosts go before all others. Without it, none do.
+	// +optional
+	Canary Canary `json:"canary,omitzero"`
+
 	// When hosts may be released, and the version be switched. Without any window: at any time.
 	// +optional
 	Windows Windows `json:"windows,omitzero"`
@@ -163,7 +171,9 @@ type FailurePolicy struct {
 
 	// What happens then. Pause: no host is released until `rollout resume`, also when hosts recover, or until the spec
 	// names another version, which begins with a budget of its own. Other changes of the spec do not end it.
-	// +kubebuilder:validation:Enum=Pause
+	// Rollback: the revision that was complete last is pinned in the place of the spec, as by `rollout undo`, until the
+	// spec changes. Where there is none, or it fails as well, the plan is paused.
+	// +kubebuilder:validation:Enum=Pause;Rollback
 	// +kubebuilder:default=Pause
 	// +optional
 	OnExceeded FailureAction `json:"onExceeded,omitempty"`
@@ -172,8 +182,70 @@ type FailurePolicy struct {
 // FailureAction is what happens when too many hosts have failed.
 type FailureAction string
 
-// PauseOnFailure stops every new start until an operator lets the rollout go on.
-const PauseOnFailure FailureAction = "Pause"
+// The failure actions.
+const (
+	// PauseOnFailure stops every new start until an operator lets the rollout go on.
+	PauseOnFailure FailureAction = "Pause"
+	// RollbackOnFailure carries out the revision that was complete last.
+	RollbackOnFailure FailureAction = "Rollback"
+)
+
+// HealthGate says what Consul's checks have a say in. The checks of a host are those on the node that bears its name, of
+// the node itself and of its services; a node or service in maintenance has none.
+type HealthGate struct {
+	// The ids of checks that must pass on each host that has them. A host in flight has failed while one is critical;
+	// puppet and validation must not be warning either. An upgraded host counts, and frees its slot, when they have
+	// passed for minReadySeconds. Hosts that were unhealthy when they were released are not judged by them.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Checks []string `json:"checks,omitempty"`
+
+	// No host is released while more hosts than this have a critical check, whichever: a number (`3` or `"3"`) or a
+	// percentage of the hosts that count (`"2%"`, rounded down). Absent: it is not looked at.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	// +optional
+	MaxUnhealthy *intstr.IntOrString `json:"maxUnhealthy,omitempty"`
+}
+
+// Canary says which hosts go first. No other host is released for a version before all of them are upgraded and have
+// soaked, and have been promoted; after that, the version has no canaries any more. Among themselves they keep to the
+// limits and to the order of roles.
+type Canary struct {
+	// Names of hosts or shell patterns (`*`, `?`, `[a-z]`). If they match no host, nobody is released.
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+
+	// How many hosts of each role, the first in natural order: a number (`1` or `"1"`) or a percentage of the role's hosts
+	// (`"5%"`, rounded down, but at least 1 when above 0%).
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	// +optional
+	PerRole *intstr.IntOrString `json:"perRole,omitempty"`
+
+	// How many seconds each canary must have been at the version, its checks passing, before the others follow.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	SoakSeconds int32 `json:"soakSeconds,omitempty"`
+
+	// Auto: the others follow by themselves. Manual: they follow after `upgradectl rollout promote`.
+	// +kubebuilder:validation:Enum=Auto;Manual
+	// +kubebuilder:default=Auto
+	// +optional
+	Promote Promotion `json:"promote,omitempty"`
+}
+
+// Given says whether there are to be canaries.
+func (c *Canary) Given() bool { return len(c.Hosts) > 0 || c.PerRole != nil }
+
+// Promotion is what lets the other hosts follow the canaries.
+type Promotion string
+
+// The promotions.
+const (
+	PromoteAuto   Promotion = "Auto"
+	PromoteManual Promotion = "Manual"
+)
 
 // Windows say when hosts may be released. Every single start is judged, and so is the switch of the version; hosts that
 // have started finish. A window that closes takes back what agents were allowed and have not begun.
@@ -207,6 +279,18 @@ type Window struct {
 
 // Hosts says which hosts a plan is about.
 type Hosts struct {
+	// Records, which is also meant by nothing: hosts are those that have recorded a version or reported. Catalog: the same,
+	// but one that Consul's catalog does not know any more is lost: it is listed and does not count, unless it is in flight
+	// and has not failed.
+	// +kubebuilder:validation:Enum=Records;Catalog
+	// +optional
+	Source HostSource `json:"source,omitempty"`
+
+	// A host counts as upgraded only if its own report says so as well as its record: any host may write any record, but
+	// only its own report. Hosts that were never seen as agents do not report, and so fail at their deadline.
+	// +optional
+	VerifyReports bool `json:"verifyReports,omitempty"`
+
 	// A pattern (RE2) whose first group is the role of a host; the first match anywhere in its name counts.
 	// Empty: `([a-z]+)(\d+)(-.*)?`. A host that says its own role is not asked.
 	// +optional
@@ -216,6 +300,15 @@ type Hosts struct {
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 }
+
+// HostSource is what hosts are known by.
+type HostSource string
+
+// The sources of hosts.
+const (
+	HostsFromRecords HostSource = "Records"
+	HostsFromCatalog HostSource = "Catalog"
+)
 
 // Keys says where the keys of a fleet are in Consul.
 type Keys struct {
@@ -234,13 +327,14 @@ type Phase string
 
 // The phases.
 const (
-	PhasePending     Phase = "Pending"     // the version is not switched yet
-	PhaseProgressing Phase = "Progressing" // hosts are in flight, or may be released
-	PhasePaused      Phase = "Paused"      // stopped by an operator
-	PhaseAborted     Phase = "Aborted"     // given up by an operator
-	PhaseHalted      Phase = "Halted"      // stopped by itself: too many hosts have failed
-	PhaseStalled     Phase = "Stalled"     // nothing is in flight and nothing may be released
-	PhaseComplete    Phase = "Complete"    // every host that counts is upgraded
+	PhasePending     Phase = "Pending"           // the version is not switched yet
+	PhaseProgressing Phase = "Progressing"       // hosts are in flight, or may be released
+	PhasePaused      Phase = "Paused"            // stopped by an operator
+	PhaseAborted     Phase = "Aborted"           // given up by an operator
+	PhaseHalted      Phase = "Halted"            // stopped by itself: too many hosts have failed
+	PhaseAwaiting    Phase = "AwaitingPromotion" // the canaries are upgraded; an operator promotes them
+	PhaseStalled     Phase = "Stalled"           // nothing is in flight and nothing may be released
+	PhaseComplete    Phase = "Complete"          // every host that counts is upgraded
 )
 
 // UpgradePlanStatus is what the controller saw last.
@@ -256,9 +350,18 @@ type UpgradePlanStatus struct {
 	PinnedRevision int64 `json:"pinnedRevision,omitempty"`
 	// The hosts of the fleet, by state.
 	Hosts HostCounts `json:"hosts,omitzero"`
-	// The same by role, in natural order.
+	// The same by role, in natural order, of the first roles.
 	// +optional
 	Roles []RoleStatus `json:"roles,omitempty"`
+	// How many more roles there are.
+	// +optional
+	RolesOmitted int `json:"rolesOmitted,omitempty"`
+	// The first hosts that have failed, in natural order, and why.
+	// +optional
+	Failures []HostFailure `json:"failures,omitempty"`
+	// Where the canaries stand; absent: there are none, or not any more.
+	// +optional
+	Canary *CanaryStatus `json:"canary,omitempty"`
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -266,7 +369,7 @@ type UpgradePlanStatus struct {
 }
 
 // HostCounts counts hosts by state. Total are those that count; a host is one of upgraded, upgrading, pending,
-// failed or held. Excluded and unknown hosts are in none of them.
+// failed or held. Excluded, lost and unknown hosts are in none of them.
 type HostCounts struct {
 	Total     int `json:"total"`
 	Upgraded  int `json:"upgraded"`
@@ -276,7 +379,23 @@ type HostCounts struct {
 	Held      int `json:"held"`
 	InFlight  int `json:"inFlight"`
 	Excluded  int `json:"excluded,omitempty"`
+	Lost      int `json:"lost,omitempty"`
 	Unknown   int `json:"unknown,omitempty"`
+}
+
+// HostFailure is a host that has failed.
+type HostFailure struct {
+	Host   string `json:"host"`
+	Reason string `json:"reason"`
+	// Bounded in length.
+	Message string `json:"message,omitempty"`
+}
+
+// CanaryStatus is where the canaries stand.
+type CanaryStatus struct {
+	// How many hosts go first, and how many of them are upgraded and have soaked.
+	Total    int `json:"total"`
+	Complete int `json:"complete"`
 }
 
 // RoleStatus is where one role stands.
@@ -293,6 +412,9 @@ type RoleStatus struct {
 
 // The conditions of a plan.
 const (
+	// ConditionAccepted is false when the plan cannot be carried out as it is: it cannot be read, or another plan is about
+	// the same fleet.
+	ConditionAccepted = "Accepted"
 	// ConditionReady is true when the plan is complete.
 	ConditionReady = "Ready"
 	// ConditionComplete is true when every host that counts is upgraded.
@@ -301,4 +423,11 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is true when the rollout cannot go on without an operator.
 	ConditionStalled = "Stalled"
+)
+
+// The reasons of ConditionAccepted.
+const (
+	ReasonAccepted = "Accepted"
+	ReasonConflict = "Conflict"
+	ReasonInvalid  = "Invalid"
 )

@@ -4,6 +4,9 @@
 package validation
 
 import (
+	"slices"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -18,9 +21,42 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 	if policy.MaxFailed == nil {
 		errs = append(errs, field.Required(at.Child("maxFailed"), "how many hosts may fail: a number (3) or a percentage (10%)"))
 	}
-	if policy.OnExceeded != "" && policy.OnExceeded != v1alpha1.PauseOnFailure {
-		errs = append(errs, field.NotSupported(at.Child("onExceeded"), policy.OnExceeded,
-			[]v1alpha1.FailureAction{v1alpha1.PauseOnFailure}))
+	if policy.OnExceeded != "" {
+		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.PauseOnFailure,
+			v1alpha1.RollbackOnFailure)...)
+	}
+	return errs
+}
+
+// maxChecks bounds the checks of a health gate: each failing check of each host is looked up among them.
+const maxChecks = 64
+
+func validateHealthGate(gate v1alpha1.HealthGate, at *field.Path) field.ErrorList {
+	errs := validateLimit(gate.MaxUnhealthy, at.Child("maxUnhealthy"))
+	checks := at.Child("checks")
+	if len(gate.Checks) > maxChecks {
+		errs = append(errs, field.TooMany(checks, len(gate.Checks), maxChecks))
+	}
+	for i, id := range gate.Checks {
+		switch {
+		case strings.TrimSpace(id) == "":
+			errs = append(errs, field.Required(checks.Index(i), "the id of a check in Consul, such as puppet or service:web"))
+		case slices.Contains(gate.Checks[:i], id):
+			errs = append(errs, field.Duplicate(checks.Index(i), id))
+		}
+	}
+	return errs
+}
+
+func validateCanary(canary *v1alpha1.Canary, at *field.Path) field.ErrorList {
+	errs := validateHostPatterns(canary.Hosts, at.Child("hosts"))
+	errs = append(errs, validateLimit(canary.PerRole, at.Child("perRole"))...)
+	errs = append(errs, between(&canary.SoakSeconds, 0, 0, at.Child("soakSeconds"))...)
+	if canary.Promote != "" {
+		errs = append(errs, oneOf(canary.Promote, at.Child("promote"), v1alpha1.PromoteAuto, v1alpha1.PromoteManual)...)
+	}
+	if !canary.Given() && (canary.SoakSeconds != 0 || canary.Promote != "") {
+		errs = append(errs, field.Required(at, "hosts or perRole, which say which hosts go first"))
 	}
 	return errs
 }

@@ -59,13 +59,14 @@ func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorLis
 		errs = append(errs, field.Invalid(at.Child("version"), spec.Version, problem))
 	}
 	errs = append(errs, validateInstructions(&spec.Instructions, at.Child("instructions"))...)
-	if strategies := []v1alpha1.Strategy{v1alpha1.Rolling, v1alpha1.Batch}; spec.Strategy != "" &&
-		!slices.Contains(strategies, spec.Strategy) {
-		errs = append(errs, field.NotSupported(at.Child("strategy"), spec.Strategy, strategies))
+	if spec.Strategy != "" {
+		errs = append(errs, oneOf(spec.Strategy, at.Child("strategy"), v1alpha1.Rolling, v1alpha1.Batch)...)
 	}
 	errs = append(errs, between(spec.ProgressDeadlineSeconds, 1, 0, at.Child("progressDeadlineSeconds"))...)
 	errs = append(errs, between(&spec.MinReadySeconds, 0, 0, at.Child("minReadySeconds"))...)
 	errs = append(errs, validateFailurePolicy(spec.FailurePolicy, at.Child("failurePolicy"))...)
+	errs = append(errs, validateHealthGate(spec.HealthGate, at.Child("healthGate"))...)
+	errs = append(errs, validateCanary(&spec.Canary, at.Child("canary"))...)
 	errs = append(errs, validateWindows(spec.Windows, at.Child("windows"))...)
 	errs = append(errs, validateHosts(&spec.Hosts, at.Child("hosts"))...)
 	errs = append(errs, validateKeys(spec.Keys, at.Child("keys"))...)
@@ -136,16 +137,32 @@ func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 				`must have a group that is the role, as in ([a-z]+)\d+`))
 		}
 	}
-	for i, pattern := range hosts.Exclude {
+	if hosts.Source != "" {
+		errs = append(errs, oneOf(hosts.Source, at.Child("source"), v1alpha1.HostsFromRecords, v1alpha1.HostsFromCatalog)...)
+	}
+	return append(errs, validateHostPatterns(hosts.Exclude, at.Child("exclude"))...)
+}
+
+func validateHostPatterns(patterns []string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, pattern := range patterns {
 		switch _, err := path.Match(pattern, ""); {
 		case pattern == "":
-			errs = append(errs, field.Required(at.Child("exclude").Index(i), "the name of a host or a shell pattern"))
+			errs = append(errs, field.Required(at.Index(i), "the name of a host or a shell pattern"))
 		case err != nil:
-			errs = append(errs, field.Invalid(at.Child("exclude").Index(i), pattern,
+			errs = append(errs, field.Invalid(at.Index(i), pattern,
 				`is not a shell pattern: *, ? and [a-z] are understood, and \ takes the meaning of what follows it`))
 		}
 	}
 	return errs
+}
+
+// oneOf allows those values alone.
+func oneOf[T ~string](value T, at *field.Path, allowed ...T) field.ErrorList {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, value, allowed)}
 }
 
 func invalidPattern(at *field.Path, pattern string, err error) *field.Error {

@@ -19,6 +19,16 @@ type Halt struct {
 // Holds says whether it stops a rollout to the version.
 func (h *Halt) Holds(version string) bool { return h != nil && h.Version == version }
 
+// Promotion is an operator's word that the canaries of a version have shown enough.
+type Promotion struct {
+	Pause
+	// Version is the only one that it is for.
+	Version string `json:"version"`
+}
+
+// Holds says whether it is for the version.
+func (p *Promotion) Holds(version string) bool { return p != nil && p.Version == version }
+
 // Override opens the windows of a plan, for the rollout to one version.
 type Override struct {
 	By     string    `json:"by,omitempty"`

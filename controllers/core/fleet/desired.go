@@ -9,6 +9,8 @@ type Grant struct {
 	Time int64
 	// Renew asks to write the key anew although it may say the same.
 	Renew bool
+	// Unhealthy says that the host is so as it is granted.
+	Unhealthy bool
 }
 
 // Mark is a started mark that the controller sets on behalf of a host that was never seen as an agent.

@@ -45,6 +45,8 @@ type Switch struct {
 	Text string
 	// Granted is when the key was written to enable, in Unix seconds; 0 is unknown.
 	Granted int64
+	// Unhealthy says that the host was so when the key was written: its checks do not judge what the grant has led to.
+	Unhealthy bool
 	// Index is the ModifyIndex of the key.
 	Index uint64
 }
@@ -172,6 +174,8 @@ type Control struct {
 	Pin *Pin `json:"pin,omitempty"`
 	// Abort holds as long as the spec that is carried out is the one that was aborted.
 	Abort *Abort `json:"abort,omitempty"`
+	// Promotion lets the other hosts follow the canaries.
+	Promotion *Promotion `json:"promotion,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index had been seen by Time (Unix seconds).
@@ -189,6 +193,14 @@ type Ledger struct {
 	Roles []string `json:"roles,omitempty"`
 	// Watermarks tell since when records are known, ascending.
 	Watermarks []Watermark `json:"watermarks,omitempty"`
+	// Checks are those hosts whose checks have failed since they were released, and may fail again.
+	Checks map[string]CheckTimes `json:"checks,omitempty"`
+	// Promoted is the version whose canaries have been promoted.
+	Promoted string `json:"promoted,omitempty"`
+	// Completed is the revision that was complete last; 0: none was.
+	Completed int64 `json:"completed,omitempty"`
+	// Events counts the events that were ever written.
+	Events uint64 `json:"events,omitempty"`
 }
 
 // Host is one host as it was seen.
@@ -212,6 +224,10 @@ type Host struct {
 	Hold      *Hold
 	HoldScope Scope
 	HoldRole  string
+	// Checks are those of its node that do not pass.
+	Checks []Check
+	// Lost says that the catalog does not know its node.
+	Lost bool
 }
 
 // Agent says whether the host was ever seen as an agent of ours.

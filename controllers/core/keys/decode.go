@@ -52,6 +52,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 	d.records()
 	d.config()
 	d.holds()
+	d.nodes()
 	below(&d, raw.Reports, l.ReportTree(), foundReport)
 	below(&d, raw.Started, l.StartedTree(), foundStarted)
 	f := fleet.Fleet{
@@ -175,6 +176,7 @@ type decoder struct {
 	ofHold    []string        // scope/name of pause keys that stand for a hold
 	holdOf    map[string]*fleet.Hold
 	shown     []fleet.Place
+	checksOf  map[string][]fleet.Check // by node
 	strangers []fleet.Grant
 	notes     []string
 	oddNotes  int
@@ -233,6 +235,7 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 	d.roleOf(h)
 	d.settingOf(h, own)
 	d.stopOf(h)
+	d.nodeOf(h)
 	return true
 }
 
@@ -369,6 +372,24 @@ func (d *decoder) holds() {
 		if d.holdOf[name] == nil {
 			d.note("%s%s/enable_puppet stands for a hold that has ended: the next pass removes it", d.layout.ConfigState(), name)
 		}
+	}
+}
+
+func (d *decoder) nodes() {
+	d.checksOf = map[string][]fleet.Check{}
+	for _, c := range d.raw.Checks {
+		d.checksOf[c.Node] = append(d.checksOf[c.Node], c)
+	}
+}
+
+// nodeOf finds what Consul knows of a host's node: the one that bears its name.
+func (d *decoder) nodeOf(h *fleet.Host) {
+	if len(d.checksOf) > 0 {
+		h.Checks = d.checksOf[h.Name]
+	}
+	if d.raw.Nodes != nil {
+		_, known := slices.BinarySearch(d.raw.Nodes, h.Name)
+		h.Lost = !known
 	}
 }
 

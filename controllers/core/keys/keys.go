@@ -69,6 +69,13 @@ func (p Plan) Revision(generation int64) string {
 	return p.key(fmt.Sprintf("revisions/%d", generation))
 }
 
+// MaxEvents is how many events of a plan are kept: each takes the place of the one that is so much older.
+const MaxEvents = 256
+
+// Event is the key of an event by its number, and Events the prefix of all of them.
+func (p Plan) Event(number uint64) string { return p.key(fmt.Sprintf("events/%03d", number%MaxEvents)) }
+func (p Plan) Events() string             { return p.key("events/") }
+
 // Revisions is the prefix of all of them.
 func (p Plan) Revisions() string { return p.key("revisions/") }
 

@@ -88,7 +88,7 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 	granted := make(map[string]struct{}, len(d.Hosts)+len(d.Roles))
 	add := func(key string, g fleet.Grant, rank int) {
 		granted[key] = struct{}{}
-		set = append(set, diff.Entry{Key: key, Value: Enabled, Flags: uint64(g.Time), Rank: rank, Renew: g.Renew})
+		set = append(set, diff.Entry{Key: key, Value: Enabled, Flags: grantFlags(g), Rank: rank, Renew: g.Renew})
 	}
 	for _, g := range d.Hosts {
 		rank := rankKeep

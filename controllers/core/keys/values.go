@@ -4,8 +4,10 @@
 package keys
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +28,18 @@ const maxText = 128
 // maxSeconds bounds the times that are read: what is later is so far off that it only can be no time.
 const maxSeconds = 1 << 40
 
+// unhealthyFlag in the flags of a key that enables says that the host was unhealthy then; the rest is the time.
+const unhealthyFlag = 1 << 62
+
+// grantFlags are the flags of a key that enables.
+func grantFlags(g fleet.Grant) uint64 {
+	flags := uint64(g.Time)
+	if g.Unhealthy {
+		flags |= unhealthyFlag
+	}
+	return flags
+}
+
 // DecodeSwitch reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
 // a version. Anything else is Invalid and disables.
 func DecodeSwitch(p Pair) fleet.Switch {
@@ -33,6 +47,9 @@ func DecodeSwitch(p Pair) fleet.Switch {
 		return fleet.Switch{}
 	}
 	s := fleet.Switch{Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
+	if t := p.Flags &^ unhealthyFlag; t != p.Flags && t != 0 && t <= maxSeconds {
+		s.Granted, s.Unhealthy = int64(t), true
+	}
 	switch string(p.Value) { // without a copy of each
 	case Enabled:
 		s.Text, s.Value = Enabled, fleet.True
@@ -108,6 +125,22 @@ func EncodeReport(r fleet.Report) []byte   { return encode(r) }
 // EncodeControl and EncodeLedger are the values of a plan's keys of these names.
 func EncodeControl(c fleet.Control) []byte { return encode(c) }
 func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
+
+// EncodeEvent is the value of an event's key.
+func EncodeEvent(e fleet.Event) []byte { return encode(e) }
+
+// DecodeEvents reads the events below a plan's prefix of events, the oldest first. What cannot be read is left out.
+func DecodeEvents(pairs []Pair) []fleet.Event {
+	events := make([]fleet.Event, 0, len(pairs))
+	for _, p := range pairs {
+		var e fleet.Event
+		if json.Unmarshal(p.Value, &e) == nil {
+			events = append(events, e)
+		}
+	}
+	slices.SortFunc(events, func(a, b fleet.Event) int { return cmp.Compare(a.Number, b.Number) })
+	return events
+}
 
 // EncodeHold is the value of holds/host/<name> and holds/role/<name>.
 func EncodeHold(h fleet.Hold) []byte { return encode(h) }

@@ -30,6 +30,7 @@ type planner struct {
 	target string
 	hosts  []hostState // parallel to in.Fleet.Hosts
 	teams  *teams
+	canary canary
 	order  order
 	words  words
 	out    Decision
@@ -68,18 +69,22 @@ func (p *planner) judge() {
 		}
 	}
 	p.teams.limit(p.spec.Instructions.RollingRules)
-	p.order = newOrder(p.spec.Instructions.RoleOrder, p.teams, p.in.Fleet.Ledger.Roles)
-	p.out.Frozen = p.in.Plan == nil || p.in.Fleet.Incomplete != ""
+	p.findCanary()
+	p.order = newOrder(p.spec.Instructions.RoleOrder, p.teams, p.in.Fleet.Ledger.Roles, p.awaited())
+	p.out.Frozen = p.in.Plan == nil || p.in.Fleet.Incomplete != "" || p.in.Conflict != ""
 }
 
 // chooseGate finds what stops every new start. The first that applies is the one that is told.
 func (p *planner) chooseGate() {
-	closed, halt := p.outsideWindow(), p.halt() // also while something else stops the plan: it lasts longer
+	closed, unhealthy := p.outsideWindow(), p.tooManyUnhealthy()
+	halt := p.halt() // also while something else stops the plan: it lasts longer
 	switch pause := p.in.Control.Pause; {
 	case p.in.Plan == nil:
 		p.gate(NoPlan, "no plan releases hosts")
 	case p.in.Fleet.Incomplete != "":
 		p.gate(ObservationIncomplete, "nobody is released: "+p.in.Fleet.Incomplete)
+	case p.in.Conflict != "":
+		p.gate(PlanConflict, p.in.Conflict)
 	case p.in.Control.Abort != nil:
 		p.gate(Aborted, p.words.abort(p.in.Control.Abort))
 	case pause != nil:
@@ -88,8 +93,12 @@ func (p *planner) chooseGate() {
 		p.gate(PlanPaused, "the plan is paused by its spec (spec.paused)")
 	case halt != nil:
 		p.gate(FailureBudgetExceeded, p.words.halt(halt))
+	case p.out.Rollback != nil:
+		p.gate(FailureBudgetExceeded, p.out.Rollback.Reason)
 	case closed != "":
 		p.gate(OutsideWindow, closed)
+	case unhealthy != "":
+		p.gate(TooManyUnhealthy, unhealthy)
 	case p.target != p.spec.Version:
 		p.out.Switch = true
 		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
@@ -168,7 +177,6 @@ func (p *planner) decide(i int) {
 		if message, ok := rule.applies(p, h, s); ok {
 			v.Reason, v.Message = rule.reason, message
 			switch {
-			case v.Base == Upgraded:
 			case rule.state != "":
 				v.State = rule.state
 			case s.failed:
@@ -189,7 +197,7 @@ func (p *planner) start(i int) {
 	p.teams.role(h.Role).start(s.inFlight)
 	s.inFlight, s.starting = true, true
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
-	v.Enable, v.Granted, v.Renew = true, p.in.Now.Unix(), true
+	v.Enable, v.Granted, v.Renew, v.Unhealthy = true, p.in.Now.Unix(), true, s.ailing
 	if v.Granted == h.Setting.Granted {
 		v.Granted++ // writing the same value with the same flags would move no index, and grant nothing
 	}
@@ -209,6 +217,9 @@ func (p *planner) keep(i int) {
 	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
 	if v.Granted = p.in.Now.Unix(); h.Setting.Granted != 0 && explicit {
 		v.Granted = h.Setting.Granted
+	}
+	if v.Unhealthy = s.ailing; h.Setting.Scope == fleet.ScopeHost && explicit {
+		v.Unhealthy = h.Setting.Unhealthy
 	}
 }
 
@@ -290,7 +301,23 @@ func (p *planner) ledger() fleet.Ledger {
 	l.Version = p.target
 	l.Roles = p.teams.seen(l.Roles)
 	l.Watermarks = p.watermarks()
+	l.Checks = p.checkTimes()
+	l.Promoted = ""
+	if p.canary.promoted {
+		l.Promoted = p.target
+	}
+	if p.out.Complete {
+		l.Completed = p.revision()
+	}
 	return l
+}
+
+// revision is the one that is carried out.
+func (p *planner) revision() int64 {
+	if pin := p.in.Control.Pin; pin != nil {
+		return pin.Revision
+	}
+	return p.in.Plan.Generation
 }
 
 func (p *planner) warnings() []string {
@@ -298,6 +325,8 @@ func (p *planner) warnings() []string {
 	if p.in.Plan != nil {
 		w = append(w, p.order.warnings...)
 		w = append(w, p.teams.warnings()...)
+		w = append(w, p.canary.warnings...)
+		w = append(w, p.unseen()...)
 	}
 	w = append(w, p.in.Fleet.Notes...)
 	slices.Sort(w)

@@ -19,7 +19,17 @@ type Input struct {
 	// Control is what operators ordered outside of the spec.
 	Control fleet.Control
 	Fleet   *fleet.Fleet
-	Now     time.Time
+	// Fallback is the revision that is carried out when too many hosts fail and the plan wants that; nil: there is none.
+	Fallback *Fallback
+	// Conflict says why the plan is not carried out although it is valid; empty: nothing does.
+	Conflict string
+	Now      time.Time
+}
+
+// Fallback is a revision that was complete once.
+type Fallback struct {
+	Revision int64
+	Version  string
 }
 
 // State is one word for where a host is.
@@ -33,6 +43,7 @@ const (
 	Failed    State = "Failed"
 	Held      State = "Held"
 	Exempt    State = "Exempt"
+	Lost      State = "Lost"
 	Unknown   State = "Unknown"
 )
 
@@ -41,11 +52,14 @@ type Reason string
 
 // The reasons, in the order in which they are tried for a host that might be released.
 const (
+	LostFromCatalog       Reason = "LostFromCatalog"
+	ChecksFailing         Reason = "ChecksFailing"
 	AtVersion             Reason = "AtVersion"
 	Soaking               Reason = "Soaking"
 	ReportedFailure       Reason = "ReportedFailure"
 	DeadlineExceeded      Reason = "ProgressDeadlineExceeded"
 	HasStarted            Reason = "Started"
+	Unverified            Reason = "Unverified"
 	Released              Reason = "Released"
 	TakenBack             Reason = "TakenBack"
 	NoRole                Reason = "NoRole"
@@ -55,12 +69,16 @@ const (
 	OnHold                Reason = "OnHold"
 	NoPlan                Reason = "NoPlan"
 	ObservationIncomplete Reason = "ObservationIncomplete"
+	PlanConflict          Reason = "Conflict"
 	Aborted               Reason = "Aborted"
 	PlanPaused            Reason = "PlanPaused"
 	FailureBudgetExceeded Reason = "FailureBudgetExceeded"
 	OutsideWindow         Reason = "OutsideWindow"
+	TooManyUnhealthy      Reason = "TooManyUnhealthy"
 	VersionSwitch         Reason = "VersionSwitch"
 	TakingBack            Reason = "TakingBack"
+	WaitingForCanary      Reason = "WaitingForCanary"
+	AwaitingPromotion     Reason = "AwaitingPromotion"
 	WaitingForRole        Reason = "WaitingForRole"
 	LimitZero             Reason = "LimitZero"
 	NoFreeSlot            Reason = "NoFreeSlot"
@@ -80,6 +98,8 @@ type Verdict struct {
 	// Enable says that its key shall enable it, and Granted since when (Unix seconds).
 	Enable  bool
 	Granted int64
+	// Unhealthy says that its checks failed already when it was enabled.
+	Unhealthy bool
 	// Renew says that its key must be written again even if it says the same: it is older than current_version.
 	Renew   bool
 	Reason  Reason
@@ -130,10 +150,22 @@ type Decision struct {
 	Warnings []string
 	// Halt is a new halt, to be recorded in control together with what else the decision changes; nil: there is none.
 	Halt *fleet.Halt
+	// Rollback pins the fallback, to be recorded as a halt is; nil: it does not. The digest is not filled in.
+	Rollback *fleet.Pin
+	// Canary is where the canaries stand; nil: there are none, or not any more.
+	Canary *CanaryState
 	// Next is when time alone may let somebody go on, or fail; zero: never.
 	Next time.Time
 	// Closes is when a window may close that is open; zero: never.
 	Closes time.Time
+}
+
+// CanaryState is where the canaries of a version stand.
+type CanaryState struct {
+	// Total are those that count, Complete those of them that are upgraded and have soaked.
+	Total, Complete int
+	// Awaiting says that they only wait for an operator's word.
+	Awaiting bool
 }
 
 // Starts counts the hosts that the decision releases.
@@ -164,7 +196,7 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 	}
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Enable {
-			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew})
+			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew, Unhealthy: v.Unhealthy})
 		}
 	}
 	for _, g := range d.Strangers {
@@ -183,4 +215,6 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 
 // Unfinished says that a pass must look again after what this decision changes: nobody was to start while that was
 // pending.
-func (d *Decision) Unfinished() bool { return d.Gate == VersionSwitch || d.Gate == TakingBack }
+func (d *Decision) Unfinished() bool {
+	return d.Gate == VersionSwitch || d.Gate == TakingBack || d.Rollback != nil
+}

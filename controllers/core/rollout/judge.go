@@ -6,6 +6,7 @@ package rollout
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,10 @@ type hostState struct {
 	counts   bool
 	takeBack bool
 	starting bool
+	canary   bool      // it goes before the others
+	lost     bool      // the catalog does not know it, and nothing of it goes on
+	ailing   bool      // a check that must pass does not
+	failing  bool      // so, and it was not so when the host was released
 	since    time.Time // of its grant or start, or of its soak
 	failedAt time.Time
 	next     time.Time // when time alone changes its state
@@ -41,6 +46,10 @@ type judge struct {
 	minReady time.Duration
 	exclude  []string
 	marks    []fleet.Watermark
+	required []string // checks
+	checks   map[string]fleet.CheckTimes
+	verify   bool
+	ages     bool // it matters since when hosts are upgraded
 	now      time.Time
 }
 
@@ -55,19 +64,25 @@ func newJudge(in Input, spec v1alpha1.UpgradePlanSpec) *judge {
 		minReady: time.Duration(spec.MinReadySeconds) * time.Second,
 		exclude:  spec.Hosts.Exclude,
 		marks:    in.Fleet.Ledger.Watermarks,
+		required: spec.HealthGate.Checks,
+		checks:   in.Fleet.Ledger.Checks,
+		verify:   spec.Hosts.VerifyReports,
+		ages:     Soak(spec) > 0,
 		now:      in.Now,
 	}
 }
 
 func (j *judge) judge(h *fleet.Host) hostState {
-	s := hostState{exempt: j.excluded(h.Name) || h.Hold != nil && h.Hold.Exempt}
-	s.counts = h.Role != "" && !s.exempt
+	s := hostState{exempt: matches(j.exclude, h.Name) || h.Hold != nil && h.Hold.Exempt}
 	s.started = j.hasStarted(h)
-	s.upgraded = j.current.Index != 0 && h.Record.Version == j.current.Name && !s.started && !j.unfinished(h)
+	s.upgraded = j.current.Index != 0 && h.Record.Version == j.current.Name && !s.started && !j.unfinished(h) && j.verified(h)
 	j.findGrant(h, &s)
+	j.findHealth(h, &s)
 	j.findSoak(h, &s)
 	s.inFlight = s.started || !s.upgraded && s.granted || s.upgraded && s.soaking
 	j.findFailure(h, &s)
+	s.lost = h.Lost && (!s.inFlight || s.failed)
+	s.counts = h.Role != "" && !s.exempt && !s.lost
 	s.base = j.base(h, s)
 	if h.Hold != nil && !h.Hold.Expires.IsZero() && (s.next.IsZero() || h.Hold.Expires.Before(s.next)) {
 		s.next = h.Hold.Expires
@@ -91,6 +106,18 @@ func (j *judge) unfinished(h *fleet.Host) bool {
 	return r != nil && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed) && r.Version != j.current.Name
 }
 
+// verified: when the plan wants it, the host's own report must say what its record says.
+func (j *judge) verified(h *fleet.Host) bool {
+	return !j.verify || h.Report != nil && h.Report.Version == j.current.Name && h.Report.Phase == fleet.PhaseIdle
+}
+
+// findHealth finds whether checks fail that must pass. What failed when the host was released is not the rollout's doing.
+func (j *judge) findHealth(h *fleet.Host, s *hostState) {
+	s.ailing = slices.ContainsFunc(h.Checks, func(c fleet.Check) bool { return c.Fails() && slices.Contains(j.required, c.ID) })
+	before := h.Setting.Scope == fleet.ScopeHost && h.Setting.Unhealthy && h.Setting.Index > j.current.Index
+	s.failing = s.ailing && !before
+}
+
 // findGrant judges as the host itself does: an agent changes its version only by an explicit yes that is younger than
 // current_version, on first boot and a host in the field always by the lookup alone. A grant stands until it is taken
 // back, held or not: the host may act on it at this very moment. Without a current_version there is nothing to change to.
@@ -110,17 +137,36 @@ func (j *judge) findGrant(h *fleet.Host, s *hostState) {
 	s.implied = s.granted && !explicit && !s.upgraded
 }
 
-// findSoak: from the time of the host's report; for a host without reports from when its record was first seen.
+// findSoak: from the time of the host's report; for a host without reports from when its record was first seen; in any
+// case not before its checks pass.
 func (j *judge) findSoak(h *fleet.Host, s *hostState) {
-	if !s.upgraded || j.minReady == 0 {
+	if !s.upgraded {
 		return
 	}
-	s.since = j.firstSeen(h.Record.CreateIndex)
-	if s.tells = j.tells(h); s.tells {
-		s.since = j.past(h.Report.Time)
+	if j.ages {
+		s.since = j.firstSeen(h.Record.CreateIndex)
+		if s.tells = j.tells(h); s.tells {
+			s.since = j.past(h.Report.Time)
+		}
+		s.since = later(s.since, j.passing(h.Name))
 	}
-	if end := s.since.Add(j.minReady); end.After(j.now) {
+	switch end := s.since.Add(j.minReady); {
+	case s.failing:
+		s.soaking = true
+	case j.minReady > 0 && end.After(j.now):
 		s.soaking, s.next = true, end
+	}
+}
+
+// passing is since when the checks of a host pass that had failed; the zero time when they have not.
+func (j *judge) passing(host string) time.Time {
+	switch c, failed := j.checks[host]; {
+	case !failed:
+		return time.Time{}
+	case c.Passed == 0:
+		return j.now
+	default:
+		return j.past(time.Unix(c.Passed, 0))
 	}
 }
 
@@ -138,9 +184,19 @@ func (j *judge) firstSeen(index uint64) time.Time {
 	return j.now
 }
 
-// findFailure: a host in flight that said so, or that has been silent past its deadline: silence is failure.
+// findFailure: a host in flight that said so, whose checks fail, or that has been silent past its deadline: silence is
+// failure.
 func (j *judge) findFailure(h *fleet.Host, s *hostState) {
-	if !s.inFlight || s.upgraded {
+	if !s.inFlight {
+		return
+	}
+	if s.failing {
+		s.failed, s.why, s.failedAt = true, ChecksFailing, j.now
+		if c := j.checks[h.Name]; c.Failed != 0 && c.Passed == 0 {
+			s.failedAt = j.past(time.Unix(c.Failed, 0))
+		}
+	}
+	if s.upgraded {
 		return
 	}
 	if s.granted && h.Setting.Granted != 0 {
@@ -155,6 +211,7 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 	switch r := h.Report; {
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == j.current.Name:
 		s.failed, s.why, s.failedAt = true, ReportedFailure, later(j.past(r.Time), s.since)
+	case s.failed:
 	case s.since.IsZero(): // the time of its grant is unknown: it is stamped by the next commit
 	case !end.After(j.now):
 		s.failed, s.why, s.failedAt = true, DeadlineExceeded, end
@@ -192,8 +249,9 @@ func (j *judge) past(t time.Time) time.Time {
 	return t
 }
 
-func (j *judge) excluded(name string) bool {
-	for _, pattern := range j.exclude {
+// matches says whether one of the shell patterns matches the name.
+func matches(patterns []string, name string) bool {
+	for _, pattern := range patterns {
 		if ok, err := path.Match(pattern, name); ok && err == nil {
 			return true
 		}
@@ -201,12 +259,21 @@ func (j *judge) excluded(name string) bool {
 	return false
 }
 
+// Soak is the longest time for which a plan looks back to when a host was upgraded; 0: it does not.
+func Soak(spec v1alpha1.UpgradePlanSpec) time.Duration {
+	soak := spec.MinReadySeconds
+	if spec.Canary.Given() {
+		soak = max(soak, spec.Canary.SoakSeconds)
+	}
+	return time.Duration(soak) * time.Second
+}
+
 // watermarkSteps is how finely first-seen times are kept: a soak may be prolonged by one step of this many.
 const watermarkSteps = 16
 
 // watermarks remembers until when which records had been seen, coarsely, as far back as a soak reaches.
 func (p *planner) watermarks() []fleet.Watermark {
-	soak := time.Duration(p.spec.MinReadySeconds) * time.Second
+	soak := Soak(p.spec)
 	if soak == 0 || p.in.Fleet.Index == 0 {
 		return nil
 	}

@@ -14,13 +14,16 @@ import (
 type order struct {
 	after    map[string]v1alpha1.StringList
 	teams    *teams
+	progress func(*team) (counted, complete int)
 	ever     []string          // roles that were ever seen
 	texts    map[string]string // by role
 	warnings []string
 }
 
-func newOrder(after map[string]v1alpha1.StringList, t *teams, ever []string) order {
-	o := order{after: after, teams: t, ever: ever, texts: map[string]string{}}
+// newOrder is the order of roles; progress tells how many hosts of a team are waited for, and how many of those are
+// complete.
+func newOrder(after map[string]v1alpha1.StringList, t *teams, ever []string, progress func(*team) (counted, complete int)) order {
+	o := order{after: after, teams: t, ever: ever, progress: progress, texts: map[string]string{}}
 	for _, r := range t.roles() {
 		o.texts[r.name] = o.firstOpen(r)
 	}
@@ -61,7 +64,8 @@ func (o *order) open(name string) string {
 	}
 	counted, complete := 0, 0
 	for _, t := range o.bearers(name) {
-		counted, complete = counted+t.counted, complete+t.complete
+		n, done := o.progress(t)
+		counted, complete = counted+n, complete+done
 	}
 	if complete == counted {
 		return ""

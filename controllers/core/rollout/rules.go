@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -12,13 +13,16 @@ import (
 // rule is one row of the table by which a host gets its verdict. The first that applies wins.
 type rule struct {
 	reason Reason
-	// state lies over the base state of a host that is not upgraded; empty: nothing does.
+	// state lies over the base state of the host; empty: nothing does.
 	state   State
 	applies func(*planner, *fleet.Host, *hostState) (message string, ok bool)
 }
 
-// rules is ordered: what a host is, then what stops it alone, then what stops all, then what it waits for.
+// rules is ordered: what a host is, then what stops it alone, then what stops all, then what it waits for. A host that is
+// upgraded gets no further than AtVersion.
 var rules = []rule{ //nolint:gochecknoglobals // a constant table
+	{LostFromCatalog, Lost, (*planner).lost},
+	{ChecksFailing, Failed, (*planner).checksFailing},
 	{Soaking, "", (*planner).soaking},
 	{AtVersion, "", (*planner).atVersion},
 	{NoRole, Unknown, (*planner).noRole},
@@ -29,20 +33,66 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{PausedByKey, Held, (*planner).pausedByKey},
 	{OnHold, Held, (*planner).onHold},
 	{TakenBack, "", (*planner).takenBack},
+	{Unverified, "", (*planner).unverified},
 	{Released, "", (*planner).released},
 	{NoPlan, "", gated(NoPlan)},
 	{ObservationIncomplete, "", gated(ObservationIncomplete)},
+	{PlanConflict, "", gated(PlanConflict)},
 	{Aborted, "", gated(Aborted)},
 	{PlanPaused, "", gated(PlanPaused)},
 	{FailureBudgetExceeded, "", gated(FailureBudgetExceeded)},
 	{OutsideWindow, "", gated(OutsideWindow)},
+	{TooManyUnhealthy, "", gated(TooManyUnhealthy)},
 	{VersionSwitch, "", gated(VersionSwitch)},
 	{TakingBack, "", gated(TakingBack)},
+	{WaitingForCanary, "", (*planner).waitingForCanary},
+	{AwaitingPromotion, "", (*planner).awaitingPromotion},
 	{WaitingForRole, "", (*planner).waitingForRole},
 	{LimitZero, "", (*planner).limitZero},
 	{NoFreeSlot, "", (*planner).noFreeSlot},
 	{BatchRunning, "", (*planner).batchRunning},
 	{Starting, "", (*planner).starting},
+}
+
+func (p *planner) lost(_ *fleet.Host, s *hostState) (string, bool) {
+	switch {
+	case !s.lost:
+		return "", false
+	case s.failed:
+		return p.words.once(wordKey{LostFromCatalog, "failed", s.since.Unix()}, func() string {
+			return "the catalog does not know it any more, and it has not reported " + p.target +
+				": it keeps its slot until it does, or `upgradectl forget` frees it"
+		}), true
+	}
+	return p.words.once(wordKey{LostFromCatalog, "", 0}, func() string {
+		return "it has a record, but the catalog does not know it any more: nothing waits for it"
+	}), true
+}
+
+func (p *planner) checksFailing(h *fleet.Host, s *hostState) (string, bool) {
+	if !s.failed || s.why != ChecksFailing {
+		return "", false
+	}
+	var failing []string
+	for _, c := range h.Checks {
+		if c.Fails() && slices.Contains(p.spec.HealthGate.Checks, c.ID) {
+			failing = append(failing, c.ID+" is "+string(c.Status))
+		}
+	}
+	text := "checks that must pass fail: " + names(failing[:min(len(failing), maxNames)], len(failing))
+	if s.upgraded {
+		text = "has reached " + p.target + ", but " + text
+	}
+	return text, true
+}
+
+func (p *planner) unverified(h *fleet.Host, s *hostState) (string, bool) {
+	if !p.spec.Hosts.VerifyReports || !s.granted || h.Record.Version != p.target {
+		return "", false
+	}
+	return p.words.once(wordKey{Unverified, "", 0}, func() string {
+		return "its record says " + p.target + ", and no report of its own does: spec.hosts.verifyReports wants both"
+	}), true
 }
 
 func (p *planner) soaking(_ *fleet.Host, s *hostState) (string, bool) {

@@ -22,7 +22,8 @@ func (p *planner) stopped() bool {
 	return false
 }
 
-// halt is the halt that stands for this rollout, or a new one that is to be recorded; nil: the budget is kept.
+// halt is the halt that stands for this rollout, or a new one that is to be recorded; nil: the budget is kept, or the plan
+// is rolled back instead.
 func (p *planner) halt() *fleet.Halt {
 	if p.in.Plan == nil {
 		return nil
@@ -34,9 +35,30 @@ func (p *planner) halt() *fleet.Halt {
 	if reason == "" {
 		return nil
 	}
+	if p.spec.FailurePolicy.OnExceeded == v1alpha1.RollbackOnFailure {
+		if reason = p.rollback(reason); p.out.Rollback != nil {
+			return nil
+		}
+	}
 	p.out.Halt = &fleet.Halt{Time: time.Unix(p.in.Now.Unix(), 0).UTC(), Reason: reason, Version: p.spec.Version,
 		Generation: p.in.Plan.Generation}
 	return p.out.Halt
+}
+
+// rollback pins the fallback, unless one is pinned already or operators have stopped the plan; then it says why not.
+func (p *planner) rollback(reason string) string {
+	switch f := p.in.Fallback; {
+	case p.in.Control.Abort != nil:
+		return reason + "; the plan is aborted, so that it does not go back by itself"
+	case p.in.Control.Pin != nil:
+		return reason + "; a revision is pinned already, so that there is no further one to go back to"
+	case f == nil || f.Version == p.spec.Version:
+		return reason + "; no revision to go back to was ever complete"
+	default:
+		p.out.Rollback = &fleet.Pin{Revision: f.Revision, By: fleet.ByController, Time: time.Unix(p.in.Now.Unix(), 0).UTC(),
+			Reason: reason}
+	}
+	return reason
 }
 
 // exceeded says how more hosts have failed than may; empty: they have not. A budget that cannot be evaluated counts as
@@ -47,14 +69,9 @@ func (p *planner) exceeded() string {
 		return "" // before the switch nobody is in flight under the plan's version
 	}
 	counted := p.teams.fleet.counted
-	most, percent, err := v1alpha1.ParseLimit(*budget)
+	most, words, err := share(*budget, counted)
 	if err != nil {
 		return "failurePolicy.maxFailed cannot be evaluated, so nobody is released: " + err.Error()
-	}
-	share := ""
-	if percent {
-		share = fmt.Sprintf(" (%s of %d)", budget, counted)
-		most = counted * most / 100
 	}
 	total, failed := 0, []string(nil)
 	for i := range p.hosts {
@@ -69,7 +86,7 @@ func (p *planner) exceeded() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d hosts have failed (%s), more than failurePolicy.maxFailed, which is %d%s",
-		total, counted, names(failed, total), most, share)
+		total, counted, names(failed, total), most, words)
 }
 
 // spends says whether a host spends the failure budget: it counts, was released for this version or has begun it, and has
@@ -78,7 +95,7 @@ func (p *planner) spends(i int) bool {
 	h, s := &p.in.Fleet.Hosts[i], &p.hosts[i]
 	touched := s.granted || h.Started != nil && h.Started.Version == p.target
 	resumed := p.in.Control.Resumed
-	return s.failed && s.counts && touched && (resumed == nil || s.failedAt.IsZero() || s.failedAt.After(resumed.Time))
+	return s.failed && (s.counts || s.lost) && touched && (resumed == nil || s.failedAt.IsZero() || s.failedAt.After(resumed.Time))
 }
 
 // outsideWindow says in words why the windows are closed; empty: they are open.

@@ -41,6 +41,9 @@ type world struct {
 	layout  keys.Layout
 	raw     keys.Raw
 	index   uint64
+
+	fallback *rollout.Fallback
+	conflict string
 }
 
 // newWorld reads a fleet, a line each ("web1..3" are web1, web2 and web3; times are "-5m"):
@@ -53,7 +56,7 @@ type world struct {
 //	says HOST ROLE                       an idle report with a role
 //	started HOST VERSION TIME            the host's own mark
 //	marked HOST VERSION TIME             a mark by the controller
-//	key SCOPE VALUE [TIME]               an enable_puppet key, granted then
+//	key SCOPE VALUE [TIME] [unhealthy]   an enable_puppet key, granted then, to a host whose checks failed already
 //	pausekey SCOPE VALUE                 an operator's pause
 //	hold SCOPE [exempt] [until TIME] [REASON]
 //	seen ROLE...                         roles in the ledger
@@ -62,6 +65,15 @@ type world struct {
 //	halted VERSION [REASON]              the controller's own order to stop
 //	resumed TIME                         when an operator let the rollout go on
 //	override VERSION [TIME]              the windows are open for that version, until then
+//	check HOST ID STATUS                 a check on the host's node that does not pass
+//	failing HOST TIME [TIME]             in the ledger: its checks have failed since, and passed again since
+//	nodes HOST...                        all that the catalog knows
+//	promoted VERSION                     in the ledger: its canaries have been promoted
+//	promotion VERSION                    an operator's word that they are
+//	fallback REVISION VERSION            what was complete last
+//	pinned REVISION                      it is carried out
+//	aborted                              given up by an operator
+//	conflict WHY
 //	incomplete WHY
 func newWorld(t fataler, lines, spec string) *world {
 	t.Helper()
@@ -137,6 +149,9 @@ func (w *world) line(line string) {
 		if t := at(2); !t.IsZero() {
 			flags = uint64(t.Unix())
 		}
+		if text(3) == "unhealthy" {
+			flags |= 1 << 62
+		}
 		scope, name, ok := strings.Cut(rest[0], "/")
 		for _, n := range expand([]string{name}) {
 			key := w.layout.EnableTree() + scope
@@ -174,6 +189,33 @@ func (w *world) line(line string) {
 		w.control.Resumed = &fleet.Pause{By: "ops", Time: at(0)}
 	case "override":
 		w.control.Override = &fleet.Override{By: "ops", Version: rest[0], Until: at(1)}
+	case "check":
+		w.raw.Checks = append(w.raw.Checks, fleet.Check{Node: rest[0], ID: rest[1], Status: fleet.CheckStatus(rest[2])})
+	case "failing":
+		if w.raw.Ledger.Checks == nil {
+			w.raw.Ledger.Checks = map[string]fleet.CheckTimes{}
+		}
+		c := fleet.CheckTimes{Failed: at(1).Unix()}
+		if passed := at(2); !passed.IsZero() {
+			c.Passed = passed.Unix()
+		}
+		w.raw.Ledger.Checks[rest[0]] = c
+	case "nodes":
+		w.raw.Nodes = append([]string{}, slices.Sorted(slices.Values(expand(rest)))...)
+	case "promoted":
+		w.raw.Ledger.Promoted = rest[0]
+	case "promotion":
+		w.control.Promotion = &fleet.Promotion{Version: rest[0]}
+	case "fallback":
+		n, _ := strconv.ParseInt(rest[0], 10, 64)
+		w.fallback = &rollout.Fallback{Revision: n, Version: rest[1]}
+	case "pinned":
+		n, _ := strconv.ParseInt(rest[0], 10, 64)
+		w.control.Pin = &fleet.Pin{Revision: n}
+	case "aborted":
+		w.control.Abort = &fleet.Abort{Pause: fleet.Pause{By: "ops"}}
+	case "conflict":
+		w.conflict = text(0)
 	case "incomplete":
 		w.raw.Incomplete = text(0)
 	default:
@@ -264,11 +306,12 @@ func (w *world) decide() rollout.Decision {
 	w.Helper()
 	f, untouched := w.observe(), w.observe()
 	plan := w.plan.DeepCopy()
-	d := rollout.Compute(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now})
+	in := rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
+	d := rollout.Compute(in)
 	if !reflect.DeepEqual(f, untouched) || !reflect.DeepEqual(plan, w.plan) {
 		w.Fatalf("the input was changed")
 	}
-	if again := rollout.Compute(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now}); !reflect.DeepEqual(d, again) {
+	if again := rollout.Compute(in); !reflect.DeepEqual(d, again) {
 		w.Fatalf("another decision from the same input: %s", cmp.Diff(d, again))
 	}
 	if len(d.Verdicts) != len(f.Hosts) {
@@ -298,6 +341,10 @@ func (w *world) step() (rollout.Decision, diff.Changes) {
 		w.write(c, d.Ledger)
 		if d.Halt != nil {
 			w.control.Halt = d.Halt
+		}
+		if d.Rollback != nil {
+			w.control.Pin, w.plan = d.Rollback, w.plan.DeepCopy()
+			w.plan.Spec.Version = w.fallback.Version
 		}
 	}
 	return d, c
@@ -370,7 +417,8 @@ type example struct {
 	spec  string
 	// want is a line for each host: "web1 Upgrading Starting", or "web1 Upgrading Starting: part of the sentence". Lines
 	// that begin with + or - are the changes, all of them and in order, if there are any; "no change" says there are
-	// none. A line that begins with ! is part of a warning. A line "gate REASON" is what stops every start.
+	// none. A line that begins with ! is part of a warning. A line "gate REASON" is what stops every start, "canaries N of M"
+	// where these stand, and "back to N" the revision that is pinned.
 	want string
 }
 
@@ -409,6 +457,18 @@ func (e example) check(t *testing.T) {
 		case line == "complete" || line == "not complete":
 			if d.Complete != (line == "complete") {
 				t.Errorf("complete: %v", d.Complete)
+			}
+		case strings.HasPrefix(line, "canaries "):
+			got := "canaries none"
+			if c := d.Canary; c != nil {
+				got = fmt.Sprintf("canaries %d of %d", c.Complete, c.Total)
+			}
+			if got != line {
+				t.Errorf("%s, want %s", got, line)
+			}
+		case strings.HasPrefix(line, "back to "):
+			if d.Rollback == nil || fmt.Sprintf("back to %d", d.Rollback.Revision) != line {
+				t.Errorf("rollback %+v, want %s", d.Rollback, line)
 			}
 		case strings.HasPrefix(line, "gate "):
 			if got := "gate " + string(d.Gate); got != line {

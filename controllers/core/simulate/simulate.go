@@ -28,9 +28,11 @@ type Host struct {
 
 // Options are all that a simulation depends on.
 type Options struct {
-	Plan  *v1alpha1.UpgradePlan
-	Hosts []Host
-	Start time.Time
+	Plan *v1alpha1.UpgradePlan
+	// Fallback is carried out in the place of the plan when that is rolled back; nil: there is none.
+	Fallback *v1alpha1.UpgradePlan
+	Hosts    []Host
+	Start    time.Time
 	// Poll is how often hosts look, and the controller too. Duration is how long an upgrade takes.
 	Poll, Duration time.Duration
 	// Jitter varies each duration by up to so much of it, to both sides (0 to 1).
@@ -104,6 +106,22 @@ func (s *Simulation) SetKey(key, value string) {
 	s.Raw.Config = with(s.Raw.Config, s.pair(key, value))
 }
 
+// SetChecks sets the checks of a host's node that do not pass.
+func (s *Simulation) SetChecks(host string, checks ...fleet.Check) {
+	s.Raw.Checks = slices.DeleteFunc(slices.Clone(s.Raw.Checks), func(c fleet.Check) bool { return c.Node == host })
+	for _, c := range checks {
+		c.Node = host
+		s.Raw.Checks = append(s.Raw.Checks, c)
+	}
+	slices.SortStableFunc(s.Raw.Checks, func(a, b fleet.Check) int { return strings.Compare(a.Node, b.Node) })
+}
+
+// SetNodes sets the nodes that the catalog knows.
+func (s *Simulation) SetNodes(names ...string) {
+	s.Raw.Nodes = append([]string{}, names...)
+	slices.Sort(s.Raw.Nodes)
+}
+
 // DeleteKey removes a key below config_state/ as somebody would by hand.
 func (s *Simulation) DeleteKey(key string) { s.Raw.Config = without(s.Raw.Config, key) }
 
@@ -115,7 +133,11 @@ func (s *Simulation) Fleet() fleet.Fleet {
 // Decide is the decision on what is seen now.
 func (s *Simulation) Decide() rollout.Decision {
 	f := s.Fleet()
-	return rollout.Compute(rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: &f, Now: s.Now})
+	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: &f, Now: s.Now}
+	if s.Fallback != nil {
+		in.Fallback = &rollout.Fallback{Revision: s.Fallback.Generation, Version: s.Fallback.Spec.Version}
+	}
+	return rollout.Compute(in)
 }
 
 // maxRounds bounds the decisions of one pass.
@@ -142,6 +164,10 @@ func (s *Simulation) commit(d *rollout.Decision) {
 	if d.Halt != nil {
 		s.Control.Halt = d.Halt
 		s.log("%s", d.GateMessage)
+	}
+	if d.Rollback != nil {
+		s.Control.Pin, s.Plan = d.Rollback, s.Fallback
+		s.log("back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason)
 	}
 	if d.Switch {
 		s.log("switch from %s to %s", d.Current, d.Version)

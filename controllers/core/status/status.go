@@ -42,10 +42,14 @@ func SetsOf(d *rollout.Decision) Sets {
 // Of is the status of a plan by a decision. Conditions keep the time of their last transition from the old status.
 func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, now time.Time) v1alpha1.UpgradePlanStatus {
 	s := v1alpha1.UpgradePlanStatus{ObservedGeneration: generation, CurrentVersion: d.Current, PinnedRevision: d.Pinned}
+	if d.Canary != nil {
+		s.Canary = &v1alpha1.CanaryStatus{Total: d.Canary.Total, Complete: d.Canary.Complete}
+	}
 	at := make(map[string]int, len(d.Roles))
-	for i, r := range d.Roles {
+	s.RolesOmitted = max(0, len(d.Roles)-MaxRoles)
+	for i, r := range d.Roles[:len(d.Roles)-s.RolesOmitted] {
 		at[r.Name] = i
-		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: r.Blocked}
+		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: bounded(r.Blocked, maxRoleText)}
 		if r.Group != r.Name {
 			row.Group = r.Group
 		}
@@ -56,6 +60,9 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 		count(&s.Hosts, v)
 		if j, ok := at[v.Role]; ok {
 			count(&s.Roles[j].HostCounts, v)
+		}
+		if v.State == rollout.Failed && len(s.Failures) < MaxFailures {
+			s.Failures = append(s.Failures, v1alpha1.HostFailure{Host: v.Host, Reason: string(v.Reason), Message: bounded(v.Message, maxText)})
 		}
 	}
 	s.Phase = phase(d)
@@ -70,6 +77,23 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 	return s
 }
 
+// The bounds of a status, whatever the size of the fleet.
+const (
+	// MaxRoles is how many roles it tells of, and MaxFailures how many hosts that have failed.
+	MaxRoles    = 100
+	MaxFailures = 20
+	// maxText bounds each sentence in it, in bytes, and maxRoleText those that may be many.
+	maxText     = 512
+	maxRoleText = 128
+)
+
+func bounded(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " …"
+}
+
 func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 	if v.InFlight {
 		c.InFlight++
@@ -77,6 +101,9 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 	switch {
 	case v.Role == "":
 		c.Unknown++
+		return
+	case v.State == rollout.Lost:
+		c.Lost++
 		return
 	case !v.Counts:
 		c.Excluded++
@@ -105,11 +132,15 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 		return v1alpha1.PhaseAborted
 	case d.Gate == rollout.PlanPaused:
 		return v1alpha1.PhasePaused
-	case d.Gate == rollout.FailureBudgetExceeded:
+	case d.Gate == rollout.FailureBudgetExceeded && d.Rollback == nil:
 		return v1alpha1.PhaseHalted
 	case d.Switch || d.Gate == rollout.OutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending
-	case d.Frozen || stalled(d):
+	case d.Frozen:
+		return v1alpha1.PhaseStalled
+	case stalled(d) && d.Canary != nil && d.Canary.Awaiting && d.Gate == "":
+		return v1alpha1.PhaseAwaiting
+	case stalled(d):
 		return v1alpha1.PhaseStalled
 	}
 	return v1alpha1.PhaseProgressing
@@ -117,7 +148,7 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 
 // stalled: nothing moves, and no time that passes will move it.
 func stalled(d *rollout.Decision) bool {
-	if d.Gate == rollout.TakingBack {
+	if d.Gate == rollout.TakingBack || d.Gate == rollout.TooManyUnhealthy || d.Rollback != nil {
 		return false
 	}
 	for i := range d.Verdicts {
@@ -131,6 +162,10 @@ func stalled(d *rollout.Decision) bool {
 
 func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {
 	reason, message := string(s.Phase), Line(s)
+	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted}
+	if d.Gate == rollout.PlanConflict {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonConflict, d.GateMessage
+	}
 	is := func(kind string, yes bool) metav1.Condition {
 		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}
 		if yes {
@@ -142,13 +177,14 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 	stall := is(v1alpha1.ConditionStalled, isStalled)
 	if isStalled {
 		stall.Reason, stall.Message = stallReason(d)
+		stall.Message = bounded(stall.Message, maxText)
 	}
-	return []metav1.Condition{
-		is(v1alpha1.ConditionReady, d.Complete),
-		is(v1alpha1.ConditionComplete, d.Complete),
-		is(v1alpha1.ConditionReconciling, s.Phase == v1alpha1.PhaseProgressing || s.Phase == v1alpha1.PhasePending),
-		stall,
+	moves := is(v1alpha1.ConditionReconciling, s.Phase == v1alpha1.PhaseProgressing || s.Phase == v1alpha1.PhasePending)
+	if d.Gate != "" {
+		moves.Reason, moves.Message = string(d.Gate), bounded(d.GateMessage, maxText)
 	}
+	return []metav1.Condition{accepted, is(v1alpha1.ConditionReady, d.Complete), is(v1alpha1.ConditionComplete, d.Complete),
+		moves, stall}
 }
 
 // stallReason is what stops everything, or else why the first host that should move does not.
@@ -172,7 +208,7 @@ func Line(s v1alpha1.UpgradePlanStatus) string {
 		n    int
 		word string
 	}{{h.Upgrading, "upgrading"}, {h.Failed, "failed"}, {h.Held, "held"}, {h.Pending, "pending"},
-		{h.Excluded, "left out"}, {h.Unknown, "without a role"}} {
+		{h.Excluded, "left out"}, {h.Lost, "lost"}, {h.Unknown, "without a role"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}

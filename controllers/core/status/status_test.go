@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -77,6 +78,15 @@ func TestPhasesAndConditions(t *testing.T) {
 		}, v1alpha1.PhaseStalled, "OutsideWindow"},
 		{"that a window closes moves nothing", func(d *rollout.Decision) { d.Closes = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
 		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = rollout.VersionSwitch }, v1alpha1.PhasePending, ""},
+		{"too many are critical: that passes", func(d *rollout.Decision) { d.Gate = rollout.TooManyUnhealthy },
+			v1alpha1.PhaseProgressing, ""},
+		{"canaries wait for an operator", func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true} },
+			v1alpha1.PhaseAwaiting, ""},
+		{"it goes back", func(d *rollout.Decision) {
+			d.Gate, d.Rollback = rollout.FailureBudgetExceeded, &fleet.Pin{Revision: 1}
+		}, v1alpha1.PhaseProgressing, ""},
+		{"another plan is in the way", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.PlanConflict },
+			v1alpha1.PhaseStalled, "Conflict"},
 		{"not all was seen", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.ObservationIncomplete },
 			v1alpha1.PhaseStalled, "ObservationIncomplete"},
 	} {
@@ -89,6 +99,9 @@ func TestPhasesAndConditions(t *testing.T) {
 		c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled)
 		if got := c.Status == "True"; got != (e.stalled != "") || got && c.Reason != e.stalled {
 			t.Errorf("%s: %+v", e.name, c)
+		}
+		if accepted := meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionAccepted); accepted != (e.stalled != "Conflict") {
+			t.Errorf("%s: accepted %v", e.name, accepted)
 		}
 		if meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionComplete) != (e.want == v1alpha1.PhaseComplete) {
 			t.Errorf("%s: %+v", e.name, s.Conditions)

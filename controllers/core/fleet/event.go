@@ -1,0 +1,28 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import "time"
+
+// EventType says whether an event is as it should be.
+type EventType string
+
+// The types of events.
+const (
+	EventNormal  EventType = "Normal"
+	EventWarning EventType = "Warning"
+)
+
+// Event tells of a change that the controller made or saw.
+type Event struct {
+	// Number counts the events of a plan, from 1.
+	Number uint64    `json:"number"`
+	Time   time.Time `json:"time"`
+	Type   EventType `json:"type"`
+	// Reason is one word, and Message a sentence.
+	Reason string `json:"reason"`
+	// Object is what it is about: plan, host/<name> or a key.
+	Object  string `json:"object"`
+	Message string `json:"message"`
+}

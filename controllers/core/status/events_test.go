@@ -1,0 +1,127 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+)
+
+var then = time.Unix(100, 0)
+
+// told is the events of a decision after another, a line each.
+func told(before, after *rollout.Decision, drift ...string) string {
+	old := status.Of(before, v1alpha1.UpgradePlanStatus{}, 1, then)
+	var b strings.Builder
+	for _, e := range status.Events(after, old, status.Of(after, old, 1, then), drift, then) {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", e.Type, e.Reason, e.Object, e.Message)
+	}
+	return b.String()
+}
+
+func TestEvents(t *testing.T) {
+	with := func(changes ...func(*rollout.Decision)) *rollout.Decision {
+		d := decision()
+		for _, change := range changes {
+			change(d)
+		}
+		return d
+	}
+	moving := func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }
+	gate := func(r rollout.Reason, message string) func(*rollout.Decision) {
+		return func(d *rollout.Decision) { d.Gate, d.GateMessage = r, message }
+	}
+	hosts := func(n int, reason rollout.Reason, state rollout.State) func(*rollout.Decision) {
+		return func(d *rollout.Decision) {
+			for i := range n {
+				d.Verdicts = append(d.Verdicts, rollout.Verdict{Host: fmt.Sprintf("x%d", i+1), Role: "web", State: state, Counts: true,
+					Base: rollout.Pending, Reason: reason, Message: "because"})
+			}
+		}
+	}
+	for _, e := range []struct {
+		name          string
+		before, after *rollout.Decision
+		drift         []string
+		want          string
+	}{
+		{"nothing new", with(moving), with(moving), nil, ""},
+		{"the version", with(moving), with(func(d *rollout.Decision) { d.Switch, d.Current = true, "v1" }, gate(rollout.VersionSwitch, "")), nil,
+			"Normal VersionSwitched plan: current_version is switched from v1 to v2\n"},
+		{"and then it goes on", with(gate(rollout.VersionSwitch, "")), with(moving), nil, ""},
+		{"one is released", with(moving), with(moving, hosts(1, rollout.Starting, rollout.Upgrading)), nil, "Normal Released host/x1: released: x1\n"},
+		{"many are", with(moving), with(moving, hosts(7, rollout.Starting, rollout.Upgrading)), nil,
+			"Normal Released plan: released: x1, x2, x3, x4, x5 and 2 more\n"},
+		{"paused, and what had not begun is taken back", with(moving),
+			with(gate(rollout.PlanPaused, "paused by ops"), hosts(1, rollout.TakenBack, rollout.Upgrading)), nil,
+			"Normal TakenBack host/x1: what was released and has not begun is taken back: x1\nNormal PlanPaused plan: paused by ops\n"},
+		{"still paused", with(gate(rollout.PlanPaused, "paused by ops")), with(gate(rollout.PlanPaused, "paused by ops")), nil, ""},
+		{"resumed", with(gate(rollout.PlanPaused, "paused by ops")), with(moving), nil,
+			"Normal Progressing plan: nothing stops the rollout any more\n"},
+		{"halted", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed")), nil,
+			"Warning FailureBudgetExceeded plan: 3 have failed\n"},
+		{"hosts fail", with(moving), with(moving, hosts(2, rollout.ReportedFailure, rollout.Failed)), nil,
+			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n"},
+		{"many do", with(moving), with(moving, hosts(15, rollout.ReportedFailure, rollout.Failed)), nil,
+			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n" +
+				"Warning ReportedFailure host/x3: because\nWarning ReportedFailure host/x4: because\n" +
+				"Warning ReportedFailure host/x5: because\nWarning ReportedFailure host/x6: because\n" +
+				"Warning ReportedFailure host/x7: because\n" +
+				"Warning HostsFailed plan: these have failed too: x8, x9, x10, x11, x12 and 3 more\n"},
+		{"back", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed"), func(d *rollout.Decision) {
+			d.Rollback = &fleet.Pin{Revision: 4, Reason: "3 have failed"}
+		}), nil, "Warning RolledBack plan: revision 4 is carried out again: 3 have failed\n"},
+		{"stalled", with(moving), with(), nil, "Warning Stalled plan: db1: because\n"},
+		{"complete", with(moving), with(func(d *rollout.Decision) { d.Complete = true }), nil, "Normal Complete plan: 1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 without a role\n"},
+		{"promoted", with(moving, func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1} }),
+			with(moving, func(d *rollout.Decision) { d.Ledger.Promoted = "v2" }), nil,
+			"Normal CanariesPromoted plan: the canaries of v2 are promoted: the other hosts follow\n"},
+		{"somebody else writes", with(moving), with(moving), []string{"a", "b", "c", "d", "e", "f", "g"},
+			"Warning Drift a: somebody else has changed it: it is made to say what the plan wants\n" +
+				"Warning Drift b: somebody else has changed it: it is made to say what the plan wants\n" +
+				"Warning Drift c: somebody else has changed it: it is made to say what the plan wants\n" +
+				"Warning Drift d: somebody else has changed it: it is made to say what the plan wants\n" +
+				"Warning Drift e: somebody else has changed it: it is made to say what the plan wants\n" +
+				"Warning Drift plan: somebody else has changed 2 more keys\n"},
+	} {
+		if got := told(e.before, e.after, e.drift...); got != e.want {
+			t.Errorf("%s:\n%s\nwant\n%s", e.name, got, e.want)
+		}
+	}
+}
+
+// A status and its events stay small, whatever happens to however many hosts and roles.
+func TestBounds(t *testing.T) {
+	d := &rollout.Decision{Version: "v2", Current: "v2"}
+	long := strings.Repeat("ä", 10_000)
+	for i := range 5_000 {
+		role := fmt.Sprintf("role%d", i)
+		d.Roles = append(d.Roles, rollout.Role{Name: role, Group: role, Blocked: long})
+		d.Verdicts = append(d.Verdicts, rollout.Verdict{Host: role + "-1", Role: role, State: rollout.Failed, Counts: true,
+			Reason: rollout.ReportedFailure, Message: long})
+	}
+	s := status.Of(d, v1alpha1.UpgradePlanStatus{}, 1, then)
+	if len(s.Roles) != status.MaxRoles || s.RolesOmitted != 4_900 || len(s.Failures) != status.MaxFailures || s.Hosts.Failed != 5_000 {
+		t.Errorf("%d roles, %d omitted, %d failures of %d", len(s.Roles), s.RolesOmitted, len(s.Failures), s.Hosts.Failed)
+	}
+	data, err := json.Marshal(s)
+	if err != nil || len(data) > 48<<10 {
+		t.Errorf("%d bytes (%v)", len(data), err)
+	}
+	size := 0
+	for _, e := range status.Events(d, v1alpha1.UpgradePlanStatus{}, s, nil, then) {
+		size += len(e.Message)
+	}
+	if size > 8<<10 {
+		t.Errorf("%d bytes of events", size)
+	}
+}
