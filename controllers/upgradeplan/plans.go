@@ -163,7 +163,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		data := encodePlan(next)
 		ops = append(ops, store.Op{Verb: store.CAS, Key: k.Spec(), Index: spec.ModifyIndex, Value: data},
 			store.Op{Verb: store.Set, Key: k.Revision(next.Generation), Value: data})
-		old, err := p.expiredRevisions(ctx, next, pairs[1])
+		old, err := p.expiredRevisions(ctx, next, pairs[1], pairs[2])
 		if err != nil {
 			return nil, "", err
 		}
@@ -209,11 +209,15 @@ func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan) er
 	return nil
 }
 
-// expiredRevisions removes revisions beyond the limit, but for one that is pinned. So it checks that control is unchanged.
-func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan, control keys.Pair) ([]store.Op, error) {
-	pin := int64(0)
+// expiredRevisions removes revisions beyond the limit, but for one that is pinned, and the one that was complete last: a
+// rollback goes there. So it checks that control is unchanged.
+func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan, control, ledger keys.Pair) ([]store.Op, error) {
+	var pin, completed int64
 	if c, err := keys.DecodeControl(control); err == nil && c.Pin != nil {
 		pin = c.Pin.Revision
+	}
+	if l, err := keys.DecodeLedger(ledger); err == nil {
+		completed = l.Completed
 	}
 	tree := keys.Plan(plan.Name).Revisions()
 	all, _, err := p.Store.Keys(ctx, tree)
@@ -223,7 +227,7 @@ func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan,
 	var ops []store.Op
 	for _, key := range all {
 		n, err := strconv.ParseInt(key[len(tree):], 10, 64)
-		if err == nil && n != pin && n < plan.Generation-int64(*plan.Spec.RevisionHistoryLimit) && len(ops) < maxExpired {
+		if err == nil && n != pin && n != completed && n < plan.Generation-int64(*plan.Spec.RevisionHistoryLimit) && len(ops) < maxExpired {
 			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
 		}
 	}
@@ -348,6 +352,20 @@ func decodeStatus(pair keys.Pair) v1alpha1.UpgradePlanStatus {
 		return v1alpha1.UpgradePlanStatus{}
 	}
 	return s
+}
+
+// Events are those of a plan that are kept, the oldest first.
+func (p Plans) Events(ctx context.Context, name string) ([]fleet.Event, error) {
+	k := keys.Plan(name)
+	pairs, _, err := p.Store.Get(ctx, k.Spec())
+	if err != nil {
+		return nil, err
+	}
+	if !pairs[0].Exists() {
+		return nil, &NotFound{name}
+	}
+	pairs, _, err = p.Store.List(ctx, k.Events())
+	return keys.DecodeEvents(pairs), err
 }
 
 // Revision is an earlier spec.

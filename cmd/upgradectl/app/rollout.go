@@ -19,7 +19,7 @@ import (
 
 func (c *cli) rollout() *cobra.Command {
 	return parent("rollout", "Stop a plan, let it go on, and watch it", c.rolloutStatus(), c.rolloutPause(), c.rolloutResume(),
-		c.rolloutAbort(), c.rolloutUndo(), c.rolloutHistory())
+		c.rolloutAbort(), c.rolloutUndo(), c.rolloutPromote(), c.rolloutHistory())
 }
 
 func (c *cli) rolloutPause() *cobra.Command {
