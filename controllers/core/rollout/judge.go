@@ -111,11 +111,13 @@ func (j *judge) verified(h *fleet.Host) bool {
 	return !j.verify || h.Report != nil && h.Report.Version == j.current.Name && h.Report.Phase == fleet.PhaseIdle
 }
 
-// findHealth finds whether checks fail that must pass. What failed when the host was released is not the rollout's doing.
+// findHealth finds whether checks fail that must pass. What failed before the rollout touched the host, or when it was
+// released, is not the rollout's doing.
 func (j *judge) findHealth(h *fleet.Host, s *hostState) {
 	s.ailing = slices.ContainsFunc(h.Checks, func(c fleet.Check) bool { return c.Fails() && slices.Contains(j.required, c.ID) })
-	before := h.Setting.Scope == fleet.ScopeHost && h.Setting.Unhealthy && h.Setting.Index > j.current.Index
-	s.failing = s.ailing && !before
+	released := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(j.current.Name) && h.Setting.Index > j.current.Index
+	begun := h.Started != nil && h.Started.Version == j.current.Name
+	s.failing = s.ailing && (released && !h.Setting.Unhealthy || begun && !released)
 }
 
 // findGrant judges as the host itself does: an agent changes its version only by an explicit yes that is younger than

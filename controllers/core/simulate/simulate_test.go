@@ -79,6 +79,11 @@ func TestSequences(t *testing.T) {
 			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
 		"soak": {Plan: plan(t, "version: '2'\nminReadySeconds: 120\ninstructions: {rollingRules: {global: 1}}"),
 			Hosts: append(hosts(true, "1", "web1", "web2"), hosts(false, "1", "db1", "db2")...)},
+		"canary": {Plan: plan(t, `
+version: "2"
+canary: {perRole: 1, hosts: [web4], soakSeconds: 600}
+instructions: {rollingRules: {global: 2}, roleOrder: {web: db}}`),
+			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Start, o.Poll, o.Duration, o.Rand = start, time.Minute, 150*time.Second, rand.New(rand.NewPCG(1, 1))
@@ -121,6 +126,27 @@ type referee struct {
 	// most is how many hosts may have failed since they were released; negative: any number.
 	most   int
 	halted string // the version whose rollout has been stopped for that
+	// canary says that the first host of each role goes before all others.
+	canary   bool
+	promoted string // the version that all of those have had
+	// critical is how many hosts may be critical; negative: any number.
+	critical int
+}
+
+// gone says whether nobody waits for a host any more: the catalog has lost it, and it does nothing.
+func gone(s *simulate.Simulation, h *fleet.Host) bool {
+	_, running := s.Running[h.Name]
+	return h.Lost && !running
+}
+
+// first says whether no host of the role comes before this one.
+func first(s *simulate.Simulation, f *fleet.Fleet, name string) bool {
+	for i := range f.Hosts {
+		if h := &f.Hosts[i]; h.Role == fleet.RoleOf(name) && !gone(s, h) {
+			return h.Name == name
+		}
+	}
+	return false
 }
 
 // busy are the hosts that change their version at this moment, or may begin to at any: those that hold a grant of ours,
@@ -144,7 +170,11 @@ func busy(s *simulate.Simulation) map[string]bool {
 // observe notes when more hosts have failed than may: those that count, that say so, and that the rollout has touched.
 func (r *referee) observe(s *simulate.Simulation) {
 	f := s.Fleet()
-	if r.most < 0 || f.Current.Name != s.Plan.Spec.Version {
+	if f.Current.Name != s.Plan.Spec.Version {
+		return
+	}
+	r.observeCanaries(s, &f)
+	if r.most < 0 {
 		return
 	}
 	failed := 0
@@ -160,6 +190,21 @@ func (r *referee) observe(s *simulate.Simulation) {
 	}
 }
 
+// observeCanaries notes when all that go first have the version.
+func (r *referee) observeCanaries(s *simulate.Simulation, f *fleet.Fleet) {
+	flying := busy(s)
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		if first(s, f, h.Name) && (h.Record.Version != f.Current.Name || flying[h.Name]) {
+			return
+		}
+	}
+	r.promoted = f.Current.Name
+}
+
+// behind says whether canaries are to go first, still.
+func (r *referee) behind(s *simulate.Simulation) bool { return r.canary && r.promoted != s.Plan.Spec.Version }
+
 // judgeStops: nobody becomes busy outside of the windows, or in a rollout in which too many had failed.
 func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
 	if r.closed != nil && r.closed(s.Now) {
@@ -167,6 +212,19 @@ func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
 	}
 	if r.halted != "" && r.halted == s.Plan.Spec.Version {
 		t.Fatalf("%s became busy although too many have failed to reach %s\n%s", name, r.halted, tail(s))
+	}
+	f := s.Fleet()
+	if r.behind(s) && !first(s, &f, name) {
+		t.Fatalf("%s became busy before the canaries\n%s", name, tail(s))
+	}
+	critical := 0
+	for i := range f.Hosts {
+		if h := &f.Hosts[i]; h.Critical() && !gone(s, h) {
+			critical++
+		}
+	}
+	if r.critical >= 0 && critical > r.critical {
+		t.Fatalf("%s became busy although %d hosts are critical\n%s", name, critical, tail(s))
 	}
 }
 
@@ -198,12 +256,13 @@ func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
 	r.before = now
 }
 
-func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, first string) {
+func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, awaited string) {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		if r.group(h.Role) == first && h.Record.Version != f.Current.Name {
-			t.Fatalf("%s became busy while %s of %s is at %s\n%s", name, h.Name, first, h.Record.Version, tail(s))
+		waited := r.group(h.Role) == awaited && (!r.behind(s) || first(s, &f, h.Name)) && !gone(s, h)
+		if waited && h.Record.Version != f.Current.Name {
+			t.Fatalf("%s became busy while %s of %s is at %s\n%s", name, h.Name, awaited, h.Record.Version, tail(s))
 		}
 	}
 }
@@ -249,6 +308,7 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 			}
 		}
 		s.Control.Pause, s.Control.Halt = nil, nil
+		s.Raw.Checks, s.Raw.Nodes = nil, nil
 		unpause(s)
 		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour) {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
@@ -305,7 +365,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 		}
 		return role
 	}
-	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}, most: -1}
+	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}, most: -1, critical: -1}
 	spec := v1alpha1.UpgradePlanSpec{Version: "2", Instructions: v1alpha1.Instructions{
 		GroupMappings: map[string]v1alpha1.StringList{"mons": {"stmon"}},
 		RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{}},
@@ -338,6 +398,15 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 	if n := rapid.IntRange(0, 6).Draw(t, "budget"); n > 0 {
 		r.most = n - 1
 		spec.FailurePolicy.MaxFailed = new(intstr.FromInt32(int32(r.most)))
+	}
+	if r.canary = rapid.Bool().Draw(t, "canaries"); r.canary {
+		spec.Canary.PerRole = new(intstr.FromInt32(1))
+	}
+	if r.critical = rapid.IntRange(-1, 2).Draw(t, "critical"); r.critical >= 0 {
+		spec.HealthGate.MaxUnhealthy = new(intstr.FromInt32(int32(r.critical)))
+	}
+	if rapid.Bool().Draw(t, "checked") {
+		spec.HealthGate.Checks = []string{"puppet"}
 	}
 	p := &v1alpha1.UpgradePlan{Spec: spec}
 	p.Spec.ProgressDeadlineSeconds = new(int32(1800))
@@ -381,7 +450,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		}
 		return f.Hosts[rapid.IntRange(0, len(f.Hosts)-1).Draw(t, "host")].Name
 	}
-	switch rapid.IntRange(0, 7).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 10).Draw(t, "disturbance") {
 	case 0:
 		s.Control.Pause = &fleet.Pause{By: "someone"}
 	case 1:
@@ -399,6 +468,20 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		s.SetKey(s.Layout.PauseHost(anyHost()), "False")
 	case 6:
 		unpause(s)
+	case 8:
+		s.SetChecks(anyHost(), fleet.Check{ID: rapid.SampledFrom([]string{"puppet", "disk"}).Draw(t, "check"), Status: fleet.Critical})
+	case 9:
+		s.SetChecks(anyHost())
+	case 10:
+		var known []string
+		f, lost := s.Fleet(), anyHost()
+		for i := range f.Hosts {
+			if f.Hosts[i].Name != lost {
+				known = append(known, f.Hosts[i].Name)
+			}
+		}
+		s.SetNodes(known...)
+		r.before = nil // which hosts go first, and who is waited for, may be others from now on
 	case 7: // a version that somebody set by hand starts no agent; hosts in the field go by their old keys
 		if agentsOnly(s) {
 			s.SetVersion("9")
