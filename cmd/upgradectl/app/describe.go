@@ -51,12 +51,16 @@ func (c *cli) describePlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.buffered(func(w io.Writer) error { return writePlan(w, o, held) })
+		events, err := plans.Events(ctx, name)
+		if err != nil {
+			return err
+		}
+		return c.buffered(func(w io.Writer) error { return writePlan(w, o, held, events) })
 	})
 	return cmd
 }
 
-func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held) error {
+func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, events []fleet.Event) error {
 	spec, now := &o.Plan.Spec, statusOf(o)
 	leader := "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
 	if held != nil {
@@ -78,6 +82,11 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held) error 
 		{"Groups", listsText(spec.Instructions.GroupMappings, " = ")},
 		{"Soak", fmt.Sprintf("%d s", spec.MinReadySeconds)},
 		{"Progress deadline", fmt.Sprintf("%d s", *spec.ProgressDeadlineSeconds)},
+		{"Failure policy", failureText(spec.FailurePolicy)},
+		{"Health gate", healthText(spec.HealthGate)},
+		{"Canaries", canaryText(o)},
+		{"Windows", windowsText(spec.Windows)},
+		{"Hosts", hostsText(spec.Hosts)},
 		{"Role pattern", spec.Hosts.RolePattern},
 		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
 		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
@@ -94,10 +103,111 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held) error 
 	if err := writeConditions(w, now); err != nil {
 		return err
 	}
-	if err := writeRoles(w, now.Roles); err != nil {
+	if err := writeRoles(w, now.Roles, now.RolesOmitted); err != nil {
+		return err
+	}
+	if err := writeFailures(w, now); err != nil {
+		return err
+	}
+	if err := writeEvents(w, events); err != nil {
 		return err
 	}
 	return writeWarnings(w, o.Decision.Warnings)
+}
+
+// writeFailures writes the first hosts that have failed, and how many more have.
+func writeFailures(w io.Writer, s v1alpha1.UpgradePlanStatus) error {
+	if len(s.Failures) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, f := range s.Failures {
+		rows = append(rows, []string{f.Host, f.Reason, oneLine(f.Message)})
+	}
+	_, _ = fmt.Fprintln(w, "Failures:")
+	err := table(w, "  ", []string{"HOST", "REASON", "MESSAGE"}, rows)
+	if more := s.Hosts.Failed - len(rows); more > 0 {
+		_, err = fmt.Fprintf(w, "  and %d more: upgradectl get hosts --state failed\n", more)
+	}
+	return err
+}
+
+// maxEvents is how many events describe shows.
+const maxEvents = 10
+
+func writeEvents(w io.Writer, events []fleet.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	kind, rows := eventKind(), [][]string(nil)
+	for i := max(0, len(events)-maxEvents); i < len(events); i++ {
+		rows = append(rows, kind.row(&events[i])[:kind.wide])
+	}
+	_, _ = fmt.Fprintln(w, "Events:")
+	return table(w, "  ", kind.header[:kind.wide], rows)
+}
+
+func failureText(p v1alpha1.FailurePolicy) string {
+	if p.MaxFailed == nil {
+		return ""
+	}
+	return fmt.Sprintf("more than %s failed: %s", p.MaxFailed, p.OnExceeded)
+}
+
+func healthText(g v1alpha1.HealthGate) string {
+	var parts []string
+	if len(g.Checks) > 0 {
+		parts = append(parts, strings.Join(g.Checks, ", ")+" must pass")
+	}
+	if g.MaxUnhealthy != nil {
+		parts = append(parts, "at most "+g.MaxUnhealthy.String()+" hosts critical")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func canaryText(o *upgradeplan.Observation) string {
+	spec := &o.Plan.Spec.Canary
+	if !spec.Given() {
+		return ""
+	}
+	who := slices.Clone(spec.Hosts)
+	if spec.PerRole != nil {
+		who = append(who, spec.PerRole.String()+" of each role")
+	}
+	text := fmt.Sprintf("%s, soak %d s, promoted: %s", strings.Join(who, ", "), spec.SoakSeconds, spec.Promote)
+	switch c := o.Decision.Canary; {
+	case c != nil && c.Awaiting:
+		text += fmt.Sprintf("; %d of %d are complete: upgradectl rollout promote %s", c.Complete, c.Total, o.Plan.Name)
+	case c != nil:
+		text += fmt.Sprintf("; %d of %d are complete", c.Complete, c.Total)
+	case o.Decision.Ledger.Promoted == o.Plan.Spec.Version:
+		text += "; those of " + o.Plan.Spec.Version + " have been"
+	}
+	return text
+}
+
+func windowsText(w v1alpha1.Windows) string {
+	var parts []string
+	for _, list := range []struct {
+		word    string
+		windows []v1alpha1.Window
+	}{{"allow", w.Allow}, {"deny", w.Deny}} {
+		for _, one := range list.windows {
+			parts = append(parts, fmt.Sprintf("%s %q for %s (%s)", list.word, one.Schedule, one.Duration, cmp.Or(one.TimeZone, "UTC")))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func hostsText(h v1alpha1.Hosts) string {
+	var parts []string
+	if h.Source == v1alpha1.HostsFromCatalog {
+		parts = append(parts, "lost when the catalog does not know them")
+	}
+	if h.VerifyReports {
+		parts = append(parts, "upgraded when their own reports say so too")
+	}
+	return strings.Join(parts, "; ")
 }
 
 func writeConditions(w io.Writer, s v1alpha1.UpgradePlanStatus) error {
@@ -109,7 +219,7 @@ func writeConditions(w io.Writer, s v1alpha1.UpgradePlanStatus) error {
 	return table(w, "  ", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, rows)
 }
 
-func writeRoles(w io.Writer, roles []v1alpha1.RoleStatus) error {
+func writeRoles(w io.Writer, roles []v1alpha1.RoleStatus, omitted int) error {
 	if len(roles) == 0 {
 		return nil
 	}
@@ -118,8 +228,12 @@ func writeRoles(w io.Writer, roles []v1alpha1.RoleStatus) error {
 		rows = append(rows, append(roleCells(&roles[i]), roles[i].Group, roles[i].BlockedBy))
 	}
 	_, _ = fmt.Fprintln(w, "Roles:")
-	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "UPGRADING", "PENDING", "FAILED", "HELD", "IN-FLIGHT", "LIMIT",
+	err := table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "UPGRADING", "PENDING", "FAILED", "HELD", "IN-FLIGHT", "LIMIT",
 		"GROUP", "BLOCKED-BY"}, rows)
+	if omitted > 0 {
+		_, err = fmt.Fprintf(w, "  and %d more: upgradectl get roles\n", omitted)
+	}
+	return err
 }
 
 func writeWarnings(w io.Writer, warnings []string) error {
@@ -245,11 +359,26 @@ func writeHost(w io.Writer, o *upgradeplan.Observation, h *Host, records []keys.
 	if h.Report != nil {
 		list = append(list, fact{"Report", reportText(h.Report)})
 	}
+	if len(h.Checks) > 0 {
+		list = append(list, fact{"Checks", checksText(h)})
+	}
 	for _, p := range records {
 		text := fmt.Sprintf("%s (%s, index %d)", p.Key, cmp.Or(stamp(keys.DecodeTime(p.Value)), "no time"), p.ModifyIndex)
 		list = append(list, fact{"Record", text})
 	}
 	return facts(w, list)
+}
+
+func checksText(h *Host) string {
+	var parts []string
+	for _, c := range h.Checks {
+		parts = append(parts, c.ID+" is "+c.Status)
+	}
+	text := strings.Join(parts, ", ")
+	if h.Unhealthy {
+		text += "; some failed already when it was released"
+	}
+	return text
 }
 
 func currentText(o *upgradeplan.Observation) string {

@@ -21,7 +21,7 @@ import (
 )
 
 // List is what get -o json and -o yaml print: apiVersion upgrade.jiocloud.com/v1alpha1, a kind (UpgradePlanList,
-// HostList, RoleList, VersionList or HoldList), and items of UpgradePlan, Host, Role, Version or Hold. Fields are added to these over
+// HostList, RoleList, VersionList, HoldList or EventList), and items of UpgradePlan, Host, Role, Version, Hold or Event. Fields are added to these over
 // time; none is renamed or gets another meaning. Times are RFC 3339 in UTC.
 type List[T any] struct {
 	APIVersion string `json:"apiVersion"`
@@ -44,7 +44,7 @@ type Host struct {
 	Group string `json:"group,omitempty"`
 	// Version is that of its newest record; absent: it has none.
 	Version string `json:"version,omitempty"`
-	// State is Upgraded, Upgrading, Pending, Failed, Held, Exempt or Unknown.
+	// State is Upgraded, Upgrading, Pending, Failed, Held, Exempt, Lost or Unknown.
 	State string `json:"state"`
 	// Reason is one word, and Message a sentence, on why it is where it is.
 	Reason  string `json:"reason"`
@@ -64,6 +64,16 @@ type Host struct {
 	// PausedBy is the key that pauses it, and Hold the hold that keeps it where it is.
 	PausedBy string      `json:"pausedBy,omitempty"`
 	Hold     *fleet.Hold `json:"hold,omitempty"`
+	// Checks are those of its node that do not pass; they are read for plans with a health gate.
+	Checks []Check `json:"checks,omitempty"`
+	// Unhealthy says that checks failed already when it was released.
+	Unhealthy bool `json:"unhealthy,omitempty"`
+}
+
+// Check is a check of Consul's that does not pass.
+type Check struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
 }
 
 // DecidingKey is a key of the tree enable_puppet.
@@ -101,7 +111,10 @@ func hostsOf(o *upgradeplan.Observation, records map[string]fleet.Record) []Host
 			Name: h.Name, Role: h.Role, Group: v.Group, Version: h.Record.Version, State: string(v.State),
 			Reason: string(v.Reason), Message: v.Message, InFlight: v.InFlight, Counts: v.Counts, Agent: h.Agent(),
 			DecidedBy: decidingKey(o.Layout, h), RecordedAt: h.Record.Time, Started: h.Started, Report: h.Report,
-			PausedBy: pauseKey(o.Layout, h), Hold: h.Hold,
+			PausedBy: pauseKey(o.Layout, h), Hold: h.Hold, Unhealthy: h.Setting.Unhealthy,
+		}
+		for _, c := range h.Checks {
+			hosts[i].Checks = append(hosts[i].Checks, Check{c.ID, string(c.Status)})
 		}
 		if r, ok := records[h.Name]; ok && r.Version == h.Record.Version {
 			hosts[i].RecordedAt = r.Time
@@ -164,7 +177,8 @@ func statusOf(o *upgradeplan.Observation) v1alpha1.UpgradePlanStatus {
 
 func rolesOf(o *upgradeplan.Observation) []Role {
 	var roles []Role
-	for _, r := range statusOf(o).Roles {
+	d := o.Present()
+	for _, r := range status.Roles(&d) {
 		roles = append(roles, Role{r, o.Fleet.Roles[r.Name].Enables(o.Fleet.Current.Name)})
 	}
 	return roles
@@ -204,5 +218,5 @@ func inRole(h *Host, roles []string) bool {
 
 func hostStates() []string {
 	return []string{string(rollout.Upgraded), string(rollout.Upgrading), string(rollout.Pending), string(rollout.Failed),
-		string(rollout.Held), string(rollout.Exempt), string(rollout.Unknown)}
+		string(rollout.Held), string(rollout.Exempt), string(rollout.Lost), string(rollout.Unknown)}
 }

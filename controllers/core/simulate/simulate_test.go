@@ -203,7 +203,9 @@ func (r *referee) observeCanaries(s *simulate.Simulation, f *fleet.Fleet) {
 }
 
 // behind says whether canaries are to go first, still.
-func (r *referee) behind(s *simulate.Simulation) bool { return r.canary && r.promoted != s.Plan.Spec.Version }
+func (r *referee) behind(s *simulate.Simulation) bool {
+	return r.canary && r.promoted != s.Plan.Spec.Version
+}
 
 // judgeStops: nobody becomes busy outside of the windows, or in a rollout in which too many had failed.
 func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {

@@ -45,22 +45,16 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 	if d.Canary != nil {
 		s.Canary = &v1alpha1.CanaryStatus{Total: d.Canary.Total, Complete: d.Canary.Complete}
 	}
-	at := make(map[string]int, len(d.Roles))
-	s.RolesOmitted = max(0, len(d.Roles)-MaxRoles)
-	for i, r := range d.Roles[:len(d.Roles)-s.RolesOmitted] {
-		at[r.Name] = i
-		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: bounded(r.Blocked, maxRoleText)}
-		if r.Group != r.Name {
-			row.Group = r.Group
-		}
-		s.Roles = append(s.Roles, row)
+	s.Roles = Roles(d)
+	if s.RolesOmitted = max(0, len(s.Roles)-MaxRoles); s.RolesOmitted > 0 {
+		s.Roles = s.Roles[:MaxRoles:MaxRoles]
+	}
+	for i := range s.Roles {
+		s.Roles[i].BlockedBy = bounded(s.Roles[i].BlockedBy, maxRoleText)
 	}
 	for i := range d.Verdicts {
 		v := &d.Verdicts[i]
 		count(&s.Hosts, v)
-		if j, ok := at[v.Role]; ok {
-			count(&s.Roles[j].HostCounts, v)
-		}
 		if v.State == rollout.Failed && len(s.Failures) < MaxFailures {
 			s.Failures = append(s.Failures, v1alpha1.HostFailure{Host: v.Host, Reason: string(v.Reason), Message: bounded(v.Message, maxText)})
 		}
@@ -75,6 +69,26 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 		meta.SetStatusCondition(&s.Conditions, c)
 	}
 	return s
+}
+
+// Roles are all roles of a decision, with their hosts by state.
+func Roles(d *rollout.Decision) []v1alpha1.RoleStatus {
+	var roles []v1alpha1.RoleStatus
+	at := make(map[string]int, len(d.Roles))
+	for i, r := range d.Roles {
+		at[r.Name] = i
+		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: r.Blocked}
+		if r.Group != r.Name {
+			row.Group = r.Group
+		}
+		roles = append(roles, row)
+	}
+	for i := range d.Verdicts {
+		if j, ok := at[d.Verdicts[i].Role]; ok {
+			count(&roles[j].HostCounts, &d.Verdicts[i])
+		}
+	}
+	return roles
 }
 
 // The bounds of a status, whatever the size of the fleet.
@@ -162,7 +176,8 @@ func stalled(d *rollout.Decision) bool {
 
 func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {
 	reason, message := string(s.Phase), Line(s)
-	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted}
+	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted,
+		Message: "it is valid, and no other plan is about its fleet"}
 	if d.Gate == rollout.PlanConflict {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonConflict, d.GateMessage
 	}
