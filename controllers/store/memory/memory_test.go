@@ -4,10 +4,12 @@
 package memory_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/store/storetest"
@@ -15,6 +17,28 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New(time.Now) })
+}
+
+func TestCatalog(t *testing.T) {
+	storetest.Catalog(t, func(*testing.T) (store.Store, storetest.Registry) {
+		s := memory.New(time.Now)
+		return s, registry{s}
+	})
+}
+
+// registry is the catalog of a store.
+type registry struct{ store *memory.Store }
+
+func (r registry) Register(_ testing.TB, node, service string, checks ...fleet.Check) {
+	r.store.SetServiceChecks(node, service, checks...)
+}
+
+func (r registry) Deregister(t testing.TB, node string) {
+	names, _, err := r.store.Nodes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store.SetNodes(slices.DeleteFunc(names, func(name string) bool { return name == node })...)
 }
 
 func TestSessionExpires(t *testing.T) {
