@@ -54,29 +54,39 @@ func TestCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, consul.Config{Address: agent.Addr()})
-	seesServers(t, s)
+	eventually(t, "all that the agent tells the catalog of itself", func() bool {
+		found := servers(t, direct)
+		return len(found) == 1 && len(found[0].TaggedAddresses) > 0
+	})
 	storetest.Catalog(t, func(t *testing.T) (store.Store, storetest.Registry) {
 		return s, &registry{client: direct, nodes: map[string]bool{}}
 	})
 }
 
-// seesServers waits until Consul's leader has put itself into the catalog, which takes it a moment.
-func seesServers(t *testing.T, s *consul.Store) {
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		_, meta, err := s.Nodes(ctx)
-		if err != nil {
-			t.Fatal(err)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
 		}
-		if !meta.Filtered {
-			return
-		}
-		<-tick.C
 	}
+}
+
+// servers are the nodes that Consul's servers are, in the catalog.
+func servers(t *testing.T, client *api.Client) []*api.CatalogService {
+	t.Helper()
+	found, _, err := client.Catalog().Service("consul", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // registry is the catalog of a Consul; what a test put there goes when it ends.
