@@ -75,3 +75,39 @@ func TestAWaitWakesWhenASessionExpires(t *testing.T) {
 		}
 	})
 }
+
+func TestABellWakesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(time.Now)
+		for _, step := range []struct {
+			bell   string
+			change func()
+		}{
+			{store.NodesBell, func() { s.SetNodes("web1", "web2") }},
+			{store.UnhealthyBell, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
+			{store.UnhealthyBell, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
+			{store.UnhealthyBell, func() { s.SetChecks("web1") }},
+			{store.NodesBell, func() { s.SetChecks("web3") }},
+			{store.UnhealthyBell, func() { s.SetNodes("web2") }},
+		} {
+			begun := time.Now()
+			before, err := s.Wait(t.Context(), step.bell, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			woken := make(chan store.Mark, 1)
+			go func() {
+				mark, err := s.Wait(t.Context(), step.bell, before.Index)
+				if err != nil {
+					t.Error(err)
+				}
+				woken <- mark
+			}()
+			synctest.Wait() // it waits
+			step.change()
+			if mark := <-woken; mark.Index <= before.Index || mark.Empty || time.Since(begun) != 0 {
+				t.Errorf("%s: %+v, and %s later %+v", step.bell, before, time.Since(begun), mark)
+			}
+		}
+	})
+}
