@@ -4,6 +4,8 @@
 package consul_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +42,28 @@ func TestConformance(t *testing.T) {
 				}
 				return open(t, consul.Config{Address: agent.Addr()})
 			})
+		})
+	}
+}
+
+// Answers that are large by nature travel as they are, small ones packed.
+func TestOnlySmallAnswersArePacked(t *testing.T) {
+	for name, read := range map[string]func(*consul.Store) error{
+		"identity": func(s *consul.Store) error { _, _, err := s.Keys(t.Context(), "a/"); return err },
+		"gzip":     func(s *consul.Store) error { _, _, err := s.FewKeys(t.Context(), "a/"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if got := r.Header.Get("Accept-Encoding"); got != name {
+					t.Errorf("it accepts %q", got)
+				}
+				w.Header().Set("X-Consul-Index", "7")
+				_, _ = w.Write([]byte("[]"))
+			}))
+			defer server.Close()
+			if err := read(open(t, consul.Config{Address: server.URL, RetryFor: -1})); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
