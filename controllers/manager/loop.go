@@ -38,13 +38,28 @@ type loop struct {
 	running sync.WaitGroup // bells
 
 	mu    sync.Mutex
-	bells map[string]map[string]context.CancelFunc // by plan and prefix; also tells which plans are known
+	plans map[string]*known
+}
+
+// known is what a loop knows of a plan.
+type known struct {
+	bells map[string]hung // by prefix
+	// rang is what rang since the last pass began.
+	rang store.Rang
+	// resync is when all is looked at again.
+	resync time.Time
+}
+
+// hung is a bell that watches.
+type hung struct {
+	minGap time.Duration
+	stop   context.CancelFunc
 }
 
 func newLoop(m *Manager, session string, resign context.CancelCauseFunc) *loop {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, maxRetry)
 	return &loop{Manager: m, session: session, resign: resign, queue: workqueue.NewTypedRateLimitingQueue(limiter),
-		bells: map[string]map[string]context.CancelFunc{}}
+		plans: map[string]*known{}}
 }
 
 // run works until the context ends, and returns when nothing of it goes on.
@@ -56,7 +71,7 @@ func (l *loop) run(ctx context.Context) {
 			}
 		})
 	}
-	l.hang(ctx, allPlans, []string{keys.PlansEpoch})
+	l.hang(ctx, allPlans, []store.Bell{{Prefix: keys.PlansEpoch}})
 	l.queue.Add(allPlans)
 	<-ctx.Done()
 	l.queue.ShutDown()
@@ -93,15 +108,16 @@ func (l *loop) list(ctx context.Context) {
 	l.queue.Forget(allPlans)
 	l.queue.AddAfter(allPlans, l.nextResync())
 	for _, plan := range plans {
-		if !l.known(plan) {
-			l.hang(ctx, plan, []string{}) // it is known now
+		if !l.knows(plan) {
+			l.hang(ctx, plan, []store.Bell{}) // it is known now
 			l.queue.Add(plan)
 		}
 	}
 }
 
 func (l *loop) pass(ctx context.Context, plan string) {
-	next, watch, err := l.Worker.Reconcile(ctx, l.session, plan)
+	rang, resync := l.take(plan)
+	next, watch, err := l.Worker.Reconcile(ctx, l.session, plan, rang)
 	if ctx.Err() != nil {
 		return
 	}
@@ -113,7 +129,7 @@ func (l *loop) pass(ctx context.Context, plan string) {
 		l.resign(err)
 	case forget:
 		l.queue.Forget(plan)
-		if l.known(plan) {
+		if l.knows(plan) {
 			l.hang(ctx, plan, nil)
 			l.Log.Info("the plan is gone", "plan", plan)
 		}
@@ -124,11 +140,38 @@ func (l *loop) pass(ctx context.Context, plan string) {
 		if err != nil {
 			l.Log.Error(err, "the plan waits for a change", "plan", plan)
 		}
-		in := l.nextResync()
-		if !next.IsZero() {
-			in = min(in, max(time.Until(next), 0))
+		if next.IsZero() || next.After(resync) {
+			next = resync
 		}
-		l.queue.AddAfter(plan, in)
+		l.queue.AddAfter(plan, max(time.Until(next), 0))
+	}
+	if err != nil {
+		l.ring(plan, func(r *store.Rang) { r.All = true })
+	}
+}
+
+// take is what rang since the last pass over a plan began, and when all is looked at again.
+func (l *loop) take(plan string) (rang store.Rang, resync time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.plans[plan]
+	if k == nil {
+		return store.Rang{All: true}, time.Now()
+	}
+	rang, k.rang = k.rang, store.Rang{}
+	if now := time.Now(); !now.Before(k.resync) {
+		rang.All = true
+		k.resync = now.Add(l.nextResync())
+	}
+	return rang, k.resync
+}
+
+// ring notes what the next pass over a plan shall look at.
+func (l *loop) ring(plan string, note func(*store.Rang)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k := l.plans[plan]; k != nil {
+		note(&k.rang)
 	}
 }
 
@@ -146,43 +189,49 @@ func (l *loop) nextResync() time.Duration {
 	return every - rand.N(every/10+1)
 }
 
-func (l *loop) known(plan string) bool {
+func (l *loop) knows(plan string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.bells[plan] != nil
+	return l.plans[plan] != nil
 }
 
-// hang hangs a bell for each prefix that has none, and takes down the others of the plan. Nil: the plan is gone. A new
-// bell rings once: something may have changed between the pass that named it and the moment from which it watches.
-func (l *loop) hang(ctx context.Context, plan string, prefixes []string) {
+// hang hangs the bells of a plan that do not hang yet, and takes down its others. Nil: the plan is gone. A new bell rings
+// once: something may have changed between the pass that named it and the moment from which it watches.
+func (l *loop) hang(ctx context.Context, plan string, bells []store.Bell) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bells := l.bells[plan]
-	if bells == nil {
-		bells = map[string]context.CancelFunc{}
-		l.bells[plan] = bells
+	k := l.plans[plan]
+	if k == nil {
+		k = &known{bells: map[string]hung{}}
+		l.plans[plan] = k
 	}
-	for prefix, stop := range bells {
-		if !slices.Contains(prefixes, prefix) {
-			stop()
-			delete(bells, prefix)
+	for prefix, h := range k.bells {
+		if !slices.Contains(bells, store.Bell{Prefix: prefix, MinGap: h.minGap}) {
+			h.stop()
+			delete(k.bells, prefix)
 		}
 	}
-	if prefixes == nil {
-		delete(l.bells, plan)
+	if bells == nil {
+		delete(l.plans, plan)
 	}
-	for _, prefix := range prefixes {
-		if bells[prefix] != nil {
+	for _, bell := range bells {
+		if _, hangs := k.bells[bell.Prefix]; hangs {
 			continue
 		}
 		watched, stop := context.WithCancel(ctx)
-		bells[prefix] = stop
-		l.running.Go(func() {
-			o := store.WatchOptions{MinGap: cmp.Or(l.MinGap, DefaultMinGap), Failed: func(err error) {
-				l.Log.Error(err, "it is not seen when something changes: all is looked at by the clock", "prefix", prefix,
-					"resync", cmp.Or(l.Resync, DefaultResync).String())
-			}}
-			store.Watch(watched, l.Store, prefix, o, func() { l.queue.AddAfter(plan, settle) })
-		})
+		k.bells[bell.Prefix] = hung{bell.MinGap, stop}
+		l.running.Go(func() { l.watch(watched, plan, bell) })
 	}
+}
+
+// watch rings for a plan whenever something below the bell's prefix may have changed.
+func (l *loop) watch(ctx context.Context, plan string, bell store.Bell) {
+	o := store.WatchOptions{MinGap: max(bell.MinGap, cmp.Or(l.MinGap, DefaultMinGap)), Failed: func(err error) {
+		l.Log.Error(err, "it is not seen when something changes: all is looked at by the clock", "prefix", bell.Prefix,
+			"resync", cmp.Or(l.Resync, DefaultResync).String())
+	}}
+	store.Watch(ctx, l.Store, bell.Prefix, o, func(m store.Mark) {
+		l.ring(plan, func(r *store.Rang) { r.Add(bell.Prefix, m) })
+		l.queue.AddAfter(plan, settle)
+	})
 }

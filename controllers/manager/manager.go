@@ -32,10 +32,11 @@ const (
 type Worker interface {
 	// Plans are the names of all plans.
 	Plans(ctx context.Context) ([]string, error)
-	// Reconcile makes one pass over a plan, fenced by the session. Next is when it is to be looked at again although
+	// Reconcile makes one pass over a plan, fenced by the session. Rang is what may have changed since the last one: all of
+	// it in the first pass of a term, after an error and at a resync. Next is when it is to be looked at again although
 	// nothing has changed; zero: never. Watch are the prefixes that it depends on; nil: those of the last pass. An error
 	// may have one of the methods Gone, LostLock and Stalled of the kinds of errors: see after.
-	Reconcile(ctx context.Context, session, plan string) (next time.Time, watch []string, err error)
+	Reconcile(ctx context.Context, session, plan string, rang store.Rang) (next time.Time, watch []store.Bell, err error)
 }
 
 // Manager leads when it can.

@@ -84,8 +84,10 @@ func (c *counting) turn(down bool) {
 type answer struct {
 	next  time.Duration // from then
 	watch []string
-	err   error
-	takes time.Duration
+	// minGap is that of all of watch.
+	minGap time.Duration
+	err    error
+	takes  time.Duration
 	// ends is how long it takes to end after its context has.
 	ends time.Duration
 }
@@ -95,6 +97,7 @@ type worker struct {
 	mu      sync.Mutex
 	answers map[string]answer // by plan; those that are not there are gone
 	passes  map[string][]time.Time
+	rang    []store.Rang // of all passes
 	session string
 }
 
@@ -116,9 +119,10 @@ func (w *worker) Plans(context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (w *worker) Reconcile(ctx context.Context, session, plan string) (time.Time, []string, error) {
+func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store.Rang) (time.Time, []store.Bell, error) {
 	w.mu.Lock()
 	a, ok := w.answers[plan]
+	w.rang = append(w.rang, rang)
 	w.passes[plan] = append(w.passes[plan], time.Now())
 	w.session = session
 	w.mu.Unlock()
@@ -136,7 +140,11 @@ func (w *worker) Reconcile(ctx context.Context, session, plan string) (time.Time
 	if a.next > 0 {
 		next = time.Now().Add(a.next)
 	}
-	return next, a.watch, a.err
+	var bells []store.Bell
+	for _, prefix := range a.watch {
+		bells = append(bells, store.Bell{Prefix: prefix, MinGap: a.minGap})
+	}
+	return next, bells, a.err
 }
 
 func (w *worker) set(plan string, a answer) {

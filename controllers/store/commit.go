@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,6 +39,13 @@ type Commit struct {
 // Committed is what a commit has done, also when it ended with an error.
 type Committed struct {
 	Transactions, Writes int
+	// Index is that of each key, or tree, that was written or removed: its ModifyIndex, or when it was removed. Nil:
+	// nothing was.
+	Index map[string]uint64
+	// Indexes are those at which the transactions were applied, ascending.
+	Indexes []uint64
+	// Ledger is what the last of them left there.
+	Ledger fleet.Ledger
 }
 
 // Writer is what a commit is written with.
@@ -60,11 +68,25 @@ func (c *Commit) Run(ctx context.Context, w Writer) (Committed, error) {
 		if err != nil {
 			return done, err
 		}
-		done.Transactions++
-		done.Writes += len(batch)
 		c.advance(result)
+		done.add(batch, result, c.Fence.Ledger)
+		done.Ledger = c.Ledger
 	}
 	return done, nil
+}
+
+// add notes a transaction of these operations beside the fence. It moved the ledger, whose index is its own.
+func (done *Committed) add(ops []Op, r Result, ledger keys.Pair) {
+	done.Transactions++
+	done.Writes += len(ops)
+	done.Indexes = append(done.Indexes, ledger.ModifyIndex)
+	if done.Index == nil {
+		done.Index = make(map[string]uint64, len(ops)+1)
+	}
+	done.Index[ledger.Key] = ledger.ModifyIndex
+	for _, op := range ops {
+		done.Index[op.Key] = cmp.Or(r.ModifyIndex[op.Key], ledger.ModifyIndex)
+	}
 }
 
 // ops are the checks, then the ledger.

@@ -27,17 +27,14 @@ type SnapshotOptions struct {
 	FindRecords bool
 	// Checks asks for the checks that do not pass, and Nodes for the names of the catalog's nodes.
 	Checks, Nodes bool
-	// Known, if not nil, was read a moment ago by the same pass: the keys of records are taken from it. That is safe, for
-	// hosts only move on: one that has reported since is taken to be where it was.
-	Known *keys.Raw
 }
 
 // manyKeys is from how many single keys on the whole tree is read instead.
 const manyKeys = 1024
 
-// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in itself. They are not of one moment:
-// what a decision depends on across them is checked again by the commit, and hosts only ever move on. The layout comes
-// back with the tree of records that was found.
+// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
+// itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts only
+// ever move on. The layout comes back with the tree of records that was found.
 func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
 	raw := keys.Raw{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion()}, probes(l)...)...)
@@ -63,17 +60,24 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 	group, gctx = errgroup.WithContext(ctx)
 	found := l
 	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
-	if o.Known != nil {
-		raw.RecordKeys, raw.RecordIndex = o.Known.RecordKeys, o.Known.RecordIndex
-	} else {
-		group.Go(func() (err error) { found, err = r.records(gctx, l, o); return err })
-	}
+	group.Go(func() (err error) { found, err = r.records(gctx, l, o); return err })
 	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}
 	err = r.values(ctx, found, o)
 	raw.Incomplete = r.filtered.first()
 	return raw, found, err
+}
+
+// ReadValues reads anew the records of a raw whose values decide something: after its marks, or the version, have changed.
+func ReadValues(ctx context.Context, s Reader, raw keys.Raw, l keys.Layout, o SnapshotOptions) (keys.Raw, error) {
+	raw.Records = nil
+	r := snapshotReader{store: s, raw: &raw}
+	err := r.values(ctx, l, o)
+	if hidden := r.filtered.first(); hidden != "" {
+		raw.Incomplete = hidden
+	}
+	return raw, err
 }
 
 // probes are keys that nobody writes, one below each tree. Without a token, Consul does not say that ACLs filtered a

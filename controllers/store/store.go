@@ -30,6 +30,8 @@ type Store interface {
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
 	// Keys returns all keys below prefix, sorted.
 	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
+	// FewKeys is Keys for a tree that is small: the answer travels packed, which takes longer for a large one.
+	FewKeys(ctx context.Context, prefix string) ([]string, Meta, error)
 	// Get reads the keys in one transaction, so that all are of one moment. It returns one pair for each key, in the
 	// order asked; a key that is not there has ModifyIndex 0. More than MaxOps keys are read in several transactions.
 	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)

@@ -31,6 +31,29 @@ type Watcher interface {
 	Wait(ctx context.Context, prefix string, index uint64) (Mark, error)
 }
 
+// Bell is a prefix that rings when something below it changes.
+type Bell struct {
+	Prefix string
+	// MinGap is the least time between two rings, two of which may follow each other at once; 0: that of whoever waits.
+	MinGap time.Duration
+}
+
+// Rang is what may have changed since the last look.
+type Rang struct {
+	// All says that anything may.
+	All bool
+	// At are the prefixes below which something may, with the index at which each stood when it rang last.
+	At map[string]uint64
+}
+
+// Add notes a ring.
+func (r *Rang) Add(prefix string, m Mark) {
+	if r.At == nil {
+		r.At = map[string]uint64{}
+	}
+	r.At[prefix] = m.Index
+}
+
 // WatchOptions say how a prefix is watched.
 type WatchOptions struct {
 	// MinGap is the least time between two looks, two of which may follow each other at once; 0: none.
@@ -45,10 +68,10 @@ const (
 	maxBackoff   = 30 * time.Second
 )
 
-// Watch calls changed whenever something below the prefix may have changed, first as soon as it watches, until the
-// context ends. Changes that follow each other within MinGap are told as one. The rules are those of Consul's blocking
+// Watch calls changed, with where the prefix stands, whenever something below it may have changed, first as soon as it
+// watches, until the context ends. Changes that follow each other within MinGap are told as one. The rules are those of Consul's blocking
 // queries: an index that went backwards, and a failure, begin again at 0.
-func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func()) {
+func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func(Mark)) {
 	limit := rate.NewLimiter(rate.Inf, 2)
 	if o.MinGap > 0 {
 		limit = rate.NewLimiter(rate.Every(o.MinGap), 2)
@@ -74,7 +97,7 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 		backoff = firstBackoff
 		// Nothing was there and nothing is: it was some other key of the store.
 		if mark.Index != last.Index && (last.Index == 0 || !mark.Empty || !last.Empty) {
-			changed()
+			changed(mark)
 		}
 		if mark.Index < last.Index {
 			mark.Index = 0

@@ -29,18 +29,17 @@ type Observation struct {
 	Fleet        fleet.Fleet
 	Decision     rollout.Decision
 	Now          time.Time
+	// Drift is what somebody else did, since the last pass of the same leader, to the keys that only a controller writes:
+	// current_version and those below config_state/enable_puppet/. From is what that pass left.
+	Drift []diff.Change
 
+	changes                              *diff.Changes // by the decision; nil: they were not computed yet
 	spec, control, ledger, status, epoch keys.Pair
 	pin                                  pinned
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
 func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*Observation, error) {
-	return observeAfter(ctx, s, name, now, nil)
-}
-
-// observeAfter observes again, a moment after an observation by which something was written.
-func observeAfter(ctx context.Context, s store.Reader, name string, now time.Time, before *Observation) (*Observation, error) {
 	k := keys.Plan(name)
 	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
 	if err != nil {
@@ -54,7 +53,7 @@ func observeAfter(ctx context.Context, s store.Reader, name string, now time.Tim
 	if err := o.resolve(ctx, s, digestOf(o.spec.Value)); err != nil {
 		return nil, err
 	}
-	if err := o.readFleet(ctx, s, before); err != nil {
+	if err := o.readFleet(ctx, s); err != nil {
 		return nil, err
 	}
 	o.decide()
@@ -85,7 +84,7 @@ func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 			absent.pair.Value, absent.pair.ModifyIndex = absent.value, 1
 		}
 	}
-	if err := o.readFleet(ctx, s, nil); err != nil {
+	if err := o.readFleet(ctx, s); err != nil {
 		return nil, err
 	}
 	o.decide()
@@ -104,23 +103,24 @@ func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.T
 	return o, nil
 }
 
-func (o *Observation) readFleet(ctx context.Context, s store.Reader, before *Observation) error {
+func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
 	l := Layout(o.Plan)
-	options := store.SnapshotOptions{Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""}
-	if before != nil && before.Plan.Generation == o.Plan.Generation {
-		l, options.Known = before.Layout, &before.Raw
-	}
 	epoch, _, err := s.Get(ctx, l.HoldEpoch())
 	if err != nil {
 		return err
 	}
 	o.epoch = epoch[0]
-	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, options)
+	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, o.options(l))
 	if err != nil {
 		return err
 	}
 	o.recall()
 	return nil
+}
+
+// options are what a plan wants to be read of its fleet.
+func (o *Observation) options(l keys.Layout) store.SnapshotOptions {
+	return store.SnapshotOptions{Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""}
 }
 
 // recall reads what operators ordered and what the ledger remembers. Without them, nobody is started: an order to stop
@@ -173,14 +173,18 @@ func (o *Observation) decide() {
 	}
 	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
 	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Now: o.Now})
+	o.changes = nil
 }
 
 // Changes are the keys that this decision changes.
 func (o *Observation) Changes() diff.Changes {
-	if o.Decision.Frozen {
-		return diff.Changes{}
+	if o.changes == nil {
+		o.changes = &diff.Changes{}
+		if !o.Decision.Frozen {
+			*o.changes = o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.Now))
+		}
 	}
-	return o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.Now))
+	return *o.changes
 }
 
 // maxRounds bounds how many decisions one pass makes: a switch, what must be mended, and the starts.
@@ -199,7 +203,7 @@ func (o *Observation) Preview() (*Observation, diff.Changes) {
 		}
 		index++
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
-		after.Raw.Ledger = after.Decision.Ledger
+		after.Raw.Ledger, after.changes = after.Decision.Ledger, nil
 		after.Control.Halt = cmp.Or(after.Decision.Halt, after.Control.Halt)
 		if !after.Decision.Unfinished() {
 			break

@@ -47,35 +47,58 @@ const maxConflicts = 10
 // filled. It writes nothing when nothing must change. A conflict is news: it looks again. Losing the lock, and a store
 // that does not answer, are errors; what was written before stands, and the next pass goes on from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
+	return r.reconcile(ctx, name, &memory{}, store.Rang{All: true})
+}
+
+// reconcile makes a pass that begins with what is remembered and what rang since, and leaves its own memory.
+func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.Rang) (Result, error) {
 	var result Result
-	var before *Observation
 	conflicts := 0
 	for round := 0; ; {
-		o, err := observeAfter(ctx, r.Store, name, r.Now(), before)
+		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
 		if err != nil {
+			m.lost()
 			return result, err
 		}
-		written, err := r.commit(ctx, o, &result)
+		rang = store.Rang{}
+		r.tellDrift(o)
+		written, err := r.commit(ctx, o, m, &result)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
 		conflict := (*store.Conflict)(nil)
 		switch {
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
+			m.lost()
 			return result, &LostLock{err}
 		case errors.As(err, &conflict) && conflicts < maxConflicts:
 			conflicts++
-			before = nil
+			m.refused(o, written)
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())
 			continue
 		case err != nil:
+			m.lost()
 			return result, err
 		}
+		m.keep(o, written, result.Status)
 		result.Starts += o.Decision.Starts()
-		before = o
 		if round++; !o.Decision.Unfinished() || round == maxRounds {
 			return result, nil
 		}
 	}
+}
+
+// maxDrift bounds how many keys of a drift are named.
+const maxDrift = 10
+
+func (r *Reconciler) tellDrift(o *Observation) {
+	if len(o.Drift) == 0 {
+		return
+	}
+	var named []string
+	for _, c := range o.Drift[:min(len(o.Drift), maxDrift)] {
+		named = append(named, c.Key())
+	}
+	r.Log.Info("somebody else wrote what only a controller writes", "plan", o.Plan.Name, "keys", len(o.Drift), "among them", named)
 }
 
 // LostLock says that the lock of the one writer is no longer ours.
@@ -84,9 +107,11 @@ type LostLock struct{ Err error }
 func (e *LostLock) Error() string { return fmt.Sprintf("the lock is lost: %v", e.Err) }
 func (e *LostLock) Unwrap() error { return e.Err }
 
-// commit writes what the observation's decision asks for, and the status that tells of it.
-func (r *Reconciler) commit(ctx context.Context, o *Observation, result *Result) (store.Committed, error) {
+// commit writes what the observation's decision asks for, and the status that tells of it. The status alone has to wait
+// until a moment after it was written alone the last time.
+func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, result *Result) (store.Committed, error) {
 	changes := o.Changes()
+	m.toldAt = time.Time{}
 	result.Observation = o
 	result.Status = status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now)
 	c := store.Commit{
@@ -108,8 +133,10 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, result *Result)
 		}
 		c.Ledger = o.Raw.Ledger
 	}
-	if changes.Empty() && len(c.Last) == 0 && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
-		return store.Committed{}, nil
+	if changes.Empty() && o.Decision.Halt == nil && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
+		if len(c.Last) == 0 || !m.mayTell(o.Now) {
+			return store.Committed{}, nil
+		}
 	}
 	written, err := c.Run(ctx, r.Store)
 	if err == nil {
@@ -134,11 +161,19 @@ func (r *Reconciler) haltOp(o *Observation) []store.Op {
 
 // statusOp writes the status if it differs from the one that is stored.
 func (r *Reconciler) statusOp(o *Observation, s v1alpha1.UpgradePlanStatus) []store.Op {
-	data, err := json.Marshal(s)
-	if err != nil || bytes.Equal(data, o.status.Value) || len(data) > maxStatus {
+	data := encodeStatus(s)
+	if bytes.Equal(data, o.status.Value) || len(data) > maxStatus {
 		return nil
 	}
-	return []store.Op{{Verb: store.Set, Key: keys.Plan(o.Plan.Name).Status(), Value: data}}
+	return []store.Op{{Verb: store.Set, Key: o.status.Key, Value: data}}
+}
+
+func encodeStatus(s v1alpha1.UpgradePlanStatus) []byte {
+	data, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("upgradeplan: a status cannot be encoded: %v", err)) // strings, numbers and times only
+	}
+	return data
 }
 
 // maxStatus bounds the status in a transaction; a fleet of so many roles goes without.

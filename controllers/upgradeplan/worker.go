@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -16,15 +17,28 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Worker reconciles the plans of a store for a manager, and logs what each pass changed.
+// Worker reconciles the plans of a store for a manager, and logs what each pass changed. It remembers of each plan what its
+// last pass left: see memory. It is safe for concurrent passes over different plans.
 type Worker struct {
 	Store Store
 	Now   func() time.Time
 	Log   logr.Logger
+	// LookGap is how long a whole tree of hosts' keys is not read again because of rings that nothing else explains; 0: a
+	// millisecond for each key, at most half a minute.
+	LookGap time.Duration
+
+	mu       sync.Mutex
+	memories map[string]*memory // by plan
 }
 
+// Reports ring rarely in a fleet that is not small: those that matter at once come with a record.
+const (
+	rareReports = 10 * time.Second
+	smallFleet  = 1000
+)
+
 // Plans are the names of all plans, those that cannot be read too.
-func (w Worker) Plans(ctx context.Context) ([]string, error) {
+func (w *Worker) Plans(ctx context.Context) ([]string, error) {
 	found, err := Plans{w.Store}.names(ctx)
 	names := make([]string, 0, len(found))
 	for _, name := range found {
@@ -33,36 +47,71 @@ func (w Worker) Plans(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Reconcile makes one pass over a plan. Next is when time alone may change what it decided, and watch are the prefixes
-// that it depends on; nil: that is not known.
-func (w Worker) Reconcile(ctx context.Context, session, plan string) (next time.Time, watch []string, err error) {
+// Reconcile makes one pass over a plan, of which that rang since the last one. Next is when time alone may change what it
+// decided, and watch are the prefixes that it depends on; nil: those of the last pass, or that is not known.
+func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store.Rang) (next time.Time, watch []store.Bell, err error) {
+	m := w.memory(session, plan)
+	if m.idle(rang, w.Now()) {
+		return m.wake, nil, nil
+	}
 	r := Reconciler{Store: whole{w.Store}, Session: session, Now: w.Now, Log: w.Log}
-	result, err := r.Reconcile(ctx, plan)
+	result, err := r.reconcile(ctx, plan, m, rang)
 	if result.Written.Writes > 0 {
 		w.Log.Info("reconciled", "plan", plan, "phase", result.Status.Phase, "starts", result.Starts,
 			"hosts", status.Line(result.Status), "written", result.Written.String())
 	}
 	k := keys.Plan(plan)
 	switch {
+	case errors.As(err, new(*NotFound)):
+		w.forget(plan)
+		return time.Time{}, nil, err
 	case errors.As(err, new(*Invalid)):
-		return time.Time{}, []string{k.Spec()}, err
+		return time.Time{}, []store.Bell{{Prefix: k.Spec()}}, err
 	case result.Observation == nil:
 		return time.Time{}, nil, err
 	}
-	return result.Decision.Wake(), append(watched(result.Observation), k.Spec(), k.Control()), err
+	watch = append(watched(result.Observation), store.Bell{Prefix: k.Spec()}, store.Bell{Prefix: k.Control()})
+	if m.last == nil { // what was not relied upon is all that there is to go by
+		return result.Decision.Wake(), watch, err
+	}
+	return m.wake, watch, err
 }
 
-// watched are the prefixes of a fleet. The two trees whose keys all stand on one level are named without the slash at
-// their end: see store.Watcher.
-func watched(o *Observation) []string {
-	l := o.Layout
-	prefixes := []string{l.CurrentVersion(), l.ConfigState(), l.HoldTree(), l.RecordTree(),
-		strings.TrimSuffix(l.StartedTree(), "/"), strings.TrimSuffix(l.ReportTree(), "/")}
-	if l.Records == "" { // hosts that report there may still come
-		l.Records = keys.RunningVersionsOld
-		prefixes = append(prefixes, l.RecordTree())
+// memory is what is remembered of a plan in this term; a new one when there is nothing.
+func (w *Worker) memory(session, plan string) *memory {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m := w.memories[plan]; m != nil && m.session == session {
+		return m
 	}
-	return prefixes
+	if w.memories == nil {
+		w.memories = map[string]*memory{}
+	}
+	w.memories[plan] = &memory{session: session, lookGap: w.LookGap}
+	return w.memories[plan]
+}
+
+func (w *Worker) forget(plan string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.memories, plan)
+}
+
+// watched are the prefixes of a fleet. Marks are not among them: each is written with a report. The tree whose keys all
+// stand on one level is named without the slash at its end: see store.Watcher.
+func watched(o *Observation) []store.Bell {
+	l := o.Layout
+	reports := store.Bell{Prefix: strings.TrimSuffix(l.ReportTree(), "/")}
+	if len(o.Raw.Reports) > smallFleet {
+		reports.MinGap = rareReports
+	}
+	bells := []store.Bell{{Prefix: l.CurrentVersion()}, {Prefix: l.ConfigState()}, {Prefix: l.HoldTree()},
+		{Prefix: l.RecordTree()}, reports}
+	if l.Records == "" && len(o.Raw.RecordKeys) == 0 { // hosts that report there may come first
+		l.Records = keys.RunningVersionsOld
+		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
+	}
+	return bells
 }
 
 // whole is a store whose transactions are not broken off when the context ends while they are under way: what they did is

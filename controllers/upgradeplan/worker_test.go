@@ -18,30 +18,39 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func workerFixture(t *testing.T) (*fixture, upgradeplan.Worker) {
+func workerFixture(t *testing.T) (*fixture, *upgradeplan.Worker) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	f.set(f.layout.CurrentVersion(), "v1")
 	f.hosts(true, "v1", "web1", "web2")
 	f.apply("version: v2\nprogressDeadlineSeconds: 600\ninstructions: {rollingRules: {global: 1}}")
-	return f, upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
+	return f, &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
+}
+
+func everything() store.Rang { return store.Rang{All: true} }
+
+func prefixes(bells []store.Bell) (out []string) {
+	for _, b := range bells {
+		out = append(out, b.Prefix)
+	}
+	slices.Sort(out)
+	return out
 }
 
 func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
 	f, w := workerFixture(t)
-	_, watch, err := w.Reconcile(t.Context(), f.session, "fleet")
+	_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
 	f.must(err)
-	next, _, err := w.Reconcile(t.Context(), f.session, "fleet")
+	next, _, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
 	f.must(err)
 	if !next.Equal(f.clock.Now().Add(10 * time.Minute)) {
 		t.Errorf("next look at %s, the deadline of web1 is in 10 minutes", next)
 	}
-	slices.Sort(watch)
-	want := []string{"config_state/", "current_version", "running/versions/", "running_version/",
+	want := []string{"config_state/", "current_version", "running/versions/",
 		"upgrade.jiocloud.com/holds/", "upgrade.jiocloud.com/hosts", "upgrade.jiocloud.com/plans/fleet/control",
-		"upgrade.jiocloud.com/plans/fleet/spec", "upgrade.jiocloud.com/started"}
-	if !slices.Equal(watch, want) {
-		t.Errorf("watched\n%q, want\n%q", watch, want)
+		"upgrade.jiocloud.com/plans/fleet/spec"}
+	if got := prefixes(watch); !slices.Equal(got, want) {
+		t.Errorf("watched\n%q, want\n%q", got, want)
 	}
 	// Two of them would wake for every write to the store if they were empty, and are not.
 	for _, prefix := range []string{f.layout.HoldTree(), keys.PlansEpoch} {
@@ -50,11 +59,11 @@ func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
 		}
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	if _, watch, err = w.Reconcile(t.Context(), f.session, "fleet"); len(watch) != 1 || err == nil {
-		t.Errorf("an invalid plan: %q %v", watch, err)
+	if _, watch, err = w.Reconcile(t.Context(), f.session, "fleet", everything()); len(watch) != 1 || err == nil {
+		t.Errorf("an invalid plan: %v %v", watch, err)
 	}
-	if _, watch, err = w.Reconcile(t.Context(), f.session, "none"); watch != nil || err == nil {
-		t.Errorf("no plan: %q %v", watch, err)
+	if _, watch, err = w.Reconcile(t.Context(), f.session, "none", everything()); watch != nil || err == nil {
+		t.Errorf("no plan: %v %v", watch, err)
 	}
 }
 
@@ -64,7 +73,7 @@ func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T)
 	s := &watched{Store: f.store, before: func(int) { cancel() }}
 	w.Store = s
 	ledger := f.get(keys.Plan("fleet").Ledger())
-	if _, _, err := w.Reconcile(ctx, f.session, "fleet"); !errors.Is(err, context.Canceled) {
+	if _, _, err := w.Reconcile(ctx, f.session, "fleet", everything()); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if s.txns != 1 || f.get(keys.Plan("fleet").Ledger()).ModifyIndex == ledger.ModifyIndex {
@@ -74,18 +83,49 @@ func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T)
 
 func TestAWorkerTellsTheKindOfAnError(t *testing.T) {
 	f, w := workerFixture(t)
-	_, _, err := w.Reconcile(t.Context(), f.session, "none")
+	_, _, err := w.Reconcile(t.Context(), f.session, "none", everything())
 	if gone := interface{ Gone() bool }(nil); !errors.As(err, &gone) {
 		t.Errorf("gone: %v", err)
 	}
 	f.txn(store.Op{Verb: store.Delete, Key: keys.Leader})
-	_, _, err = w.Reconcile(t.Context(), f.session, "fleet")
+	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
 	if lost := interface{ LostLock() bool }(nil); !errors.As(err, &lost) {
 		t.Errorf("lost: %v", err)
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	_, _, err = w.Reconcile(t.Context(), f.session, "fleet")
+	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
 	if stalled := interface{ Stalled() bool }(nil); !errors.As(err, &stalled) {
 		t.Errorf("stalled: %v", err)
+	}
+}
+
+// Where no host has reported yet, it may be in either tree.
+func TestAWorkerWaitsForTheFirstReportInBothTrees(t *testing.T) {
+	c := newClock()
+	f := newFixture(t, memory.New(c.Now), c)
+	f.apply("version: v2")
+	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
+	_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	f.must(err)
+	for _, tree := range []string{"running/versions/", "running_version/"} {
+		if !slices.Contains(prefixes(watch), tree) {
+			t.Errorf("%s is not watched: %v", tree, watch)
+		}
+	}
+}
+
+// Reports of a large fleet ring rarely: each of them costs a look at all hosts in flight.
+func TestReportsOfALargeFleetRingRarely(t *testing.T) {
+	f, w := workerFixture(t)
+	for _, want := range []time.Duration{0, 10 * time.Second} {
+		hosts := 900 + 200*int(min(want, 1))
+		f.hosts(true, "v1", names("db", hosts)...)
+		_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+		f.must(err)
+		for _, b := range watch {
+			if b.Prefix == "upgrade.jiocloud.com/hosts" && b.MinGap != want {
+				t.Errorf("%d hosts: a gap of %s, want %s", hosts, b.MinGap, want)
+			}
+		}
 	}
 }

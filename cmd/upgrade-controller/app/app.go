@@ -99,7 +99,7 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	}
 	m := &manager.Manager{
 		Store:  s,
-		Worker: upgradeplan.Worker{Store: s, Now: time.Now, Log: log},
+		Worker: &upgradeplan.Worker{Store: s, Now: time.Now, Log: log},
 		Holder: fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
 		MinGap: o.minGap,
 		Resync: o.resync,

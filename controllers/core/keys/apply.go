@@ -14,63 +14,70 @@ import (
 // Apply is what would be read after the changes were written at the index: the basis of dry runs and simulations. The
 // raw that it is given stays as it is.
 func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
-	config, started := newPairs(raw.Config), newPairs(raw.Started)
-	if c.Tree != "" {
-		config = newPairs(slices.DeleteFunc(config.list, func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) }))
+	return ApplyAt(raw, l, c, func(string) uint64 { return index })
+}
+
+// ApplyAt is what would be read after a commit of which index tells at which index each key was written or removed, the
+// tree of the changes by its prefix; 0: it was not. The raw that it is given stays as it is.
+func ApplyAt(raw Raw, l Layout, c diff.Changes, index func(key string) uint64) Raw {
+	if c.Tree != "" && index(c.Tree) != 0 {
+		raw.Config = slices.DeleteFunc(slices.Clone(raw.Config), func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) })
 	}
+	var config, started []Pair
 	for _, change := range c.List {
-		key := change.Key()
-		target := &config
+		p := Pair{Key: change.Key()}
+		at := index(p.Key)
 		switch {
-		case key == l.CurrentVersion():
-			raw.Current = Pair{Key: key, Value: []byte(change.To.Value), CreateIndex: cmp.Or(raw.Current.CreateIndex, index),
-				ModifyIndex: index}
+		case at == 0:
 			continue
-		case strings.HasPrefix(key, l.StartedTree()):
-			target = &started
+		case change.Op != diff.Delete:
+			p.Value, p.Flags, p.ModifyIndex = []byte(change.To.Value), change.To.Flags, at
 		}
-		if change.Op == diff.Delete {
-			target.delete(key)
-			continue
+		switch {
+		case p.Key == l.CurrentVersion():
+			p.CreateIndex = cmp.Or(raw.Current.CreateIndex, at)
+			raw.Current = p
+		case strings.HasPrefix(p.Key, l.StartedTree()):
+			started = append(started, p)
+		default:
+			config = append(config, p)
 		}
-		target.set(Pair{Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags, CreateIndex: index, ModifyIndex: index})
 	}
-	raw.Config, raw.Started = config.sorted(), started.sorted()
+	raw.Config, raw.Started = merge(raw.Config, config), merge(raw.Started, started)
 	return raw
 }
 
-type pairs struct {
-	list []Pair
-	at   map[string]int
-}
-
-func newPairs(list []Pair) pairs {
-	p := pairs{list: slices.Clone(list), at: make(map[string]int, len(list))}
-	for i := range list {
-		p.at[list[i].Key] = i
+// merge is the list with each of the news in the place of what it had of that key; what does not exist is left out.
+// Where the news have no CreateIndex, the old one stays, or it is that of the change. The list is not written to.
+func merge(list, news []Pair) []Pair {
+	list, news = byKey(list), byKey(news)
+	out := make([]Pair, 0, len(list)+len(news))
+	for _, p := range news {
+		at, found := findPair(list, p.Key)
+		out = append(out, list[:at]...)
+		if found {
+			p.CreateIndex = cmp.Or(p.CreateIndex, list[at].CreateIndex)
+			at++
+		}
+		list = list[at:]
+		if p.Exists() {
+			p.CreateIndex = cmp.Or(p.CreateIndex, p.ModifyIndex)
+			out = append(out, p)
+		}
 	}
-	return p
+	return append(out, list...)
 }
 
-func (p *pairs) set(pair Pair) {
-	if i, ok := p.at[pair.Key]; ok {
-		pair.CreateIndex = p.list[i].CreateIndex
-		p.list[i] = pair
-		return
+// byKey is the list sorted by key, as the store gives it; a copy if it was not.
+func byKey(list []Pair) []Pair {
+	compare := func(a, b Pair) int { return strings.Compare(a.Key, b.Key) }
+	if slices.IsSortedFunc(list, compare) {
+		return list
 	}
-	p.at[pair.Key] = len(p.list)
-	p.list = append(p.list, pair)
+	return slices.SortedFunc(slices.Values(list), compare)
 }
 
-func (p *pairs) delete(key string) {
-	if i, ok := p.at[key]; ok {
-		p.list[i].ModifyIndex = 0
-		delete(p.at, key)
-	}
-}
-
-func (p *pairs) sorted() []Pair {
-	list := slices.DeleteFunc(p.list, func(p Pair) bool { return !p.Exists() })
-	slices.SortFunc(list, func(a, b Pair) int { return strings.Compare(a.Key, b.Key) })
-	return list
+// findPair is where the key stands in a sorted list, or where it would.
+func findPair(list []Pair, key string) (int, bool) {
+	return slices.BinarySearchFunc(list, key, func(p Pair, key string) int { return strings.Compare(p.Key, key) })
 }

@@ -91,13 +91,7 @@ func Wanted(raw Raw, l Layout) []string {
 	}
 	var wanted []string
 	for host := range hosts {
-		for _, v := range versions {
-			if i, ok := slices.BinarySearchFunc(v.keys, host, func(key, host string) int {
-				return strings.Compare(key[v.host:], host)
-			}); ok {
-				wanted = append(wanted, v.keys[i])
-			}
-		}
+		wanted = append(wanted, recordsOf(versions, host)...)
 	}
 	slices.Sort(wanted)
 	return wanted
@@ -107,6 +101,15 @@ func Wanted(raw Raw, l Layout) []string {
 type version struct {
 	keys []string
 	host int
+}
+
+// find is the key of the host's record.
+func (v version) find(host string) (string, bool) {
+	i, ok := slices.BinarySearchFunc(v.keys, host, func(key, host string) int { return strings.Compare(key[v.host:], host) })
+	if !ok {
+		return "", false
+	}
+	return v.keys[i], true
 }
 
 // byVersion cuts the sorted keys where the version changes.

@@ -5,6 +5,8 @@ package consul_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +141,28 @@ func (r *registry) remove(t testing.TB, what *api.CatalogDeregistration) {
 	t.Helper()
 	if _, err := r.client.Catalog().Deregister(what, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Answers that are large by nature travel as they are, small ones packed.
+func TestOnlySmallAnswersArePacked(t *testing.T) {
+	for name, read := range map[string]func(*consul.Store) error{
+		"identity": func(s *consul.Store) error { _, _, err := s.Keys(t.Context(), "a/"); return err },
+		"gzip":     func(s *consul.Store) error { _, _, err := s.FewKeys(t.Context(), "a/"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if got := r.Header.Get("Accept-Encoding"); got != name {
+					t.Errorf("it accepts %q", got)
+				}
+				w.Header().Set("X-Consul-Index", "7")
+				_, _ = w.Write([]byte("[]"))
+			}))
+			defer server.Close()
+			if err := read(open(t, consul.Config{Address: server.URL, RetryFor: -1})); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

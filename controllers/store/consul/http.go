@@ -38,6 +38,8 @@ type request struct {
 	needs need
 	// accept are the statuses that are an answer.
 	accept []int
+	// packed asks for an answer that travels packed, which is for small ones.
+	packed bool
 }
 
 // need is an ACL rule and what it is about.
@@ -107,8 +109,9 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 		return nil, errors.New(s.hide.Replace(err.Error()))
 	}
 	maps.Copy(sent.Header, s.header)
-	// Packing and unpacking takes longer than the bytes do between hosts of one network.
-	sent.Header.Set("Accept-Encoding", "identity")
+	if !r.packed { // for large answers, packing and unpacking takes longer than the bytes do between hosts of one network
+		sent.Header.Set("Accept-Encoding", "identity")
+	}
 	response, err := s.client.Do(sent)
 	if err != nil {
 		var wrapped *url.Error

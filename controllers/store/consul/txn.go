@@ -77,7 +77,7 @@ func (s *Store) sendTxn(ctx context.Context, ops api.TxnOps, by send, needs need
 		return answer, err
 	}
 	r := request{method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
-		accept: []int{http.StatusOK, http.StatusConflict}}
+		accept: []int{http.StatusOK, http.StatusConflict}, packed: true}
 	err = by(ctx, r, func(response *http.Response) error {
 		data, err := io.ReadAll(response.Body)
 		if err != nil {

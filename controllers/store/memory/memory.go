@@ -88,7 +88,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]keys.Pair, store.Met
 	for _, key := range below {
 		pairs = append(pairs, s.entries[key].copy())
 	}
-	return pairs, store.Meta{Index: s.index}, nil
+	return pairs, store.Meta{Index: s.mark(prefix).Index}, nil
 }
 
 // Keys returns all keys below prefix.
@@ -97,7 +97,12 @@ func (s *Store) Keys(ctx context.Context, prefix string) ([]string, store.Meta, 
 		return nil, store.Meta{}, err
 	}
 	defer s.mu.Unlock()
-	return slices.Clone(s.below(prefix)), store.Meta{Index: s.index}, nil
+	return slices.Clone(s.below(prefix)), store.Meta{Index: s.mark(prefix).Index}, nil
+}
+
+// FewKeys is Keys: nothing travels.
+func (s *Store) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
+	return s.Keys(ctx, prefix)
 }
 
 // Get reads the keys, all of them at one moment.

@@ -171,6 +171,9 @@ func (h harness) wantKeys(prefix string, want ...string) {
 	if got := h.keys(prefix); !slices.Equal(got, want) {
 		h.Errorf("keys below %q: %q, want %q", prefix, got, want)
 	}
+	if few, _, err := h.FewKeys(h.Context(), prefix); err != nil || !slices.Equal(few, want) {
+		h.Errorf("few keys below %q: %q (%v), want %q", prefix, few, err, want)
+	}
 	var listed []string
 	for _, pair := range h.list(prefix) {
 		listed = append(listed, pair.Key)
@@ -253,6 +256,9 @@ func getMany(h harness) {
 			ops = append(ops, store.Op{Verb: store.Set, Key: key, Value: []byte(key)})
 		}
 		h.must(ops...)
+	}
+	if few, _, err := h.FewKeys(h.Context(), "many/"); err != nil || !slices.Equal(few, h.keys("many/")) {
+		h.Errorf("%d few keys (%v)", len(few), err)
 	}
 	pairs, meta, err := h.Get(h.Context(), asked...)
 	if err != nil {
@@ -531,8 +537,14 @@ func metaIndex(h harness) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		if listed.Index < written || named.Index < written {
-			h.Errorf("read at %d and %d, written at %d", listed.Index, named.Index, written)
+		_, few, err := h.FewKeys(h.Context(), "a/")
+		if err != nil {
+			h.Fatal(err)
+		}
+		h.set("b/1", fmt.Sprint("written after ", written))
+		// It is what a bell tells.
+		if at := h.mark("a/").Index; listed.Index != at || named.Index != at || few.Index != at || at < written {
+			h.Errorf("read at %d, %d and %d, written at %d; a bell tells %d", listed.Index, named.Index, few.Index, written, at)
 		}
 		written = h.set("a/2", "1")
 	}
