@@ -121,7 +121,7 @@ func (c *Commit) advance(r Result) {
 // batches cuts the changes so that each fits a transaction, with the fence and what is written last. There is always
 // one, for the ledger.
 func (c *Commit) batches(maxOps int) [][]Op {
-	room := maxOps - len(c.Fence.Unchanged) - 2 - len(c.Last)
+	room := maxOps - len(c.Fence.Unchanged) - 2
 	var batches [][]Op
 	var batch []Op
 	size := 0
@@ -133,6 +133,9 @@ func (c *Commit) batches(maxOps int) [][]Op {
 			batches, batch, size = append(batches, batch), nil, 0
 		}
 		batch, size = append(batch, op), size+opSize
+	}
+	if cut := room - len(c.Last); len(batch) > cut && len(atomic) == 0 { // what is written last goes with the last changes
+		batches, batch = append(batches, batch[:cut:cut]), batch[cut:]
 	}
 	if len(batch) > 0 || len(atomic) == 0 {
 		batches = append(batches, batch)

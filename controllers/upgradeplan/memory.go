@@ -45,6 +45,7 @@ const (
 //     ring, by the names of all records, at most once in a look gap. If a ring that is explained hides it, by the next one
 //     that is not, or by the resync.
 //   - A report of a host that is not in flight: the same, by reading all.
+//   - A check, or a node of the catalog: at once, by reading all checks that do not pass, or all names of nodes.
 //   - A key of ours that somebody else wrote: at once. Behind a commit of ours it cannot hide: before each, it is asked
 //     whether config_state/ stands where it was left; in the moment between the question and the transaction, it can until
 //     the resync.
@@ -121,6 +122,7 @@ func (m *memory) readAll(ctx context.Context, s Store, name string, now time.Tim
 type news struct {
 	all, config      bool
 	records, reports uint64 // where they stand; 0: they have not rung
+	checks, nodes    uint64
 }
 
 func (n news) none() bool { return n == news{} }
@@ -134,6 +136,10 @@ func (m *memory) news(rang store.Rang) news {
 	for prefix, index := range rang.At {
 		switch prefix = tree(prefix); {
 		case m.known[prefix] == index || m.ours[index]:
+		case prefix == store.UnhealthyBell:
+			n.checks = index
+		case prefix == store.NodesBell:
+			n.nodes = index
 		case prefix == tree(l.ConfigState()):
 			n.config = true
 		case prefix == tree(l.RecordTree()):
@@ -160,7 +166,7 @@ func (m *memory) idle(rang store.Rang, now time.Time) bool {
 func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.UpgradePlanStatus) {
 	after := o.after(written, status)
 	m.left = &keys.Raw{Config: after.Raw.Config, Current: after.Raw.Current}
-	if o.Raw.Incomplete != "" || o.Decision.Halt != nil {
+	if o.Raw.Incomplete != "" || o.Decision.Orders() {
 		m.forget()
 		return
 	}

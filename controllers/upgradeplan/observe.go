@@ -36,6 +36,8 @@ type Observation struct {
 	changes                              *diff.Changes // by the decision; nil: they were not computed yet
 	spec, control, ledger, status, epoch keys.Pair
 	pin                                  pinned
+	conflict                             string // with another plan
+	fallback                             *rollout.Fallback
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
@@ -115,12 +117,38 @@ func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
 		return err
 	}
 	o.recall()
+	return o.readRest(ctx, s)
+}
+
+// readRest reads what else decides about the plan as a whole: whether another is in its way, and where it may go back to.
+func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) {
+	if o.conflict, err = conflictOf(ctx, s, o.Plan, o.spec); err != nil {
+		return err
+	}
+	o.fallback = nil
+	completed := o.Raw.Ledger.Completed
+	if o.Plan.Spec.FailurePolicy.OnExceeded != v1alpha1.RollbackOnFailure || completed == 0 || o.pin.active {
+		return nil
+	}
+	pairs, _, err := s.Get(ctx, keys.Plan(o.Plan.Name).Revision(completed))
+	if err != nil {
+		return err
+	}
+	if revision, err := revisionOf(o.Stored, pairs[0]); err == nil { // else there is none to go back to, which is told
+		o.fallback = &rollout.Fallback{Revision: completed, Version: revision.Spec.Version}
+	}
 	return nil
 }
 
 // options are what a plan wants to be read of its fleet.
 func (o *Observation) options(l keys.Layout) store.SnapshotOptions {
-	return store.SnapshotOptions{Ages: o.Plan.Spec.MinReadySeconds > 0, FindRecords: l.Records == ""}
+	spec := &o.Plan.Spec
+	return store.SnapshotOptions{Ages: rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
+		Nodes: spec.Hosts.Source == v1alpha1.HostsFromCatalog}
+}
+
+func readsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
+	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil
 }
 
 // recall reads what operators ordered and what the ledger remembers. Without them, nobody is started: an order to stop
@@ -172,7 +200,8 @@ func (o *Observation) decide() {
 		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
 	}
 	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
-	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Now: o.Now})
+	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Fallback: o.fallback,
+		Conflict: o.conflict, Now: o.Now})
 	o.changes = nil
 }
 
@@ -205,7 +234,7 @@ func (o *Observation) Preview() (*Observation, diff.Changes) {
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
 		after.Raw.Ledger, after.changes = after.Decision.Ledger, nil
 		after.Control.Halt = cmp.Or(after.Decision.Halt, after.Control.Halt)
-		if !after.Decision.Unfinished() {
+		if !after.Decision.Unfinished() || after.Decision.Rollback != nil { // another spec goes on from there
 			break
 		}
 		after.decide()

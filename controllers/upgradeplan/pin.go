@@ -174,6 +174,9 @@ func (p Plans) undo(ctx context.Context, name string, u Undo) (Undone, error) {
 		before.Digest == digest {
 		return did, nil
 	}
+	if pin == nil && control.Pin.By == fleet.ByController {
+		control.Resumed = &u.Pause // what had failed before the rollback does not cause the next one
+	}
 	control.Pin = pin
 	_, err = p.Store.Txn(ctx, slices.Concat(unchanged(pairs[0]), unchanged(pair), []store.Op{
 		{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)}}))

@@ -33,6 +33,9 @@ func (r *recollection) read(ctx context.Context, n news) (enough bool, err error
 			return false, err
 		}
 	}
+	if enough, err = r.readCatalog(ctx, n); !enough || err != nil {
+		return false, err
+	}
 	if n.records == 0 && n.reports == 0 && len(r.owed) == 0 && !r.unfinished {
 		return true, nil
 	}
@@ -41,6 +44,24 @@ func (r *recollection) read(ctx context.Context, n news) (enough bool, err error
 	}
 	if len(r.owed) > 0 && !r.Now.Before(r.lookedAt.Add(r.gap(r.Observation))) {
 		return r.readOwed(ctx)
+	}
+	return true, nil
+}
+
+// readCatalog reads what rang of checks and nodes.
+func (r *recollection) readCatalog(ctx context.Context, n news) (enough bool, err error) {
+	var meta store.Meta
+	if n.checks != 0 {
+		if r.Raw.Checks, meta, err = r.store.Unhealthy(ctx); err != nil || meta.Filtered {
+			return false, err
+		}
+		r.known[store.UnhealthyBell] = n.checks
+	}
+	if n.nodes != 0 {
+		if r.Raw.Nodes, meta, err = r.store.Nodes(ctx); err != nil || meta.Filtered {
+			return false, err
+		}
+		r.known[store.NodesBell] = n.nodes
 	}
 	return true, nil
 }
@@ -180,9 +201,9 @@ func (r *recollection) readConfig(ctx context.Context) (enough bool, err error) 
 }
 
 // makeSure lets nothing be written that does not stand on marks read in this pass, and on a config_state/ in which nobody
-// else has written since. What switches the version or halts stands on a read of all.
+// else has written since. What switches the version or stops the plan stands on a read of all.
 func (r *recollection) makeSure(ctx context.Context) (enough bool, err error) {
-	if r.Decision.Switch || r.Decision.Halt != nil {
+	if r.Decision.Switch || r.Decision.Orders() {
 		return false, nil
 	}
 	if r.Changes().Empty() {
@@ -207,5 +228,5 @@ func (r *recollection) makeSure(ctx context.Context) (enough bool, err error) {
 	if again {
 		r.decide()
 	}
-	return !r.Decision.Switch && r.Decision.Halt == nil, nil
+	return !r.Decision.Switch && !r.Decision.Orders(), nil
 }

@@ -5,6 +5,7 @@ package upgradeplan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,7 +123,7 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 		},
 		Changes: changes,
 		Ledger:  o.Decision.Ledger,
-		Last:    slices.Concat(r.haltOp(o), r.statusOp(o, result.Status)),
+		Last:    slices.Concat(r.controlOp(o), r.statusOp(o, result.Status)),
 	}
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
@@ -133,29 +134,34 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 		}
 		c.Ledger = o.Raw.Ledger
 	}
-	if changes.Empty() && o.Decision.Halt == nil && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
+	if changes.Empty() && !o.Decision.Orders() && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
 		if len(c.Last) == 0 || !m.mayTell(o.Now) {
 			return store.Committed{}, nil
 		}
 	}
+	events := number(status.Events(&o.Decision, o.Plan.Status, result.Status, corrected(o.Drift, changes), o.Now), &c.Ledger)
+	c.Last = append(c.Last, eventOps(o.Plan.Name, events)...)
 	written, err := c.Run(ctx, r.Store)
 	if err == nil {
-		if o.Decision.Halt != nil {
-			r.Log.Info("halted", "plan", o.Plan.Name, "why", o.Decision.Halt.Reason)
-		}
+		r.tell(o.Plan.Name, events)
 		r.Log.V(1).Info("committed", "plan", o.Plan.Name, "what", written.String(), "starts", o.Decision.Starts())
 	}
 	return written, err
 }
 
-// haltOp records a halt in the transaction of the decision by which it is seen. The fence checks, in the same transaction,
-// that control is still as it was read: no order of an operator is overwritten.
-func (r *Reconciler) haltOp(o *Observation) []store.Op {
-	if o.Decision.Halt == nil {
+// controlOp records a halt, or a rollback, in the transaction of the decision by which it is seen. The fence checks, in the
+// same transaction, that control is still as it was read: no order of an operator is overwritten.
+func (r *Reconciler) controlOp(o *Observation) []store.Op {
+	if !o.Decision.Orders() {
 		return nil
 	}
 	control := o.Control
-	control.Halt = o.Decision.Halt
+	control.Halt = cmp.Or(o.Decision.Halt, control.Halt)
+	if pin := o.Decision.Rollback; pin != nil {
+		pinned := *pin
+		pinned.Digest = o.pin.digest
+		control.Pin = &pinned
+	}
 	return []store.Op{{Verb: store.CAS, Key: o.control.Key, Index: o.control.ModifyIndex, Value: keys.EncodeControl(control)}}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -110,6 +111,12 @@ func watched(o *Observation) []store.Bell {
 	if l.Records == "" && len(o.Raw.RecordKeys) == 0 { // hosts that report there may come first
 		l.Records = keys.RunningVersionsOld
 		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
+	}
+	if readsChecks(&o.Plan.Spec) {
+		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell})
+	}
+	if o.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {
+		bells = append(bells, store.Bell{Prefix: store.NodesBell, MinGap: rareReports})
 	}
 	return bells
 }

@@ -179,6 +179,9 @@ func (d *Decision) Starts() int {
 	return n
 }
 
+// Orders says whether the decision is to be recorded in control.
+func (d *Decision) Orders() bool { return d.Halt != nil || d.Rollback != nil }
+
 // Wake is when time alone may change the decision; zero: never.
 func (d *Decision) Wake() time.Time {
 	if d.Next.IsZero() || !d.Closes.IsZero() && d.Closes.Before(d.Next) {
