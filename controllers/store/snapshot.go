@@ -35,9 +35,9 @@ type SnapshotOptions struct {
 // manyKeys is from how many single keys on the whole tree is read instead.
 const manyKeys = 1024
 
-// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in itself. They are not of one moment:
-// what a decision depends on across them is checked again by the commit, and hosts only ever move on. The layout comes
-// back with the tree of records that was found.
+// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
+// itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts
+// only ever move on. The layout comes back with the tree of records that was found.
 func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
 	raw := keys.Raw{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion()}, probes(l)...)...)
