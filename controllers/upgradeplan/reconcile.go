@@ -59,7 +59,7 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
 		if err != nil {
 			m.lost()
-			return result, err
+			return result, r.refuse(ctx, name, err)
 		}
 		rang = store.Rang{}
 		r.tellDrift(o)

@@ -35,6 +35,7 @@ type Worker struct {
 // Reports ring rarely in a fleet that is not small: those that matter at once come with a record.
 const (
 	rareReports = 10 * time.Second
+	checksGap   = 5 * time.Second
 	smallFleet  = 1000
 )
 
@@ -112,8 +113,8 @@ func watched(o *Observation) []store.Bell {
 		l.Records = keys.RunningVersionsOld
 		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
 	}
-	if readsChecks(&o.Plan.Spec) {
-		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell})
+	if readsChecks(&o.Plan.Spec) { // it rings for any check, also for what one that passes says
+		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell, MinGap: checksGap})
 	}
 	if o.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {
 		bells = append(bells, store.Bell{Prefix: store.NodesBell, MinGap: rareReports})

@@ -36,6 +36,18 @@ func Events(d *rollout.Decision, before, after v1alpha1.UpgradePlanStatus, drift
 	return list.all[:min(len(list.all), MaxEvents)]
 }
 
+// RefusedEvents tell that a plan cannot be carried out any more, or for another reason.
+func RefusedEvents(before, after v1alpha1.UpgradePlanStatus, now time.Time) []fleet.Event {
+	is := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionAccepted)
+	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionAccepted)
+	if was != nil && was.Reason == is.Reason && was.Message == is.Message {
+		return nil
+	}
+	list := &events{now: now.UTC().Truncate(time.Second)}
+	list.add(fleet.EventWarning, is.Reason, plan, is.Message)
+	return list.all
+}
+
 // plan is the object of an event that is about the plan as a whole.
 const plan = "plan"
 

@@ -7,6 +7,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -172,6 +173,22 @@ func stalled(d *rollout.Decision) bool {
 		}
 	}
 	return d.Next.IsZero()
+}
+
+// Refused is the status of a plan that cannot be carried out as it is: what was last seen of its fleet, and why nothing is
+// done about it.
+func Refused(old v1alpha1.UpgradePlanStatus, generation int64, reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
+	s := *old.DeepCopy()
+	s.ObservedGeneration, s.Phase = generation, v1alpha1.PhaseStalled
+	for kind, is := range map[string]metav1.ConditionStatus{v1alpha1.ConditionAccepted: metav1.ConditionFalse,
+		v1alpha1.ConditionReady: metav1.ConditionFalse, v1alpha1.ConditionComplete: metav1.ConditionFalse,
+		v1alpha1.ConditionReconciling: metav1.ConditionFalse, v1alpha1.ConditionStalled: metav1.ConditionTrue} {
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: is, Reason: reason,
+			Message: bounded(message, maxText), ObservedGeneration: generation,
+			LastTransitionTime: metav1.NewTime(now.UTC().Truncate(time.Second))})
+	}
+	slices.SortFunc(s.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) })
+	return s
 }
 
 func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {

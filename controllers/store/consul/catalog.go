@@ -55,7 +55,7 @@ func catalogRequest(path string, needs need, query ...string) request {
 	return request{method: http.MethodGet, path: path, query: query, needs: needs, accept: []int{http.StatusOK}}
 }
 
-// catalog reads what the request asks for.
+// catalog reads what the request asks for. Without a token that takes a second read, of a few hundred bytes.
 func (s *Store) catalog(ctx context.Context, r request, meta *store.Meta, decode func(io.Reader) error) error {
 	err := s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {

@@ -60,7 +60,7 @@ func TestCatalog(t *testing.T) {
 		found := servers(t, direct)
 		return len(found) == 1 && len(found[0].TaggedAddresses) > 0
 	})
-	storetest.Catalog(t, func(t *testing.T) (store.Store, storetest.Registry) {
+	storetest.Catalog(t, func(*testing.T) (store.Store, storetest.Registry) {
 		return s, &registry{client: direct, nodes: map[string]bool{}}
 	})
 }

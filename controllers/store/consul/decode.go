@@ -15,9 +15,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The answers to ?keys and ?recurse, and the catalog's nodes, are read by scan.go as long as they look as Consul's servers write them, and from
-// the first element that does not (an escape, the indents of -dev) by encoding/json. No JSON decoder keeps up with the
-// server: see BenchmarkDecode.
+// The answers to ?keys and ?recurse, and the catalog's nodes, are read by scan.go as long as they look as Consul's servers
+// write them, and from the first element that does not (an escape, the indents of -dev) by encoding/json. No JSON decoder
+// keeps up with the server: see BenchmarkDecode.
 
 // errShape is JSON that is not what Consul sends.
 var errShape = errors.New("not a list as Consul sends it")

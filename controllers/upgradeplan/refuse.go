@@ -1,0 +1,70 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// refusal is the reason of the condition Accepted for an error; empty: the plan is not to blame, and trying again may do.
+func refusal(err error) string {
+	if errors.As(err, new(*Invalid)) {
+		return v1alpha1.ReasonInvalid
+	}
+	return ""
+}
+
+// refuse writes into the status of a plan that it cannot be carried out, in one fenced transaction, if that is news. The
+// error is what is wrong with it; what goes wrong with telling is joined to it.
+func (r *Reconciler) refuse(ctx context.Context, name string, problem error) error {
+	reason := refusal(problem)
+	if reason == "" {
+		return problem
+	}
+	k := keys.Plan(name)
+	pairs, _, err := r.Store.Get(ctx, k.Spec(), k.Ledger(), k.Status())
+	if err != nil {
+		return errors.Join(problem, err)
+	}
+	spec, ledger, old := pairs[0], pairs[1], pairs[2]
+	l, err := keys.DecodeLedger(ledger)
+	if err != nil || !spec.Exists() { // without a ledger nothing may be written; apply makes one
+		return problem
+	}
+	before := decodeStatus(old)
+	now := status.Refused(before, generationOf(spec.Value), reason, problem.Error(), r.Now())
+	if bytes.Equal(encodeStatus(now), old.Value) {
+		return problem
+	}
+	events := number(status.RefusedEvents(before, now, r.Now()), &l)
+	fence := store.Fence{Session: r.Session, Unchanged: []keys.Pair{spec}, Ledger: ledger}
+	c := store.Commit{Fence: fence, Ledger: l,
+		Last: append(eventOps(name, events), store.Op{Verb: store.Set, Key: k.Status(), Value: encodeStatus(now)})}
+	if _, err := c.Run(ctx, r.Store); err != nil {
+		return errors.Join(problem, err)
+	}
+	r.tell(name, events)
+	return problem
+}
+
+// generationOf is the generation of a stored plan, also of one that is otherwise unreadable; 0: it has none.
+func generationOf(value []byte) int64 {
+	var plan struct {
+		Metadata struct {
+			Generation int64 `json:"generation"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(value, &plan) != nil {
+		return 0
+	}
+	return plan.Metadata.Generation
+}

@@ -1,0 +1,360 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// events are those of the fleet's plan since the last call, as "Warning Drift config_state/…".
+func (f *fixture) events(since *uint64) []string {
+	f.t.Helper()
+	all, err := upgradeplan.Plans{Store: f.store}.Events(f.ctx(), "fleet")
+	f.must(err)
+	var out []string
+	for _, e := range all {
+		if e.Number > *since {
+			*since = e.Number
+			out = append(out, fmt.Sprintf("%s %s %s", e.Type, e.Reason, e.Object))
+		}
+	}
+	return out
+}
+
+func (f *fixture) stored() v1alpha1.UpgradePlanStatus {
+	f.t.Helper()
+	plan, err := upgradeplan.Plans{Store: f.store}.Get(f.ctx(), "fleet")
+	f.must(err)
+	return plan.Status
+}
+
+func wantLines(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What a rollout does is told as events, each once, in the transaction of the change.
+func TestARolloutTellsWhatItDoes(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		var since uint64
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", names("web", 2)...)
+		f.apply("version: v2\ninstructions: {rollingRules: {global: 1}}")
+		s := &watched{Store: f.through}
+		f.through = s
+		f.reconcile()
+		wantLines(t, "first pass", f.events(&since), "Normal VersionSwitched plan", "Normal Released host/web1")
+		if s.txns != 2 {
+			t.Errorf("%d transactions", s.txns)
+		}
+		f.reconcile()
+		wantLines(t, "nothing new", f.events(&since))
+		f.fail("web1", "v2")
+		f.clock.Advance(time.Minute)
+		f.reconcile()
+		wantLines(t, "web1 fails", f.events(&since), "Warning ReportedFailure host/web1", "Warning Stalled plan")
+		f.reach(true, "v1", "v2", "web1")
+		f.reconcile()
+		wantLines(t, "and recovers", f.events(&since), "Normal Released host/web2", "Normal Progressing plan")
+		f.reach(true, "v1", "v2", "web2")
+		f.reconcile()
+		wantLines(t, "complete", f.events(&since), "Normal Complete plan")
+	})
+}
+
+// The ring is bounded, and the oldest go first.
+func TestEventsAreBounded(t *testing.T) {
+	c := newClock()
+	f := newFixture(t, memory.New(c.Now), c)
+	f.set("current_version", "v1")
+	f.hosts(true, "v1", "web1")
+	f.apply("version: v1")
+	for i := range 2*keys.MaxEvents + 3 {
+		pause := &fleet.Pause{By: "me"}
+		if i%2 == 1 {
+			pause = nil
+		}
+		_, err := upgradeplan.Plans{Store: f.store}.SetPause(t.Context(), "fleet", pause)
+		f.must(err)
+		f.reconcile()
+	}
+	all, err := upgradeplan.Plans{Store: f.store}.Events(t.Context(), "fleet")
+	f.must(err)
+	if len(all) != keys.MaxEvents || all[0].Number+keys.MaxEvents-1 != all[len(all)-1].Number || all[0].Number < keys.MaxEvents {
+		t.Errorf("%d events, %d to %d", len(all), all[0].Number, all[len(all)-1].Number)
+	}
+}
+
+// A worker tells that somebody else has changed keys of the plan, and mends them.
+func TestDriftIsToldAndMended(t *testing.T) {
+	f, w := workerFixture(t)
+	pass := func(rang store.Rang) {
+		t.Helper()
+		_, _, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
+		f.must(err)
+	}
+	var since uint64
+	pass(everything())
+	f.events(&since)
+	f.set(f.layout.EnableHost("web2"), "True")
+	f.set(f.layout.EnableGlobal(), "True")
+	mark, err := f.store.Wait(t.Context(), f.layout.ConfigState(), 0)
+	f.must(err)
+	f.clock.Advance(time.Minute)
+	pass(store.Rang{At: map[string]uint64{f.layout.ConfigState(): mark.Index}})
+	told := f.events(&since)
+	for _, want := range []string{"Warning Drift config_state/enable_puppet/global"} {
+		if !slices.Contains(told, want) {
+			t.Errorf("no %q in %q", want, told)
+		}
+	}
+	if got := string(f.get(f.layout.EnableGlobal()).Value); got != "False" {
+		t.Errorf("global is %s", got)
+	}
+	f.events(&since)
+	f.txn(store.Op{Verb: store.Delete, Key: f.layout.EnableGlobal()})
+	pass(everything())
+	wantLines(t, "deleted", f.events(&since), "Warning Drift config_state/enable_puppet/global")
+}
+
+// Too many fail: the revision that was complete last is pinned and carried out, once; Git cannot swing it back.
+func TestARollbackGoesBackToWhatWasCompleteLast(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		const spec = "\nfailurePolicy: {maxFailed: 0, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 1}}\nrevisionHistoryLimit: 0"
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", names("web", 3)...)
+		f.apply("version: v1" + spec)
+		f.reconcile()
+		for range 3 { // more than history keeps
+			f.apply("version: v1\nminReadySeconds: 1" + spec)
+			f.apply("version: v2" + spec)
+		}
+		f.reconcile()
+		var since uint64
+		f.events(&since)
+		f.fail("web1", "v2")
+		f.clock.Advance(time.Minute)
+		f.reconcile()
+		pin := f.control().Pin
+		if pin == nil || pin.Revision != 1 || pin.By != fleet.ByController || f.control().Halt != nil ||
+			!strings.HasPrefix(pin.Reason, "1 of 3 hosts have failed (web1)") {
+			t.Fatalf("pin %+v, halt %+v", pin, f.control().Halt)
+		}
+		if got := string(f.get("current_version").Value); got != "v1" {
+			t.Errorf("current_version %s", got)
+		}
+		if told := f.events(&since); !slices.Contains(told, "Warning RolledBack plan") || !slices.Contains(told, "Normal VersionSwitched plan") {
+			t.Errorf("%q", told)
+		}
+		if f.apply("version: v2"+spec) != upgradeplan.Unchanged {
+			t.Error("the same spec is something new")
+		}
+		f.txn(append(f.reportOps(true, "v1", "web1"), store.Op{Verb: store.Delete, Key: f.layout.Record("v2", "web1")})...)
+		f.complete()
+		if s := f.stored(); s.Phase != v1alpha1.PhaseComplete || s.PinnedRevision != 1 || s.CurrentVersion != "v1" {
+			t.Errorf("%+v", s)
+		}
+		// An operator who wants it all the same is not sent back for what had failed before.
+		undone, err := upgradeplan.Plans{Store: f.store}.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: f.generation(),
+			Pause: fleet.Pause{By: "me", Time: f.clock.Now()}})
+		if err != nil || !undone.Unpinned || f.control().Resumed == nil {
+			t.Fatalf("%+v %v", undone, err)
+		}
+		f.complete()
+		if got := string(f.get("current_version").Value); got != "v2" || f.control().Pin != nil {
+			t.Errorf("current_version %s, pin %+v", got, f.control().Pin)
+		}
+	})
+}
+
+func (f *fixture) generation() int64 {
+	f.t.Helper()
+	plan, err := upgradeplan.Plans{Store: f.store}.Get(f.ctx(), "fleet")
+	f.must(err)
+	return plan.Generation
+}
+
+// A plan that somebody put beside another of the same fleet does nothing, and says so; the first goes on.
+func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", "web1")
+		f.apply("version: v2")
+		second := keys.Plan("second")
+		f.set(second.Spec(), strings.Replace(string(f.get(keys.Plan("fleet").Spec()).Value), `"v2"`, `"v3"`, 1))
+		f.set(second.Control(), "{}")
+		f.set(second.Ledger(), "{}")
+		f.complete()
+		for range 2 {
+			r, err := f.reconciler().Reconcile(f.ctx(), "second")
+			f.must(err)
+			c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAccepted)
+			if c.Status != "False" || c.Reason != v1alpha1.ReasonConflict || !strings.Contains(c.Message, `upgradeplan "fleet"`) ||
+				r.Decision.Gate != rollout.PlanConflict || r.Starts != 0 {
+				t.Errorf("%+v", c)
+			}
+		}
+		if got := string(f.get("current_version").Value); got != "v2" {
+			t.Errorf("current_version %s", got)
+		}
+		f.must(upgradeplan.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
+		r, err := f.reconciler().Reconcile(f.ctx(), "second")
+		f.must(err)
+		if !meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionAccepted) || string(f.get("current_version").Value) != "v3" {
+			t.Errorf("%+v", r.Status.Conditions)
+		}
+	})
+}
+
+// A spec that somebody broke is told in the status, once, and told again when it is whole.
+func TestABrokenSpecIsNotAccepted(t *testing.T) {
+	c := newClock()
+	f := newFixture(t, memory.New(c.Now), c)
+	f.set("current_version", "v1")
+	f.hosts(true, "v1", "web1")
+	f.apply("version: v1")
+	f.reconcile()
+	var since uint64
+	f.events(&since)
+	good := f.get(keys.Plan("fleet").Spec()).Value
+	f.set(keys.Plan("fleet").Spec(), strings.Replace(string(good), `"version"`, `"versoin"`, 1))
+	for range 2 {
+		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*upgradeplan.Invalid)) {
+			t.Fatal(err)
+		}
+	}
+	var broken v1alpha1.UpgradePlanStatus
+	f.set("copy", string(f.get(keys.Plan("fleet").Status()).Value))
+	f.set(keys.Plan("fleet").Spec(), string(good))
+	broken = f.stored()
+	accepted := meta.FindStatusCondition(broken.Conditions, v1alpha1.ConditionAccepted)
+	if accepted.Status != "False" || accepted.Reason != v1alpha1.ReasonInvalid || !strings.Contains(accepted.Message, "versoin") ||
+		broken.Phase != v1alpha1.PhaseStalled || !meta.IsStatusConditionTrue(broken.Conditions, v1alpha1.ConditionStalled) ||
+		broken.ObservedGeneration != 1 {
+		t.Errorf("%+v", broken)
+	}
+	wantLines(t, "broken", f.events(&since), "Warning Invalid plan")
+	f.reconcile()
+	if s := f.stored(); !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionAccepted) || s.Phase != v1alpha1.PhaseComplete {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Checks and nodes ring bells of their own, and are read alone.
+func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
+	c := newClock()
+	s := memory.New(c.Now)
+	f := newFixture(t, s, c)
+	f.set("current_version", "v1")
+	f.hosts(true, "v1", "web1", "web2", "web3")
+	s.SetNodes("web1", "web2", "web3")
+	f.apply("version: v1\nhosts: {source: Catalog}\nhealthGate: {checks: [puppet], maxUnhealthy: 0}\ninstructions: {rollingRules: {global: 1}}")
+	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
+	pass := func(rang store.Rang) []string {
+		t.Helper()
+		_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
+		f.must(err)
+		f.clock.Advance(time.Minute)
+		return prefixes(watch)
+	}
+	bells := pass(everything())
+	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+		if !slices.Contains(bells, bell) {
+			t.Errorf("no bell for %s: %q", bell, bells)
+		}
+	}
+	rings := func(bell string) store.Rang {
+		t.Helper()
+		mark, err := s.Wait(t.Context(), bell, 0)
+		f.must(err)
+		return store.Rang{At: map[string]uint64{bell: mark.Index}}
+	}
+	s.SetNodes("web1", "web3")
+	pass(rings(store.NodesBell))
+	if got := f.stored().Hosts; got.Lost != 1 || got.Total != 2 {
+		t.Errorf("%+v", got)
+	}
+	f.apply("version: v2\nhosts: {source: Catalog}\nhealthGate: {checks: [puppet], maxUnhealthy: 0}\ninstructions: {rollingRules: {global: 1}}")
+	s.SetChecks("web3", fleet.Check{ID: "disk", Status: fleet.Critical})
+	pass(everything())
+	if got := f.stored().CurrentVersion; got != "v1" {
+		t.Errorf("switched to %s although web3 is critical", got)
+	}
+	s.SetChecks("web3")
+	pass(rings(store.UnhealthyBell))
+	if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True" {
+		t.Error(got)
+	}
+	s.SetChecks("web1", fleet.Check{ID: "puppet", Status: fleet.Warning})
+	pass(rings(store.UnhealthyBell))
+	if got := f.stored().Failures; len(got) != 1 || got[0].Reason != string(rollout.ChecksFailing) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Canaries, promoted by an operator's word.
+func TestPromote(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		plans := upgradeplan.Plans{Store: f.store}
+		promote := func(force bool) (bool, error) {
+			return plans.Promote(f.ctx(), "fleet", fleet.Pause{By: "me", Time: f.clock.Now(), Reason: "quiet"}, force)
+		}
+		refused := func(why string) {
+			f.t.Helper()
+			_, err := promote(false)
+			if !errors.As(err, new(*upgradeplan.CannotPromote)) || !strings.Contains(err.Error(), why) {
+				f.t.Errorf("%v, want %q", err, why)
+			}
+		}
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", names("web", 3)...)
+		f.apply("version: v1")
+		refused("it has none (spec.canary)")
+		f.apply("version: v2\ncanary: {perRole: 1, promote: Manual}")
+		refused("the version is not switched to v2 yet")
+		f.reconcile()
+		refused("0 of 1 are upgraded")
+		f.reach(true, "v1", "v2", "web1")
+		if r := f.reconcile(); r.Status.Phase != v1alpha1.PhaseAwaiting || r.Starts != 0 || r.Status.Canary.Complete != 1 {
+			f.t.Errorf("%s, %d starts, %+v", r.Status.Phase, r.Starts, r.Status.Canary)
+		}
+		if changed, err := promote(false); !changed || err != nil {
+			f.t.Errorf("%v %v", changed, err)
+		}
+		if changed, err := promote(false); changed || err != nil {
+			f.t.Errorf("again: %v %v", changed, err)
+		}
+		var since uint64
+		f.events(&since)
+		if r := f.reconcile(); r.Starts != 2 || r.Status.Canary != nil {
+			f.t.Errorf("%d starts", r.Starts)
+		}
+		if told := f.events(&since); !slices.Contains(told, "Normal CanariesPromoted plan") {
+			f.t.Errorf("%q", told)
+		}
+		f.apply("version: v3\ncanary: {perRole: 1, promote: Manual}")
+		f.reconcile()
+		if changed, err := promote(true); !changed || err != nil {
+			f.t.Errorf("forced: %v %v", changed, err)
+		}
+	})
+}
