@@ -70,13 +70,18 @@ func command(stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
-func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Writer) error {
+// complete takes from the file what was not given as a flag, and checks all of it.
+func (o *options) complete(given *pflag.FlagSet) error {
 	if o.file != "" {
 		if err := load(o.file, given); err != nil {
 			return err
 		}
 	}
-	if err := check(given); err != nil {
+	return check(given)
+}
+
+func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Writer) error {
+	if err := o.complete(given); err != nil {
 		return err
 	}
 	log, err := o.log.Logger(stderr)
@@ -110,10 +115,16 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Write
 		return failure{err}
 	}
 	defer stop()
-	defer supervisor.watch(m.Healthy)()
-	defer context.AfterFunc(ctx, supervisor.stopping)()
-	m.Run(ctx)
+	work(ctx, m, supervisor)
 	return nil
+}
+
+// work runs the manager until the context ends, and keeps systemd told.
+func work(ctx context.Context, m *manager.Manager, supervisor *systemd) {
+	defer supervisor.watch(m.Healthy)()
+	context.AfterFunc(ctx, supervisor.stopping) // at once: Run may take a moment to end
+	m.Run(ctx)
+	supervisor.stopping() // not before it has been told
 }
 
 // told are those that are told what the manager does.

@@ -36,10 +36,13 @@ func (s *systemd) does(d manager.Doing) {
 	s.notify(state)
 }
 
-// stopping tells that the process ends, and that it goes on until then is of no interest.
+// stopping tells, once, that the process ends. What it does until then is of no interest.
 func (s *systemd) stopping() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
 	s.ended = true
 	s.notify(daemon.SdNotifyStopping + "\nSTATUS=stopping")
 }

@@ -83,6 +83,9 @@ func TestSystemdIsToldWhatTheServiceDoes(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "STOPPING", second.hears("STOPPING=1"))
+	if n := strings.Count(second.heard.String(), "STOPPING=1"); n != 1 {
+		t.Errorf("it was stopping %d times", n)
+	}
 }
 
 // Without Consul the service is not ready, and says what it does.
