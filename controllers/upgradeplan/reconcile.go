@@ -37,8 +37,8 @@ type Result struct {
 	*Observation
 	Status  v1alpha1.UpgradePlanStatus
 	Written store.Committed
-	// Starts are the hosts that the pass released.
-	Starts int
+	// Starts are the hosts that the pass released, and Conflicts how often something moved under it.
+	Starts, Conflicts int
 }
 
 // maxConflicts bounds how often a pass begins again because something moved under it.
@@ -54,7 +54,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error)
 // reconcile makes a pass that begins with what is remembered and what rang since, and leaves its own memory.
 func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.Rang) (Result, error) {
 	var result Result
-	conflicts := 0
 	for round := 0; ; {
 		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
 		if err != nil {
@@ -71,8 +70,8 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			m.lost()
 			return result, &LostLock{err}
-		case errors.As(err, &conflict) && conflicts < maxConflicts:
-			conflicts++
+		case errors.As(err, &conflict) && result.Conflicts < maxConflicts:
+			result.Conflicts++
 			m.refused(o, written)
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())
 			continue

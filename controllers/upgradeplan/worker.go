@@ -24,6 +24,8 @@ type Worker struct {
 	Store Store
 	Now   func() time.Time
 	Log   logr.Logger
+	// Observer is told of each pass but those that are broken off by the end of their context. Nil: nobody is.
+	Observer Observer
 	// LookGap is how long a whole tree of hosts' keys is not read again because of rings that nothing else explains; 0: a
 	// millisecond for each key, at most half a minute.
 	LookGap time.Duration
@@ -57,7 +59,11 @@ func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store
 		return m.wake, nil, nil
 	}
 	r := Reconciler{Store: whole{w.Store}, Session: session, Now: w.Now, Log: w.Log}
+	begun := w.Now()
 	result, err := r.reconcile(ctx, plan, m, rang)
+	if w.Observer != nil && ctx.Err() == nil {
+		w.observe(plan, begun, result, err)
+	}
 	if result.Written.Writes > 0 {
 		w.Log.Info("reconciled", "plan", plan, "phase", result.Status.Phase, "starts", result.Starts,
 			"hosts", status.Line(result.Status), "written", result.Written.String())

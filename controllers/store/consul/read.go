@@ -20,7 +20,7 @@ import (
 
 // List returns all pairs below prefix. Consul does not tell a request without a token that something was hidden from it.
 func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, "recurse", false, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, kindList, false, &meta, func(body io.Reader) (err error) {
 		pairs, err = decodePairs(body)
 		return err
 	}, func() { pairs = nil })
@@ -38,7 +38,7 @@ func (s *Store) FewKeys(ctx context.Context, prefix string) ([]string, store.Met
 }
 
 func (s *Store) names(ctx context.Context, prefix string, packed bool) (names []string, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, "keys", packed, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, kindKeys, packed, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })
@@ -46,9 +46,13 @@ func (s *Store) names(ctx context.Context, prefix string, packed bool) (names []
 }
 
 // below reads what is below a prefix. None is called when there is nothing.
-func (s *Store) below(ctx context.Context, prefix, what string, packed bool, meta *store.Meta,
+func (s *Store) below(ctx context.Context, prefix, kind string, packed bool, meta *store.Meta,
 	decode func(io.Reader) error, none func()) error {
-	r := request{method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{what, s.mode()},
+	what := "keys"
+	if kind == kindList {
+		what = "recurse"
+	}
+	r := request{kind: kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{what, s.mode()},
 		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}, packed: packed}
 	return s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {

@@ -21,6 +21,7 @@ const nothing = `Node == ""`
 // Wait is one blocking query, tried once. Consul adds up to a sixteenth to the time that it is asked to wait.
 func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark store.Mark, err error) {
 	r := watched(prefix)
+	r.kind = kindWait
 	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second))
 	timeout := store.MaxWait + store.MaxWait/16 + answerTime
 	if index == 0 {
