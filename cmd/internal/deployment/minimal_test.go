@@ -16,14 +16,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
-var rule = regexp.MustCompile(`(?m)^(key|key_prefix|session) +("[^"]+") +\{ policy = "(\w+)" \}$`)
+var rule = regexp.MustCompile(`(?m)^(key|key_prefix|session|node_prefix|service_prefix) +("[^"]*") +\{ policy = "(\w+)" \}$`)
 
 // TestNoRuleIsThereForNothing takes from each policy one right after the other (writing, then reading), and sees that
 // something fails which passes with all of them.
 func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
-	file := planFile(t, plan)
+	file := planFile(t, plan+"  healthGate: {checks: [puppet], maxUnhealthy: 1}\n  hosts: {source: Catalog}\n")
 	once := []string{"once", "--hostname", "web1", "--exec", "/bin/true", "--version-file"}
 	// The pause of the whole fleet, which jorc writes, is written by no binary of ours.
 	jorc := regexp.MustCompile(`"config_state/global/"`)
@@ -69,7 +69,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 			if jorc.MatchString(key) {
 				continue
 			}
-			check(key+" not there", rules[:at[0]]+rules[at[1]:], false)
+			check(kind+" "+key+" not there", rules[:at[0]]+rules[at[1]:], false)
 			switch {
 			case level == "write" && kind == "key_prefix":
 				check(key+" list only", rules[:at[6]]+"list"+rules[at[7]:], false)
@@ -92,7 +92,7 @@ func succeeds(t *testing.T, consul *devagent.Agent, token, binary string, args .
 	return code == 0 && !strings.Contains(out, "ACL")
 }
 
-// seed makes a fleet in which a host in the field may have begun, a switch of the version is due, one host may start, pause
+// seed makes a fleet, whose nodes the catalog knows, in which a host in the field may have begun, a switch of the version is due, one host may start, pause
 // keys are left of holds that have ended, and only the old tree may hold records.
 func seed(t *testing.T, consul *devagent.Agent, file string) {
 	t.Helper()
@@ -111,6 +111,13 @@ func seed(t *testing.T, consul *devagent.Agent, file string) {
 	}
 	for _, key := range []string{"config_state/host/web9/enable_puppet", "config_state/role/cache/enable_puppet"} {
 		if _, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte("False"), Flags: keys.HoldFlags}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, node := range []string{"web1", "web2"} {
+		registration := &api.CatalogRegistration{Node: node, Address: "192.0.2.1", Service: &api.AgentService{Service: "web"},
+			Check: &api.AgentCheck{Node: node, CheckID: "service:web", ServiceID: "web", Status: "passing"}}
+		if _, err := client.Catalog().Register(registration, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
