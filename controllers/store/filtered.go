@@ -8,23 +8,23 @@ import (
 	"sync"
 )
 
-// filteredPrefixes collects the prefixes of reads that ACLs filtered.
-type filteredPrefixes struct {
+// filteredReads collects what ACLs hid of reads, a sentence for each.
+type filteredReads struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (f *filteredPrefixes) note(prefix string, meta Meta) {
+func (f *filteredReads) note(hidden string, meta Meta) {
 	if !meta.Filtered {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.list = append(f.list, prefix)
+	f.list = append(f.list, hidden)
 }
 
-// first is the first of them by name; empty: none.
-func (f *filteredPrefixes) first() string {
+// first is the first of them in the order of their letters; empty: none.
+func (f *filteredReads) first() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.list) == 0 {

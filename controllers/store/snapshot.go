@@ -16,6 +16,7 @@ type Reader interface {
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
 	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
 	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)
+	Catalog
 }
 
 // SnapshotOptions say what of a fleet's keys is wanted.
@@ -24,6 +25,8 @@ type SnapshotOptions struct {
 	Ages bool
 	// FindRecords looks for records below running_version when running/versions holds none.
 	FindRecords bool
+	// Checks asks for the checks that do not pass, and Nodes for the names of the catalog's nodes.
+	Checks, Nodes bool
 	// Known, if not nil, was read a moment ago by the same pass: the keys of records are taken from it. That is safe, for
 	// hosts only move on: one that has reported since is taken to be where it was.
 	Known *keys.Raw
@@ -32,9 +35,9 @@ type SnapshotOptions struct {
 // manyKeys is from how many single keys on the whole tree is read instead.
 const manyKeys = 1024
 
-// ReadFleet reads all keys of a fleet, trees in parallel. Each read is consistent in itself. They are not of one moment:
-// what a decision depends on across them is checked again by the commit, and hosts only ever move on. The layout comes
-// back with the tree of records that was found.
+// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
+// itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts
+// only ever move on. The layout comes back with the tree of records that was found.
 func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
 	raw := keys.Raw{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion()}, probes(l)...)...)
@@ -48,6 +51,12 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
 	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
 	group.Go(func() error { return r.list(gctx, l.HoldTree(), &raw.Holds) })
+	if o.Checks {
+		group.Go(func() error { return r.checks(gctx) })
+	}
+	if o.Nodes {
+		group.Go(func() error { return r.nodes(gctx) })
+	}
 	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}
@@ -63,7 +72,7 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 		return raw, l, err
 	}
 	err = r.values(ctx, found, o)
-	raw.Incomplete = r.incomplete()
+	raw.Incomplete = r.filtered.first()
 	return raw, found, err
 }
 
@@ -76,13 +85,13 @@ func probes(l keys.Layout) []string {
 type snapshotReader struct {
 	store    Reader
 	raw      *keys.Raw
-	filtered filteredPrefixes
+	filtered filteredReads
 }
 
 func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {
 	pairs, meta, err := r.store.List(ctx, prefix)
 	*into = pairs
-	r.filtered.note(prefix, meta)
+	r.filtered.note(below(prefix), meta)
 	return err
 }
 
@@ -92,7 +101,7 @@ func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotO
 	if err != nil {
 		return l, err
 	}
-	r.filtered.note(l.RecordTree(), meta)
+	r.filtered.note(below(l.RecordTree()), meta)
 	if len(found) == 0 && o.FindRecords && l.Records == "" {
 		old := l
 		old.Records = keys.RunningVersionsOld
@@ -102,7 +111,7 @@ func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotO
 		}
 		if len(older) > 0 {
 			l, found, meta = old, older, oldMeta
-			r.filtered.note(l.RecordTree(), meta)
+			r.filtered.note(below(l.RecordTree()), meta)
 		}
 	}
 	r.raw.RecordKeys, r.raw.RecordIndex = found, meta.Index
@@ -116,7 +125,7 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 		if err != nil {
 			return err
 		}
-		r.filtered.note(l.RecordTree(), meta)
+		r.filtered.note(below(l.RecordTree()), meta)
 		r.raw.Records = pairs
 	}
 	wanted := keys.Wanted(*r.raw, l)
@@ -131,9 +140,21 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 	return err
 }
 
-func (r *snapshotReader) incomplete() string {
-	if prefix := r.filtered.first(); prefix != "" {
-		return fmt.Sprintf("ACLs hid something below %s: the token needs key_prefix %q { policy = \"read\" }", prefix, prefix)
-	}
-	return ""
+func (r *snapshotReader) checks(ctx context.Context) error {
+	checks, meta, err := r.store.Unhealthy(ctx)
+	r.raw.Checks = checks
+	r.filtered.note("ACLs hid checks: the token needs "+ChecksPolicy, meta)
+	return err
+}
+
+func (r *snapshotReader) nodes(ctx context.Context) error {
+	names, meta, err := r.store.Nodes(ctx)
+	r.raw.Nodes = names
+	r.filtered.note("ACLs hid nodes: the token needs "+NodesPolicy, meta)
+	return err
+}
+
+// below says that something of a tree is hidden.
+func below(prefix string) string {
+	return fmt.Sprintf("ACLs hid something below %s: the token needs key_prefix %q { policy = \"read\" }", prefix, prefix)
 }

@@ -23,8 +23,9 @@ const (
 	MaxBytes = 256 << 10
 )
 
-// Store reads and writes keys. Every method takes a context and stops with it; none waits longer than the bounded time
-// that the implementation documents. Errors are *Unavailable, *Forbidden or, for a refused transaction, *Conflict.
+// Store reads and writes keys, and reads the catalog. Every method takes a context and stops with it; none waits longer
+// than the bounded time that the implementation documents. Errors are *Unavailable, *Forbidden or, for a refused
+// transaction, *Conflict.
 type Store interface {
 	// List returns all pairs below prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
@@ -38,6 +39,7 @@ type Store interface {
 	Txn(ctx context.Context, ops []Op) (Result, error)
 	// MaxOps is how many operations a transaction may have.
 	MaxOps() int
+	Catalog
 	Sessions
 	Watcher
 }

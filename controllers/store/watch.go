@@ -22,7 +22,8 @@ type Mark struct {
 	Empty bool
 }
 
-// Watcher waits for changes. What is waited for is a prefix of keys: a/b stands for a/b/c as well as for a/bc.
+// Watcher waits for changes. What is waited for is a prefix of keys: a/b stands for a/b/c as well as for a/bc; or it is
+// UnhealthyBell or NodesBell, which are never empty.
 type Watcher interface {
 	// Wait returns when the index of the prefix is above the given one: at once for 0, when something below it is written
 	// or removed, and after MaxWait in any case. A return is no promise that anything changed. What is transferred does

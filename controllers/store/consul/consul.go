@@ -60,8 +60,8 @@ type Config struct {
 
 // Store is a store.Store in Consul, safe for concurrent use.
 //
-// A read takes at most RetryFor and one ReadTimeout, a write one WriteTimeout. A write that ends by the end of the
-// context, or by store.Unavailable, may or may not have been applied.
+// A read takes at most RetryFor and one ReadTimeout (twice that: Unhealthy and Nodes without a token), a write one
+// WriteTimeout. A write that ends by the end of the context, or by store.Unavailable, may or may not have been applied.
 type Store struct {
 	config Config
 	client *http.Client

@@ -4,12 +4,15 @@
 package consul_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -41,6 +44,101 @@ func TestConformance(t *testing.T) {
 				return open(t, consul.Config{Address: agent.Addr()})
 			})
 		})
+	}
+}
+
+func TestCatalog(t *testing.T) {
+	agent := consultest.Start(t)
+	direct, err := api.NewClient(&api.Config{Address: agent.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, consul.Config{Address: agent.Addr()})
+	eventually(t, "all that the agent tells the catalog of itself", func() bool {
+		found := servers(t, direct)
+		return len(found) == 1 && len(found[0].TaggedAddresses) > 0
+	})
+	storetest.Catalog(t, func(*testing.T) (store.Store, storetest.Registry) {
+		return s, &registry{client: direct, nodes: map[string]bool{}}
+	})
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// servers are the nodes that Consul's servers are, in the catalog.
+func servers(t *testing.T, client *api.Client) []*api.CatalogService {
+	t.Helper()
+	found, _, err := client.Catalog().Service("consul", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// registry is the catalog of a Consul; what a test put there goes when it ends.
+type registry struct {
+	client *api.Client
+	nodes  map[string]bool
+}
+
+func (r *registry) Register(t testing.TB, node, service string, checks ...fleet.Check) {
+	t.Helper()
+	if !r.nodes[node] {
+		r.nodes[node] = true
+		t.Cleanup(func() { r.Deregister(t, node) })
+	}
+	r.dropChecks(t, node, service, checks)
+	put := &api.CatalogRegistration{Node: node, Address: "192.0.2.1", NodeMeta: map[string]string{"external-node": "true"}}
+	if service != "" {
+		put.Service = &api.AgentService{ID: service, Service: "the-" + service}
+	}
+	for _, c := range checks {
+		put.Checks = append(put.Checks, &api.HealthCheck{Node: node, CheckID: c.ID, Name: c.ID, Status: string(c.Status),
+			ServiceID: service})
+	}
+	if _, err := r.client.Catalog().Register(put, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dropChecks removes the checks of the service that are not among these.
+func (r *registry) dropChecks(t testing.TB, node, service string, checks []fleet.Check) {
+	t.Helper()
+	have, _, err := r.client.Health().Node(node, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range have {
+		stays := slices.ContainsFunc(checks, func(kept fleet.Check) bool { return kept.ID == c.CheckID })
+		if c.ServiceID == service && !stays {
+			r.remove(t, &api.CatalogDeregistration{Node: node, CheckID: c.CheckID})
+		}
+	}
+}
+
+func (r *registry) Deregister(t testing.TB, node string) {
+	t.Helper()
+	r.remove(t, &api.CatalogDeregistration{Node: node})
+}
+
+func (r *registry) remove(t testing.TB, what *api.CatalogDeregistration) {
+	t.Helper()
+	if _, err := r.client.Catalog().Deregister(what, nil); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,15 +10,17 @@ import (
 	"io"
 	"slices"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The answers to ?keys and ?recurse are read by scan.go as long as they look as Consul's servers write them, and from
-// the first element that does not (an escape, the indents of -dev) by encoding/json. No JSON decoder keeps up with the
-// server: see BenchmarkDecode.
+// The answers to ?keys and ?recurse, and the catalog's nodes, are read by scan.go as long as they look as Consul's servers
+// write them, and from the first element that does not (an escape, the indents of -dev) by encoding/json. No JSON decoder
+// keeps up with the server: see BenchmarkDecode.
 
-// errShape is JSON that is not what Consul sends for a tree of keys.
-var errShape = errors.New("not a list of keys as Consul sends it")
+// errShape is JSON that is not what Consul sends.
+var errShape = errors.New("not a list as Consul sends it")
 
 // decodeKeys reads the answer to ?keys: a list of strings.
 func decodeKeys(body io.Reader) ([]string, error) {
@@ -51,6 +53,42 @@ func decodePairs(body io.Reader) ([]keys.Pair, error) {
 		return nil
 	})
 	return pairs, err
+}
+
+// decodeNodes reads the answer to /v1/catalog/nodes: a list of objects, of which only the names are kept. It returns no
+// nil without an error.
+func decodeNodes(body io.Reader) ([]string, error) {
+	names := []string{}
+	var keep text
+	rest := scan(body, scanNode, func(name []byte) { names = append(roomy(names), keep.add(name)) })
+	err := decodeEach(rest, func(node struct{ Node string }) error {
+		if node.Node == "" {
+			return fmt.Errorf("%w: a node without a name", errShape)
+		}
+		names = append(roomy(names), node.Node)
+		return nil
+	})
+	return names, err
+}
+
+// decodeChecks reads the answer to /v1/health/state/…: a list of objects.
+func decodeChecks(body io.Reader) ([]store.ServiceCheck, error) {
+	var checks []store.ServiceCheck
+	err := decodeEach(body, func(c struct{ Node, CheckID, Status, ServiceID string }) error {
+		if c.Node == "" || c.CheckID == "" || c.Status == "" {
+			return fmt.Errorf("%w: a check without Node, CheckID or Status", errShape)
+		}
+		checks = append(roomy(checks), store.ServiceCheck{Service: c.ServiceID,
+			Check: fleet.Check{Node: c.Node, ID: c.CheckID, Status: fleet.CheckStatus(c.Status)}})
+		return nil
+	})
+	return checks, err
+}
+
+// decodeServers counts what the answer to /v1/catalog/service/… lists.
+func decodeServers(body io.Reader) (n int, err error) {
+	err = decodeEach(body, func(struct{}) error { n++; return nil })
+	return n, err
 }
 
 // decodeEach calls f for every element of a list. Without a body there is nothing to do.

@@ -83,6 +83,85 @@ func TestDecodesWhatIsSent(t *testing.T) {
 	})
 }
 
+// node is a node as Consul's server writes it, in its order of fields.
+type node struct {
+	ID, Node, Address, Datacenter string
+	TaggedAddresses, Meta         map[string]string
+	Locality                      *struct{ Region string } `json:",omitempty"`
+	CreateIndex, ModifyIndex      uint64
+}
+
+func TestDecodesTheCatalog(t *testing.T) {
+	odd := rapid.SampledFrom([]string{"", "dc1", `a"b`, `\`, "}", "]{[", "<&>", "\u2028", strings.Repeat("v", windowSize)})
+	one := rapid.Custom(func(t *rapid.T) node {
+		n := node{ID: odd.Draw(t, "id"), Address: "10.0.0.1", Datacenter: odd.Draw(t, "dc"), CreateIndex: 7, ModifyIndex: 8,
+			Node: rapid.OneOf(rapid.StringMatching(`[a-z0-9.-]{1,40}`), rapid.StringN(1, 20, -1)).Draw(t, "name"),
+			Meta: rapid.MapOfN(odd, odd, 0, 3).Draw(t, "meta")}
+		if rapid.Bool().Draw(t, "locality") {
+			n.Locality = &struct{ Region string }{odd.Draw(t, "region")}
+		}
+		return n
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var want []string
+		nodes := rapid.SliceOfN(one, 1, 10).Draw(t, "nodes")
+		for _, n := range nodes {
+			want = append(want, n.Node)
+		}
+		data, err := json.Marshal(nodes)
+		if rapid.Bool().Draw(t, "indented") {
+			data, err = json.MarshalIndent(nodes, "", "    ")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeNodes(iotest.HalfReader(bytes.NewReader(data))); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%.200q, %v, want %.200q", got, err, want)
+		}
+	})
+	if got, err := decodeNodes(strings.NewReader("[]\n")); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("no node: %#v, %v", got, err)
+	}
+}
+
+// TestACatalogCutOff cuts answers at each byte: what is not there must look neither gone nor healthy.
+func TestACatalogCutOff(t *testing.T) {
+	nodes := `[{"ID":"1","Node":"a","Meta":{"x":"}"}},{"ID":"2","Node":"<","Meta":{}}]`
+	checks := `[{"Node":"a","CheckID":"disk","Status":"critical","ServiceTags":[]},{"Node":"a","CheckID":"load","Status":"warning"}]`
+	for n := range len(nodes) {
+		if got, err := decodeNodes(strings.NewReader(nodes[:n])); err == nil {
+			t.Errorf("nodes cut at %d: %q", n, got)
+		}
+	}
+	for n := range len(checks) {
+		if got, err := decodeChecks(strings.NewReader(checks[:n])); err == nil {
+			t.Errorf("checks cut at %d: %v", n, got)
+		}
+	}
+	names, err := decodeNodes(strings.NewReader(nodes))
+	if err != nil || len(names) != 2 {
+		t.Errorf("%q, %v", names, err)
+	}
+	if got, err := decodeChecks(strings.NewReader(checks)); err != nil || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestACatalogThatIsNotConsuls(t *testing.T) {
+	for _, body := range []string{``, `{}`, `null`, `[{}]`, `[1]`, `[{"ID":"1","Node":""}]`, `[{"ID":"1","Node":7}]`,
+		`[{"Node":"a"},]`, `[{"ID":"1","Node":"a"} {"ID":"1","Node":"b"}]`} {
+		if got, err := decodeNodes(strings.NewReader(body)); err == nil {
+			t.Errorf("nodes of %s: %q", body, got)
+		}
+	}
+	for _, body := range []string{``, `{}`, `null`, `[{}]`, `[{"Node":"a","CheckID":"disk"}]`, `[{"Node":"a","Status":"critical"}]`,
+		`[{"CheckID":"disk","Status":"critical"}]`, `[{"Node":"a","CheckID":"disk","Status":1}]`} {
+		if got, err := decodeChecks(strings.NewReader(body)); err == nil {
+			t.Errorf("checks of %s: %v", body, got)
+		}
+	}
+}
+
 // TestAnswersCutOff cuts an answer at each byte: a part of a tree must never pass for the whole.
 func TestAnswersCutOff(t *testing.T) {
 	pairs := `[{"LockIndex":0,"Key":"a/b","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2},` +
@@ -140,6 +219,18 @@ func TestTheScannerReadsWhatServersSend(t *testing.T) {
 	data, err := json.Marshal(pairs)
 	if err != nil {
 		t.Fatal(err)
+	}
+	nodes := make([]node, len(pairs))
+	for i := range nodes {
+		nodes[i] = node{ID: "1", Node: pairs[i].Key, Meta: map[string]string{"os": "<\"Debian\">"}}
+	}
+	catalog, err := json.Marshal(nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	if rest := scan(bytes.NewReader(catalog), scanNode, func([]byte) { named++ }); rest != nil || named != len(nodes) {
+		t.Errorf("%d of %d nodes were scanned, the rest was left to the slow decoder", named, len(nodes))
 	}
 	var s pairScanner
 	n := 0

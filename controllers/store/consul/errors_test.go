@@ -21,6 +21,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -34,9 +36,11 @@ var calls = map[string]struct {
 	call  func(ctx context.Context, s store.Store) error
 	write bool
 }{
-	"List": {func(ctx context.Context, s store.Store) error { _, _, err := s.List(ctx, "a/"); return err }, false},
-	"Keys": {func(ctx context.Context, s store.Store) error { _, _, err := s.Keys(ctx, "a/"); return err }, false},
-	"Get":  {func(ctx context.Context, s store.Store) error { _, _, err := s.Get(ctx, "a/b"); return err }, false},
+	"List":      {func(ctx context.Context, s store.Store) error { _, _, err := s.List(ctx, "a/"); return err }, false},
+	"Keys":      {func(ctx context.Context, s store.Store) error { _, _, err := s.Keys(ctx, "a/"); return err }, false},
+	"Get":       {func(ctx context.Context, s store.Store) error { _, _, err := s.Get(ctx, "a/b"); return err }, false},
+	"Unhealthy": {func(ctx context.Context, s store.Store) error { _, _, err := s.Unhealthy(ctx); return err }, false},
+	"Nodes":     {func(ctx context.Context, s store.Store) error { _, _, err := s.Nodes(ctx); return err }, false},
 	"Txn of checks": {func(ctx context.Context, s store.Store) error {
 		_, err := s.Txn(ctx, []store.Op{{Verb: store.CheckIndex, Key: "a/b", Index: 1}})
 		return err
@@ -312,6 +316,70 @@ func TestACLs(t *testing.T) {
 	t.Run("no token", func(t *testing.T) {
 		_, _, err := open(t, consul.Config{Address: agent.Addr()}).Get(ctx, "current_version")
 		wantForbidden(t, err, "current_version", `key "current_version" { policy = "read" }`)
+	})
+}
+
+func TestACLsOfTheCatalog(t *testing.T) {
+	agent := consultest.StartWith(t, devagent.Options{ManagementToken: secret})
+	client, err := api.NewClient(&api.Config{Address: agent.Addr(), Token: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the server in the catalog", func() bool { return len(servers(t, client)) == 1 })
+	catalog := &registry{client: client, nodes: map[string]bool{}}
+	catalog.Register(t, "web1", "", fleet.Check{ID: "disk", Status: fleet.Critical})
+	catalog.Register(t, "web2", "http", fleet.Check{ID: "port", Status: "passing"})
+	const nodeRead, serviceRead = `node_prefix "" { policy = "read" }`, ` service_prefix "" { policy = "read" }`
+	for name, tt := range map[string]struct {
+		token                       string
+		checksHidden, nodesHidden   bool
+		checksVisible, nodesVisible int
+	}{
+		"management":          {secret, false, false, 1, 3},
+		"both rules":          {consultest.Token(t, agent.Addr(), secret, nodeRead+serviceRead), false, false, 1, 3},
+		"nodes alone":         {consultest.Token(t, agent.Addr(), secret, nodeRead), true, false, 1, 3},
+		"services alone":      {consultest.Token(t, agent.Addr(), secret, serviceRead), true, true, 0, 0},
+		"one node":            {consultest.Token(t, agent.Addr(), secret, `node "web1" { policy = "read" }`), true, true, 1, 1},
+		"nothing":             {consultest.Token(t, agent.Addr(), secret, `key "a" { policy = "read" }`), true, true, 0, 0},
+		"no token":            {"", true, true, 0, 0},
+		"the anonymous token": {"anonymous", true, true, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, consul.Config{Address: agent.Addr(), Token: tt.token})
+			bad, meta, err := s.Unhealthy(t.Context())
+			if err != nil || len(bad) != tt.checksVisible || meta.Filtered != tt.checksHidden {
+				t.Errorf("checks: %v, %+v, %v", bad, meta, err)
+			}
+			names, meta, err := s.Nodes(t.Context())
+			if err != nil || names == nil || len(names) != tt.nodesVisible || meta.Filtered != tt.nodesHidden {
+				t.Errorf("nodes: %q, %+v, %v", names, meta, err)
+			}
+		})
+	}
+	t.Run("a token that is not known", func(t *testing.T) {
+		s := open(t, consul.Config{Address: agent.Addr(), Token: "2b8e1a4c-0000-4000-8000-00000000dead"})
+		_, _, err := s.Unhealthy(t.Context())
+		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
+		_, err = s.Wait(t.Context(), store.UnhealthyBell, 0)
+		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
+		_, _, err = s.Nodes(t.Context())
+		wantForbidden(t, err, "nodes", nodeRead)
+		_, err = s.Wait(t.Context(), store.NodesBell, 0)
+		wantForbidden(t, err, "nodes", nodeRead)
+	})
+	t.Run("what the message says", func(t *testing.T) {
+		all := `key_prefix "" { policy = "read" } `
+		for _, tt := range []struct{ rules, want string }{
+			{all + nodeRead + serviceRead, ""},
+			{all + nodeRead, "ACLs hid checks: the token needs " + nodeRead + " and" + serviceRead},
+			{all, "ACLs hid checks: the token needs " + nodeRead + " and" + serviceRead},
+		} {
+			s := open(t, consul.Config{Address: agent.Addr(), Token: consultest.Token(t, agent.Addr(), secret, tt.rules)})
+			raw, _, err := store.ReadFleet(t.Context(), s, keys.Layout{}, store.SnapshotOptions{Checks: true, Nodes: true})
+			if err != nil || raw.Incomplete != tt.want {
+				t.Errorf("%s: %q, %v", tt.rules, raw.Incomplete, err)
+			}
+		}
 	})
 }
 

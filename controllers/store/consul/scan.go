@@ -133,6 +133,21 @@ func (s *pairScanner) scan(data []byte) (pair keys.Pair, n int) {
 	return pair, len(data) - len(f.data)
 }
 
+// scanNode reads an object of the catalog's nodes. It returns the node's name, and the length of the object; 0: it is not
+// as expected.
+func scanNode(data []byte) ([]byte, int) {
+	f := fields{data: data, ok: true}
+	f.skip(`{"ID":`)
+	f.text()
+	f.skip(`,"Node":`)
+	name := f.text()
+	f.end()
+	if !f.ok || len(name) == 0 {
+		return nil, 0
+	}
+	return name, len(data) - len(f.data)
+}
+
 // fields reads the parts of an object one after the other; ok turns false at the first that is not as expected.
 type fields struct {
 	data []byte
@@ -155,6 +170,37 @@ func (f *fields) text() []byte {
 	f.ok = f.ok && n > 0
 	f.data = f.data[n:]
 	return text
+}
+
+// end steps over the rest of the object.
+func (f *fields) end() {
+	for i, depth := 0, 1; i < len(f.data); i++ {
+		switch f.data[i] {
+		case '"':
+			i += quoted(f.data[i:]) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				f.data = f.data[i+1:]
+				return
+			}
+		}
+	}
+	f.ok = false
+}
+
+// quoted is the length of the JSON string at the beginning of data, or of what is there of it.
+func quoted(data []byte) int {
+	for i := 1; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(data)
 }
 
 // maxDigits is how long a number may be that cannot overflow 64 bits; a longer one is left to encoding/json.

@@ -15,12 +15,13 @@ import (
 // answerTime is what an answer may take on top of the time that Consul waits.
 const answerTime = 10 * time.Second
 
-// Wait is one blocking query for the first level of names below the prefix, tried once. Consul adds up to a sixteenth to
-// the time that it is asked to wait.
+// nothing is true for no check and no node: a blocking query with it wakes all the same, and transfers an empty list.
+const nothing = `Node == ""`
+
+// Wait is one blocking query, tried once. Consul adds up to a sixteenth to the time that it is asked to wait.
 func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark store.Mark, err error) {
-	r := request{method: http.MethodGet, path: "/v1/kv/" + prefix,
-		query: []string{"keys", "separator=/", fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second)},
-		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}}
+	r := watched(prefix)
+	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second))
 	timeout := store.MaxWait + store.MaxWait/16 + answerTime
 	if index == 0 {
 		timeout = s.config.ReadTimeout
@@ -35,4 +36,18 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark sto
 		return store.Mark{}, err
 	}
 	return mark, nil
+}
+
+// watched is the smallest read that wakes for what is waited for: of keys, the first level of names below the prefix. Of
+// checks it is all, though the critical ones alone would be cheaper for the server: a check that goes from passing to
+// warning does not wake a query for those.
+func watched(prefix string) request {
+	switch prefix {
+	case store.UnhealthyBell:
+		return catalogRequest(checksPath, needChecks(), filter(nothing))
+	case store.NodesBell:
+		return catalogRequest(nodesPath, needNodes(), filter(nothing))
+	}
+	return request{method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{"keys", "separator=/"},
+		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}}
 }

@@ -40,6 +40,7 @@ type Store struct {
 	created  uint64
 	removed  map[string]uint64 // the index at which each key was removed that is not there any more
 	waiters  map[*waiter]struct{}
+	catalog  catalog
 }
 
 // entry is a pair as it is kept. Its value is never written to after it was stored.
@@ -57,7 +58,8 @@ type session struct {
 // New makes an empty store. Sessions expire by now.
 func New(now func() time.Time) *Store {
 	return &Store{now: now, index: 1, entries: map[string]entry{}, sessions: map[string]session{}, removed: map[string]uint64{},
-		waiters: map[*waiter]struct{}{}}
+		waiters: map[*waiter]struct{}{},
+		catalog: catalog{nodes: map[string][]store.ServiceCheck{}, checkIndex: 1, nodeIndex: 1}}
 }
 
 var _ store.Store = (*Store)(nil)

@@ -4,10 +4,12 @@
 package memory_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/store/storetest"
@@ -15,6 +17,28 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New(time.Now) })
+}
+
+func TestCatalog(t *testing.T) {
+	storetest.Catalog(t, func(*testing.T) (store.Store, storetest.Registry) {
+		s := memory.New(time.Now)
+		return s, registry{s}
+	})
+}
+
+// registry is the catalog of a store.
+type registry struct{ store *memory.Store }
+
+func (r registry) Register(_ testing.TB, node, service string, checks ...fleet.Check) {
+	r.store.SetServiceChecks(node, service, checks...)
+}
+
+func (r registry) Deregister(t testing.TB, node string) {
+	names, _, err := r.store.Nodes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store.SetNodes(slices.DeleteFunc(names, func(name string) bool { return name == node })...)
 }
 
 func TestSessionExpires(t *testing.T) {
@@ -48,6 +72,42 @@ func TestAWaitWakesWhenASessionExpires(t *testing.T) {
 		last, err := s.Wait(t.Context(), "a", after.Index)
 		if err != nil || last != after || time.Since(begun) != 20*time.Second+store.MaxWait {
 			t.Errorf("%+v, and %s later %+v (%v), although nothing changed", after, time.Since(begun), last, err)
+		}
+	})
+}
+
+func TestABellWakesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(time.Now)
+		for _, step := range []struct {
+			bell   string
+			change func()
+		}{
+			{store.NodesBell, func() { s.SetNodes("web1", "web2") }},
+			{store.UnhealthyBell, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
+			{store.UnhealthyBell, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
+			{store.UnhealthyBell, func() { s.SetChecks("web1") }},
+			{store.NodesBell, func() { s.SetChecks("web3") }},
+			{store.UnhealthyBell, func() { s.SetNodes("web2") }},
+		} {
+			begun := time.Now()
+			before, err := s.Wait(t.Context(), step.bell, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			woken := make(chan store.Mark, 1)
+			go func() {
+				mark, err := s.Wait(t.Context(), step.bell, before.Index)
+				if err != nil {
+					t.Error(err)
+				}
+				woken <- mark
+			}()
+			synctest.Wait() // it waits
+			step.change()
+			if mark := <-woken; mark.Index <= before.Index || mark.Empty || time.Since(begun) != 0 {
+				t.Errorf("%s: %+v, and %s later %+v", step.bell, before, time.Since(begun), mark)
+			}
 		}
 	})
 }

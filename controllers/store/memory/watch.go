@@ -11,7 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// waiter is somebody who waits for a change below a prefix; empty: of anything.
+// waiter is somebody who waits for a change below a prefix, or for a bell; empty: of anything.
 type waiter struct {
 	prefix string
 	wake   chan struct{}
@@ -53,6 +53,12 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.Ma
 
 // mark is where the prefix stands: with nothing below it, where the whole store does.
 func (s *Store) mark(prefix string) store.Mark {
+	switch prefix {
+	case store.UnhealthyBell:
+		return store.Mark{Index: s.catalog.checkIndex}
+	case store.NodesBell:
+		return store.Mark{Index: s.catalog.nodeIndex}
+	}
 	m := store.Mark{Empty: true}
 	for _, key := range s.below(prefix) {
 		m.Index, m.Empty = max(m.Index, s.entries[key].ModifyIndex), false
@@ -68,7 +74,7 @@ func (s *Store) mark(prefix string) store.Mark {
 	return m
 }
 
-// moved wakes who waits for a change of the key.
+// moved wakes who waits for a change of the key, or for the bell.
 func (s *Store) moved(key string) {
 	for w := range s.waiters {
 		if strings.HasPrefix(key, w.prefix) {

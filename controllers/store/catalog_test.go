@@ -1,0 +1,83 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+)
+
+// hiding is a store whose catalog ACLs hide, or which cannot be read.
+type hiding struct {
+	store.Store
+	checks, nodes bool
+	err           error
+}
+
+func (h hiding) Unhealthy(ctx context.Context) ([]fleet.Check, store.Meta, error) {
+	bad, meta, err := h.Store.Unhealthy(ctx)
+	meta.Filtered = h.checks
+	return bad, meta, errors.Join(err, h.err)
+}
+
+func (h hiding) Nodes(ctx context.Context) ([]string, store.Meta, error) {
+	names, meta, err := h.Store.Nodes(ctx)
+	meta.Filtered = h.nodes
+	return names, meta, errors.Join(err, h.err)
+}
+
+func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
+	s := memory.New(time.Now)
+	s.SetNodes("web2", "web1")
+	s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Critical})
+	checks := []fleet.Check{{Node: "web1", ID: "disk", Status: fleet.Critical}}
+	names := []string{"web1", "web2"}
+	const needsChecks = `ACLs hid checks: the token needs node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`
+	for name, tt := range map[string]struct {
+		hiding hiding
+		asked  store.SnapshotOptions
+		want   keys.Raw
+	}{
+		"nothing":           {hiding{checks: true, nodes: true}, store.SnapshotOptions{}, keys.Raw{}},
+		"checks":            {hiding{nodes: true}, store.SnapshotOptions{Checks: true}, keys.Raw{Checks: checks}},
+		"nodes":             {hiding{checks: true}, store.SnapshotOptions{Nodes: true}, keys.Raw{Nodes: names}},
+		"both":              {hiding{}, store.SnapshotOptions{Checks: true, Nodes: true}, keys.Raw{Checks: checks, Nodes: names}},
+		"checks are hidden": {hiding{checks: true}, store.SnapshotOptions{Checks: true}, keys.Raw{Checks: checks, Incomplete: needsChecks}},
+		"nodes are hidden": {hiding{nodes: true}, store.SnapshotOptions{Nodes: true},
+			keys.Raw{Nodes: names, Incomplete: `ACLs hid nodes: the token needs node_prefix "" { policy = "read" }`}},
+	} {
+		tt.hiding.Store = s
+		raw, _, err := store.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
+		got := keys.Raw{Checks: raw.Checks, Nodes: raw.Nodes, Incomplete: raw.Incomplete}
+		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)
+		}
+	}
+	broken := hiding{Store: s, err: errors.New("no leader")}
+	for _, asked := range []store.SnapshotOptions{{Checks: true}, {Nodes: true}} {
+		if _, _, err := store.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
+			t.Errorf("%+v: %v", asked, err)
+		}
+	}
+}
+
+// No host's name, and so no key of a host, has an empty segment as a bell has.
+func TestNoKeyIsSpelledAsABell(t *testing.T) {
+	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+		if !slices.ContainsFunc(strings.Split(bell, "/"), func(segment string) bool { return !keys.ValidSegment(segment) }) {
+			t.Errorf("%s could be a key", bell)
+		}
+	}
+}
