@@ -10,3 +10,7 @@ key_prefix "upgrade.jiocloud.com/holds/"   { policy = "list" }
 key_prefix "config_state/"                 { policy = "list" }
 key_prefix "running/versions/"             { policy = "list" }
 key_prefix "running_version/"              { policy = "list" }
+
+# upgradectl get-failures, and plans with healthGate: the checks of all nodes.
+node_prefix ""    { policy = "read" }
+service_prefix "" { policy = "read" }

@@ -131,9 +131,6 @@ type outcome struct {
 	ttl time.Duration
 }
 
-// serviceCheck stands before the name of a service in the id of its check.
-const serviceCheck = "service:"
-
 // outcomeOf is the outcome for a status type of jorc: puppet or validation, of the node or (_service) of the service of
 // that name. A failure is a warning of the node, so that it does not take its services out, and critical of the service.
 func outcomeOf(kind string, code int) (outcome, error) {
@@ -152,7 +149,7 @@ func outcomeOf(kind string, code int) (outcome, error) {
 		o.status = consul.Warning
 	}
 	if service {
-		o.check = serviceCheck + name
+		o.check = "service:" + name
 		if !passes {
 			o.status = consul.Critical
 		}
@@ -198,30 +195,13 @@ func newUpdateOwnStatus() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return tell(ctx, s, o, fmt.Sprintf("exit code %d", code))
+		err = s.SetCheck(ctx, o.check, o.ttl, o.status, fmt.Sprintf("exit code %d", code))
+		if errors.Is(err, consul.ErrNoCheck) {
+			return fmt.Errorf("%w: its service must be registered, with a check that has a ttl", err)
+		}
+		return err
 	})
 	return cmd
-}
-
-// checker keeps TTL checks of the Consul agent here.
-type checker interface {
-	RegisterTTL(ctx context.Context, id string, ttl time.Duration) error
-	UpdateTTL(ctx context.Context, id, status, output string) error
-}
-
-// tell sets the check. One of the node that is not there is registered first.
-func tell(ctx context.Context, s checker, o outcome, says string) error {
-	err := s.UpdateTTL(ctx, o.check, o.status, says)
-	if !errors.Is(err, consul.ErrNoCheck) {
-		return err
-	}
-	if service, ok := strings.CutPrefix(o.check, serviceCheck); ok {
-		return fmt.Errorf("%w: register the service %s with a check that has a ttl", err, service)
-	}
-	if err := s.RegisterTTL(ctx, o.check, o.ttl); err != nil {
-		return err
-	}
-	return s.UpdateTTL(ctx, o.check, o.status, says)
 }
 
 // maxFailures is the highest exit code.

@@ -5,6 +5,7 @@ package app
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +180,8 @@ func (c *cli) checkSingleVersion() *cobra.Command {
 		others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == args[0] })
 		found := len(others) < len(versions)
 		if c.flags.verbose {
-			fmt.Fprintf(c.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", yesNo(found), oneLine(listOr(others, "none")))
+			fmt.Fprintf(c.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", yesNo(found),
+				oneLine(cmp.Or(strings.Join(others, ", "), "none")))
 		}
 		if !found || len(others) > 0 {
 			return no()

@@ -147,10 +147,7 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 
 // fail makes a check that does not pass, and waits until the catalog has it.
 func fail(ctx context.Context, s *consul.Store, id, status string) error {
-	if err := s.RegisterTTL(ctx, id, time.Hour); err != nil {
-		return err
-	}
-	if err := s.UpdateTTL(ctx, id, status, ""); err != nil {
+	if err := s.SetCheck(ctx, id, time.Hour, status, ""); err != nil {
 		return err
 	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; {

@@ -18,64 +18,70 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The statuses that UpdateTTL takes, and that a NodeCheck may have.
+// The statuses that SetCheck takes, and that a NodeCheck may have.
 const (
 	Passing  = api.HealthPassing
 	Warning  = api.HealthWarning
 	Critical = api.HealthCritical
 )
 
-// ErrNoCheck is returned for a check that the Consul agent does not have.
+// ErrNoCheck is returned for the check of a service that the Consul agent does not have.
 var ErrNoCheck = errors.New("the Consul agent has no such check")
 
-// minCheckTTL is the shortest time that makes sense: an update takes a request.
-const minCheckTTL = time.Second
+const (
+	// serviceCheck is how Consul begins the id of the check of a service.
+	serviceCheck = "service:"
+	// minCheckTTL is the shortest TTL that makes sense: to set a check takes a request.
+	minCheckTTL = time.Second
+	// maxOutput bounds the output of a check: Consul keeps no more by default.
+	maxOutput = 4 << 10
+)
 
-// RegisterTTL makes a check of the node whose Consul agent is asked, or replaces it: id is its name too. It is critical
-// until the first UpdateTTL, and again whenever none came for ttl, which is at least a second. A check that is replaced
-// keeps its status.
-func (s *Store) RegisterTTL(ctx context.Context, id string, ttl time.Duration) error {
-	if id == "" {
-		return errors.New("register a check: its id is required")
-	}
-	if ttl < minCheckTTL {
+// SetCheck sets a check of the Consul agent that is asked: Passing, Warning or Critical. It turns critical when it is not
+// set again for its TTL. A check of the node that is not there is registered, with that ttl, which is at least a second;
+// its name is its id. The check of a service, service:<service>, must be there, with the service: else ErrNoCheck.
+func (s *Store) SetCheck(ctx context.Context, id string, ttl time.Duration, status, output string) error {
+	switch allowed := []string{Passing, Warning, Critical}; {
+	case id == "":
+		return errors.New("set a check: its id is required")
+	case !slices.Contains(allowed, status):
+		return fmt.Errorf("check %s: status %q: must be one of %s", id, status, strings.Join(allowed, ", "))
+	case ttl < minCheckTTL:
 		return fmt.Errorf("check %s: TTL %s: must be at least %s", id, ttl, minCheckTTL)
 	}
-	body, err := json.Marshal(api.AgentCheckRegistration{ID: id, Name: id,
-		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String()}})
+	update := func() error {
+		return s.putCheck(ctx, id, "/v1/agent/check/update/"+id, checkUpdate{status, output[:min(len(output), maxOutput)]})
+	}
+	err := update()
+	if !errors.Is(err, ErrNoCheck) || strings.HasPrefix(id, serviceCheck) {
+		return err
+	}
+	// As passing: by default it would be critical for a moment. And with its own status, the update would change the output
+	// alone, which Consul's agent tells the servers up to five minutes later.
+	err = s.putCheck(ctx, id, "/v1/agent/check/register", api.AgentCheckRegistration{ID: id, Name: id,
+		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: Passing}})
 	if err != nil {
 		return err
 	}
-	r := request{method: http.MethodPut, path: "/v1/agent/check/register", body: body, needs: needCheck(id),
-		accept: []int{http.StatusOK}}
-	return s.write(ctx, r, func(*http.Response) error { return nil })
+	return update()
 }
 
 // checkUpdate is the body of an update.
 type checkUpdate struct{ Status, Output string }
 
-// UpdateTTL sets the status of a check of the Consul agent that is asked: Passing, Warning or Critical. Consul cuts an
-// output off after 4 KiB. ErrNoCheck when the agent does not have the check.
-func (s *Store) UpdateTTL(ctx context.Context, id, status, output string) error {
-	if id == "" {
-		return errors.New("update a check: its id is required")
-	}
-	if allowed := []string{Passing, Warning, Critical}; !slices.Contains(allowed, status) {
-		return fmt.Errorf("check %s: status %q: must be one of %s", id, status, strings.Join(allowed, ", "))
-	}
-	body, err := json.Marshal(checkUpdate{status, output})
+func (s *Store) putCheck(ctx context.Context, id, path string, value any) error {
+	body, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	r := request{method: http.MethodPut, path: "/v1/agent/check/update/" + id, body: body,
-		needs: needCheck(id), accept: []int{http.StatusOK, http.StatusNotFound}}
-	err = s.write(ctx, r, func(response *http.Response) error {
+	r := request{method: http.MethodPut, path: path, body: body, needs: needCheck(id),
+		accept: []int{http.StatusOK, http.StatusNotFound}}
+	return s.write(ctx, r, func(response *http.Response) error {
 		if response.StatusCode == http.StatusNotFound {
 			return fmt.Errorf("check %s: %w", id, ErrNoCheck)
 		}
 		return nil
 	})
-	return err
 }
 
 // NodeCheck is a check of a node, or of a service on it.
@@ -108,9 +114,6 @@ func (s *Store) NodeChecks(ctx context.Context, node string) (checks []NodeCheck
 	slices.SortFunc(checks, func(a, b NodeCheck) int { return strings.Compare(a.ID, b.ID) })
 	return checks, meta, err
 }
-
-// serviceCheck is how Consul begins the id of the check of a service.
-const serviceCheck = "service:"
 
 // needCheck is what a token needs for a check of its Consul agent. It need not know the name of the agent's node.
 func needCheck(id string) need {

@@ -52,33 +52,21 @@ func TestAChecksStatusIsWhatWasSaidLast(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.StartWith(t, devagent.Options{Config: namedNode}).Addr()})
 	ctx := t.Context()
-	if err := s.UpdateTTL(ctx, "puppet", consul.Passing, ""); !errors.Is(err, consul.ErrNoCheck) {
-		t.Errorf("an update of no check: %v", err)
-	}
-	for range 2 { // the second time it replaces the first
-		if err := s.RegisterTTL(ctx, "puppet", time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		waitForStatus(t, s, "puppet", "critical ")
-	}
 	for _, status := range []string{consul.Warning, consul.Critical, consul.Passing} {
-		if err := s.UpdateTTL(ctx, "puppet", status, "it is "+status); err != nil {
+		if err := s.SetCheck(ctx, "puppet", time.Hour, status, "it is "+status); err != nil {
 			t.Fatal(err)
 		}
 		waitForStatus(t, s, "puppet", status+" it is "+status)
 	}
-	if err := s.RegisterTTL(ctx, "puppet", 2*time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RegisterTTL(ctx, "brief", time.Second); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.UpdateTTL(ctx, "brief", consul.Passing, ""); err != nil {
+	if err := s.SetCheck(ctx, "brief", time.Second, consul.Passing, ""); err != nil {
 		t.Fatal(err)
 	}
 	waitForStatus(t, s, "brief", "critical TTL expired")
 	if got := statusOf(t, s, "puppet"); got != "passing it is passing" {
-		t.Errorf("after registering again: %s", got)
+		t.Errorf("after that: %s", got)
+	}
+	if err := s.SetCheck(ctx, "service:puppet", time.Hour, consul.Passing, ""); !errors.Is(err, consul.ErrNoCheck) {
+		t.Errorf("the check of a service that is not there: %v", err)
 	}
 }
 
@@ -101,11 +89,11 @@ func TestChecksOfANodeThatIsNotThere(t *testing.T) {
 
 func TestWhatIsWrongWithACheckIsSaidBeforeItIsSent(t *testing.T) {
 	s := open(t, consul.Config{Address: "127.0.0.1:1"})
+	ctx := t.Context()
 	for want, err := range map[string]error{
-		`check puppet: status "fine": must be one of passing, warning, critical`: s.UpdateTTL(t.Context(), "puppet", "fine", ""),
-		"check puppet: TTL 1ms: must be at least 1s":                             s.RegisterTTL(t.Context(), "puppet", time.Millisecond),
-		"register a check: its id is required":                                   s.RegisterTTL(t.Context(), "", time.Hour),
-		"update a check: its id is required":                                     s.UpdateTTL(t.Context(), "", consul.Passing, ""),
+		`check puppet: status "fine": must be one of passing, warning, critical`: s.SetCheck(ctx, "puppet", time.Hour, "fine", ""),
+		"check puppet: TTL 1ms: must be at least 1s":                             s.SetCheck(ctx, "puppet", time.Millisecond, "passing", ""),
+		"set a check: its id is required":                                        s.SetCheck(ctx, "", time.Hour, "passing", ""),
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -124,21 +112,20 @@ func TestChecksTakeTheRightToWriteTheirNodeOrService(t *testing.T) {
 	none, node, service := as(`key "a" { policy = "read" }`), as(`node "web1" { policy = "write" }`),
 		as(`service "validation" { policy = "write" }`)
 	var forbidden *store.Forbidden
-	if err := none.RegisterTTL(t.Context(), "puppet", time.Hour); !errors.As(err, &forbidden) ||
-		!strings.Contains(err.Error(), `node_prefix "" { policy = "write" }`) {
-		t.Errorf("register without rights: %v", err)
+	set := func(s *consul.Store, id string) error {
+		return s.SetCheck(t.Context(), id, time.Hour, consul.Passing, "")
 	}
-	if err := node.RegisterTTL(t.Context(), "puppet", time.Hour); err != nil {
+	if err := set(none, "puppet"); !errors.As(err, &forbidden) || !strings.Contains(err.Error(), `node_prefix "" { policy = "write" }`) {
+		t.Errorf("a check of the node without rights: %v", err)
+	}
+	if err := set(node, "puppet"); err != nil {
 		t.Error(err)
 	}
-	if err := node.UpdateTTL(t.Context(), "puppet", consul.Passing, ""); err != nil {
-		t.Error(err)
-	}
-	if err := node.UpdateTTL(t.Context(), "service:validation", consul.Passing, ""); !errors.As(err, &forbidden) ||
+	if err := set(node, "service:validation"); !errors.As(err, &forbidden) ||
 		!strings.Contains(err.Error(), `service "validation" { policy = "write" }`) {
-		t.Errorf("update without rights: %v", err)
+		t.Errorf("a check of a service without rights: %v", err)
 	}
-	if err := service.UpdateTTL(t.Context(), "service:validation", consul.Passing, ""); err != nil {
+	if err := set(service, "service:validation"); err != nil {
 		t.Error(err)
 	}
 	if checks, meta, err := none.NodeChecks(t.Context(), "web1"); err != nil || len(checks) != 0 || !meta.Filtered {
