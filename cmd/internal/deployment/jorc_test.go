@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
@@ -23,11 +25,31 @@ func TestTheCommandsOfJorcWorkUnderTheirPolicies(t *testing.T) {
 	}{"lists as reads": {false, ""}, "lists by a right of their own": {true, ""}, "below a prefix": {true, "eu"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			consul := consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: fmt.Sprintf(
-				"node_name = \"web1\"\nservice { name = \"puppet\"  check { ttl = \"1h\" } }\nacl { enable_key_list_policy = %t }", tt.keyLists)})
-			useJorc(t, consul, tt.prefix)
+			useJorc(t, withServices(t, "web1", tt.keyLists), tt.prefix)
 		})
 	}
+}
+
+// withServices is a Consul as newConsul makes it, whose node has the name and three services with a check that passes.
+func withServices(t *testing.T, node string, keyLists bool) *devagent.Agent {
+	t.Helper()
+	var services []string
+	for _, name := range []string{"puppet", "validation", "other"} {
+		services = append(services, fmt.Sprintf("{ name = %q  token = %q  check { ttl = \"24h\"  status = \"passing\" } }",
+			name, management))
+	}
+	return consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: fmt.Sprintf(
+		"node_name = %q\nacl { enable_key_list_policy = %t }\nservices = [%s]\n", node, keyLists, strings.Join(services, ", "))})
+}
+
+// managing is a client that may do all.
+func managing(t *testing.T, consul *devagent.Agent) *api.Client {
+	t.Helper()
+	client, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: management})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 func useJorc(t *testing.T, consul *devagent.Agent, prefix string) {
@@ -47,7 +69,7 @@ func useJorc(t *testing.T, consul *devagent.Agent, prefix string) {
 	command(host, "host_data config_state -n web1")
 	command(host, "host_data config_version -n web1")
 	command(host, "update_own_info --hostname web1 --version-file "+file)
-	for _, status := range []string{"puppet", "validation", "puppet_service"} {
+	for _, status := range []string{"puppet", "validation", "puppet_service", "validation_service"} {
 		host.must(t, "update_own_status", status, "0")
 	}
 	eventually(t, "the checks to pass", func() bool {
