@@ -30,7 +30,8 @@ func TestTheCommandsOfJorcWorkUnderTheirPolicies(t *testing.T) {
 	}
 }
 
-// withServices is a Consul as newConsul makes it, whose node has the name and three services with a check that passes.
+// withServices is a Consul as newConsul makes it, whose node has the name and three services with a check that passes, all in
+// the catalog.
 func withServices(t *testing.T, node string, keyLists bool) *devagent.Agent {
 	t.Helper()
 	var services []string
@@ -38,8 +39,14 @@ func withServices(t *testing.T, node string, keyLists bool) *devagent.Agent {
 		services = append(services, fmt.Sprintf("{ name = %q  token = %q  check { ttl = \"24h\"  status = \"passing\" } }",
 			name, management))
 	}
-	return consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: fmt.Sprintf(
+	consul := consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: fmt.Sprintf(
 		"node_name = %q\nacl { enable_key_list_policy = %t }\nservices = [%s]\n", node, keyLists, strings.Join(services, ", "))})
+	health := managing(t, consul).Health()
+	eventually(t, "the services", func() bool {
+		checks, _, err := health.Node(node, nil)
+		return err == nil && len(checks) > len(services)
+	})
+	return consul
 }
 
 // managing is a client that may do all.
