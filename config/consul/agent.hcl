@@ -7,8 +7,11 @@
 # docs/security.md says what one such token can do when it is stolen, and what one policy for all hosts would cost.
 
 key "current_version"           { policy = "read" }
-key_prefix "config_state/"      { policy = "read" }
+key_prefix "config_state/"      { policy = "list" }
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "read" }
+
+# What else upgrade-agent host-data prints. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
+key_prefix "config_version/"    { policy = "list" }
 
 # The host's own report, and the mark that says it has begun.
 key "upgrade.jiocloud.com/hosts/HOST"   { policy = "write" }
@@ -17,3 +20,14 @@ key "upgrade.jiocloud.com/started/HOST" { policy = "write" }
 # Its record, running/versions/<version>/HOST. No rule of Consul matches the end of a key, so this lets it write the
 # records of other hosts as well.
 key_prefix "running/versions/"  { policy = "write" }
+# Whether a fleet records below the old tree: upgrade-agent update-own-info looks.
+key_prefix "running_version/"   { policy = "list" }
+
+# The checks puppet and validation of its node, which bears its name. Leave it out where the configuration keeps no checks.
+node "HOST" { policy = "write" }
+
+# upgrade-agent update-own-status puppet_service and validation_service, and local-health: leave them out where no script
+# calls these.
+service "puppet"     { policy = "write" }
+service "validation" { policy = "write" }
+service_prefix ""    { policy = "read" }

@@ -8,10 +8,12 @@ key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 # Holds. Storing a plan makes holds/epoch.
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "write" }
 
-# The pauses that hosts in the field know, as `jorc enable_puppet False` and upgradectl hold write them. They only ever stop.
+# The pauses that hosts in the field know, as upgradectl enable-puppet and hold write them: they only ever stop. And what
+# upgradectl set-config writes.
 key_prefix "config_state/global/" { policy = "write" }
 key_prefix "config_state/role/"   { policy = "write" }
 key_prefix "config_state/host/"   { policy = "write" }
+key_prefix "config_version/"      { policy = "write" }
 
 # What it looks at. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key "current_version"                      { policy = "read" }
@@ -22,6 +24,6 @@ key_prefix "config_state/"                 { policy = "list" }
 key_prefix "running/versions/"             { policy = "list" }
 key_prefix "running_version/"              { policy = "list" }
 
-# The health of hosts and which of them exist, for plans with healthGate or hosts.source: Catalog.
+# Plans with healthGate or hosts.source: Catalog, and upgradectl get-failures: the checks of all nodes, and which there are.
 node_prefix ""    { policy = "read" }
 service_prefix "" { policy = "read" }

@@ -11,6 +11,6 @@ key_prefix "config_state/"                 { policy = "list" }
 key_prefix "running/versions/"             { policy = "list" }
 key_prefix "running_version/"              { policy = "list" }
 
-# The health of hosts and which of them exist, for plans with healthGate or hosts.source: Catalog.
+# Plans with healthGate or hosts.source: Catalog, and upgradectl get-failures: the checks of all nodes, and which there are.
 node_prefix ""    { policy = "read" }
 service_prefix "" { policy = "read" }

@@ -25,7 +25,7 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// Main runs the command line and returns the exit code: 0; 1 failed; 2 wrong usage.
+// Main runs the command line and returns the exit code: 0; 1 failed; 2 wrong usage. The commands of jorc have their own.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := newCommand(stderr) //nolint:contextcheck // cobra hands the context on
 	cmd.SetArgs(args)
@@ -34,6 +34,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
 	}
 	fmt.Fprintf(stderr, "upgrade-agent: %v\n", err)
 	if errors.As(err, new(usageError)) {
@@ -57,6 +61,7 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(stderr), newOnce(stderr), newVersion())
+	addJorc(root)
 	return root
 }
 

@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -31,8 +29,7 @@ type cli struct {
 // flags are those of every command.
 type flags struct {
 	consul  consul.Config
-	host    string
-	port    int
+	address shared.HostPort
 	timeout time.Duration
 	layout  keys.Layout
 	verbose bool
@@ -45,9 +42,7 @@ func (f *flags) bind(set *pflag.FlagSet) {
 	set.StringVar(&f.layout.Records, "running-versions", "", "tree in which hosts record their version, where no plan says so "+
 		"(default running/versions, or running_version when only that one holds records)")
 	set.BoolVarP(&f.verbose, "verbose", "v", false, "say more on stderr")
-	set.StringVar(&f.host, "host", "", "host of Consul, as python -m jiocloud.upgrade took it")
-	set.IntVar(&f.port, "port", 0, "port of Consul, as python -m jiocloud.upgrade took it")
-	_, _ = set.MarkHidden("host"), set.MarkHidden("port") // they exist
+	f.address.Bind(set)
 }
 
 func (f *flags) complete() error {
@@ -59,20 +54,9 @@ func (f *flags) complete() error {
 			f.layout.Records)}
 	case f.timeout < 0:
 		return flagError{fmt.Errorf("--timeout %s: must not be negative", f.timeout)}
-	case f.port < 0 || f.port > 65535:
-		return flagError{fmt.Errorf("--port %d: must be from 1 to 65535", f.port)}
-	case (f.host != "" || f.port != 0) && f.consul.Address != "":
-		return flagError{fmt.Errorf("--http-addr and --host/--port say the same: give one of them")}
 	}
-	if f.host != "" || f.port != 0 {
-		host, port := f.host, f.port
-		if host == "" {
-			host = "127.0.0.1"
-		}
-		if port == 0 {
-			port = 8500
-		}
-		f.consul.Address = net.JoinHostPort(host, strconv.Itoa(port))
+	if err := f.address.Complete(&f.consul); err != nil {
+		return flagError{err}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -84,7 +86,7 @@ func helper(f func(ctx context.Context, s *consul.Store, args []string) error) i
 	return 0
 }
 
-// kv puts, puts files, deletes and dumps keys; it takes and gives the lock of the one writer.
+// kv puts, puts files, deletes and dumps keys; it takes and gives the lock of the one writer, and makes checks fail.
 func kv(ctx context.Context, s *consul.Store, args []string) error {
 	set := func(key string, value []byte) store.Op { return store.Op{Verb: store.Set, Key: key, Value: value} }
 	var ops []store.Op
@@ -121,6 +123,8 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 		}
 		value := fmt.Sprintf(`{"holder":%q,"since":"2026-03-06T13:00:00Z"}`, args[0])
 		ops = append(ops, store.Op{Verb: store.Lock, Key: keys.Leader, Value: []byte(value), Session: session})
+	case "check": // ID STATUS, warning or critical, of the Consul's node
+		return fail(ctx, s, args[0], args[1])
 	case "show", "indexes": // PREFIX
 		pairs, _, err := s.List(ctx, strings.Join(args, ""))
 		if err != nil {
@@ -139,6 +143,24 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 	}
 	_, err := s.Txn(ctx, ops)
 	return err
+}
+
+// fail makes a check that does not pass, and waits until the catalog has it.
+func fail(ctx context.Context, s *consul.Store, id, status string) error {
+	if err := s.SetCheck(ctx, id, time.Hour, status, ""); err != nil {
+		return err
+	}
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		bad, _, err := s.Unhealthy(ctx)
+		if err != nil || slices.ContainsFunc(bad, func(c fleet.Check) bool { return c.ID == id && string(c.Status) == status }) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // hosts is a fleet in the field: every host that may upgrade does, until the script ends it.

@@ -20,7 +20,7 @@ import (
 
 // List returns all pairs below prefix. Consul does not tell a request without a token that something was hidden from it.
 func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, kindList, false, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, asked{kind: kindList, what: "recurse"}, &meta, func(body io.Reader) (err error) {
 		pairs, err = decodePairs(body)
 		return err
 	}, func() { pairs = nil })
@@ -38,22 +38,24 @@ func (s *Store) FewKeys(ctx context.Context, prefix string) ([]string, store.Met
 }
 
 func (s *Store) names(ctx context.Context, prefix string, packed bool) (names []string, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, kindKeys, packed, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, asked{kind: kindKeys, what: "keys", packed: packed}, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })
 	return names, meta, err
 }
 
+// asked is what of a prefix is read: the kind that it is observed as, the parameter of Consul's, and whether to pack it.
+type asked struct {
+	kind, what string
+	packed     bool
+}
+
 // below reads what is below a prefix. None is called when there is nothing.
-func (s *Store) below(ctx context.Context, prefix, kind string, packed bool, meta *store.Meta,
-	decode func(io.Reader) error, none func()) error {
-	what := "keys"
-	if kind == kindList {
-		what = "recurse"
-	}
-	r := request{kind: kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{what, s.mode()},
-		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}, packed: packed}
+func (s *Store) below(ctx context.Context, prefix string, ask asked, meta *store.Meta, decode func(io.Reader) error,
+	none func()) error {
+	r := request{kind: ask.kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{ask.what, s.mode()},
+		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}, packed: ask.packed}
 	return s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {
 			return err

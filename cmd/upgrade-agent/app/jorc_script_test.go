@@ -1,0 +1,144 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+// askFirst is the file in a script's folder with the lines of docs/migrating.md that make maybe-upgrade.sh ask.
+const askFirst = "ask-first.sh"
+
+func TestScripts(t *testing.T) {
+	binary := consultest.Binary(t)
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			bin := filepath.Join(env.WorkDir, "bin")
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Vars = append(env.Vars, "CONSUL_HTTP_ADDR=127.0.0.1:1", "GORACE=atexit_sleep_ms=0")
+			program := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asAgent, self)
+			return errors.Join(os.Mkdir(bin, 0o700),
+				os.WriteFile(filepath.Join(bin, "upgrade-agent"), []byte(program), 0o700),
+				os.WriteFile(filepath.Join(env.WorkDir, askFirst), []byte(linesThatAsk(t)), 0o600))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
+			"kv":     kv,
+			"exits":  exits,
+			"check":  waitForCheck,
+		},
+	})
+}
+
+// linesThatAsk are those of docs/migrating.md.
+func linesThatAsk(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/migrating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(page), "```sh\n") {
+		if lines, _, ok := strings.Cut(block, "```"); ok && strings.Contains(lines, "upgrade-agent check-puppet") {
+			return lines
+		}
+	}
+	t.Fatal("docs/migrating.md has no lines that ask")
+	return ""
+}
+
+// startConsul runs a Consul whose node has the name.
+func startConsul(ts *testscript.TestScript, binary string, args []string) {
+	a, err := devagent.Start(context.Background(), devagent.Options{Binary: binary, Config: "node_name = \"" + args[0] + "\"\n" +
+		strings.Join(args[1:], " ")})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(a.Stop()) })
+	ts.Setenv("CONSUL_HTTP_ADDR", a.Addr())
+}
+
+func storeOf(ts *testscript.TestScript) *consul.Store {
+	s, err := consul.New(consul.Config{Address: ts.Getenv("CONSUL_HTTP_ADDR")})
+	ts.Check(err)
+	return s
+}
+
+// kv puts (KEY=VALUE...), deletes (KEY...) and shows keys (PREFIX), with their indexes as indexes.
+func kv(ts *testscript.TestScript, _ bool, args []string) {
+	s, ctx := storeOf(ts), context.Background()
+	var ops []store.Op
+	for _, arg := range args[1:] {
+		key, value, _ := strings.Cut(arg, "=")
+		switch args[0] {
+		case "put":
+			ops = append(ops, store.Op{Verb: store.Set, Key: key, Value: []byte(value)})
+		case "delete":
+			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
+		default:
+			pairs, _, err := s.List(ctx, key)
+			ts.Check(err)
+			for _, p := range pairs {
+				text := fmt.Sprintf(" = %q", p.Value)
+				if args[0] == "indexes" {
+					text = fmt.Sprintf(" %d", p.ModifyIndex)
+				}
+				fmt.Fprintln(ts.Stdout(), p.Key+text)
+			}
+		}
+	}
+	_, err := s.Txn(ctx, ops)
+	ts.Check(err)
+}
+
+// exits runs a program (CODE PROGRAM ARG...) that shall exit with the code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got, err := 0, ts.Exec(args[1], args[2:]...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s: exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// waitForCheck waits until a check (NODE ID STATUS) is as it shall be in the catalog, which the Consul agent tells of it.
+func waitForCheck(ts *testscript.TestScript, _ bool, args []string) {
+	s := storeOf(ts)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		checks, _, err := s.NodeChecks(ctx, args[0])
+		ts.Check(err)
+		for _, c := range checks {
+			if c.ID == args[1] && c.Status == args[2] {
+				return
+			}
+		}
+		<-tick.C
+	}
+}

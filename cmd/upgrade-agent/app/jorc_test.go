@@ -1,0 +1,122 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+)
+
+func TestPendingUpdateHasTheExitCodesOfJorc(t *testing.T) {
+	for _, tt := range []struct {
+		name, local, current string
+		set                  bool
+		err                  error
+		want                 exitStatus
+	}{
+		{"another version", "v1", "v2", true, nil, 0},
+		{"another version, of a new host", "", "v2", true, nil, 0},
+		{"the same version", "v2", "v2", true, nil, 1},
+		{"the same version, with white space", "v2", " v2\n", true, nil, 1},
+		{"versions are text, not numbers", "2026.1", "2026.10", true, nil, 0},
+		{"no answer", "v1", "", false, errors.New("away"), 2},
+		{"no answer, of a new host", "", "", false, errors.New("away"), 3},
+		{"no current_version", "v1", "", false, nil, 3},
+		{"no current_version, of a new host", "", "", false, nil, 3},
+		{"rubbish", "v1", "a/b", true, nil, 2},
+		{"rubbish, of a new host", "", "a/b", true, nil, 3},
+		{"nothing in current_version", "v1", "", true, nil, 2},
+	} {
+		pair := keys.Pair{Value: []byte(tt.current)}
+		if tt.set {
+			pair.ModifyIndex = 7
+		}
+		if got, says := pendingUpdate(tt.local, pair, tt.err); got != tt.want || says == "" {
+			t.Errorf("%s: %d (%s), want %d", tt.name, got, says, tt.want)
+		}
+	}
+}
+
+func TestAScriptMayGoOnWhenPuppetMayRunAndNothingIsHeld(t *testing.T) {
+	set := func(scope fleet.Scope, v fleet.Value, text string) fleet.Setting {
+		return fleet.Setting{Scope: scope, Switch: fleet.Switch{Value: v, Text: text, Index: 5}}
+	}
+	for _, tt := range []struct {
+		name string
+		o    agent.Observation
+		want agent.Reason
+		yes  bool
+	}{
+		{"nothing is set", agent.Observation{}, agent.NoneSet, true},
+		{"the host is enabled", agent.Observation{Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Enabled, true},
+		{"all are disabled", agent.Observation{Setting: set(fleet.ScopeGlobal, fleet.False, "False")}, agent.Disabled, false},
+		{"rubbish", agent.Observation{Setting: set(fleet.ScopeRole, fleet.Invalid, "a/b")}, agent.InvalidValue, false},
+		{"enabled for the version that the host has", agent.Observation{Local: "v1",
+			Setting: set(fleet.ScopeHost, fleet.Version, "v1")}, agent.Enabled, true},
+		{"enabled for another version", agent.Observation{Local: "v1", Current: fleet.CurrentVersion{Name: "v2", Index: 4},
+			Setting: set(fleet.ScopeHost, fleet.Version, "v2")}, agent.OtherVersion, false},
+		{"enabled and paused", agent.Observation{PausedBy: fleet.ScopeRole,
+			Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Paused, false},
+		{"enabled and held", agent.Observation{Hold: &fleet.Hold{}, HoldScope: fleet.ScopeRole,
+			Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Held, false},
+		{"held and disabled", agent.Observation{Hold: &fleet.Hold{}, HoldScope: fleet.ScopeHost,
+			Setting: set(fleet.ScopeGlobal, fleet.False, "False")}, agent.Disabled, false},
+	} {
+		if got := mayGoOn(tt.o, agent.Decide(tt.o)); got.Reason != tt.want || got.Yes != tt.yes {
+			t.Errorf("%s: %+v, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestTheMostSpecificSettingHolds(t *testing.T) {
+	got := settings([][]keys.Pair{
+		{{Key: "config_state/global/a", Value: []byte("global")}, {Key: "config_state/global/b", Value: []byte("global")},
+			{Key: "config_state/global/c", Value: []byte("global")}},
+		{{Key: "config_state/role/web/b", Value: []byte("role")}, {Key: "config_state/role/web/c", Value: []byte("role")}},
+		{{Key: "config_state/host/web1/c", Value: []byte("host")}},
+	})
+	if diff := cmp.Diff(map[string]string{"a": "global", "b": "role", "c": "host"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestOutcomeOfAnExitCode(t *testing.T) {
+	for _, tt := range []struct {
+		kind          string
+		code          int
+		check, status string
+	}{
+		{"puppet", 0, "puppet", consul.Passing},
+		{"puppet", 2, "puppet", consul.Passing},
+		{"puppet", 1, "puppet", consul.Warning},
+		{"puppet", 4, "puppet", consul.Warning},
+		{"puppet", 6, "puppet", consul.Warning},
+		{"puppet", -1, "puppet", consul.Warning},
+		{"puppet", 137, "puppet", consul.Warning},
+		{"puppet_service", 2, "service:puppet", consul.Passing},
+		{"puppet-service", 6, "service:puppet", consul.Critical},
+		{"validation", 0, "validation", consul.Passing},
+		{"validation", 2, "validation", consul.Warning},
+		{"validation_service", 0, "service:validation", consul.Passing},
+		{"validation_service", 1, "service:validation", consul.Critical},
+	} {
+		o, err := outcomeOf(tt.kind, tt.code)
+		if err != nil || o.check != tt.check || o.status != tt.status || o.ttl < time.Hour {
+			t.Errorf("%s %d: %+v, %v", tt.kind, tt.code, o, err)
+		}
+	}
+	for _, kind := range []string{"", "service", "_service", "Puppet"} {
+		if o, err := outcomeOf(kind, 0); err == nil {
+			t.Errorf("%q: %+v", kind, o)
+		}
+	}
+}
