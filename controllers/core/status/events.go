@@ -31,7 +31,8 @@ func Events(d *rollout.Decision, before, after v1alpha1.UpgradePlanStatus, drift
 	list.failures(before.Failures, after.Failures)
 	list.stops(d, reconciling(before), after)
 	if canary := before.Canary; canary != nil && after.Canary == nil && d.Ledger.Promoted == d.Version {
-		list.add(fleet.EventNormal, "CanariesPromoted", plan, fmt.Sprintf("the canaries of %s are promoted: the other hosts follow", d.Version))
+		list.add(fleet.EventNormal, "CanariesPromoted", plan,
+			fmt.Sprintf("the canaries of %s are promoted: the other hosts follow", d.Version))
 	}
 	return list.all[:min(len(list.all), MaxEvents)]
 }
@@ -96,7 +97,8 @@ func (e *events) changes(d *rollout.Decision) {
 		e.add(fleet.EventNormal, "TakenBack", object(taken), "what was released and has not begun is taken back: "+naming(taken))
 	}
 	if d.Rollback != nil {
-		e.add(fleet.EventWarning, "RolledBack", plan, fmt.Sprintf("revision %d is carried out again: %s", d.Rollback.Revision, d.Rollback.Reason))
+		e.add(fleet.EventWarning, "RolledBack", plan,
+			fmt.Sprintf("revision %d is carried out again: %s", d.Rollback.Revision, d.Rollback.Reason))
 	}
 }
 

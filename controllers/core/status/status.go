@@ -57,7 +57,8 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 		v := &d.Verdicts[i]
 		count(&s.Hosts, v)
 		if v.State == rollout.Failed && len(s.Failures) < MaxFailures {
-			s.Failures = append(s.Failures, v1alpha1.HostFailure{Host: v.Host, Reason: string(v.Reason), Message: bounded(v.Message, maxText)})
+			s.Failures = append(s.Failures,
+				v1alpha1.HostFailure{Host: v.Host, Reason: string(v.Reason), Message: bounded(v.Message, maxText)})
 		}
 	}
 	s.Phase = phase(d)
