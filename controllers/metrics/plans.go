@@ -81,7 +81,7 @@ func oneIf(yes bool) float64 {
 
 func phases() []v1alpha1.Phase {
 	return []v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseProgressing, v1alpha1.PhasePaused, v1alpha1.PhaseAborted,
-		v1alpha1.PhaseHalted, v1alpha1.PhaseStalled, v1alpha1.PhaseComplete}
+		v1alpha1.PhaseHalted, v1alpha1.PhaseAwaiting, v1alpha1.PhaseStalled, v1alpha1.PhaseComplete}
 }
 
 type state struct {
@@ -92,5 +92,5 @@ type state struct {
 // states are those of a role; each of its hosts is in one.
 func states(c v1alpha1.HostCounts) []state {
 	return []state{{"Upgraded", c.Upgraded}, {"Upgrading", c.Upgrading}, {"Pending", c.Pending}, {"Failed", c.Failed},
-		{"Held", c.Held}, {"Excluded", c.Excluded}}
+		{"Held", c.Held}, {"Excluded", c.Excluded}, {"Lost", c.Lost}}
 }

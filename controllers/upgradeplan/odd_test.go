@@ -1,0 +1,119 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// A plan that is deleted in the midst of its rollout leaves the hosts' keys as they are; applied again, it goes on.
+func TestAPlanIsDeletedInTheMidst(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		const spec = "version: v2\ninstructions: {rollingRules: {global: 1}}"
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", names("web", 3)...)
+		f.apply(spec)
+		f.reconcile()
+		before := strings.Join(f.enabled(), " ")
+		f.must(upgradeplan.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
+		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*upgradeplan.NotFound)) {
+			f.t.Errorf("%v", err)
+		}
+		if after := strings.Join(f.enabled(), " "); after != before || string(f.get("current_version").Value) != "v2" {
+			f.t.Errorf("%s, was %s", after, before)
+		}
+		f.reach(true, "v1", "v2", "web1") // it had been released, and goes on
+		f.apply(spec)
+		f.complete()
+	})
+}
+
+// Nothing is decided from a status, whatever stands there.
+func TestACorruptStatusIsWrittenAnew(t *testing.T) {
+	for _, rubbish := range []string{"", "{", `{"phase":"Complete","hosts":{"total":7}}`, `{"conditions":[{"type":"Ready"}]}`, "\x00\xff"} {
+		c := newClock()
+		f := newFixture(t, memory.New(c.Now), c)
+		f.set("current_version", "v1")
+		f.hosts(true, "v1", names("web", 2)...)
+		f.apply("version: v2\ninstructions: {rollingRules: {global: 1}}")
+		f.set(keys.Plan("fleet").Status(), rubbish)
+		if r := f.reconcile(); r.Starts != 1 {
+			t.Errorf("%q: %d starts", rubbish, r.Starts)
+		}
+		if s := f.stored(); s.Phase != v1alpha1.PhaseProgressing || s.Hosts.Total != 2 {
+			t.Errorf("%q: %+v", rubbish, s)
+		}
+		f.complete()
+	}
+}
+
+// A clock that jumps forward makes hosts fail that are silent, and no host start above a limit; one that jumps back shortens
+// no soak, and writes nothing.
+func TestAClockThatJumps(t *testing.T) {
+	c := newClock()
+	f := newFixture(t, memory.New(time.Now), c) // the lock does not go by that clock
+	f.set("current_version", "v1")
+	f.hosts(true, "v1", names("web", 3)...)
+	f.apply("version: v2\nminReadySeconds: 600\nprogressDeadlineSeconds: 3600\ninstructions: {rollingRules: {global: 1}}")
+	f.reconcile()
+	c.Advance(24 * time.Hour)
+	if r := f.reconcile(); r.Starts != 0 || r.Decision.Verdicts[0].Reason != rollout.DeadlineExceeded {
+		t.Errorf("a day later: %d starts, web1 %s", r.Starts, r.Decision.Verdicts[0].Reason)
+	}
+	f.reach(true, "v1", "v2", "web1")
+	f.reconcile()
+	c.Advance(-25 * time.Hour)
+	r := f.reconcile()
+	if v := r.Decision.Verdicts[0]; r.Starts != 0 || v.Reason != rollout.Soaking {
+		t.Errorf("back again: %d starts, web1 %s", r.Starts, v.Reason)
+	}
+	before := f.indexes()
+	f.reconcile()
+	if !maps.Equal(before, f.indexes()) {
+		t.Error("a pass over the same wrote something")
+	}
+	c.Advance(10 * time.Minute)
+	if r := f.reconcile(); r.Starts != 0 {
+		t.Errorf("%d starts, although web1 was upgraded in what is the future", r.Starts)
+	}
+	c.Advance(26 * time.Hour)
+	if r := f.reconcile(); r.Starts != 1 {
+		t.Errorf("%d starts, web1 has soaked", r.Starts)
+	}
+}
+
+// A worker that remembers wakes by itself when a hold expires.
+func TestAHoldThatExpiresWakesTheWorker(t *testing.T) {
+	f, w := workerFixture(t)
+	ends := f.clock.Now().Add(5 * time.Minute)
+	_, err := upgradeplan.Holds{Store: f.store, Layout: f.layout}.Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "web1"},
+		fleet.Hold{Owner: "me", Time: f.clock.Now(), Expires: ends})
+	f.must(err)
+	f.apply("version: v2\ninstructions: {rollingRules: {global: 2}}")
+	next, _, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	f.must(err)
+	if next.IsZero() || next.After(ends) {
+		t.Errorf("it looks again at %s, the hold ends at %s", next, ends)
+	}
+	if got := strings.Join(f.enabled(), " "); got != "global=False host/web2=True" {
+		t.Error(got)
+	}
+	f.clock.Advance(5 * time.Minute)
+	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
+	f.must(err)
+	if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True host/web2=True role/web=True" && got != "global=False host/web1=True host/web2=True" {
+		t.Error(got)
+	}
+}
