@@ -131,20 +131,34 @@ func (m *memory) news(rang store.Rang) news {
 		return n
 	}
 	l := m.last.Layout
-	for prefix, index := range rang.At {
+	for prefix, mark := range rang.At {
 		switch prefix = tree(prefix); {
-		case m.known[prefix] == index || m.ours[index]:
+		case m.known[prefix] == mark.Index || m.ours[mark.Index] || mark.Empty && m.last.nothingBelow(prefix):
 		case prefix == tree(l.ConfigState()):
 			n.config = true
 		case prefix == tree(l.RecordTree()):
-			n.records = index
+			n.records = mark.Index
 		case prefix == tree(l.ReportTree()):
-			n.reports = index
+			n.reports = mark.Index
 		default:
 			n.all = true
 		}
 	}
 	return n
+}
+
+// nothingBelow says whether nothing was read below the tree of config, records or reports.
+func (o *Observation) nothingBelow(prefix string) bool {
+	old := keys.Layout{Prefix: o.Layout.Prefix, Records: keys.RunningVersionsOld}
+	switch prefix {
+	case tree(o.Layout.ConfigState()):
+		return len(o.Raw.Config) == 0
+	case tree(o.Layout.ReportTree()):
+		return len(o.Raw.Reports) == 0
+	case tree(o.Layout.RecordTree()), tree(old.RecordTree()):
+		return len(o.Raw.RecordKeys) == 0
+	}
+	return false
 }
 
 // tree is a prefix by the name under which its index is known: bells hang on some trees without the slash at their end.
