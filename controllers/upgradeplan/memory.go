@@ -21,7 +21,7 @@ import (
 const (
 	// mostHosts is of how many hosts single keys are read; of more, all is read.
 	mostHosts = 1024
-	// mostSigns is of how many hosts in flight the signs are read; of more, all is read.
+	// mostSigns is how many signs of hosts in flight are read; instead of more, all is.
 	mostSigns = 4096
 	// perHost and mostLookGap are how long all records, or all, are not read again because of a ring that nothing explains.
 	perHost     = time.Millisecond

@@ -52,14 +52,7 @@ func (r *recollection) readHosts(ctx context.Context, n news) (enough bool, err 
 	if enough, err = r.readMarks(ctx); !enough || err != nil {
 		return false, err
 	}
-	var agents, field []string
-	for _, sign := range keys.Signs(r.Raw, r.Layout, r.flying) {
-		if strings.HasPrefix(sign, r.Layout.ReportTree()) {
-			agents = append(agents, sign)
-		} else {
-			field = append(field, sign)
-		}
-	}
+	agents, field := keys.Signs(r.Raw, r.Layout, r.flying)
 	records, reports := r.Layout.RecordTree(), r.Layout.ReportTree()
 	if n.records != 0 {
 		if enough, err = r.readSigns(ctx, field); !enough || err != nil {
