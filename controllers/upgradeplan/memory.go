@@ -45,9 +45,8 @@ const (
 //     ring, by the names of all records, at most once in a look gap. If a ring that is explained hides it, by the next one
 //     that is not, or by the resync.
 //   - A report of a host that is not in flight: the same, by reading all.
-//   - A key of ours that somebody else wrote: at once. Behind a commit of ours it cannot hide: before each, it is asked
-//     whether config_state/ stands where it was left; in the moment between the question and the transaction, it can until
-//     the resync.
+//   - A key of ours that somebody else wrote: at once, or before our next commit. Before each it is asked whether config_state/
+//     stands where it was left; what is written between that question and the transaction can hide until the resync.
 //
 // So a start that stands on what is remembered can exceed a limit in one case only: a host that was not in flight has come
 // back at an old version although its key still enables it, and was not seen yet. Limits hold for hosts that only move on.
