@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -166,6 +168,12 @@ func (w *worker) times(plan string) []time.Time {
 	return slices.Clone(w.passes[plan])
 }
 
+func (w *worker) told() []store.Rang {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.rang)
+}
+
 func (w *worker) count(plan string) int { return len(w.times(plan)) }
 
 // last is the session of the last pass.
@@ -236,8 +244,8 @@ func (b *bench) start() {
 }
 
 // settle lets what was begun end, and pass lets time go by too.
-func settle()              { pass(10 * time.Millisecond) }
-func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
+func settle()                 { waitFor(10 * time.Millisecond) }
+func waitFor(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 func (b *bench) set(key, value string) {
 	b.Helper()
@@ -264,7 +272,7 @@ func TestAChangeRingsItsPlanAndNoOther(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}, "b": {watch: []string{"b/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		b.set("b/1", "1")
-		pass(time.Minute)
+		waitFor(time.Minute)
 		other := b.worker.count("b")
 		b.want("a change", b.passes("a", func() { b.set("a/1", "2"); settle() }), 1)
 		b.want("the same value", b.passes("a", func() { b.set("a/1", "2"); settle() }), 0)
@@ -275,7 +283,7 @@ func TestAChangeRingsItsPlanAndNoOther(t *testing.T) {
 func TestARingIsAnsweredAtOnce(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
-		pass(time.Minute)
+		waitFor(time.Minute)
 		changed := time.Now()
 		b.set("a/1", "2")
 		settle()
@@ -291,7 +299,7 @@ func TestRingsComeTogether(t *testing.T) {
 		for _, prefix := range []string{"a/", "b/", "c/"} {
 			b.set(prefix, "1")
 		}
-		pass(time.Minute)
+		waitFor(time.Minute)
 		b.want("three trees at once", b.passes("a", func() {
 			for _, prefix := range []string{"a/", "b/", "c/"} {
 				b.set(prefix, "2")
@@ -301,7 +309,7 @@ func TestRingsComeTogether(t *testing.T) {
 		if got := b.passes("a", func() {
 			for i := range 6000 {
 				b.set("a/", fmt.Sprint("again", i))
-				pass(10 * time.Millisecond)
+				waitFor(10 * time.Millisecond)
 			}
 		}); got < 59 || got > 62 { // the first two follow each other at once
 			t.Errorf("a tree that changes each 10 ms for a minute: %d passes, the gap is 1 s", got)
@@ -311,11 +319,11 @@ func TestRingsComeTogether(t *testing.T) {
 
 func TestOtherKeysDoNotRingAnEmptyTree(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
-		pass(time.Second)
+		waitFor(time.Second)
 		b.want("others", b.passes("a", func() {
 			for i := range 60 {
 				b.set("other", fmt.Sprint(i))
-				pass(time.Second)
+				waitFor(time.Second)
 			}
 		}), 0)
 		b.want("the first key", b.passes("a", func() { b.set("a/1", "1"); settle() }), 1)
@@ -327,9 +335,9 @@ func TestAnIdleHour(t *testing.T) {
 		for _, prefix := range b.worker.answers["a"].watch {
 			b.set(prefix, "1")
 		}
-		pass(time.Minute)
+		waitFor(time.Minute)
 		waits, requests := b.store.counts()
-		passes := b.passes("a", func() { pass(time.Hour) })
+		passes := b.passes("a", func() { waitFor(time.Hour) })
 		if passes < 12 || passes > 14 {
 			t.Errorf("%d passes, resync is each five minutes and up to a tenth earlier", passes)
 		}
@@ -343,15 +351,82 @@ func TestAnIdleHour(t *testing.T) {
 	})
 }
 
+// A pass is told what rang since the one before it began: everything first, after an error and by the resync.
+func TestAPassIsToldWhatRang(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/", "b/"}}}, func(b *bench) {
+		var told []string
+		pass := func(what, want string, do func()) {
+			t.Helper()
+			waitFor(10 * time.Second) // the bells may ring at once again
+			before := len(b.worker.told())
+			do()
+			told = told[:0]
+			for _, rang := range b.worker.told()[before:] {
+				if rang.All {
+					told = append(told, "all")
+					continue
+				}
+				told = append(told, strings.Join(slices.Sorted(maps.Keys(rang.At)), " "))
+			}
+			if got := strings.Join(told, ", "); got != want {
+				t.Errorf("%s: told of %q, want %q", what, got, want)
+			}
+		}
+		if first := b.worker.told()[0]; !first.All {
+			t.Errorf("first told of %+v", first)
+		}
+		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
+		if mark, err := b.store.Wait(t.Context(), "a/", 0); err != nil || b.worker.told()[len(b.worker.told())-1].At["a/"] != mark {
+			t.Errorf("told of another index than %d (%v)", mark.Index, err)
+		}
+		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
+		b.worker.set("a", answer{watch: []string{"a/", "b/"}, err: errors.New("no answer")})
+		pass("a failure, and again", "a/, all", func() {
+			b.set("a/1", "3")
+			settle()
+			b.worker.set("a", answer{watch: []string{"a/", "b/"}})
+			waitFor(time.Second)
+		})
+		pass("the resync", "all", func() { waitFor(resync) })
+		b.worker.set("a", answer{watch: []string{"a/", "b/"}, next: 20 * time.Second})
+		pass("its own time", "a/, , ", func() { b.set("a/1", "4"); waitFor(50 * time.Second) })
+	})
+}
+
+// A bell may ring more rarely than the others.
+func TestABellMayRingRarely(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}, minGap: 10 * time.Second}}, func(b *bench) {
+		b.set("a/1", "1")
+		waitFor(time.Minute)
+		if got := b.passes("a", func() {
+			for i := range 60 {
+				b.set("a/1", fmt.Sprint("again", i))
+				waitFor(time.Second)
+			}
+		}); got < 6 || got > 8 {
+			t.Errorf("a tree that changes each second for a minute: %d passes, the gap is 10 s", got)
+		}
+		b.worker.set("a", answer{watch: []string{"a/"}})
+		b.set("a/1", "soon")
+		waitFor(time.Minute)
+		b.want("with no gap of its own", b.passes("a", func() {
+			for i := range 5 {
+				b.set("a/1", fmt.Sprint("soon", i))
+				waitFor(2 * time.Second)
+			}
+		}), 5)
+	})
+}
+
 func TestAPlanIsLookedAtWhenItAsksForIt(t *testing.T) {
 	run(t, map[string]answer{"a": {next: 10 * time.Second}}, func(b *bench) {
-		b.want("a minute", b.passes("a", func() { pass(time.Minute) }), 6)
+		b.want("a minute", b.passes("a", func() { waitFor(time.Minute) }), 6)
 	})
 }
 
 func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 	run(t, map[string]answer{"a": {err: errors.New("no answer")}, "b": {next: time.Second}}, func(b *bench) {
-		pass(10 * time.Minute)
+		waitFor(10 * time.Minute)
 		passes := b.worker.times("a")
 		for i := 1; i < len(passes); i++ {
 			want := min(200*time.Millisecond<<(i-1), time.Minute)
@@ -363,9 +438,9 @@ func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 			t.Errorf("the other plan had to wait: %d passes", got)
 		}
 		b.worker.set("a", answer{})
-		pass(time.Minute)
+		waitFor(time.Minute)
 		b.worker.set("a", answer{err: errors.New("no answer")})
-		pass(resync)
+		waitFor(resync)
 		passes = b.worker.times("a")[len(passes)+1:]
 		if len(passes) < 2 || passes[1].Sub(passes[0]) != 200*time.Millisecond {
 			t.Errorf("it was not forgiven: %v", passes)
@@ -376,30 +451,30 @@ func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 func TestAStalledPlanWaitsForItsChange(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"spec"}, err: fmt.Errorf("read: %w", kind{stalled: true})}}, func(b *bench) {
 		b.set("spec", "1")
-		pass(time.Second)
-		b.want("until the resync", b.passes("a", func() { pass(4 * time.Minute) }), 0)
+		waitFor(time.Second)
+		b.want("until the resync", b.passes("a", func() { waitFor(4 * time.Minute) }), 0)
 		b.want("its change", b.passes("a", func() { b.set("spec", "2"); settle() }), 1)
 	})
 }
 
 func TestPlansComeAndGo(t *testing.T) {
 	run(t, map[string]answer{}, func(b *bench) {
-		pass(time.Second)
+		waitFor(time.Second)
 		b.worker.set("a", answer{watch: []string{"a/"}})
 		b.want("it comes, and is looked at again once its tree is watched",
-			b.passes("a", func() { b.set(keys.PlansEpoch, "2"); pass(20 * time.Millisecond) }), 2)
-		pass(time.Second)
+			b.passes("a", func() { b.set(keys.PlansEpoch, "2"); waitFor(20 * time.Millisecond) }), 2)
+		waitFor(time.Second)
 		b.worker.remove("a")
 		b.want("it goes", b.passes("a", func() { b.set("a/spec", "1"); settle() }), 1)
-		pass(10 * time.Second)
-		b.want("nobody rings for it", b.passes("a", func() { b.set("a/spec", "2"); pass(time.Minute) }), 0)
+		waitFor(10 * time.Second)
+		b.want("nobody rings for it", b.passes("a", func() { b.set("a/spec", "2"); waitFor(time.Minute) }), 0)
 		b.worker.set("a", answer{watch: []string{"a/"}})
-		b.want("it comes again", b.passes("a", func() { b.set(keys.PlansEpoch, "3"); pass(20 * time.Millisecond) }), 2)
-		pass(time.Second)
+		b.want("it comes again", b.passes("a", func() { b.set(keys.PlansEpoch, "3"); waitFor(20 * time.Millisecond) }), 2)
+		waitFor(time.Second)
 		b.worker.set("a", answer{watch: []string{"b/"}})
-		b.want("it moves", b.passes("a", func() { b.set("a/spec", "3"); pass(20 * time.Millisecond) }), 2)
+		b.want("it moves", b.passes("a", func() { b.set("a/spec", "3"); waitFor(20 * time.Millisecond) }), 2)
 		b.set("b/", "1")
-		pass(10 * time.Second)
+		waitFor(10 * time.Second)
 		b.want("from there", b.passes("a", func() { b.set("a/spec", "4"); settle() }), 0)
 		b.want("to there", b.passes("a", func() { b.set("b/", "2"); settle() }), 1)
 	})
@@ -408,7 +483,7 @@ func TestPlansComeAndGo(t *testing.T) {
 func TestAPlanNobodyToldOfIsFoundByTheResync(t *testing.T) {
 	run(t, map[string]answer{}, func(b *bench) {
 		b.worker.set("a", answer{})
-		pass(resync)
+		waitFor(resync)
 		b.want("found", min(b.worker.count("a"), 1), 1)
 	})
 }
@@ -416,13 +491,13 @@ func TestAPlanNobodyToldOfIsFoundByTheResync(t *testing.T) {
 func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
-		pass(time.Second)
+		waitFor(time.Second)
 		first := b.worker.last()
 		b.worker.set("a", answer{err: fmt.Errorf("wrote: %w", kind{lost: true})})
 		b.set("a/1", "2")
 		settle()
 		b.worker.set("a", answer{})
-		pass(time.Minute) // it asks for the lock again, with another session
+		waitFor(time.Minute) // it asks for the lock again, with another session
 		if b.worker.last() == first {
 			t.Error("it worked on with the session that it had lost")
 		}
@@ -432,13 +507,13 @@ func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
 func TestWhenConsulIsBackAllIsLookedAt(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
-		pass(6 * time.Minute) // the blocking query has returned since
+		waitFor(6 * time.Minute) // the blocking query has returned since
 		b.store.turn(true)
-		pass(2 * time.Second)
+		waitFor(2 * time.Second)
 		b.set("a/1", "2")
-		pass(3 * time.Second)
+		waitFor(3 * time.Second)
 		b.store.turn(false)
-		b.want("afterwards", min(b.passes("a", func() { pass(time.Minute) }), 1), 1)
+		b.want("afterwards", min(b.passes("a", func() { waitFor(time.Minute) }), 1), 1)
 	})
 }
 
@@ -447,7 +522,7 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		first, stop := b.worker, b.stop
 		b.worker = &worker{answers: map[string]answer{"a": {next: time.Second}}, passes: map[string][]time.Time{}}
 		b.start()
-		pass(time.Hour)
+		waitFor(time.Hour)
 		b.want("beside the leader", b.worker.count("a"), 0)
 		if doing, err := b.manager.Ready(t.Context()); doing != "standing by" || err != nil {
 			t.Errorf("the standby is %q, %v", doing, err)
@@ -460,7 +535,7 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		if len(passes) != 1 || passes[0].Sub(stopped) > time.Second {
 			t.Fatalf("took over by %v, the other stopped at %s", passes, stopped)
 		}
-		pass(time.Minute)
+		waitFor(time.Minute)
 		b.want("after its end", first.count("a")-worked, 0)
 		b.stop()
 		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held != nil {
@@ -474,7 +549,7 @@ func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
 		told := time.Now()
 		stopped := make(chan time.Time)
 		go func() { b.stop(); stopped <- time.Now() }()
-		pass(200 * time.Millisecond)
+		waitFor(200 * time.Millisecond)
 		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held == nil {
 			t.Errorf("the lock was given up during a pass (%v)", err)
 		}
@@ -500,18 +575,18 @@ func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
 		want("the first", asking, leads)
 		stop := b.stop
 		b.start()
-		pass(time.Minute)
+		waitFor(time.Minute)
 		want("another", asking, standsBy)
 		go stop()
-		pass(200 * time.Millisecond)
+		waitFor(200 * time.Millisecond)
 		want("a pass is under way yet")
-		pass(time.Minute)
+		waitFor(time.Minute)
 		want("the first has stopped", asking, ended, leads)
 		b.store.turn(true)
-		pass(20 * time.Second)
+		waitFor(20 * time.Second)
 		want("the lock is lost", asking)
 		b.store.turn(false)
-		pass(time.Minute)
+		waitFor(time.Minute)
 		want("and taken again", leads)
 	})
 }
@@ -530,17 +605,17 @@ func TestHealthTellsTheTruth(t *testing.T) {
 		look("leading", true, true)
 		b.store.turn(true)
 		look("without Consul", true, false)
-		pass(time.Minute)
+		waitFor(time.Minute)
 		look("the lock is lost", true, false)
 		b.store.turn(false)
-		pass(time.Minute)
+		waitFor(time.Minute)
 		look("leading again", true, true)
 		b.worker.set("stuck", answer{takes: 20 * time.Minute})
-		pass(resync + 11*time.Minute)
+		waitFor(resync + 11*time.Minute)
 		look("stuck", false, true)
-		pass(20 * time.Minute)
+		waitFor(20 * time.Minute)
 		b.worker.set("stuck", answer{})
-		pass(25 * time.Minute)
+		waitFor(25 * time.Minute)
 		look("no longer", true, true)
 		b.stop()
 		look("ended", false, false)

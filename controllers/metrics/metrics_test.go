@@ -103,6 +103,7 @@ hosts{plan="fleet",role="",state="Unknown"} 3
 hosts{plan="fleet",role="web",state="Excluded"} 1
 hosts{plan="fleet",role="web",state="Failed"} 1
 hosts{plan="fleet",role="web",state="Held"} 1
+hosts{plan="fleet",role="web",state="Lost"} 0
 hosts{plan="fleet",role="web",state="Pending"} 1
 hosts{plan="fleet",role="web",state="Upgraded"} 1
 hosts{plan="fleet",role="web",state="Upgrading"} 1
@@ -112,6 +113,7 @@ last_success_timestamp_seconds{plan="fleet"} 1.8000000015e+09
 leader 1
 plan_info{current_version="v1",plan="fleet",version="v2"} 1
 plan_phase{phase="Aborted",plan="fleet"} 0
+plan_phase{phase="AwaitingPromotion",plan="fleet"} 0
 plan_phase{phase="Complete",plan="fleet"} 0
 plan_phase{phase="Halted",plan="fleet"} 0
 plan_phase{phase="Paused",plan="fleet"} 0

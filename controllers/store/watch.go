@@ -42,16 +42,16 @@ type Bell struct {
 type Rang struct {
 	// All says that anything may.
 	All bool
-	// At are the prefixes below which something may, with the index at which each stood when it rang last.
-	At map[string]uint64
+	// At are the prefixes below which something may, with where each stood when it rang last.
+	At map[string]Mark
 }
 
 // Add notes a ring.
 func (r *Rang) Add(prefix string, m Mark) {
 	if r.At == nil {
-		r.At = map[string]uint64{}
+		r.At = map[string]Mark{}
 	}
-	r.At[prefix] = m.Index
+	r.At[prefix] = m
 }
 
 // WatchOptions say how a prefix is watched.

@@ -3,16 +3,29 @@
 
 package upgradeplan
 
-import "time"
+import (
+	"context"
+	"time"
 
-// Remembered is what a worker believes of a plan, and what it would decide now; nil: it remembers nothing.
-func (w *Worker) Remembered(plan string, now time.Time) *Observation {
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+)
+
+// Remembered is what a worker believes of a plan, with those values of records that it knows it has to read again, and
+// what it would decide now; nil: it remembers nothing.
+func (w *Worker) Remembered(ctx context.Context, plan string, now time.Time) (*Observation, error) {
 	m := w.memories[plan]
 	if m == nil || m.last == nil {
-		return nil
+		return nil, nil
 	}
 	o := *m.last
 	o.Now = now
+	if m.stale {
+		pairs, _, err := w.Store.Get(ctx, keys.Wanted(o.Raw, o.Layout)...)
+		if err != nil {
+			return nil, err
+		}
+		o.Raw.Records = append(pairs, o.Raw.Records...)
+	}
 	o.decide()
-	return &o
+	return &o, nil
 }

@@ -21,7 +21,7 @@ import (
 const (
 	// mostHosts is of how many hosts single keys are read; of more, all is read.
 	mostHosts = 1024
-	// mostSigns is of how many hosts in flight the signs are read; of more, all is read.
+	// mostSigns is how many signs of hosts in flight are read; instead of more, all is.
 	mostSigns = 4096
 	// perHost and mostLookGap are how long all records, or all, are not read again because of a ring that nothing explains.
 	perHost     = time.Millisecond
@@ -46,9 +46,8 @@ const (
 //     that is not, or by the resync.
 //   - A report of a host that is not in flight: the same, by reading all.
 //   - A check, or a node of the catalog: at once, by reading all checks that do not pass, or all names of nodes.
-//   - A key of ours that somebody else wrote: at once. Behind a commit of ours it cannot hide: before each, it is asked
-//     whether config_state/ stands where it was left; in the moment between the question and the transaction, it can until
-//     the resync.
+//   - A key of ours that somebody else wrote: at once, or before our next commit. Before each it is asked whether config_state/
+//     stands where it was left; what is written between that question and the transaction can hide until the resync.
 //
 // So a start that stands on what is remembered can exceed a limit in one case only: a host that was not in flight has come
 // back at an old version although its key still enables it, and was not seen yet. Limits hold for hosts that only move on.
@@ -133,24 +132,38 @@ func (m *memory) news(rang store.Rang) news {
 		return n
 	}
 	l := m.last.Layout
-	for prefix, index := range rang.At {
+	for prefix, mark := range rang.At {
 		switch prefix = tree(prefix); {
-		case m.known[prefix] == index || m.ours[index]:
+		case m.known[prefix] == mark.Index || m.ours[mark.Index] || mark.Empty && m.last.nothingBelow(prefix):
 		case prefix == store.UnhealthyBell:
-			n.checks = index
+			n.checks = mark.Index
 		case prefix == store.NodesBell:
-			n.nodes = index
+			n.nodes = mark.Index
 		case prefix == tree(l.ConfigState()):
 			n.config = true
 		case prefix == tree(l.RecordTree()):
-			n.records = index
+			n.records = mark.Index
 		case prefix == tree(l.ReportTree()):
-			n.reports = index
+			n.reports = mark.Index
 		default:
 			n.all = true
 		}
 	}
 	return n
+}
+
+// nothingBelow says whether nothing was read below the tree of config, records or reports.
+func (o *Observation) nothingBelow(prefix string) bool {
+	old := keys.Layout{Prefix: o.Layout.Prefix, Records: keys.RunningVersionsOld}
+	switch prefix {
+	case tree(o.Layout.ConfigState()):
+		return len(o.Raw.Config) == 0
+	case tree(o.Layout.ReportTree()):
+		return len(o.Raw.Reports) == 0
+	case tree(o.Layout.RecordTree()), tree(old.RecordTree()):
+		return len(o.Raw.RecordKeys) == 0
+	}
+	return false
 }
 
 // tree is a prefix by the name under which its index is known: bells hang on some trees without the slash at their end.

@@ -5,6 +5,7 @@ package upgradeplan
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -72,14 +73,7 @@ func (r *recollection) readHosts(ctx context.Context, n news) (enough bool, err 
 	if enough, err = r.readMarks(ctx); !enough || err != nil {
 		return false, err
 	}
-	var agents, field []string
-	for _, sign := range keys.Signs(r.Raw, r.Layout, r.flying) {
-		if strings.HasPrefix(sign, r.Layout.ReportTree()) {
-			agents = append(agents, sign)
-		} else {
-			field = append(field, sign)
-		}
-	}
+	agents, field := keys.Signs(r.Raw, r.Layout, r.flying)
 	records, reports := r.Layout.RecordTree(), r.Layout.ReportTree()
 	if n.records != 0 {
 		if enough, err = r.readSigns(ctx, field); !enough || err != nil {
@@ -145,13 +139,9 @@ func (r *recollection) readMoved(ctx context.Context, hosts []string) (enough bo
 	case len(hosts) > mostHosts:
 		return false, nil
 	}
-	return true, r.readKeys(ctx, keys.HostKeys(r.Raw, r.Layout, hosts))
-}
-
-func (r *recollection) readKeys(ctx context.Context, names []string) error {
-	pairs, _, err := r.store.Get(ctx, names...)
+	pairs, _, err := r.store.Get(ctx, keys.HostKeys(r.Raw, r.Layout, hosts)...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, p := range pairs {
 		for _, prefix := range []string{r.Layout.RecordTree(), r.Layout.ReportTree()} {
@@ -161,7 +151,7 @@ func (r *recollection) readKeys(ctx context.Context, names []string) error {
 		}
 	}
 	r.Raw = keys.Patch(r.Raw, r.Layout, pairs, r.options(r.Layout).Ages)
-	return nil
+	return true, nil
 }
 
 // readOwed reads the names of all records, and the hosts whose records are others, or of which more than one tells. Of
@@ -176,16 +166,11 @@ func (r *recollection) readOwed(ctx context.Context) (enough bool, err error) {
 	}
 	moved := keys.HostsBetween(r.Raw.RecordKeys, names, r.Layout)
 	r.Raw.RecordKeys, r.Raw.RecordIndex = names, meta.Index
-	wanted := keys.Wanted(r.Raw, r.Layout)
-	if len(moved)+len(wanted) > mostHosts {
-		return false, nil
-	}
+	moved = append(moved, keys.HostsBetween(nil, keys.Wanted(r.Raw, r.Layout), r.Layout)...)
+	slices.Sort(moved)
 	r.known[tree(r.Layout.RecordTree())], r.lookedAt = meta.Index, r.Now
 	clear(r.owed)
-	if len(moved)+len(wanted) == 0 {
-		return true, nil
-	}
-	return true, r.readKeys(ctx, append(keys.HostKeys(r.Raw, r.Layout, moved), wanted...))
+	return r.readMoved(ctx, slices.Compact(moved))
 }
 
 // readConfig reads config_state/, in which somebody else has written.

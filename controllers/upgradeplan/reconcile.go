@@ -61,7 +61,6 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 			return result, r.refuse(ctx, name, err)
 		}
 		rang = store.Rang{}
-		r.tellDrift(o)
 		written, err := r.commit(ctx, o, m, &result)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
@@ -85,20 +84,6 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 			return result, nil
 		}
 	}
-}
-
-// maxDrift bounds how many keys of a drift are named.
-const maxDrift = 10
-
-func (r *Reconciler) tellDrift(o *Observation) {
-	if len(o.Drift) == 0 {
-		return
-	}
-	var named []string
-	for _, c := range o.Drift[:min(len(o.Drift), maxDrift)] {
-		named = append(named, c.Key())
-	}
-	r.Log.Info("somebody else wrote what only a controller writes", "plan", o.Plan.Name, "keys", len(o.Drift), "among them", named)
 }
 
 // LostLock says that the lock of the one writer is no longer ours.

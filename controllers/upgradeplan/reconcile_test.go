@@ -112,7 +112,7 @@ func TestRolloutCompletes(t *testing.T) {
 	})
 }
 
-func report(t *testing.T, r *plantest.Referee) {
+func report(t testing.TB, r *plantest.Referee) {
 	t.Helper()
 	for _, fault := range r.Faults {
 		t.Error(fault)

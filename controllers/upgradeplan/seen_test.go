@@ -120,7 +120,7 @@ func TestDriftIsToldAndMended(t *testing.T) {
 	mark, err := f.store.Wait(t.Context(), f.layout.ConfigState(), 0)
 	f.must(err)
 	f.clock.Advance(time.Minute)
-	pass(store.Rang{At: map[string]uint64{f.layout.ConfigState(): mark.Index}})
+	pass(store.Rang{At: map[string]store.Mark{f.layout.ConfigState(): mark}})
 	told := f.events(&since)
 	for _, want := range []string{"Warning Drift config_state/enable_puppet/global"} {
 		if !slices.Contains(told, want) {
@@ -286,7 +286,7 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 		t.Helper()
 		mark, err := s.Wait(t.Context(), bell, 0)
 		f.must(err)
-		return store.Rang{At: map[string]uint64{bell: mark.Index}}
+		return store.Rang{At: map[string]store.Mark{bell: mark}}
 	}
 	s.SetNodes("web1", "web3")
 	pass(rings(store.NodesBell))

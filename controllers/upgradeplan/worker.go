@@ -34,11 +34,12 @@ type Worker struct {
 	memories map[string]*memory // by plan
 }
 
-// Reports ring rarely in a fleet that is not small: those that matter at once come with a record.
+// rareGap is how rarely two trees ring in a fleet that is not small: that of the reports, since those that matter at once
+// come with a record, and config_state/, which rings for each of our own commits, and is looked at before each.
 const (
-	rareReports = 10 * time.Second
-	checksGap   = 5 * time.Second
-	smallFleet  = 1000
+	rareGap    = 10 * time.Second
+	checksGap  = 5 * time.Second
+	smallFleet = 1000
 )
 
 // Plans are the names of all plans, those that cannot be read too.
@@ -108,13 +109,12 @@ func (w *Worker) forget(plan string) {
 // watched are the prefixes of a fleet. Marks are not among them: each is written with a report. The tree whose keys all
 // stand on one level is named without the slash at its end: see store.Watcher.
 func watched(o *Observation) []store.Bell {
-	l := o.Layout
-	reports := store.Bell{Prefix: strings.TrimSuffix(l.ReportTree(), "/")}
-	if len(o.Raw.Reports) > smallFleet {
-		reports.MinGap = rareReports
+	l, rare := o.Layout, time.Duration(0)
+	if len(o.Raw.RecordKeys) > smallFleet {
+		rare = rareGap
 	}
-	bells := []store.Bell{{Prefix: l.CurrentVersion()}, {Prefix: l.ConfigState()}, {Prefix: l.HoldTree()},
-		{Prefix: l.RecordTree()}, reports}
+	bells := []store.Bell{{Prefix: l.CurrentVersion()}, {Prefix: l.HoldTree()}, {Prefix: l.RecordTree()},
+		{Prefix: l.ConfigState(), MinGap: rare}, {Prefix: strings.TrimSuffix(l.ReportTree(), "/"), MinGap: rare}}
 	if l.Records == "" && len(o.Raw.RecordKeys) == 0 { // hosts that report there may come first
 		l.Records = keys.RunningVersionsOld
 		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
@@ -123,7 +123,7 @@ func watched(o *Observation) []store.Bell {
 		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell, MinGap: checksGap})
 	}
 	if o.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {
-		bells = append(bells, store.Bell{Prefix: store.NodesBell, MinGap: rareReports})
+		bells = append(bells, store.Bell{Prefix: store.NodesBell, MinGap: rareGap})
 	}
 	return bells
 }

@@ -66,8 +66,112 @@ const benchInFlight = 50
 
 func benchHost(i int) string { return fmt.Sprintf("compute%06d-dc1", i) }
 
-// BenchmarkHost is one host of many that reports that it has finished, until the next one is released: the bytes that the
-// controller read from Consul for it, beside the time of one read of the whole fleet and one transaction.
+// benchFleet is a fleet of agents in a real single server.
+type benchFleet struct {
+	testing.TB
+	addr   string
+	store  *consul.Store
+	layout keys.Layout
+}
+
+// newBenchFleet is a fleet of hosts that are at v1.
+func newBenchFleet(tb testing.TB, hosts int) *benchFleet {
+	addr := consultest.StartWith(tb, devagent.Options{Server: true}).Addr()
+	s, err := consul.New(consul.Config{Address: addr})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &benchFleet{TB: tb, addr: addr, store: s}
+	var setup []store.Op
+	for i := range hosts {
+		setup = append(setup, f.is("v1", benchHost(i))...)
+	}
+	f.write(setup...)
+	return f
+}
+
+func (f *benchFleet) write(ops ...store.Op) {
+	f.Helper()
+	for chunk := range slices.Chunk(ops, store.MaxOps) {
+		if _, err := f.store.Txn(f.Context(), chunk); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+func (f *benchFleet) says(version string, phase fleet.Phase, host string) store.Op {
+	return store.Op{Verb: store.Set, Key: f.layout.Report(host), Value: keys.EncodeReport(fleet.Report{Role: "compute",
+		Version: version, Phase: phase, Time: time.Now()})}
+}
+
+// is what an agent reports that is at a version.
+func (f *benchFleet) is(version, host string) []store.Op {
+	return []store.Op{{Verb: store.Set, Key: f.layout.Record(version, host), Value: keys.EncodeTime(time.Now())},
+		f.says(version, fleet.PhaseIdle, host)}
+}
+
+// begins is what an agent writes when it begins, and finishes when it has reached a version: see controllers/agent/writes.go.
+func (f *benchFleet) begins(from, to, host string) []store.Op {
+	return []store.Op{{Verb: store.Set, Key: f.layout.Started(host),
+		Value: keys.EncodeStarted(fleet.Started{Version: to, From: from, Time: time.Now()})},
+		f.says(to, fleet.PhaseUpgrading, host)}
+}
+
+func (f *benchFleet) finishes(from, to, host string) []store.Op {
+	return append(f.is(to, host), store.Op{Verb: store.Delete, Key: f.layout.Record(from, host)},
+		store.Op{Verb: store.Delete, Key: f.layout.Started(host)})
+}
+
+func (f *benchFleet) apply(version string, inFlight int) {
+	f.Helper()
+	plan := &v1alpha1.UpgradePlan{}
+	plan.Name = "fleet"
+	spec := fmt.Sprintf("version: %s\ninstructions: {rollingRules: {global: %d}}", version, inFlight)
+	if err := yaml.UnmarshalStrict([]byte(spec), &plan.Spec); err != nil {
+		f.Fatal(err)
+	}
+	if _, _, err := (upgradeplan.Plans{Store: f.store}).Apply(f.Context(), plan, false); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// released waits until a host is.
+func (f *benchFleet) released(host string) {
+	f.Helper()
+	for mark := (store.Mark{}); ; {
+		pairs, _, err := f.store.Get(f.Context(), f.layout.EnableHost(host))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if string(pairs[0].Value) == keys.Enabled {
+			return
+		}
+		if mark, err = f.store.Wait(f.Context(), f.layout.EnableHost(host), mark.Index); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// daemon runs a controller in this process, until the end.
+func (f *benchFleet) daemon(addr string, args ...string) {
+	ctx, cancel := context.WithCancel(f.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- app.Main(ctx, append([]string{"--http-addr", addr, "--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, args...), io.Discard, io.Discard)
+	}()
+	f.Cleanup(func() { cancel(); <-ended })
+}
+
+// quiet waits until nothing was read for a while.
+func (m *meter) quiet() {
+	for before := int64(-1); before != m.bytes.Load(); {
+		before = m.bytes.Load()
+		<-time.After(500 * time.Millisecond)
+	}
+}
+
+// BenchmarkHost is one host of many that finishes, until the next one is released, and that one's beginning: the bytes that
+// the controller read from Consul for it, headers included, beside the time of one read of the whole fleet.
 func BenchmarkHost(b *testing.B) {
 	for _, hosts := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) { benchmarkHost(b, hosts) })
@@ -75,85 +179,29 @@ func BenchmarkHost(b *testing.B) {
 }
 
 func benchmarkHost(b *testing.B, hosts int) {
-	addr := consultest.StartWith(b, devagent.Options{Server: true}).Addr()
-	s, err := consul.New(consul.Config{Address: addr})
-	if err != nil {
-		b.Fatal(err)
+	f := newBenchFleet(b, hosts)
+	f.apply("v2", benchInFlight)
+	m := newMeter(b, f.addr)
+	f.daemon(m.Addr().String(), "--min-gap", "1ms")
+	f.released(benchHost(benchInFlight - 1))
+	for i := range benchInFlight {
+		f.write(f.begins("v1", "v2", benchHost(i))...)
 	}
-	l := keys.Layout{}
-	write := func(ops ...store.Op) {
-		b.Helper()
-		for chunk := range slices.Chunk(ops, store.MaxOps) {
-			if _, err := s.Txn(b.Context(), chunk); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	report := func(host, version string) []store.Op {
-		now := time.Now()
-		return []store.Op{{Verb: store.Set, Key: l.Record(version, host), Value: keys.EncodeTime(now)},
-			{Verb: store.Set, Key: l.Report(host), Value: keys.EncodeReport(fleet.Report{Role: "compute", Version: version,
-				Phase: fleet.PhaseIdle, Time: now})},
-			{Verb: store.Delete, Key: l.Started(host)}}
-	}
-	var setup []store.Op
-	for i := range hosts {
-		setup = append(setup, report(benchHost(i), "v1")...)
-	}
-	write(setup...)
-	plan := &v1alpha1.UpgradePlan{}
-	plan.Name = "fleet"
-	spec := fmt.Sprintf("version: v2\ninstructions: {rollingRules: {global: %d}}", benchInFlight)
-	if err := yaml.UnmarshalStrict([]byte(spec), &plan.Spec); err != nil {
-		b.Fatal(err)
-	}
-	if _, _, err := (upgradeplan.Plans{Store: s}).Apply(b.Context(), plan, false); err != nil {
-		b.Fatal(err)
-	}
-	m := newMeter(b, addr)
-	ctx, cancel := context.WithCancel(b.Context())
-	ended := make(chan int, 1)
-	go func() {
-		ended <- app.Main(ctx, []string{"--http-addr", m.Addr().String(), "--min-gap", "1ms",
-			"--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, io.Discard, io.Discard)
-	}()
-	defer func() { cancel(); <-ended }()
-	released := func(host string) {
-		for mark := (store.Mark{}); ; {
-			pairs, _, err := s.Get(b.Context(), l.EnableHost(host))
-			if err != nil {
-				b.Fatal(err)
-			}
-			if string(pairs[0].Value) == keys.Enabled {
-				return
-			}
-			if mark, err = s.Wait(b.Context(), l.EnableHost(host), mark.Index); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	quiet := func() { // until nothing was read for a while
-		for before := int64(-1); before != m.bytes.Load(); {
-			before = m.bytes.Load()
-			<-time.After(3 * time.Second)
-		}
-	}
-	released(benchHost(benchInFlight - 1))
 	begun := time.Now()
-	if _, err := upgradeplan.ObserveFleet(b.Context(), s, l, time.Now()); err != nil {
+	if _, err := upgradeplan.ObserveFleet(b.Context(), f.store, f.layout, time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	read := time.Since(begun)
-	quiet()
+	m.quiet()
 	var bytes int64
 	finished := 0
 	for b.Loop() {
 		bytes -= m.bytes.Load()
-		write(report(benchHost(finished), "v2")...)
-		write(store.Op{Verb: store.Delete, Key: l.Record("v1", benchHost(finished))})
-		released(benchHost(finished + benchInFlight))
+		f.write(f.finishes("v1", "v2", benchHost(finished))...)
+		f.released(benchHost(finished + benchInFlight))
 		b.StopTimer()
-		quiet()
+		f.write(f.begins("v1", "v2", benchHost(finished+benchInFlight))...)
+		m.quiet()
 		bytes += m.bytes.Load()
 		finished++
 		b.StartTimer()

@@ -13,18 +13,25 @@ import (
 // HostKeys are the keys that tell of hosts: of each its mark, its report, its record of the current version, and those of
 // its records of which raw knows.
 func HostKeys(raw Raw, l Layout, hosts []string) []string {
-	current := DecodeVersion(raw.Current.Value)
-	versions := byVersion(raw.RecordKeys, len(l.RecordTree()))
+	records := recordKeys(raw, l)
 	var out []string
 	for _, host := range hosts {
-		out = append(out, l.Started(host), l.Report(host))
+		out = append(append(out, l.Started(host), l.Report(host)), records(host)...)
+	}
+	return out
+}
+
+// recordKeys finds the records of a host of which raw knows, and that of the current version.
+func recordKeys(raw Raw, l Layout) func(host string) []string {
+	current := DecodeVersion(raw.Current.Value)
+	versions := byVersion(raw.RecordKeys, len(l.RecordTree()))
+	return func(host string) []string {
 		own := recordsOf(versions, host)
 		if record := l.Record(current, host); ValidSegment(current) && !slices.Contains(own, record) {
 			own = append(own, record)
 		}
-		out = append(out, own...)
+		return own
 	}
-	return out
 }
 
 // recordsOf are the keys of a host's records.
@@ -37,38 +44,40 @@ func recordsOf(versions []version, host string) (out []string) {
 	return out
 }
 
-// Signs are keys by which it shows at little cost that hosts have moved on, one of each host: an agent writes its report,
-// a host in the field its record of the current version. See Moved.
-func Signs(raw Raw, l Layout, hosts []string) []string {
-	reports, current := byKey(raw.Reports), DecodeVersion(raw.Current.Value)
-	out := make([]string, 0, len(hosts))
+// Signs are the keys by which it shows at little cost that hosts have moved on: an agent writes its report, a host in the
+// field its records. See Moved.
+func Signs(raw Raw, l Layout, hosts []string) (agents, field []string) {
+	reports, records := byKey(raw.Reports), recordKeys(raw, l)
 	for _, host := range hosts {
 		if _, agent := findPair(reports, l.Report(host)); agent {
-			out = append(out, l.Report(host))
-		} else if ValidSegment(current) {
-			out = append(out, l.Record(current, host))
+			agents = append(agents, l.Report(host))
+		} else {
+			field = append(field, records(host)...)
 		}
 	}
-	return out
+	return agents, field
 }
 
-// Moved are the hosts whose signs are not what raw has of them.
+// Moved are the hosts whose signs are not what raw has of them, each once.
 func Moved(raw Raw, l Layout, signs []Pair) (hosts []string) {
-	reports := byKey(raw.Reports)
+	reports, records := byKey(raw.Reports), make(map[string]uint64, len(raw.Records))
+	for _, p := range raw.Records {
+		records[p.Key] = p.ModifyIndex
+	}
 	for _, p := range signs {
-		var same bool
+		_, listed := slices.BinarySearch(raw.RecordKeys, p.Key)
+		index, read := records[p.Key] // which may be younger than the list
+		same := listed == p.Exists() && (!read || index == p.ModifyIndex)
 		if strings.HasPrefix(p.Key, l.ReportTree()) {
 			at, found := findPair(reports, p.Key)
 			same = found && reports[at].ModifyIndex == p.ModifyIndex
-		} else {
-			_, found := slices.BinarySearch(raw.RecordKeys, p.Key)
-			same = found == p.Exists()
 		}
 		if !same {
 			hosts = append(hosts, l.hostOf(p.Key))
 		}
 	}
-	return hosts
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }
 
 // HostsBetween are the hosts of the keys that are in one of two sorted lists only, each once, sorted: of marks, or of

@@ -152,10 +152,14 @@ func TestSignsShowWhoMoved(t *testing.T) {
 	s.set(l.Report("web2"), "{}")
 	raw := s.whole(l, false)
 	hosts := []string{"db1", "db2", "web1", "web2"}
-	signs := keys.Signs(raw, l, hosts)
-	if want := []string{l.Record("v2", "db1"), l.Record("v2", "db2"), l.Report("web1"), l.Report("web2")}; !slices.Equal(signs, want) {
-		t.Errorf("signs %q, want %q", signs, want)
+	agents, field := keys.Signs(raw, l, hosts)
+	if want := []string{l.Report("web1"), l.Report("web2")}; !slices.Equal(agents, want) {
+		t.Errorf("signs of agents %q, want %q", agents, want)
 	}
+	if want := []string{l.Record("v1", "db1"), l.Record("v2", "db1"), l.Record("v1", "db2"), l.Record("v2", "db2")}; !slices.Equal(field, want) {
+		t.Errorf("signs in the field %q, want %q", field, want)
+	}
+	signs := slices.Concat(agents, field)
 	if moved := keys.Moved(raw, l, s.get(signs)); len(moved) > 0 {
 		t.Errorf("%q moved, although nobody did", moved)
 	}

@@ -1,0 +1,559 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
+)
+
+// remembering is a fixture whose passes are those of a worker, which is told by its bells what to look at.
+type remembering struct {
+	*fixture
+	worker *upgradeplan.Worker
+	bells  map[string]store.Mark // where they stood when they rang last
+	all    bool
+	reads  *reads
+}
+
+func newRemembering(f *fixture) *remembering {
+	r := &remembering{fixture: f, bells: map[string]store.Mark{}, all: true, reads: &reads{Store: f.through}}
+	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), LookGap: 1}
+	return r
+}
+
+// rang is what rang since the last pass, as store.Watch would tell it.
+func (r *remembering) rang() store.Rang {
+	rang := store.Rang{All: r.all}
+	for prefix, before := range r.bells {
+		mark, err := r.store.Wait(r.ctx(), prefix, 0)
+		r.must(err)
+		if mark.Index != before.Index && (!mark.Empty || !before.Empty) {
+			rang.Add(prefix, mark)
+		}
+		r.bells[prefix] = mark
+	}
+	return rang
+}
+
+func (r *remembering) pass() (time.Time, error) {
+	r.clock.Advance(r.worker.LookGap % time.Millisecond)
+	next, watch, err := r.worker.Reconcile(r.ctx(), r.session, "fleet", r.rang())
+	r.all = err != nil
+	if watch != nil {
+		hang := map[string]store.Mark{}
+		for _, b := range watch {
+			hang[b.Prefix] = r.bells[b.Prefix]
+		}
+		r.bells = hang
+	}
+	return next, err
+}
+
+// believes compares what the worker believes with what is there, and with what would be decided from it.
+func (r *remembering) believes() string {
+	now := r.clock.Now()
+	believed, err := r.worker.Remembered(r.ctx(), "fleet", now)
+	r.must(err)
+	if believed == nil {
+		return ""
+	}
+	fresh, err := upgradeplan.Observe(r.ctx(), r.store, "fleet", now)
+	if err != nil {
+		return err.Error()
+	}
+	believed.Decision.Ledger = fresh.Decision.Ledger // its watermarks come from the index of the read
+	believed.Raw.Records, believed.Raw.RecordIndex = among(believed.Raw.Records, fresh.Raw.Records), fresh.Raw.RecordIndex
+	if reflect.DeepEqual(fresh.Raw, believed.Raw) && reflect.DeepEqual(fresh.Decision, believed.Decision) {
+		return "" // to find what differs takes long
+	}
+	if d := gocmp.Diff(fresh.Raw, believed.Raw, cmpopts.EquateEmpty()); d != "" {
+		return "-is there +is believed: " + d
+	}
+	if d := gocmp.Diff(fresh.Decision, believed.Decision); d != "" {
+		return "decided: -from what is there +from what is believed: " + d
+	}
+	return ""
+}
+
+// among are those of the pairs that have the keys of the wanted ones: more than these may be known.
+func among(pairs, wanted []keys.Pair) (out []keys.Pair) {
+	for _, w := range wanted {
+		if at := slices.IndexFunc(pairs, func(p keys.Pair) bool { return p.Key == w.Key }); at >= 0 {
+			out = append(out, pairs[at])
+		}
+	}
+	return out
+}
+
+// step is a pass that must not fail, after which what is believed must be true.
+func (r *remembering) step() {
+	r.t.Helper()
+	_, err := r.pass()
+	r.must(err)
+	if wrong := r.believes(); wrong != "" {
+		r.t.Fatal(wrong)
+	}
+}
+
+// reads counts what is asked of a store.
+type reads struct {
+	store.Store
+	trees, few, gets int
+}
+
+func (r *reads) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
+	r.trees++
+	return r.Store.List(ctx, prefix)
+}
+
+func (r *reads) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
+	r.trees++
+	return r.Store.Keys(ctx, prefix)
+}
+
+func (r *reads) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
+	r.few++
+	return r.Store.FewKeys(ctx, prefix)
+}
+
+func (r *reads) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	r.gets++
+	return r.Store.Get(ctx, key...)
+}
+
+// count is what was read since it was counted last.
+func (r *reads) count() (trees, few, gets int) {
+	trees, few, gets = r.trees, r.few, r.gets
+	r.trees, r.few, r.gets = 0, 0, 0
+	return trees, few, gets
+}
+
+// begin is what an agent writes when it begins.
+func (f *fixture) begin(to, name string) {
+	f.t.Helper()
+	f.txn(store.Op{Verb: store.Set, Key: f.layout.Started(name),
+		Value: keys.EncodeStarted(fleet.Started{Version: to, From: "1", Time: f.clock.Now()})},
+		f.saysOp(to, fleet.PhaseUpgrading, name))
+}
+
+func (f *fixture) saysOp(version string, phase fleet.Phase, name string) store.Op {
+	report := fleet.Report{Version: version, Phase: phase, Time: f.clock.Now()}
+	return store.Op{Verb: store.Set, Key: f.layout.Report(name), Value: keys.EncodeReport(report)}
+}
+
+const fiveAtATime = "version: '2'\ninstructions: {rollingRules: {global: 5}}"
+
+// A pass reads what rang and no tree of the fleet's.
+func TestAPassReadsWhatRang(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 20)...)
+		f.hosts(false, "1", names("db", 20)...)
+		f.apply(fiveAtATime)
+		r := newRemembering(f)
+		r.step()
+		r.step() // the bells ring for the first time
+		r.reads.count()
+		for _, c := range []struct {
+			what string
+			do   func()
+			// the trees that are read, and the reads of names of marks and of single keys, at most
+			trees, few, gets int
+		}{
+			{"nothing", func() {}, 0, 0, 0},
+			{"an agent begins", func() { f.begin("2", "web1") }, 0, 1, 2},
+			{"an agent finishes", func() { f.reach(true, "1", "2", "web1") }, 0, 1, 4},
+			{"two finish, one of which had not been seen to begin", func() {
+				f.begin("2", "web2")
+				r.step()
+				r.reads.count()
+				f.reach(true, "1", "2", "web3")
+				f.reach(true, "1", "2", "web2")
+			}, 0, 1, 5},
+			{"an agent fails", func() { f.txn(f.saysOp("2", fleet.PhaseFailed, "web4")) }, 0, 1, 2},
+			{"a host in the field finishes", func() { f.reach(false, "1", "2", "db1") }, 0, 1, 3},
+			{"a host in the field reports again what it has", func() {
+				f.clock.Advance(time.Second)
+				f.hosts(false, "1", "db20")
+			}, 1, 1, 2},
+			{"a new host", func() { f.hosts(false, "1", "db21") }, 1, 1, 3},
+			{"a host is forgotten", func() { f.txn(store.Op{Verb: store.Delete, Key: f.layout.Record("1", "db21")}) }, 1, 1, 3},
+			{"a key is edited", func() { f.set(f.layout.EnableHost("db10"), "True") }, 1, 1, 0},
+			{"time passes", func() { f.clock.Advance(time.Minute) }, 0, 0, 0},
+		} {
+			c.do()
+			_, err := r.pass()
+			f.must(err)
+			trees, few, gets := r.reads.count()
+			if trees > c.trees || few > c.few || gets > c.gets {
+				t.Errorf("%s: read %d trees, %d times names and %d times keys, want at most %d, %d, %d", c.what, trees, few, gets,
+					c.trees, c.few, c.gets)
+			}
+			if wrong := r.believes(); wrong != "" {
+				t.Errorf("%s: %s", c.what, wrong)
+			}
+			r.reads.count()
+		}
+	})
+}
+
+// Hosts that write their record at each run of cron ring for nothing: the names of all records are read once in a look gap.
+func TestHostsThatReportWhatIsKnownCostLittle(t *testing.T) {
+	onMemory(t, func(f *fixture) {
+		f.set("current_version", "1")
+		f.hosts(false, "1", names("db", 20)...)
+		f.apply("version: '2'\ninstructions: {rollingRules: {global: 0}}")
+		r := newRemembering(f)
+		r.worker.LookGap = 30 * time.Second
+		r.step()
+		r.step()
+		r.reads.count()
+		for second := range 300 {
+			f.clock.Advance(time.Second)
+			f.hosts(false, "1", fmt.Sprintf("db%d", 1+second%20))
+			r.step()
+		}
+		if trees, _, _ := r.reads.count(); trees < 8 || trees > 11 {
+			t.Errorf("%d trees were read in 300 s, the gap is 30 s", trees)
+		}
+		f.reach(false, "1", "2", "db7") // by hand: nobody released it
+		next, err := r.pass()
+		f.must(err)
+		if gap := next.Sub(f.clock.Now()); gap <= 0 || gap > 30*time.Second {
+			t.Fatalf("looks again in %s", gap)
+		}
+		f.clock.Advance(next.Sub(f.clock.Now()))
+		r.step()
+	})
+}
+
+// What somebody else did to our keys is told once: by the ring, behind a commit of ours, by a refusal, by a resync.
+func TestDriftIsToldOnceAndMended(t *testing.T) {
+	onMemory(t, func(f *fixture) {
+		w := &watched{Store: f.store}
+		f.through = w
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 20)...)
+		f.apply(fiveAtATime)
+		r := newRemembering(f)
+		var told []string
+		r.worker.Log = funcr.New(func(_, args string) {
+			if strings.Contains(args, "somebody else") {
+				told = append(told, args)
+			}
+		}, funcr.Options{})
+		r.step()
+		r.step()
+		host := f.layout.EnableHost("web2")
+		for name, disturb := range map[string]func(){
+			"edited": func() { f.set(host, "False") },
+			"gone":   func() { f.txn(store.Op{Verb: store.Delete, Key: host}) },
+			"whose ring is lost before a commit of ours": func() {
+				f.set(host, "False")
+				r.rang()
+				f.reach(true, "1", "2", "web1")
+			},
+			"during a pass": func() {
+				f.txn(store.Op{Verb: store.Delete, Key: host})
+				w.before = func(int) { w.before = nil; f.set(host, "False") }
+			},
+			"seen by a resync": func() { f.set(host, "False"); r.all = true },
+		} {
+			told = nil
+			disturb()
+			r.step()
+			r.step()
+			if !strings.Contains(strings.Join(told, "\n"), host) || len(told) > 2 {
+				t.Errorf("%s: told %q", name, told)
+			}
+			if got := string(f.get(host).Value); got != "True" {
+				t.Errorf("%s: after a pass it is %q", name, got)
+			}
+		}
+		told = nil
+		for range 3 {
+			f.reach(true, "1", "2", fmt.Sprintf("web%d", 3+len(told)))
+			r.step()
+		}
+		if len(told) > 0 {
+			t.Errorf("its own writes are told: %q", told)
+		}
+	})
+}
+
+// A status that differs is written with the change that it tells of, and alone at most once a second.
+func TestTheStatusAloneIsWrittenOnceASecond(t *testing.T) {
+	onMemory(t, func(f *fixture) {
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 3)...)
+		f.apply("version: '2'\ninstructions: {rollingRules: {global: 1}}\nfailurePolicy: {maxFailed: 3}")
+		r := newRemembering(f)
+		r.worker.LookGap = time.Minute
+		r.step()
+		status := func() uint64 { return f.get(keys.Plan("fleet").Status()).ModifyIndex }
+		written := status()
+		f.txn(f.saysOp("2", fleet.PhaseFailed, "web1"))
+		r.step()
+		if status() == written {
+			t.Error("the first is not written at once")
+		}
+		written = status()
+		f.clock.Advance(300 * time.Millisecond)
+		f.txn(f.saysOp("2", fleet.PhaseUpgrading, "web1"))
+		next, err := r.pass()
+		f.must(err)
+		if in := next.Sub(f.clock.Now()); status() != written || in != 700*time.Millisecond {
+			t.Errorf("written again (%v), or not to be in 700 ms but in %s", status() != written, in)
+		}
+		f.clock.Advance(700 * time.Millisecond)
+		r.step()
+		if status() == written {
+			t.Error("the second is not written after a second")
+		}
+	})
+}
+
+// An agent that begins just before the version is switched keeps its slot, though it is released by nobody.
+func TestAMarkThatComesBetweenSwitchAndRelease(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 2}}}
+		f.through = w
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 9)...)
+		f.apply("version: '2'\ninstructions: {rollingRules: {global: 2}}")
+		r := newRemembering(f)
+		r.step()
+		f.apply("version: '3'\ninstructions: {rollingRules: {global: 2}}")
+		w.before = func(int) { w.before = nil; f.begin("2", "web9") }
+		r.step()
+		report(t, w.referee)
+		if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True host/web9=True" {
+			t.Errorf("web9 has begun and holds a slot of two, and there are %s", got)
+		}
+	})
+}
+
+// A failure at every transaction, a reply lost, a lock lost, keys written by somebody else: after each, what is believed
+// is true, no start was above a limit, and the end is the same.
+func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
+	scenario := func(t *testing.T, prepare func(*fixture, *watched), between func(*fixture, int)) (txns int, end map[string]string) {
+		onMemory(t, func(f *fixture) {
+			w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 170, "db": 2}}}
+			f.through = w
+			f.set("current_version", "1")
+			f.hosts(true, "1", names("web", 400)...)
+			f.hosts(false, "1", names("db", 3)...)
+			f.set("config_state/enable_puppet/global", "False")
+			f.set("config_state/enable_puppet/host/db1", "True") // in the field, and at version 1: not in flight
+			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
+			prepare(f, w)
+			r := newRemembering(f)
+			for range 40 {
+				between(f, w.txns)
+				if _, err := r.pass(); err != nil {
+					if lost := (*upgradeplan.LostLock)(nil); errors.As(err, &lost) {
+						f.lock()
+					} else if unavailable := (*store.Unavailable)(nil); !errors.As(err, &unavailable) {
+						t.Fatal(err)
+					}
+					continue
+				}
+				if wrong := r.believes(); wrong != "" {
+					t.Fatal(wrong)
+				}
+				o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
+				f.must(err)
+				if o.Decision.Complete {
+					break
+				}
+				f.upgrade(upgradeplan.Result{Observation: o})
+			}
+			report(t, w.referee)
+			txns, end = w.txns, f.values()
+		})
+		return txns, end
+	}
+	undisturbed := func(*fixture, int) {}
+	txns, want := scenario(t, func(*fixture, *watched) {}, undisturbed)
+	if txns < 7 {
+		t.Fatalf("only %d transactions", txns)
+	}
+	at := func(k int, do func(*fixture)) func(*fixture, *watched) {
+		return func(f *fixture, w *watched) {
+			w.before = func(n int) {
+				if n == k {
+					do(f)
+				}
+			}
+		}
+	}
+	for k := 1; k <= txns; k++ {
+		for name, prepare := range map[string]func(*fixture, *watched){
+			"fails":           func(_ *fixture, w *watched) { w.failAt = k },
+			"loses its reply": func(_ *fixture, w *watched) { w.failAt, w.lost = k, true },
+			"lost its lock":   at(k, func(f *fixture) { f.lock() }),
+			"comes after a pause": at(k, func(f *fixture) {
+				plans := upgradeplan.Plans{Store: f.store}
+				_, err := plans.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
+				f.must(err)
+				_, err = plans.SetPause(f.ctx(), "fleet", nil)
+				f.must(err)
+			}),
+		} {
+			t.Run(fmt.Sprintf("transaction %d %s", k, name), func(t *testing.T) {
+				if _, end := scenario(t, prepare, undisturbed); !maps.Equal(want, end) {
+					t.Error(gocmp.Diff(want, end))
+				}
+			})
+		}
+		t.Run(fmt.Sprintf("keys are edited after transaction %d", k), func(t *testing.T) {
+			_, end := scenario(t, func(*fixture, *watched) {}, func(f *fixture, txns int) {
+				if txns == k {
+					f.set(f.layout.EnableHost("web399"), "True")
+					f.txn(store.Op{Verb: store.Delete, Key: f.layout.EnableHost("web1")})
+				}
+			})
+			if end[keys.Layout{}.EnableHost("web1")] != "True" {
+				t.Error("web1 is not enabled at the end")
+			}
+		})
+	}
+}
+
+// Whatever hosts in flight do between two passes, and one thing that others do, is seen.
+func TestWhatAWorkerBelievesIsTrue(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newClock()
+		f := newFixture(t, memory.New(c.Now), c)
+		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 3, "db": 3}}}
+		f.through = w
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 6)...)
+		f.hosts(false, "1", names("db", 6)...)
+		spec := "version: '%s'\ninstructions: {rollingRules: {global: 3}}\nprogressDeadlineSeconds: 3600\n" + rapid.SampledFrom([]string{
+			"", "minReadySeconds: 60\n", "strategy: Batch\n"}).Draw(rt, "spec")
+		version := 2
+		f.apply(fmt.Sprintf(spec, "2"))
+		r := newRemembering(f)
+		var did []string
+		for range rapid.IntRange(1, 12).Draw(rt, "passes") {
+			did = append(did, "pass")
+			if _, err := r.pass(); err != nil {
+				rt.Fatal(err)
+			}
+			if wrong := r.believes(); wrong != "" {
+				rt.Fatalf("%s\nafter %q", wrong, did)
+			}
+			o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
+			f.must(err)
+			for _, h := range o.Fleet.Hosts {
+				s := f.setting(h)
+				may := s.Value == fleet.True && (!h.Agent() || s.Index > o.Fleet.Current.Index)
+				if (may || h.Started != nil) && h.Record.Version != "" {
+					did = append(did, f.act(rt, h, o.Fleet.Current.Name))
+				}
+			}
+			did = append(did, r.disturb(rt, spec, &version))
+		}
+	})
+}
+
+// act lets a host that is enabled do something of what hosts do.
+func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
+	what := rapid.SampledFrom([]string{"waits", "begins", "fails", "finishes"}).Draw(t, h.Name)
+	at := h.Record.Version
+	switch {
+	case at == to:
+		return ""
+	case what == "finishes" && !h.Agent():
+		f.reach(false, at, to, h.Name)
+	case what == "finishes":
+		f.reach(true, at, to, h.Name)
+	case what == "begins" && h.Agent():
+		f.begin(to, h.Name)
+	case what == "fails" && h.Started != nil && h.Agent():
+		f.txn(f.saysOp(to, fleet.PhaseFailed, h.Name))
+	}
+	return h.Name + " " + what
+}
+
+// disturb does something that is no host in flight's doing.
+func (r *remembering) disturb(t *rapid.T, spec string, version *int) string {
+	what := rapid.SampledFrom([]string{"nothing", "time", "more time", "edit", "delete", "pause", "resume", "hold", "spec", "new host",
+		"new agent", "gone", "again", "by hand", "agent", "current"}).Draw(t, "what")
+	f, plans := r.fixture, upgradeplan.Plans{Store: r.store}
+	host := rapid.SampledFrom([]string{"web5", "db5"}).Draw(t, "host")
+	switch what {
+	case "time":
+		f.clock.Advance(time.Second)
+	case "more time":
+		f.clock.Advance(time.Hour)
+		f.lock()
+		r.all = true
+	case "edit":
+		f.set(f.layout.EnableHost(host), rapid.SampledFrom([]string{"False", "True", "x"}).Draw(t, "value"))
+	case "delete":
+		f.txn(store.Op{Verb: store.Delete, Key: f.layout.EnableHost(host)})
+	case "pause":
+		_, err := plans.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
+		f.must(err)
+	case "resume":
+		_, err := plans.SetPause(f.ctx(), "fleet", nil)
+		f.must(err)
+	case "hold":
+		_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
+		f.must(err)
+	case "spec":
+		*version++
+		f.apply(fmt.Sprintf(spec, fmt.Sprint(*version)))
+	case "new host":
+		f.hosts(false, "1", "db7")
+	case "new agent":
+		f.hosts(true, "1", "web7")
+	case "gone":
+		f.txn(store.Op{Verb: store.Delete, Key: f.layout.Record("1", "db7")})
+	case "again":
+		f.clock.Advance(time.Second)
+		f.hosts(false, "1", host)
+	case "by hand":
+		f.hosts(false, "3", host)
+	case "agent":
+		f.txn(f.saysOp("1", fleet.PhaseIdle, "db6"))
+	case "current":
+		f.set("current_version", "9")
+	}
+	r.forgive(t)
+	return what + " " + host
+}
+
+// forgive lets the referee begin anew: somebody else may have released hosts.
+func (r *remembering) forgive(t *rapid.T) {
+	w := r.through.(*watched)
+	if len(w.referee.Faults) > 0 {
+		t.Fatal(w.referee.Faults)
+	}
+	w.referee = &plantest.Referee{Limits: w.referee.Limits}
+	w.look(r.ctx())
+}
