@@ -126,6 +126,9 @@ func EncodeReport(r fleet.Report) []byte   { return encode(r) }
 func EncodeControl(c fleet.Control) []byte { return encode(c) }
 func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
 
+// EncodeOrigin is the value of a plan's key manager.
+func EncodeOrigin(o fleet.Origin) []byte { return encode(o) }
+
 // EncodeEvent is the value of an event's key.
 func EncodeEvent(e fleet.Event) []byte { return encode(e) }
 
@@ -190,8 +193,9 @@ func DecodeHold(p Pair) *fleet.Hold {
 	return &h
 }
 
-// DecodeControl and DecodeLedger read a plan's keys of these names; a missing key is an error.
+// DecodeControl, DecodeLedger and DecodeOrigin read a plan's keys control, ledger and manager; a missing key is an error.
 func DecodeControl(p Pair) (fleet.Control, error) { return decode[fleet.Control](p) }
+func DecodeOrigin(p Pair) (fleet.Origin, error)   { return decode[fleet.Origin](p) }
 func DecodeLedger(p Pair) (fleet.Ledger, error)   { return decode[fleet.Ledger](p) }
 
 func decode[T any](p Pair) (v T, err error) {
