@@ -35,7 +35,7 @@ type loop struct {
 	session string
 	resign  context.CancelCauseFunc
 	queue   workqueue.TypedRateLimitingInterface[string]
-	running sync.WaitGroup // bells
+	running sync.WaitGroup // bells, and other runners
 
 	mu    sync.Mutex
 	bells map[string]map[string]context.CancelFunc // by plan and prefix; also tells which plans are known
@@ -58,6 +58,13 @@ func (l *loop) run(ctx context.Context) {
 	}
 	l.hang(ctx, allPlans, []string{keys.PlansEpoch})
 	l.queue.Add(allPlans)
+	for _, runner := range l.Also {
+		l.running.Go(func() {
+			if err := runner.Run(ctx, l.session); err != nil {
+				l.resign(err)
+			}
+		})
+	}
 	<-ctx.Done()
 	l.queue.ShutDown()
 	working.Wait()

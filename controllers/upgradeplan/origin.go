@@ -6,7 +6,6 @@ package upgradeplan
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -41,14 +40,9 @@ func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]flee
 	}
 	found := map[string]fleet.Origin{}
 	for i, pair := range pairs {
-		if !pair.Exists() {
-			continue
+		if origin := keys.DecodeOrigin(pair); origin.Source != "" {
+			found[string(names[i])] = origin
 		}
-		origin, err := keys.DecodeOrigin(pair)
-		if err != nil {
-			return nil, fmt.Errorf("%w: delete that key, and Git writes it again", err)
-		}
-		found[string(names[i])] = origin
 	}
 	return found, nil
 }
@@ -100,8 +94,8 @@ func (k Keeper) prune(ctx context.Context, name, source string, dryRun bool) (ke
 	if err != nil {
 		return "", err
 	}
-	if origin, err := keys.DecodeOrigin(pairs[2]); err != nil || origin.Source != source {
-		return "", err
+	if keys.DecodeOrigin(pairs[2]).Source != source {
+		return "", nil
 	}
 	if kept := standing(name, pairs[0], pairs[1]); kept != "" || dryRun {
 		return kept, nil

@@ -193,9 +193,17 @@ func DecodeHold(p Pair) *fleet.Hold {
 	return &h
 }
 
-// DecodeControl, DecodeLedger and DecodeOrigin read a plan's keys control, ledger and manager; a missing key is an error.
+// DecodeOrigin reads a plan's key manager. One that cannot be read is none: the next sync writes it again.
+func DecodeOrigin(p Pair) fleet.Origin {
+	origin, err := decode[fleet.Origin](p)
+	if err != nil {
+		return fleet.Origin{}
+	}
+	return origin
+}
+
+// DecodeControl and DecodeLedger read a plan's keys of these names; a missing key is an error.
 func DecodeControl(p Pair) (fleet.Control, error) { return decode[fleet.Control](p) }
-func DecodeOrigin(p Pair) (fleet.Origin, error)   { return decode[fleet.Origin](p) }
 func DecodeLedger(p Pair) (fleet.Ledger, error)   { return decode[fleet.Ledger](p) }
 
 func decode[T any](p Pair) (v T, err error) {
