@@ -38,18 +38,20 @@ var table = []row{
 	{of: "apis/upgrade/v1alpha1", ours: []string{}},
 
 	{of: "controllers/core/...", ours: []string{"controllers/core/...", "apis/..."}, pure: true,
-		never: []string{"github.com/hashicorp/..."}},
+		never: []string{"github.com/hashicorp/...", "github.com/prometheus/..."}},
 	{of: "controllers/core/diff", ours: []string{}},
 	{of: "controllers/core/keys", never: []string{"controllers/core/rollout"}},
 	{of: "controllers/core/rollout", never: []string{"controllers/core/keys"}},
 
 	{of: "controllers/...", never: []string{"cmd/..."}},
 	{of: "controllers/store/...", never: []string{"controllers/core/rollout", "controllers/upgradeplan", "controllers/agent",
-		"controllers/gitsync", "controllers/manager", "controllers/dashboard"}},
-	{of: "controllers/upgradeplan/...", never: []string{"github.com/hashicorp/...", "controllers/store/consul"}},
+		"controllers/gitsync", "controllers/manager", "controllers/dashboard", "github.com/prometheus/..."}},
+	{of: "controllers/upgradeplan/...", never: []string{"github.com/hashicorp/...", "controllers/store/consul",
+		"github.com/prometheus/..."}},
 	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout"}},
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
-	{of: "controllers/manager/...", neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
+	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
+	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/upgradeplan"}, never: []string{"github.com/hashicorp/..."}},
 	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync"}},
 
 	// Commands print what the planner says, so upgradectl names its states and reasons; that it does not plan by itself is
@@ -174,6 +176,8 @@ func TestTheImportTableFindsWhatItForbids(t *testing.T) {
 		{"controllers/core/diff", []string{module + "controllers/core/fleet"}, nil,
 			[]string{"controllers/core/diff imports controllers/core/fleet: of ours, controllers/core/diff may import only []"}},
 		{"controllers/upgradeplan", []string{"os"}, []string{consulAPI}, []string{"controllers/upgradeplan reaches " + consulAPI}},
+		{"controllers/metrics", []string{module + "controllers/core/rollout"}, nil,
+			[]string{`controllers/metrics imports controllers/core/rollout: of ours, controllers/metrics/... may import only ["apis/..." "controllers/upgradeplan"]`}},
 		{"controllers/agent", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/agent reaches controllers/core/rollout"}},
 		{"controllers/store/consul", nil, []string{consulAPI}, nil},
 		{"controllers/store/memory", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/store/memory reaches controllers/core/rollout"}},

@@ -9,6 +9,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -59,8 +60,24 @@ type Manager struct {
 	Resync time.Duration
 	Lease  store.LeaseOptions
 	Log    logr.Logger
+	// Observer is told what the manager does. Nil: nobody is.
+	Observer Observer
 
 	health health
+}
+
+// Observer is told what a manager does whenever that changes, one call after the other.
+type Observer interface {
+	Does(d Doing)
+}
+
+// Doing is what a manager does. Between two terms of leadership there is always something else; nothing of a term goes on
+// by then.
+type Doing struct {
+	// Leading says that it leads, and Ready that it leads or stands by.
+	Leading, Ready bool
+	// Text says it in a few words: "standing by: the leader is …".
+	Text string
 }
 
 // retryAfter is the pause after the lock could not be asked for.
@@ -69,11 +86,11 @@ const retryAfter = time.Second
 // Run campaigns and leads, again and again, until the context ends; then it lets the transactions under way end and
 // releases the lock, so that the next one takes over at once. Nothing of it goes on when it returns.
 func (m *Manager) Run(ctx context.Context) {
-	m.health.set(starting)
-	defer m.health.set(ended)
+	m.does(starting, "")
+	defer m.does(ended, "")
 	options := m.Lease
 	options.Waiting = func(held store.Held) {
-		m.health.set(standingBy)
+		m.does(standingBy, ": the leader is "+cmp.Or(held.Holder, "unknown"))
 		m.Log.Info("standing by", "leader", held.Holder, "since", held.Since)
 	}
 	for ctx.Err() == nil {
@@ -86,9 +103,9 @@ func (m *Manager) Run(ctx context.Context) {
 			continue
 		}
 		m.Log.Info("leading", "holder", m.Holder)
-		m.health.set(leading)
+		m.does(leading, "")
 		err = m.lead(ctx, lease)
-		m.health.set(starting)
+		m.does(starting, "")
 		if err := lease.Release(); err != nil {
 			m.Log.Error(err, "the lock could not be released: it expires by itself")
 		}
@@ -96,6 +113,14 @@ func (m *Manager) Run(ctx context.Context) {
 			m.Log.Info("no longer leading", "why", err.Error())
 			sleep(ctx, retryAfter)
 		}
+	}
+}
+
+// does notes what the manager does from now on, and tells it with a few words more.
+func (m *Manager) does(now mode, more string) {
+	m.health.set(now)
+	if m.Observer != nil {
+		m.Observer.Does(Doing{Leading: now == leading, Ready: now == leading || now == standingBy, Text: now.String() + more})
 	}
 }
 

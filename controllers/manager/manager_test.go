@@ -173,7 +173,28 @@ type bench struct {
 	store   *counting
 	worker  *worker
 	manager *manager.Manager
+	told    told
 	stop    func() // and waits for its end
+}
+
+// told is what managers have told of what they do, one after the other.
+type told struct {
+	mu    sync.Mutex
+	doing []manager.Doing
+}
+
+func (d *told) Does(doing manager.Doing) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.doing = append(d.doing, doing)
+}
+
+func (d *told) take() []manager.Doing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	doing := d.doing
+	d.doing = nil
+	return doing
 }
 
 const resync = 5 * time.Minute
@@ -199,7 +220,7 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 
 func (b *bench) start() {
 	b.manager = &manager.Manager{Store: b.store, Worker: b.worker, Holder: manager.HolderPrefix + " test", Resync: resync,
-		Log: logr.Discard()}
+		Log: logr.Discard(), Observer: &b.told}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.manager.Run(ctx) }()
@@ -453,6 +474,37 @@ func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
 			t.Errorf("it took %s to stop", at.Sub(told))
 		}
 		b.stop = func() {}
+	})
+}
+
+func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
+	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
+		asking := manager.Doing{Text: "asking for the lock"}
+		leads := manager.Doing{Leading: true, Ready: true, Text: "leading"}
+		standsBy := manager.Doing{Ready: true, Text: "standing by: the leader is " + manager.HolderPrefix + " test"}
+		ended := manager.Doing{Text: "ended"}
+		want := func(what string, want ...manager.Doing) {
+			t.Helper()
+			if got := b.told.take(); !slices.Equal(got, want) {
+				t.Errorf("%s: told %+v, want %+v", what, got, want)
+			}
+		}
+		want("the first", asking, leads)
+		stop := b.stop
+		b.start()
+		pass(time.Minute)
+		want("another", asking, standsBy)
+		go stop()
+		pass(200 * time.Millisecond)
+		want("a pass is under way yet")
+		pass(time.Minute)
+		want("the first has stopped", asking, ended, leads)
+		b.store.turn(true)
+		pass(20 * time.Second)
+		want("the lock is lost", asking)
+		b.store.turn(false)
+		pass(time.Minute)
+		want("and taken again", leads)
 	})
 }
 

@@ -36,8 +36,8 @@ type Result struct {
 	*Observation
 	Status  v1alpha1.UpgradePlanStatus
 	Written store.Committed
-	// Starts are the hosts that the pass released.
-	Starts int
+	// Starts are the hosts that the pass released, and Conflicts how often something moved under it.
+	Starts, Conflicts int
 }
 
 // maxConflicts bounds how often a pass begins again because something moved under it.
@@ -49,7 +49,6 @@ const maxConflicts = 10
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
 	var result Result
 	var before *Observation
-	conflicts := 0
 	for round := 0; ; {
 		o, err := observeAfter(ctx, r.Store, name, r.Now(), before)
 		if err != nil {
@@ -62,8 +61,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error)
 		switch {
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			return result, &LostLock{err}
-		case errors.As(err, &conflict) && conflicts < maxConflicts:
-			conflicts++
+		case errors.As(err, &conflict) && result.Conflicts < maxConflicts:
+			result.Conflicts++
 			before = nil
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())
 			continue

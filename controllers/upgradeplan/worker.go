@@ -21,6 +21,8 @@ type Worker struct {
 	Store Store
 	Now   func() time.Time
 	Log   logr.Logger
+	// Observer is told of each pass but those that are broken off by the end of their context. Nil: nobody is.
+	Observer Observer
 }
 
 // Plans are the names of all plans, those that cannot be read too.
@@ -37,7 +39,11 @@ func (w Worker) Plans(ctx context.Context) ([]string, error) {
 // that it depends on; nil: that is not known.
 func (w Worker) Reconcile(ctx context.Context, session, plan string) (next time.Time, watch []string, err error) {
 	r := Reconciler{Store: whole{w.Store}, Session: session, Now: w.Now, Log: w.Log}
+	begun := w.Now()
 	result, err := r.Reconcile(ctx, plan)
+	if w.Observer != nil && ctx.Err() == nil {
+		w.observe(plan, begun, result, err)
+	}
 	if result.Written.Writes > 0 {
 		w.Log.Info("reconciled", "plan", plan, "phase", result.Status.Phase, "starts", result.Starts,
 			"hosts", status.Line(result.Status), "written", result.Written.String())

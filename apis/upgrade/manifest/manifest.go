@@ -86,18 +86,7 @@ func identify(d *strict.Document) strict.Errors {
 		return strict.Errors{problem(d, d.Line, "", fmt.Sprintf(
 			"is not a plan but instructions of python-jiocloud (%s): %s", strings.Join(legacy, ", "), ConvertHint))}
 	}
-	var errs strict.Errors
-	for _, must := range []struct{ name, value string }{
-		{"apiVersion", v1alpha1.APIVersion}, {"kind", v1alpha1.Kind},
-	} {
-		switch text, line, ok := d.Text(must.name); {
-		case !ok:
-			errs = append(errs, problem(d, line, must.name, "is required and must be "+must.value))
-		case text != must.value:
-			errs = append(errs, problem(d, line, must.name, fmt.Sprintf("must be %s, not %q", must.value, text)))
-		}
-	}
-	return errs
+	return d.Identify(v1alpha1.APIVersion, v1alpha1.Kind)
 }
 
 func problem(d *strict.Document, line int, path, detail string) *strict.Error {

@@ -114,6 +114,25 @@ func (d *Document) Text(name string) (text string, line int, ok bool) {
 	return "", d.Line, false
 }
 
+// Identify says what is wrong with the fields apiVersion and kind, which tell what the document is.
+func (d *Document) Identify(apiVersion, kind string) Errors {
+	var errs Errors
+	for _, must := range []struct{ name, value string }{{"apiVersion", apiVersion}, {"kind", kind}} {
+		text, line, ok := d.Text(must.name)
+		problem := &Error{Source: d.Source, Line: line, Field: must.name}
+		switch {
+		case !ok:
+			problem.Detail = "is required and must be " + must.value
+		case text != must.value:
+			problem.Detail = fmt.Sprintf("must be %s, not %q", must.value, text)
+		default:
+			continue
+		}
+		errs = append(errs, problem)
+	}
+	return errs
+}
+
 // Names are the fields at the top of the document, in its order.
 func (d *Document) Names() []string {
 	var names []string

@@ -13,19 +13,24 @@ import (
 	"testing"
 )
 
-// systemdAnalyze runs systemd-analyze and returns all that it says. Without it the test is skipped, and fails when CI=true.
-func systemdAnalyze(t *testing.T, args ...string) (string, error) {
+// tool runs a program that is not ours and returns all that it says. Without it the test is skipped, and fails when
+// CI=true.
+func tool(t *testing.T, name, debian string, args ...string) (string, error) {
 	t.Helper()
-	const tool = "systemd-analyze"
-	if _, err := exec.LookPath(tool); err != nil {
-		const missing = "needs " + tool + ": run `make deps` as root, or install systemd"
+	if _, err := exec.LookPath(name); err != nil {
+		missing := "needs " + name + ": run `make deps` as root, or install " + debian
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
 		}
 		t.Skip(missing)
 	}
-	out, err := exec.Command(tool, args...).CombinedOutput()
+	out, err := exec.Command(name, args...).CombinedOutput()
 	return string(out), err
+}
+
+func systemdAnalyze(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return tool(t, "systemd-analyze", "systemd", args...)
 }
 
 func unitNames() []string { return []string{"upgrade-controller.service", "upgrade-agent.service"} }

@@ -5,6 +5,7 @@
 package flags
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -43,22 +44,36 @@ func (l *Log) Bind(f *pflag.FlagSet) {
 	f.IntVarP(&l.Verbosity, "verbosity", "v", 0, "1 logs each step, not only news")
 }
 
+// CheckFormat says what a format must be.
+func CheckFormat(format string) error {
+	if format != "console" && format != "json" {
+		return errors.New("must be console or json")
+	}
+	return nil
+}
+
+// CheckVerbosity says what a verbosity must be.
+func CheckVerbosity(verbosity int) error {
+	if verbosity < 0 || verbosity > 9 {
+		return errors.New("must be from 0 to 9")
+	}
+	return nil
+}
+
 // Logger writes to w. An unknown format or a negative verbosity is an error.
 func (l *Log) Logger(w io.Writer) (logr.Logger, error) {
+	if err := CheckFormat(l.Format); err != nil {
+		return logr.Discard(), fmt.Errorf("--log-format %q: %w", l.Format, err)
+	}
+	if err := CheckVerbosity(l.Verbosity); err != nil {
+		return logr.Discard(), fmt.Errorf("--verbosity %d: %w", l.Verbosity, err)
+	}
 	config := zap.NewProductionEncoderConfig()
 	config.EncodeTime = zapcore.RFC3339TimeEncoder
-	var encoder zapcore.Encoder
-	switch l.Format {
-	case "json":
-		encoder = zapcore.NewJSONEncoder(config)
-	case "console":
+	encoder := zapcore.NewJSONEncoder(config)
+	if l.Format == "console" {
 		config.ConsoleSeparator = " "
 		encoder = zapcore.NewConsoleEncoder(config)
-	default:
-		return logr.Discard(), fmt.Errorf("--log-format %q: must be console or json", l.Format)
-	}
-	if l.Verbosity < 0 || l.Verbosity > 9 {
-		return logr.Discard(), fmt.Errorf("--verbosity %d: must be from 0 to 9", l.Verbosity)
 	}
 	level := zapcore.Level(-l.Verbosity) // zapr's levels grow downwards
 	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil

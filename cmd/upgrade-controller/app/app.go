@@ -13,10 +13,12 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
+	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -27,15 +29,6 @@ const (
 	exitFailed
 	exitUsage
 )
-
-// options are the flags.
-type options struct {
-	consul consul.Config
-	log    flags.Log
-	minGap time.Duration
-	resync time.Duration
-	health string
-}
 
 // failure is an error that is not the user's fault.
 type failure struct{ error }
@@ -64,31 +57,40 @@ func command(stderr io.Writer) *cobra.Command {
 		Short: "Reconciles all upgrade plans of a Consul",
 		Long: "upgrade-controller takes the lock of the one writer and reconciles a plan whenever something that it depends " +
 			"on changes. Of several that run, one works and the others stand by. When it is interrupted it ends the " +
-			"transaction under way and gives the lock up.",
+			"transaction under way and gives the lock up.\n\n" +
+			"What is not given as a flag is taken from the file of --config, and which Consul is meant, from Consul's own " +
+			"environment then. Started by systemd with Type=notify, it says when it leads or stands by.",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
-		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), stderr) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.Flags(), stderr) },
 	}
-	flags.BindConsul(cmd.Flags(), &o.consul)
-	o.log.Bind(cmd.Flags())
-	cmd.Flags().DurationVar(&o.minGap, "min-gap", manager.DefaultMinGap,
-		"least time between two looks at a tree of keys that changes all the time; two may follow each other at once")
-	cmd.Flags().DurationVar(&o.resync, "resync", manager.DefaultResync, "about how often all is looked at though nothing changes")
-	cmd.Flags().StringVar(&o.health, "health-probe-bind-address", "127.0.0.1:8081",
-		"where /healthz and /readyz are served, host:port; 0: nowhere")
+	o.bind(cmd.Flags())
 	return cmd
 }
 
-func (o *options) run(ctx context.Context, stderr io.Writer) error {
-	if o.minGap <= 0 || o.resync <= 0 {
-		return fmt.Errorf("--min-gap %s, --resync %s: must be above 0", o.minGap, o.resync)
+// complete takes from the file what was not given as a flag, and checks all of it.
+func (o *options) complete(given *pflag.FlagSet) error {
+	if o.file != "" {
+		if err := load(o.file, given); err != nil {
+			return err
+		}
+	}
+	return check(given)
+}
+
+func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Writer) error {
+	if err := o.complete(given); err != nil {
+		return err
 	}
 	log, err := o.log.Logger(stderr)
 	if err != nil {
 		return err
 	}
+	registry := prometheus.NewRegistry()
+	seen := metrics.New(registry, version(), o.resync)
+	o.consul.Observe = seen.Request
 	s, err := consul.New(o.consul)
 	if err != nil {
 		return err
@@ -97,21 +99,43 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return failure{err}
 	}
+	supervisor := &systemd{log: log}
 	m := &manager.Manager{
-		Store:  s,
-		Worker: upgradeplan.Worker{Store: s, Now: time.Now, Log: log},
-		Holder: fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
-		MinGap: o.minGap,
-		Resync: o.resync,
-		Log:    log,
+		Store:    s,
+		Worker:   upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: seen},
+		Holder:   fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
+		MinGap:   o.minGap,
+		Resync:   o.resync,
+		Log:      log,
+		Observer: told{seen, supervisor},
 	}
-	stop, err := serveHealth(ctx, o.health, m, log)
+	stop, err := serve(ctx, log, endpoint{healthFlag, o.health, healthRoutes(m)},
+		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)})
 	if err != nil {
 		return failure{err}
 	}
 	defer stop()
-	m.Run(ctx)
+	work(ctx, m, supervisor)
 	return nil
+}
+
+// work runs the manager until the context ends, and keeps systemd told.
+func work(ctx context.Context, m *manager.Manager, supervisor *systemd) {
+	defer supervisor.watch(m.Healthy)()
+	context.AfterFunc(ctx, supervisor.stopping) // at once: Run may take a moment to end
+	m.Run(ctx)
+	supervisor.stopping() // not before it has been told
+}
+
+// told are those that are told what the manager does.
+type told struct {
+	metrics *metrics.Metrics
+	systemd *systemd
+}
+
+func (t told) Does(d manager.Doing) {
+	t.metrics.Leads(d.Leading)
+	t.systemd.does(d)
 }
 
 func version() string {

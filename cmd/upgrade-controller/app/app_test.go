@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -91,7 +92,7 @@ func (b *bench) daemon(args ...string) (*output, func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	out, code := &output{}, make(chan int, 1)
 	args = append([]string{"--http-addr", b.addr, "--min-gap", "10ms", "--resync", "24h",
-		"--health-probe-bind-address", "0"}, args...)
+		"--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, args...)
 	go func() { code <- app.Main(ctx, args, out, out) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
@@ -244,11 +245,21 @@ func build(t *testing.T) string {
 	return binary
 }
 
-func (b *bench) process(binary string) *process {
+// process starts a daemon with some more variables in its environment. Metrics and health have one address.
+func (b *bench) process(binary string, env ...string) *process {
 	b.Helper()
-	p := &process{output: &output{}, health: freeAddress(b.T), exited: make(chan error, 1)}
-	p.cmd = exec.Command(binary, "--http-addr", b.addr, "--min-gap", "10ms", "--resync", "24h",
-		"--health-probe-bind-address", p.health)
+	address := freeAddress(b.T)
+	p := b.start(binary, env, "--http-addr", b.addr, "--min-gap", "10ms", "--resync", "24h",
+		"--health-probe-bind-address", address, "--metrics-bind-address", address)
+	p.health = address
+	return p
+}
+
+func (b *bench) start(binary string, env []string, args ...string) *process {
+	b.Helper()
+	p := &process{output: &output{}, exited: make(chan error, 1)}
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -352,6 +363,26 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 	}
 }
 
+func TestTheFileGoesBeforeTheEnvironmentOfConsul(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	address := freeAddress(t)
+	text := fmt.Sprintf("apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: ControllerConfig\nconsul: {address: %q}\n"+
+		"healthProbeBindAddress: %q\nmetricsBindAddress: \"0\"\nlog: {format: json}\n", b.addr, address)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := b.start(build(t), []string{"CONSUL_HTTP_ADDR=127.0.0.1:1"}, "--config", file)
+	p.health = address
+	eventually(t, "the lock", p.has(`"msg":"leading"`))
+	if got := p.probe(t, "/readyz"); got != "200 leading" {
+		t.Errorf("/readyz: %s", got)
+	}
+	if got := p.probe(t, "/metrics"); !strings.HasPrefix(got, "404 ") {
+		t.Errorf("/metrics: %s", got)
+	}
+}
+
 func TestReadinessWithoutConsul(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -368,6 +399,12 @@ func TestReadinessWithoutConsul(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	taken := listener.Addr().String()
 	for args, want := range map[string]struct {
 		code int
 		says string
@@ -375,7 +412,13 @@ func TestUsage(t *testing.T) {
 		"--min-gap 0s":                        {2, "--min-gap"},
 		"--resync -1s":                        {2, "--resync"},
 		"plan":                                {2, "plan"},
-		"--health-probe-bind-address nowhere": {1, "--health-probe-bind-address nowhere"},
+		"--health-probe-bind-address nowhere": {2, "--health-probe-bind-address nowhere: must be host:port"},
+		"--metrics-bind-address :http":        {2, "--metrics-bind-address :http: must be host:port"},
+		"--health-probe-bind-address 0 --metrics-bind-address " + taken: {1, "--metrics-bind-address " + taken},
+		"--http-addr ftp://consul":                                      {2, "--http-addr ftp://consul: must be"},
+		"--log-format xml":                                              {2, "--log-format xml: must be"},
+		"-v 10":                                                         {2, "--verbosity 10: must be"},
+		"--config /no/such/file":                                        {2, "/no/such/file"},
 	} {
 		var out bytes.Buffer
 		if code := app.Main(t.Context(), strings.Fields(args), &out, &out); code != want.code || !strings.Contains(out.String(), want.says) {

@@ -115,7 +115,7 @@ func benchmarkHost(b *testing.B, hosts int) {
 	ended := make(chan int, 1)
 	go func() {
 		ended <- app.Main(ctx, []string{"--http-addr", m.Addr().String(), "--min-gap", "1ms",
-			"--health-probe-bind-address", "0"}, io.Discard, io.Discard)
+			"--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, io.Discard, io.Discard)
 	}()
 	defer func() { cancel(); <-ended }()
 	released := func(host string) {

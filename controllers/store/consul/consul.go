@@ -56,7 +56,20 @@ type Config struct {
 	// RetryFor is how long a read is tried again while Consul does not answer, has no leader or is overloaded. 0: the
 	// default; negative: not at all. Writes are never tried again, since they may have been applied.
 	RetryFor time.Duration
+
+	// Observe is told of every request when it has ended, by several goroutines at once. Kind is list (the pairs below a
+	// prefix), keys (their names), get, txn, wait (for a change) or session; code is the status of the answer, NoAnswer
+	// or Ended; received are the bytes of the answer's body as they came over the wire. Nil: nobody is told.
+	Observe func(kind, code string, received int64)
 }
+
+// What Config.Observe is told in the place of a status.
+const (
+	// NoAnswer: none came, or not all of it.
+	NoAnswer = "none"
+	// Ended: the caller ended the request, which says nothing about Consul.
+	Ended = "ended"
+)
 
 // Store is a store.Store in Consul, safe for concurrent use.
 //
@@ -141,6 +154,12 @@ func (c Config) withDefaults() Config {
 		c.RetryFor = DefaultRetryFor
 	}
 	return c
+}
+
+func (c Config) observe(kind, code string, received int64) {
+	if c.Observe != nil {
+		c.Observe(kind, code, received)
+	}
 }
 
 func override(field *string, value string) {

@@ -5,6 +5,7 @@ package consul
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,8 +31,18 @@ const (
 // maxErrorBody bounds what is kept of the body of an error.
 const maxErrorBody = 1 << 10
 
+// The kinds of requests that the part of the API does not tell.
+const (
+	kindList = "list"
+	kindKeys = "keys"
+	kindGet  = "get"
+	kindWait = "wait"
+)
+
 // request is one call of Consul's HTTP API.
 type request struct {
+	// kind is what Config.Observe is told; empty: the part of the API that path is in.
+	kind         string
 	method, path string
 	query        []string // names without value, as ?keys
 	body         []byte
@@ -70,24 +82,48 @@ func (s *Store) read(ctx context.Context, r request, answer func(*http.Response)
 func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, answer func(*http.Response) error) error {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	response, err := s.send(bounded, r)
-	if err == nil {
-		defer closeBody(response)
-		if !slices.Contains(r.accept, response.StatusCode) {
-			return s.refusal(r, response)
-		}
-		err = answer(response)
-	}
+	code, received, err := s.exchange(bounded, r, answer)
 	var lost *lostError
 	switch {
 	case ctx.Err() != nil && err != nil:
-		return s.ended(ctx)
+		code, err = Ended, s.ended(ctx)
 	case bounded.Err() != nil && err != nil:
-		return s.unavailable(fmt.Errorf("no answer within %s", timeout))
+		code, err = NoAnswer, s.unavailable(fmt.Errorf("no answer within %s", timeout))
 	case errors.As(err, &lost):
-		return s.unavailable(lost.err)
+		code, err = NoAnswer, s.unavailable(lost.err)
 	}
+	s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)
 	return err
+}
+
+// exchange sends a request and reads its answer: its status and the bytes of its body.
+func (s *Store) exchange(ctx context.Context, r request, answer func(*http.Response) error) (code string, received int64,
+	err error) {
+	response, err := s.send(ctx, r)
+	if err != nil {
+		return "", 0, err
+	}
+	body := &counted{ReadCloser: response.Body}
+	response.Body = body
+	if slices.Contains(r.accept, response.StatusCode) {
+		err = answer(response)
+	} else {
+		err = s.refusal(r, response)
+	}
+	closeBody(response)
+	return strconv.Itoa(response.StatusCode), body.bytes, err
+}
+
+// counted counts what is read of a body.
+type counted struct {
+	io.ReadCloser
+	bytes int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.bytes += int64(n)
+	return n, err
 }
 
 // lostError is a failure of the connection, in contrast to an answer that says no.

@@ -20,7 +20,7 @@ import (
 
 // List returns all pairs below prefix. Consul does not tell a request without a token that something was hidden from it.
 func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, "recurse", &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, kindList, &meta, func(body io.Reader) (err error) {
 		pairs, err = decodePairs(body)
 		return err
 	}, func() { pairs = nil })
@@ -29,7 +29,7 @@ func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, met
 
 // Keys returns all keys below prefix. Consul does not tell a request without a token that something was hidden from it.
 func (s *Store) Keys(ctx context.Context, prefix string) (names []string, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, "keys", &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, kindKeys, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })
@@ -37,9 +37,13 @@ func (s *Store) Keys(ctx context.Context, prefix string) (names []string, meta s
 }
 
 // below reads what is below a prefix. None is called when there is nothing.
-func (s *Store) below(ctx context.Context, prefix, what string, meta *store.Meta, decode func(io.Reader) error,
+func (s *Store) below(ctx context.Context, prefix, kind string, meta *store.Meta, decode func(io.Reader) error,
 	none func()) error {
-	r := request{method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{what, s.mode()},
+	what := "keys"
+	if kind == kindList {
+		what = "recurse"
+	}
+	r := request{kind: kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{what, s.mode()},
 		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}}
 	return s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {

@@ -62,21 +62,22 @@ func (s *Store) txn(ctx context.Context, ops []store.Op) (answer api.TxnResponse
 	}
 	needs := needOp(ops[0])
 	if writes {
-		return s.sendTxn(ctx, encoded, s.write, needs)
+		return s.sendTxn(ctx, "", encoded, s.write, needs)
 	}
-	return s.sendTxn(ctx, encoded, s.read, needs, s.mode())
+	return s.sendTxn(ctx, "", encoded, s.read, needs, s.mode())
 }
 
 // send is read or write.
 type send func(context.Context, request, func(*http.Response) error) error
 
-func (s *Store) sendTxn(ctx context.Context, ops api.TxnOps, by send, needs need, query ...string) (api.TxnResponse, error) {
+func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by send, needs need,
+	query ...string) (api.TxnResponse, error) {
 	var answer api.TxnResponse
 	body, err := json.Marshal(ops)
 	if err != nil {
 		return answer, err
 	}
-	r := request{method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
+	r := request{kind: kind, method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
 		accept: []int{http.StatusOK, http.StatusConflict}}
 	err = by(ctx, r, func(response *http.Response) error {
 		data, err := io.ReadAll(response.Body)
@@ -141,7 +142,7 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 	for i, k := range key {
 		ops[i] = &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(verb), Key: k}}
 	}
-	answer, err := s.sendTxn(ctx, ops, s.read, needKey(key[0], "read"), s.mode())
+	answer, err := s.sendTxn(ctx, kindGet, ops, s.read, needKey(key[0], "read"), s.mode())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,7 @@ const answerTime = 10 * time.Second
 // Wait is one blocking query for the first level of names below the prefix, tried once. Consul adds up to a sixteenth to
 // the time that it is asked to wait.
 func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark store.Mark, err error) {
-	r := request{method: http.MethodGet, path: "/v1/kv/" + prefix,
+	r := request{kind: kindWait, method: http.MethodGet, path: "/v1/kv/" + prefix,
 		query: []string{"keys", "separator=/", fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second)},
 		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}}
 	timeout := store.MaxWait + store.MaxWait/16 + answerTime

@@ -1,0 +1,141 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/pflag"
+
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+)
+
+const head = "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: ControllerConfig\n"
+
+// loaded are the options after flags and a file.
+func loaded(t *testing.T, text string, args ...string) (*options, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, f := &options{}, pflag.NewFlagSet("test", pflag.ContinueOnError)
+	o.bind(f)
+	if err := f.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	err := load(path, f)
+	return o, err
+}
+
+func want(t *testing.T, o *options, want options) {
+	t.Helper()
+	ignored := cmpopts.IgnoreFields(consul.Config{}, "Observe")
+	if d := cmp.Diff(&want, o, cmp.AllowUnexported(options{}), ignored); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func defaults() options {
+	o := options{}
+	o.bind(pflag.NewFlagSet("test", pflag.ContinueOnError))
+	return o
+}
+
+func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
+	sample, err := os.ReadFile("../../../config/controller/config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := loaded(t, string(sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, o, options{
+		consul: consul.Config{Address: "https://127.0.0.1:8501", Datacenter: "dc1", TokenFile: "/etc/upgrade-controller/token",
+			CAFile: "/etc/consul.d/ca.pem", ClientCert: "/etc/upgrade-controller/client.pem",
+			ClientKey: "/etc/upgrade-controller/client-key.pem"},
+		log: flags.Log{Format: "console", Verbosity: 1}, minGap: time.Second, resync: 5 * time.Minute,
+		health: "127.0.0.1:8081", metrics: "127.0.0.1:8080",
+	})
+	c, err := decode("config.yaml", sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.settings() {
+		if (s.value == "") != (s.field == "consul.namespace") {
+			t.Errorf("the sample says %q for %s", s.value, s.field)
+		}
+	}
+}
+
+func TestAFlagGoesBeforeTheFile(t *testing.T) {
+	text := head + `consul: {address: "consul:8500", namespace: ops, tokenFile: /a/token}
+minGap: 2s
+resync: 1h
+metricsBindAddress: ":9000"
+healthProbeBindAddress: "0"
+log: {format: json}
+`
+	o, err := loaded(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token"},
+		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour, health: off, metrics: ":9000"}
+	want(t, o, file)
+	// Also where it says what is the default.
+	o, err = loaded(t, text, "--min-gap", "1s", "--token", "secret", "--log-format", "console", "--http-addr", "other:8500")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.minGap, file.log.Format = time.Second, "console"
+	file.consul.Address, file.consul.TokenFile, file.consul.Token = "other:8500", "", "secret"
+	want(t, o, file)
+	o, err = loaded(t, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, o, defaults())
+}
+
+func TestWhatIsWrongInTheFileIsSaid(t *testing.T) {
+	for text, says := range map[string]string{
+		"":                                     "config.yaml: is empty",
+		"kind: ControllerConfig":               "config.yaml:1: apiVersion: is required and must be upgrade.jiocloud.com/v1alpha1",
+		strings.Replace(head, "Config", "", 1): "config.yaml:2: kind: must be ControllerConfig, not \"Controller\"",
+		head + "minGap: 0s":                    "config.yaml:3: minGap: Invalid value: \"0s\": must be a duration above 0",
+		head + "resync: 5":                     "config.yaml:3: resync: must be a string",
+		head + "resync: 5 minutes":             "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0, as 500ms",
+		head + "resync: 5m\nresync: 5m":        "config.yaml:4: resync: is given twice",
+		head + "reSync: 5m":                    "config.yaml:3: reSync: unknown field, did you mean resync?",
+		head + "consul:\n  token: x":           "config.yaml:4: consul.token: unknown field. A token stands in a file of its own",
+		head + "consul:\n  address: ftp://x":   "config.yaml:4: consul.address: Invalid value: \"ftp://x\": must be host:port, http://…",
+		head + "consul: x":                     "config.yaml:3: consul: must be a map",
+		head + "metricsBindAddress: \"8080\"":  "config.yaml:3: metricsBindAddress: Invalid value: \"8080\": must be host:port",
+		head + "healthProbeBindAddress: 0":     "config.yaml:3: healthProbeBindAddress: must be a string: write it in quotes, \"0\"",
+		head + "healthProbeBindAddress: a:b":   "config.yaml:3: healthProbeBindAddress: Invalid value: \"a:b\": must be host:port",
+		head + "log:\n  format: xml":           "config.yaml:4: log.format: Invalid value: \"xml\": must be console or json",
+		head + "log:\n  verbosity: 10":         "config.yaml:4: log.verbosity: Invalid value: \"10\": must be from 0 to 9",
+		head + "---\n" + head:                  "config.yaml:4: is a second document",
+		head + "minGap: [":                     "is neither YAML nor JSON",
+	} {
+		// What is wrong is wrong although the flag goes before it.
+		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0")
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q", text, err, says)
+		}
+	}
+	_, err := loaded(t, head+"minGap: 0s\nlog: {format: xml}")
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
+		t.Errorf("two things are wrong: %v", err)
+	}
+}

@@ -1,0 +1,211 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/metrics"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// bench is what is noted, and where it is seen.
+type bench struct {
+	*testing.T
+	*metrics.Metrics
+	registry *prometheus.Registry
+}
+
+func newBench(t *testing.T) *bench {
+	registry := prometheus.NewPedanticRegistry()
+	return &bench{t, metrics.New(registry, "v0.3.1", 5*time.Minute), registry}
+}
+
+// series are all of ours as text, without the prefix that all have.
+func (b *bench) series() []string {
+	b.Helper()
+	families, err := b.registry.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var text strings.Builder
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var lines []string
+	for line := range strings.Lines(text.String()) {
+		if line, ours := strings.CutPrefix(line, "upgrade_controller_"); ours {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return lines
+}
+
+// want compares the series of some names.
+func (b *bench) want(what, series string, names ...string) {
+	b.Helper()
+	var got []string
+	for _, line := range b.series() {
+		if slices.Contains(names, line[:strings.IndexAny(line, "{ ")]) {
+			got = append(got, line)
+		}
+	}
+	if d := cmp.Diff(strings.Split(strings.TrimSpace(series), "\n"), got); d != "" {
+		b.Errorf("%s: -want +got:\n%s", what, d)
+	}
+}
+
+// plans is how many series there are of plans.
+func (b *bench) plans() int {
+	b.Helper()
+	n := 0
+	for _, line := range b.series() {
+		if strings.Contains(line, "plan=") {
+			n++
+		}
+	}
+	return n
+}
+
+var begun = time.Unix(1_800_000_000, 0)
+
+// pass is one over the plan fleet, with one host of the role web for each state.
+func pass() upgradeplan.Pass {
+	counts := v1alpha1.HostCounts{Total: 5, Upgraded: 1, Upgrading: 1, Pending: 1, Failed: 1, Held: 1, InFlight: 2, Excluded: 1}
+	p := upgradeplan.Pass{Plan: "fleet", Version: "v2", Failed: []string{"web4"}, Begun: begun, Took: 1500 * time.Millisecond}
+	p.Status = v1alpha1.UpgradePlanStatus{Phase: v1alpha1.PhaseProgressing, CurrentVersion: "v1", Hosts: counts,
+		Roles: []v1alpha1.RoleStatus{{Name: "web", HostCounts: counts}}}
+	p.Status.Hosts.Unknown, p.Status.Hosts.InFlight = 3, 4
+	return p
+}
+
+func TestAPassIsSeen(t *testing.T) {
+	b := newBench(t)
+	b.Leads(true)
+	b.Reconciled(pass())
+	b.want("hosts", `
+build_info{version="v0.3.1"} 1
+hosts{plan="fleet",role="",state="Unknown"} 3
+hosts{plan="fleet",role="web",state="Excluded"} 1
+hosts{plan="fleet",role="web",state="Failed"} 1
+hosts{plan="fleet",role="web",state="Held"} 1
+hosts{plan="fleet",role="web",state="Pending"} 1
+hosts{plan="fleet",role="web",state="Upgraded"} 1
+hosts{plan="fleet",role="web",state="Upgrading"} 1
+hosts_in_flight{plan="fleet",role=""} 2
+hosts_in_flight{plan="fleet",role="web"} 2
+last_success_timestamp_seconds{plan="fleet"} 1.8000000015e+09
+leader 1
+plan_info{current_version="v1",plan="fleet",version="v2"} 1
+plan_phase{phase="Aborted",plan="fleet"} 0
+plan_phase{phase="Complete",plan="fleet"} 0
+plan_phase{phase="Halted",plan="fleet"} 0
+plan_phase{phase="Paused",plan="fleet"} 0
+plan_phase{phase="Pending",plan="fleet"} 0
+plan_phase{phase="Progressing",plan="fleet"} 1
+plan_phase{phase="Stalled",plan="fleet"} 0
+resync_seconds 300`, "hosts", "hosts_in_flight", "last_success_timestamp_seconds", "leader", "plan_info",
+		"plan_phase", "build_info", "resync_seconds")
+	gone := pass()
+	gone.Status.Roles[0].Name, gone.Version, gone.Status.CurrentVersion = "db", "v3", "v2\xff"
+	b.Reconciled(gone)
+	b.want("another role and version", `
+hosts_in_flight{plan="fleet",role=""} 2
+hosts_in_flight{plan="fleet",role="db"} 2
+plan_info{current_version="v2`+"\uFFFD"+`",plan="fleet",version="v3"} 1`, "hosts_in_flight", "plan_info")
+}
+
+func TestItIsCounted(t *testing.T) {
+	b := newBench(t)
+	for _, failed := range [][]string{{"web1"}, {"web1", "web2", "web3"}, {"web2"}, {"web1", "web2"}} {
+		p := pass()
+		p.Failed, p.Starts, p.Transactions, p.Conflicts = failed, 10, 2, 1
+		b.Reconciled(p)
+	}
+	wrong := pass()
+	wrong.Err, wrong.Transactions, wrong.Failed = errors.New("no answer"), 1, nil
+	b.Reconciled(wrong)
+	b.want("counters", `
+commits_total{plan="fleet"} 9
+conflicts_total{plan="fleet"} 4
+failures_total{plan="fleet"} 3
+grants_total{plan="fleet"} 40
+reconcile_errors_total{plan="fleet"} 1`, "commits_total", "conflicts_total", "failures_total", "grants_total",
+		"reconcile_errors_total")
+	b.Request("keys", "200", 700)
+	b.Request("keys", "200", 300)
+	b.Request("wait", "none", 0)
+	b.want("Consul", `
+consul_received_bytes_total{kind="keys"} 1000
+consul_received_bytes_total{kind="wait"} 0
+consul_requests_total{code="200",kind="keys"} 2
+consul_requests_total{code="none",kind="wait"} 1`, "consul_requests_total", "consul_received_bytes_total")
+}
+
+func TestAPassThatFailsChangesNothingThatWasSeen(t *testing.T) {
+	b := newBench(t)
+	wrong := pass()
+	wrong.Plan, wrong.Err = "other", errors.New("no answer")
+	b.Reconciled(wrong)
+	b.Reconciled(pass())
+	wrong.Plan, wrong.Status.Phase = "fleet", v1alpha1.PhaseStalled
+	wrong.Status.Roles = nil
+	b.Reconciled(wrong)
+	b.want("what was seen last", `
+hosts_in_flight{plan="fleet",role=""} 2
+hosts_in_flight{plan="fleet",role="web"} 2
+last_success_timestamp_seconds{plan="fleet"} 1.8000000015e+09
+last_success_timestamp_seconds{plan="other"} 0
+reconcile_errors_total{plan="fleet"} 1
+reconcile_errors_total{plan="other"} 1`, "hosts_in_flight", "last_success_timestamp_seconds",
+		"reconcile_errors_total")
+}
+
+func TestNothingStaysOfAPlanThatIsGoneNorOfATerm(t *testing.T) {
+	b := newBench(t)
+	b.Leads(true)
+	b.Reconciled(pass())
+	other := pass()
+	other.Plan = "\xffother"
+	b.Reconciled(other)
+	both := b.plans()
+	other.Err = fmt.Errorf("looked: %w", &upgradeplan.NotFound{})
+	b.Reconciled(other)
+	if got := b.plans(); 2*got != both || got == 0 {
+		t.Errorf("%d series of one plan, %d of two", got, both)
+	}
+	b.Leads(false)
+	if got := b.plans(); got != 0 {
+		t.Errorf("a standby has %d series of plans", got)
+	}
+	b.want("the lock", "leader 0", "leader")
+	p := pass()
+	p.Starts = 1
+	b.Reconciled(p)
+	b.want("the next term", `failures_total{plan="fleet"} 0
+grants_total{plan="fleet"} 1`, "failures_total", "grants_total")
+}
+
+func TestTheNamesAreThoseOfPrometheus(t *testing.T) {
+	b := newBench(t)
+	b.Reconciled(pass())
+	b.Request("keys", "200", 1)
+	problems, err := testutil.GatherAndLint(b.registry)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}

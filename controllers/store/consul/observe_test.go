@@ -1,0 +1,121 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+)
+
+// seen collects what a store tells of its requests.
+type seen struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *seen) observe(kind, code string, received int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, fmt.Sprintf("%s %s %d", kind, code, received))
+}
+
+func (s *seen) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := s.lines
+	s.lines = nil
+	return lines
+}
+
+func TestEveryRequestIsObserved(t *testing.T) {
+	const body = `[{"Key":"a/b","Value":null,"ModifyIndex":7}]`
+	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		switch {
+		case r.URL.Path == "/v1/txn":
+			_, _ = fmt.Fprint(w, `{"Results":[{"KV":{"Key":"a/b","ModifyIndex":7}}]}`)
+		case r.URL.Path == "/v1/session/create":
+			_, _ = fmt.Fprint(w, `{"ID":"x"}`)
+		case r.URL.Query().Has("recurse"):
+			_, _ = fmt.Fprint(w, body)
+		case r.URL.Query().Has("keys"):
+			_, _ = fmt.Fprint(w, `["a/b"]`)
+		}
+	})
+	told := &seen{}
+	s := open(t, consul.Config{Address: addr, Observe: told.observe})
+	want := map[string]string{"List": fmt.Sprintf("list 200 %d", len(body)), "Keys": "keys 200 7", "Get": "get 200 50",
+		"Txn of checks": "txn 200 50", "Txn": "txn 200 50", "CreateSession": "session 200 10", "RenewSession": "session 200 0",
+		"DestroySession": "session 200 0", "Wait": "wait 200 7"}
+	call := func(name string, call func(context.Context, store.Store) error) {
+		if err := call(t.Context(), s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := told.take(); !slices.Equal(got, []string{want[name]}) {
+			t.Errorf("%s: %q, want %q", name, got, want[name])
+		}
+	}
+	for name, c := range calls {
+		call(name, c.call)
+	}
+	call("Wait", func(ctx context.Context, s store.Store) error { _, err := s.Wait(ctx, "a/", 1); return err })
+}
+
+func TestItIsObservedHowARequestFails(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		want   []string
+	}{
+		"refused": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, []string{"keys 403 3"}},
+		"broken off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Consul-Index", "7")
+			w.Header().Set("Content-Length", "100")
+			_, _ = fmt.Fprint(w, `["a`)
+		}, []string{"keys none 3"}},
+		"too late":         {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, []string{"keys none 0"}},
+		"nobody waits any": {func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }, []string{"keys ended 0"}},
+	} {
+		addr, _ := server(t, tt.answer)
+		told := &seen{}
+		s := open(t, consul.Config{Address: addr, Observe: told.observe, RetryFor: -1, ReadTimeout: time.Second})
+		asked := t.Context()
+		if name == "nobody waits any" {
+			asked = ctx
+		}
+		if _, _, err := s.Keys(asked, "a/"); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if got := told.take(); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestTheBytesAreThoseOfConsul(t *testing.T) {
+	told := &seen{}
+	s := open(t, consul.Config{Address: consultest.Start(t).Addr(), Observe: told.observe})
+	if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: "a/b", Value: make([]byte, 3000)}}); err != nil {
+		t.Fatal(err)
+	}
+	told.take()
+	if _, _, err := s.List(t.Context(), "a/"); err != nil {
+		t.Fatal(err)
+	}
+	var bytes int
+	if got := told.take(); len(got) != 1 {
+		t.Errorf("%q", got)
+	} else if _, err := fmt.Sscanf(got[0], "list 200 %d", &bytes); err != nil || bytes < 4000 || bytes > 4500 {
+		t.Errorf("%q, want 4000 bytes of base64 and a little", got)
+	}
+}

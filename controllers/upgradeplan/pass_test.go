@@ -1,0 +1,75 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// passes are those that an observer was told of.
+type passes []upgradeplan.Pass
+
+func (p *passes) Reconciled(pass upgradeplan.Pass) { *p = append(*p, pass) }
+
+func (p *passes) last() upgradeplan.Pass { return (*p)[len(*p)-1] }
+
+func TestAnObserverIsToldOfEachPass(t *testing.T) {
+	f, w := workerFixture(t)
+	told := &passes{}
+	w.Observer = told
+	reconcile := func() upgradeplan.Pass {
+		before := len(*told)
+		_, _, err := w.Reconcile(t.Context(), f.session, "fleet")
+		if len(*told) != before+1 || !errors.Is(told.last().Err, err) {
+			t.Fatalf("%d passes were told, the last with the error %v, want %v", len(*told)-before, told.last().Err, err)
+		}
+		return told.last()
+	}
+	// A hold that comes while the pass is under way makes it look again.
+	moving := &watched{Store: f.store, before: func(n int) {
+		if n == 1 {
+			f.set(f.layout.HoldEpoch(), "moved")
+			f.clock.Advance(2 * time.Second)
+		}
+	}}
+	w.Store = moving
+	begun := f.clock.Now()
+	p := reconcile()
+	if p.Plan != "fleet" || p.Version != "v2" || p.Starts != 1 || p.Conflicts != 1 || p.Transactions != moving.txns-1 ||
+		!p.Begun.Equal(begun) || p.Took != 2*time.Second || p.Status.Phase != v1alpha1.PhaseProgressing {
+		t.Errorf("the pass that released web1, after %d transactions: %+v", moving.txns, p)
+	}
+	f.fail("web1", "v2")
+	if p = reconcile(); !slices.Equal(p.Failed, []string{"web1"}) || p.Status.Hosts.Failed != 1 || p.Starts != 0 {
+		t.Errorf("the pass that saw web1 fail: %+v", p)
+	}
+	f.set(keys.Plan("fleet").Spec(), "rubbish")
+	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.Invalid)) || p.Version != "" || p.Failed != nil {
+		t.Errorf("a plan that cannot be read: %+v", p)
+	}
+	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
+	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.NotFound)) {
+		t.Errorf("a plan that is gone: %+v", p)
+	}
+}
+
+func TestAPassThatIsBrokenOffIsNotTold(t *testing.T) {
+	f, w := workerFixture(t)
+	told := &passes{}
+	w.Observer = told
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := w.Reconcile(ctx, f.session, "fleet"); err == nil || len(*told) > 0 {
+		t.Errorf("%v, and it was told %+v", err, told)
+	}
+}
