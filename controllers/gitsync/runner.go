@@ -27,8 +27,8 @@ const (
 	firstRetry = 2 * time.Second
 	// atOnce is how many repositories are read at the same time: each may take the memory that its limits allow.
 	atOnce = 2
-	// requestGap is the least time between two looks for requests.
-	requestGap = time.Second
+	// DefaultMinGap is the least time between two looks for requests.
+	DefaultMinGap = time.Second
 )
 
 // Store is what the runner keeps the status of its sources in.
@@ -63,6 +63,8 @@ type Runner struct {
 	Now    func() time.Time
 	// Random is a duration from 0 up to the one that it is given: looks are spread by it.
 	Random func(time.Duration) time.Duration
+	// MinGap is the least time between two looks for requests, two of which may follow each other at once; 0: DefaultMinGap.
+	MinGap time.Duration
 	Log    logr.Logger
 	// Observer may be nil.
 	Observer Observer
@@ -97,7 +99,7 @@ func (r *Runner) Run(ctx context.Context, session string) error {
 			}
 		})
 		running.Go(func() {
-			o := store.WatchOptions{MinGap: requestGap, Failed: func(err error) {
+			o := store.WatchOptions{MinGap: cmp.Or(r.MinGap, DefaultMinGap), Failed: func(err error) {
 				r.Log.Error(err, "requests to sync are not seen: the source is looked at by the clock", "source", s.Name)
 			}}
 			store.Watch(ctx, r.Store, keys.Request(s.Name), o, f.ring)

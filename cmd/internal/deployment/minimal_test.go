@@ -33,7 +33,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		works func(t *testing.T, token string) bool
 	}{
 		{"controller", func(t *testing.T, token string) bool {
-			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet")
+			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && syncs(t, consul, token)
 		}},
 		{"agent", func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
@@ -43,10 +43,12 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 			return succeeds(t, consul, token, "upgradectl", "apply", "-f", file) &&
 				succeeds(t, consul, token, "upgradectl", "describe", "plan", "fleet") &&
 				succeeds(t, consul, token, "upgradectl", "hold", "host/web7", "role/db") &&
+				succeeds(t, consul, token, "upgradectl", "get", "sources") && rings(t, consul, token) &&
 				succeeds(t, consul, token, "upgradectl", "delete", "fleet")
 		}},
 		{"viewer", func(t *testing.T, token string) bool {
 			return succeeds(t, consul, token, "upgradectl", "get", "plans") &&
+				succeeds(t, consul, token, "upgradectl", "get", "sources") &&
 				succeeds(t, consul, token, "upgradectl", "describe", "plan", "fleet")
 		}},
 	} {
