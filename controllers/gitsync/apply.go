@@ -106,7 +106,8 @@ func foreign(origins map[string]fleet.Origin, s Source, c Content) error {
 	var problems []error
 	for _, d := range c.Documents {
 		if o, ok := origins[d.Plan.Name]; ok && o.Source != s.Name {
-			problems = append(problems, fmt.Errorf("%s:%d: metadata.name: upgradeplan/%s is managed by %s", d.Source, d.Line, d.Plan.Name, o))
+			problems = append(problems, fmt.Errorf("%s:%d: metadata.name: upgradeplan/%s is managed by %s",
+				d.Source, d.Line, d.Plan.Name, o))
 		}
 	}
 	if len(problems) == 0 {

@@ -292,7 +292,7 @@ func TestALostLockEndsTheRun(t *testing.T) {
 		return len(f.store.seen) > 1
 	})
 	err := f.stop()
-	lost, ok := err.(interface{ LostLock() bool }) //nolint:errorlint // it is not wrapped
+	lost, ok := err.(interface{ LostLock() bool })
 	if !ok || !lost.LostLock() {
 		t.Errorf("ended with %v", err)
 	}

@@ -193,10 +193,7 @@ func (f *follower) follow(ctx context.Context) error {
 	retry := firstRetry
 	for {
 		handled, err := f.sync(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case lost(err):
+		if lost(err) {
 			return err
 		}
 		next := interval - f.Random(interval/10+1)
@@ -206,8 +203,8 @@ func (f *follower) follow(ctx context.Context) error {
 		} else {
 			retry = firstRetry
 		}
-		if !f.wait(ctx, next, handled) {
-			return nil
+		if ctx.Err() != nil || !f.wait(ctx, next, handled) {
+			return nil //nolint:nilerr // that the context has ended is no failure
 		}
 	}
 }
@@ -222,8 +219,7 @@ func (f *follower) wait(ctx context.Context, d time.Duration, handled string) bo
 		if !time.Now().Before(until) {
 			return true
 		}
-		pairs, _, err := f.Store.Get(ctx, keys.Request(f.source.Name))
-		if err == nil && requestOf(pairs[0]) != handled {
+		if pairs, _, err := f.Store.Get(ctx, keys.Request(f.source.Name)); err == nil && requestOf(pairs[0]) != handled {
 			return true
 		}
 	}
@@ -264,12 +260,11 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		return "", cmp.Or(ctx.Err(), err)
 	}
 	now := f.Now()
-	failure := (*Failure)(nil)
 	if err == nil {
 		status.succeeded(content, did, begun, now)
 		f.tell(content, did)
 	} else {
-		failure = failureOf(content, err)
+		failure := failureOf(content, err)
 		status.failed(failure, now)
 		content.Revision = cmp.Or(content.Revision, failure.Revision)
 		f.Log.Error(err, "the source could not be synced", "source", f.source.Name, "reason", failure.Reason)

@@ -82,7 +82,7 @@ func (s Source) validate(at *field.Path) field.ErrorList {
 	}
 	errs = append(errs, s.validateURL(at)...)
 	errs = append(errs, validateRef(s.Ref, at.Child("ref"))...)
-	if s.Path != "" && (path.Clean(s.Path) != s.Path || strings.HasPrefix(s.Path, "/") || s.Path == "." || strings.HasPrefix(s.Path, "..")) {
+	if s.Path != "" && (path.Clean("/"+s.Path) != "/"+s.Path || s.Path == ".") {
 		errs = append(errs, field.Invalid(at.Child("path"), s.Path, "must be a folder's path from the root of the repository, "+
 			"as clusters/eu, without / at its ends and without . and .."))
 	}
@@ -107,8 +107,10 @@ func (s Source) validateURL(at *field.Path) field.ErrorList {
 	case s.URL == "":
 		errs = append(errs, field.Required(at.Child("url"), must))
 	case password || u.User != nil && u.Scheme == "https":
-		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(), "must hold no credentials: these stand in a file, which auth.tokenFile names"))
-	case u.Scheme == "file" && u.Host == "" && path.IsAbs(u.Path), (u.Scheme == "https" || u.Scheme == "ssh") && u.Host != "" && len(u.Path) > 1:
+		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(),
+			"must hold no credentials: these stand in a file, which auth.tokenFile names"))
+	case u.Scheme == "file" && u.Host == "" && path.IsAbs(u.Path):
+	case (u.Scheme == "https" || u.Scheme == "ssh") && u.Host != "" && len(u.Path) > 1:
 	default:
 		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(), must))
 	}

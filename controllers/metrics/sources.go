@@ -18,7 +18,8 @@ type sources struct {
 
 func newSources() sources {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, append([]string{"source"}, labels...))
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help},
+			append([]string{"source"}, labels...))
 	}
 	return sources{
 		ready:   gauge("source_ready", "1 when the last sync did not fail, 0 when it did."),

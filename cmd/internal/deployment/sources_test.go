@@ -66,7 +66,9 @@ func syncs(t *testing.T, consul *devagent.Agent, token string) bool {
 	})
 	allowed := ctx.Err() == nil
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 	return allowed
 }
 

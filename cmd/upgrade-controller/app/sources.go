@@ -62,7 +62,7 @@ func runner(sources []gitsync.Source, s store.Store, seen gitsync.Observer, log 
 		Plans:    func(session string) gitsync.Plans { return upgradeplan.Keeper{Store: s, Session: session} },
 		Limits:   repository.DefaultLimits(),
 		Now:      time.Now,
-		Random:   func(d time.Duration) time.Duration { return rand.N(d) },
+		Random:   rand.N[time.Duration],
 		Log:      log,
 		Observer: seen,
 	}

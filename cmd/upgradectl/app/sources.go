@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -173,7 +174,7 @@ func verifyText(s *gitsync.Source) string {
 	if !s.Verify.Wanted() {
 		return "not checked"
 	}
-	return "must be by one of the keys of " + strings.Join(append(append([]string{}, s.Verify.OpenPGPKeys...), s.Verify.AllowedSigners...), ", ")
+	return "must be by one of the keys of " + strings.Join(slices.Concat(s.Verify.OpenPGPKeys, s.Verify.AllowedSigners), ", ")
 }
 
 func (c *cli) reconcileSource() *cobra.Command {

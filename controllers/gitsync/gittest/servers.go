@@ -4,6 +4,7 @@
 package gittest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/pem"
 	"fmt"
@@ -36,7 +37,8 @@ const Token = "s3cret-token"
 func ServeHTTPS(t testing.TB, r *Repository) *HTTPS {
 	t.Helper()
 	backend := &cgi.Handler{Path: filepath.Join(r.run("/", "--exec-path"), "git-http-backend"), Root: "/",
-		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.Bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=a", "GIT_CONFIG_GLOBAL=/dev/null"},
+		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.Bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=a",
+			"GIT_CONFIG_GLOBAL=/dev/null"},
 		Stderr: discard{}}
 	r.GitBare("config", "http.receivepack", "true")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -92,13 +94,13 @@ func ServeSSH(t testing.TB, r *Repository) *SSH {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
+	cmd := exec.CommandContext(context.Background(), sshd, "-D", "-e", "-f", config)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	Eventually(t, "sshd listens", func() bool {
-		conn, err := net.Dial("tcp", s.Address)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Address)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -142,7 +144,7 @@ func MakeKey(t testing.TB, path string) string {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,11 +58,12 @@ func (l *local) advertise() (advertised, error) {
 	if hash, ok := a.refs[head.String()]; ok {
 		a.head, a.branch = hash, head.Short()
 	}
-	return a, l.peel(&a)
+	err = l.peel(a)
+	return a, err
 }
 
 // peel finds the commits of tag objects.
-func (l *local) peel(a *advertised) error {
+func (l *local) peel(a advertised) error {
 	for name, hash := range a.refs {
 		if !plumbing.ReferenceName(name).IsTag() {
 			continue

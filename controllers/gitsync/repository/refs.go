@@ -117,7 +117,8 @@ func (a advertised) commit(from objects, r Revision) (*object.Commit, error) {
 		switch o.Type() {
 		case plumbing.CommitObject:
 			commit := &object.Commit{}
-			return commit, commit.Decode(o)
+			err := commit.Decode(o)
+			return commit, err
 		case plumbing.TagObject:
 			tag := &object.Tag{}
 			if err := tag.Decode(o); err != nil {

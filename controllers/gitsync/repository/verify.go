@@ -6,6 +6,7 @@ package repository
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -32,49 +33,61 @@ func (r *Remote) verify(from objects, revision Revision, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	hash, kind := revision.object, plumbing.TagObject
+	read, hash := signedTag, revision.object
 	if v.Object == VerifyCommit || v.Object == "" && !revision.tag {
-		hash, kind = plumbing.NewHash(revision.Commit), plumbing.CommitObject
+		read, hash = signedCommit, plumbing.NewHash(revision.Commit)
 	}
 	o, err := from.object(hash)
 	if err != nil {
 		return err
 	}
-	if o.Type() != kind {
-		return fail(Unverified, "%s: is no tag with a signature of its own, which verify asks for", revision)
-	}
 	data, err := content(o, maxSigned)
 	if err != nil {
 		return fail(Refused, "%s: %w", revision, err)
 	}
-	signed, signature, when := splitCommit(data), "", time.Time{}
-	if kind == plumbing.CommitObject {
-		commit := &object.Commit{}
-		if err := commit.Decode(o); err != nil {
-			return problem("commit", hash, err)
-		}
-		signature, when = signed.signature, commit.Committer.When
-	} else {
-		tag := &object.Tag{}
-		if err := tag.Decode(o); err != nil {
-			return problem("tag", hash, err)
-		}
-		if tag.Name != revision.Ref || tag.Target.String() != revision.Commit {
-			return fail(Unverified, "%s: the tag was signed as %q", revision, tag.Name)
-		}
-		signed = splitTag(data)
-		signature, when = signed.signature, tag.Tagger.When
+	signed, err := read(o, data, revision)
+	if err == nil {
+		err = keys.check(signed, now)
 	}
-	if err := keys.check(signed.text, signature, when, now); err != nil {
+	if err != nil {
 		return fail(Unverified, "%s: %w", revision, err)
 	}
 	return nil
 }
 
-// signedText is what was signed, and the signature.
+// signedCommit is what was signed of a commit.
+func signedCommit(o plumbing.EncodedObject, data []byte, _ Revision) (signedText, error) {
+	commit := &object.Commit{}
+	if err := commit.Decode(o); err != nil {
+		return signedText{}, err
+	}
+	signed := splitCommit(data)
+	signed.when = commit.Committer.When
+	return signed, nil
+}
+
+// signedTag is what was signed of a tag, if that is the one that the revision names.
+func signedTag(o plumbing.EncodedObject, data []byte, revision Revision) (signedText, error) {
+	if o.Type() != plumbing.TagObject {
+		return signedText{}, errors.New("is no tag with a signature of its own, which verify asks for")
+	}
+	tag := &object.Tag{}
+	if err := tag.Decode(o); err != nil {
+		return signedText{}, err
+	}
+	if tag.Name != revision.Ref || tag.Target.String() != revision.Commit {
+		return signedText{}, fmt.Errorf("the tag was signed as %q", tag.Name)
+	}
+	signed := splitTag(data)
+	signed.when = tag.Tagger.When
+	return signed, nil
+}
+
+// signedText is what was signed, the signature, and when it says that it was made.
 type signedText struct {
 	text      []byte
 	signature string
+	when      time.Time
 }
 
 // splitCommit takes the signature out of a commit, byte by byte: what is left is what was signed.
@@ -114,7 +127,7 @@ func splitTag(data []byte) signedText {
 		}
 		at += len(line)
 	}
-	return signedText{data[:cut], string(data[cut:])}
+	return signedText{text: data[:cut], signature: string(data[cut:])}
 }
 
 // keys are those by one of which a signature must be made.
@@ -169,35 +182,35 @@ func readKeyRing(data []byte) (openpgp.EntityList, error) {
 }
 
 // check says by an error why a signature does not hold.
-func (k *keys) check(text []byte, signature string, when, now time.Time) error {
-	switch {
+func (k *keys) check(signed signedText, now time.Time) error {
+	switch signature := signed.signature; {
 	case signature == "":
 		return errors.New("is not signed")
 	case strings.HasPrefix(signature, pgpBegins):
-		at := func() time.Time { return now }
-		_, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(text), strings.NewReader(signature), &packet.Config{Time: at})
+		at := &packet.Config{Time: func() time.Time { return now }}
+		_, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(signed.text), strings.NewReader(signature), at)
 		if err != nil {
-			return errors.New("its OpenPGP signature is not by one of the keys of verify.openPGPKeys: " + err.Error())
+			return fmt.Errorf("its OpenPGP signature is not by one of the keys of verify.openPGPKeys: %w", err)
 		}
 		return nil
 	case strings.HasPrefix(signature, sshBegins):
-		return k.checkSSH(text, signature, when)
+		return k.checkSSH(signed)
 	}
 	return errors.New("its signature is neither OpenPGP nor SSH")
 }
 
-func (k *keys) checkSSH(text []byte, signature string, when time.Time) error {
-	parsed, err := sshsig.Unarmor([]byte(signature))
+func (k *keys) checkSSH(signed signedText) error {
+	parsed, err := sshsig.Unarmor([]byte(signed.signature))
 	if err != nil {
-		return errors.New("its SSH signature cannot be read: " + err.Error())
+		return fmt.Errorf("its SSH signature cannot be read: %w", err)
 	}
 	why := errors.New("its SSH signature is not by one of the keys of verify.allowedSigners")
 	for _, s := range k.ssh {
 		if !bytes.Equal(s.key.Marshal(), parsed.PublicKey.Marshal()) {
 			continue
 		}
-		if why = s.may(when); why == nil {
-			return sshsig.Verify(bytes.NewReader(text), parsed, s.key, parsed.HashAlgorithm, namespace)
+		if why = s.may(signed.when); why == nil {
+			return sshsig.Verify(bytes.NewReader(signed.text), parsed, s.key, parsed.HashAlgorithm, namespace)
 		}
 	}
 	return why
