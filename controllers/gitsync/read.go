@@ -22,8 +22,8 @@ const (
 	ReasonInvalid = "InvalidManifests"
 	// ReasonRefused: the plans are right, and cannot be stored beside those that are there.
 	ReasonRefused = "ApplyRefused"
-	// ReasonStore: the store did not answer.
-	ReasonStore = "StoreUnavailable"
+	// ReasonStore: the store did not answer, or its token may not do it.
+	ReasonStore = "StoreFailed"
 )
 
 // Content is what a source holds: at least one plan.
