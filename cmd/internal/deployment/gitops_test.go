@@ -18,7 +18,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
@@ -139,9 +142,7 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	g.synced()
-	if code, out := g.viewer.run(t, "diff", "--source", "default"); code != 1 || !strings.Contains(out, "current_version") || strings.Contains(out, "version: v9") {
-		t.Errorf("exit code %d:\n%s", code, out) // no host has reported: the version is not switched
-	}
+	eventually(t, "all is as Git says", func() bool { code, _ := g.viewer.run(t, "diff", "--source", "default"); return code == 0 })
 	// A pull request that changes one plan, adds one and removes none: what CI would say of it.
 	g.refused("+  version: v4", g.viewer, "diff", "-f", write(t, filepath.Join(t.TempDir(), "f.yaml"), fmt.Sprintf(gitPlan, "v4")))
 	// A plan that moves to another name.
@@ -169,12 +170,14 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 // A controller that is killed in the midst of a sync leaves no half state: the next one finishes it.
 func TestAKilledSyncLosesNothing(t *testing.T) {
 	t.Parallel()
-	g := newGitOps(t)
-	all := []string{"CONSUL_HTTP_ADDR=" + g.consul.Addr(), "CONSUL_HTTP_TOKEN=" + management} // a fleet for each plan
-	g.controller.env, g.operator.env, g.viewer.env = all, all, all
+	const fleets = 40 // each has eight watches
+	consul := consultest.StartWith(t, devagent.Options{Config: "limits { http_max_conns_per_client = 2000 }\n"})
+	env := []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}
+	g := &gitops{T: t, consul: consul, git: gittest.New(t), controller: program{"upgrade-controller", env},
+		operator: program{"upgradectl", env}, viewer: program{"upgradectl", env}}
 	files := func(version string) []string {
 		var all []string
-		for i := range 40 {
+		for i := range fleets {
 			name := fmt.Sprintf("plan%d", i)
 			all = append(all, name+".yaml", fmt.Sprintf("apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: UpgradePlan\nmetadata: {name: %s}\n"+
 				"spec: {version: %s, keys: {prefix: %s}}\n", name, version, name))
@@ -187,20 +190,36 @@ func TestAKilledSyncLosesNothing(t *testing.T) {
 	g.git.Commit(files("v1")...)
 	g.configure("  url: " + g.git.URL() + "\n")
 	controller := g.lead()
-	eventually(t, "the first commit", func() bool { return at("v1") == 40 })
+	eventually(t, "the first commit", func() bool { return at("v1") == fleets })
 	commit := g.git.Commit(files("v2")...)
-	if code, _ := g.operator.run(t, "reconcile", "source", "default", "--timeout", "1ms"); code != 1 {
-		t.Errorf("exit code %d", code)
+	asking := g.operator.command("reconcile", "source", "default", "--timeout", "30s")
+	if err := asking.Start(); err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "the first plan", func() bool { return at("v2") > 0 })
+	defer func() { _ = asking.Wait() }() // whoever answers it
+	client, err := api.NewClient(&api.Config{Address: consul.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for begun := false; !begun; { // as fast as can be: all of it takes some ten milliseconds
+		pair, _, err := client.KV().Get("upgrade.jiocloud.com/plans/plan0/spec", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun = bytes.Contains(pair.Value, []byte(`"version":"v2"`))
+	}
 	if err := controller.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = controller.Wait()
-	t.Logf("killed with %d of 40 plans applied", at("v2"))
+	if n := at("v2"); n == fleets {
+		t.Log("it was killed too late") // the store's tests break it off at each write
+	} else {
+		t.Logf("killed with %d of %d plans applied", n, fleets)
+	}
 	g.lead()
 	eventually(t, "the second commit", func() bool {
-		return at("v2") == 40 && strings.Contains(g.viewer.must(t, "describe", "source", "default"), "Applied:     main@sha1:"+commit)
+		return at("v2") == fleets && strings.Contains(g.viewer.must(t, "describe", "source", "default"), "Applied:     main@sha1:"+commit)
 	})
 }
 
