@@ -48,10 +48,12 @@ var table = []row{
 		"controllers/gitsync", "controllers/manager", "controllers/dashboard", "github.com/prometheus/..."}},
 	{of: "controllers/upgradeplan/...", never: []string{"github.com/hashicorp/...", "controllers/store/consul",
 		"github.com/prometheus/..."}},
-	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout"}},
+	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout", "controllers/upgradeplan", "github.com/hashicorp/...",
+		"github.com/prometheus/..."}},
+	{of: "controllers/gitsync/repository", ours: []string{}},
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
 	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
-	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/upgradeplan"}, never: []string{"github.com/hashicorp/..."}},
+	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},
 	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync"}},
 
 	// Commands print what the planner says, so upgradectl names its states and reasons; that it does not plan by itself is
@@ -177,7 +179,7 @@ func TestTheImportTableFindsWhatItForbids(t *testing.T) {
 			[]string{"controllers/core/diff imports controllers/core/fleet: of ours, controllers/core/diff may import only []"}},
 		{"controllers/upgradeplan", []string{"os"}, []string{consulAPI}, []string{"controllers/upgradeplan reaches " + consulAPI}},
 		{"controllers/metrics", []string{module + "controllers/core/rollout"}, nil,
-			[]string{`controllers/metrics imports controllers/core/rollout: of ours, controllers/metrics/... may import only ["apis/..." "controllers/upgradeplan"]`}},
+			[]string{`controllers/metrics imports controllers/core/rollout: of ours, controllers/metrics/... may import only ["apis/..." "controllers/upgradeplan" "controllers/gitsync"]`}},
 		{"controllers/agent", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/agent reaches controllers/core/rollout"}},
 		{"controllers/store/consul", nil, []string{consulAPI}, nil},
 		{"controllers/store/memory", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/store/memory reaches controllers/core/rollout"}},

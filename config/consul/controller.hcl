@@ -11,6 +11,10 @@ session "NODE"                    { policy = "write" }
 # Ledger and status of every plan. No rule of Consul matches the end of a key, so this lets it write the specs as well.
 key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 
+# What is kept of the Git repositories that plans come from, and the requests to sync one.
+key_prefix "upgrade.jiocloud.com/sources/"  { policy = "write" }
+key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }
+
 # What hosts are told.
 key "current_version"                      { policy = "write" }
 key_prefix "config_state/enable_puppet/"   { policy = "write" }

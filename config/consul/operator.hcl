@@ -5,6 +5,9 @@
 # Plans, and the orders to stop that stand beside them.
 key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 
+# Requests to sync a Git repository now: upgradectl reconcile source.
+key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }
+
 # Holds. Storing a plan makes holds/epoch.
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "write" }
 
@@ -18,6 +21,7 @@ key_prefix "config_version/"      { policy = "write" }
 # What it looks at. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
+key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }
 key_prefix "config_state/"                 { policy = "list" }

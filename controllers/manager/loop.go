@@ -35,7 +35,7 @@ type loop struct {
 	session string
 	resign  context.CancelCauseFunc
 	queue   workqueue.TypedRateLimitingInterface[string]
-	running sync.WaitGroup // bells
+	running sync.WaitGroup // bells, and other runners
 
 	mu    sync.Mutex
 	plans map[string]*known
@@ -73,6 +73,13 @@ func (l *loop) run(ctx context.Context) {
 	}
 	l.hang(ctx, allPlans, []store.Bell{{Prefix: keys.PlansEpoch}})
 	l.queue.Add(allPlans)
+	for _, runner := range l.Also {
+		l.running.Go(func() {
+			if err := runner.Run(ctx, l.session); err != nil {
+				l.resign(err)
+			}
+		})
+	}
 	<-ctx.Done()
 	l.queue.ShutDown()
 	working.Wait()

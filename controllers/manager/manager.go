@@ -40,10 +40,19 @@ type Worker interface {
 	Reconcile(ctx context.Context, session, plan string, rang store.Rang) (next time.Time, watch []store.Bell, err error)
 }
 
+// Runner is other work that is done while the manager leads.
+type Runner interface {
+	// Run works, fenced by the session, until the context ends, and returns soon after that, when nothing of it goes on. An
+	// error means that nothing may be written any more.
+	Run(ctx context.Context, session string) error
+}
+
 // Manager leads when it can.
 type Manager struct {
 	Store  store.Store
 	Worker Worker
+	// Also run beside the worker.
+	Also []Runner
 	// Holder is written into the lock; it begins with HolderPrefix.
 	Holder string
 	// MinGap is the least time between two looks at the same prefix; 0: DefaultMinGap.

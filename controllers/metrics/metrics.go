@@ -3,7 +3,7 @@
 
 // Package metrics is what Prometheus sees of a controller.
 //
-// A plan has series while this process leads and the plan exists: a standby tells nothing of plans, and what a term of
+// A plan, and a source, has series while this process leads and the plan exists: a standby tells nothing of plans, and what a term of
 // leadership counted begins anew with the next one. For each plan there are some thirty series, and seven more for each of
 // its roles, which come and go with the roles; none carries the name of a host.
 package metrics
@@ -31,6 +31,8 @@ type Metrics struct {
 	grants, failures, commits, conflicts, errors *prometheus.CounterVec
 	duration                                     *prometheus.HistogramVec
 	shown                                        descriptions
+
+	sources sources
 
 	mu    sync.Mutex
 	plans map[string]*plan
@@ -68,9 +70,11 @@ func New(r prometheus.Registerer, version string, resync time.Duration) *Metrics
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "reconcile_duration_seconds",
 			Help: "How long a pass took, also one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)},
 			[]string{"plan"}),
-		shown: describe(),
-		plans: map[string]*plan{},
+		shown:   describe(),
+		plans:   map[string]*plan{},
+		sources: newSources(),
 	}
+	m.sources.register(r)
 	build := gauge("build_info", "1, with the version of the controller.", prometheus.Labels{"version": version})
 	build.Set(1)
 	every := gauge("resync_seconds", "About how often a plan is looked at though nothing changes.", nil)
@@ -86,7 +90,7 @@ func (m *Metrics) Request(kind, code string, received int64) {
 	m.received.WithLabelValues(kind).Add(float64(received))
 }
 
-// Leads notes whether this controller leads. When it does not, nothing is told of plans.
+// Leads notes whether this controller leads. When it does not, nothing is told of plans and sources.
 func (m *Metrics) Leads(yes bool) {
 	if yes {
 		m.leader.Set(1)
@@ -98,6 +102,7 @@ func (m *Metrics) Leads(yes bool) {
 	for name := range m.plans {
 		m.forget(name)
 	}
+	m.sources.reset()
 }
 
 // Reconciled notes a pass. When it found the plan gone, nothing is told of it any more.

@@ -9,18 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
-
-// Overlap says whether two plans are about hosts of the same keys.
-func Overlap(a, b *v1alpha1.UpgradePlan) bool {
-	return validation.KeysOverlap(a.Spec.Keys, b.Spec.Keys)
-}
 
 // Pause is the order to stop that stands for a plan; nil: none.
 func (p Plans) Pause(ctx context.Context, name string) (*fleet.Pause, error) {

@@ -108,13 +108,19 @@ func (p Plans) names(ctx context.Context) ([]keys.Plan, error) {
 // Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
 // be). The plan must be valid; a plan for a fleet that another plan is about is refused.
 func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+	return p.apply(ctx, plan, dryRun, nil)
+}
+
+// apply is Apply; the plans that are leaving count as gone already.
+func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool, leaving []string) (
+	*v1alpha1.UpgradePlan, Outcome, error) {
 	plan = plan.DeepCopy()
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
 		return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
 	}
 	for try := 1; ; try++ {
-		stored, outcome, err := p.applyOnce(ctx, plan, dryRun)
+		stored, outcome, err := p.applyOnce(ctx, plan, dryRun, leaving)
 		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
@@ -127,7 +133,8 @@ func forbidden(err error) bool {
 	return errors.As(err, &f)
 }
 
-func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool, leaving []string) (
+	*v1alpha1.UpgradePlan, Outcome, error) {
 	k, l := keys.Plan(plan.Name), Layout(plan)
 	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control(), k.Ledger(), l.HoldEpoch(), keys.PlansEpoch)
 	if err != nil {
@@ -156,7 +163,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		moved = old.Spec.Keys != next.Spec.Keys
 	}
 	if moved {
-		if err := p.refuseOverlap(ctx, plan); err != nil {
+		if err := p.refuseOverlap(ctx, plan, leaving); err != nil {
 			return nil, "", err
 		}
 		ops = append(ops, bump(epoch))
@@ -197,13 +204,13 @@ func bump(epoch keys.Pair) store.Op {
 }
 
 // refuseOverlap: one plan a fleet. No two may share keys.
-func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan) error {
+func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan, leaving []string) error {
 	others, err := p.List(ctx)
 	if err != nil {
 		return fmt.Errorf("it cannot be told whether another plan is about the same fleet: %w", err)
 	}
 	for _, other := range others {
-		if other.Name != plan.Name && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
+		if other.Name != plan.Name && !slices.Contains(leaving, other.Name) && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
 			return &Invalid{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: there is one plan a fleet",
 				plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name)}
 		}

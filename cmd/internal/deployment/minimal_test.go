@@ -39,7 +39,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		works func(t *testing.T, token string) bool
 	}{
 		{"controller", consul, func(t *testing.T, token string) bool {
-			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet")
+			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && syncs(t, consul, token)
 		}},
 		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
@@ -53,10 +53,11 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		}},
 		{"operator", consul, func(t *testing.T, token string) bool {
 			return all(t, consul, token, "upgradectl", "apply -f "+file, "describe plan fleet", "hold host/web7 role/db",
-				"enable_puppet False global", "set_config kernel 6.1 global -c config_version", "get_failures", "delete fleet")
+				"enable_puppet False global", "set_config kernel 6.1 global -c config_version", "get_failures", "get sources") &&
+				rings(t, consul, token) && all(t, consul, token, "upgradectl", "delete fleet")
 		}},
 		{"viewer", consul, func(t *testing.T, token string) bool {
-			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures")
+			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures", "get sources")
 		}},
 	} {
 		rules := policy(t, tt.policy, "web1")

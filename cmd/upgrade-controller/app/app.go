@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
@@ -73,11 +74,18 @@ func command(stderr io.Writer) *cobra.Command {
 // complete takes from the file what was not given as a flag, and checks all of it.
 func (o *options) complete(given *pflag.FlagSet) error {
 	if o.file != "" {
-		if err := load(o.file, given); err != nil {
+		c, err := load(o.file, given)
+		if err != nil {
 			return err
 		}
+		o.sources = c.Sources
 	}
-	return check(given)
+	if err := check(given); err != nil {
+		return err
+	}
+	var err error
+	o.sources, err = withFlags(o.sources, o.source)
+	return err
 }
 
 func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Writer) error {
@@ -103,6 +111,7 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Write
 	m := &manager.Manager{
 		Store:    s,
 		Worker:   &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: seen},
+		Also:     []manager.Runner{runner(o.sources, s, seen, log)},
 		Holder:   fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
 		MinGap:   o.minGap,
 		Resync:   o.resync,
@@ -110,7 +119,8 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Write
 		Observer: told{seen, supervisor},
 	}
 	stop, err := serve(ctx, log, endpoint{healthFlag, o.health, healthRoutes(m)},
-		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)})
+		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)},
+		endpoint{webhookFlag, o.webhook, webhookRoutes(gitsync.NewHooks(o.sources, s, time.Now, log))})
 	if err != nil {
 		return failure{err}
 	}

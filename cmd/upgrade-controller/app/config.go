@@ -13,6 +13,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 )
 
 // configKind is what the file says in its field kind.
@@ -28,7 +29,10 @@ type config struct {
 	Resync                 string       `json:"resync"`
 	HealthProbeBindAddress string       `json:"healthProbeBindAddress"`
 	MetricsBindAddress     string       `json:"metricsBindAddress"`
+	WebhookBindAddress     string       `json:"webhookBindAddress"`
 	Log                    logConfig    `json:"log"`
+	// Sources are the repositories whose plans are applied.
+	Sources []gitsync.Source `json:"sources"`
 }
 
 // consulConfig says which Consul is meant. There is no token in it: such a file is read by many.
@@ -67,6 +71,7 @@ func (c *config) settings() []setting {
 		{"resync", "resync", c.Resync},
 		{"healthProbeBindAddress", healthFlag, c.HealthProbeBindAddress},
 		{"metricsBindAddress", metricsFlag, c.MetricsBindAddress},
+		{"webhookBindAddress", webhookFlag, c.WebhookBindAddress},
 		{"log.format", "log-format", c.Log.Format},
 		{"log.verbosity", "verbosity", verbosity},
 	}
@@ -74,14 +79,14 @@ func (c *config) settings() []setting {
 
 // load reads the file and sets the flags that were not given. All that is wrong in the file is an error, also where a
 // flag goes before it.
-func load(path string, f *pflag.FlagSet) error {
+func load(path string, f *pflag.FlagSet) (*config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("--config: %w", err)
+		return nil, fmt.Errorf("--config: %w", err)
 	}
 	c, err := decode(path, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	given := map[string]bool{}
 	f.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
@@ -91,10 +96,10 @@ func load(path string, f *pflag.FlagSet) error {
 			continue
 		}
 		if err := f.Set(s.flag, s.value); err != nil {
-			return fmt.Errorf("%s: %s: %w", path, s.field, err)
+			return nil, fmt.Errorf("%s: %s: %w", path, s.field, err)
 		}
 	}
-	return nil
+	return c, nil
 }
 
 // decode reads the file; source is its name in errors, which are strict.Errors.
@@ -134,5 +139,5 @@ func (c *config) validate() field.ErrorList {
 			}
 		}
 	}
-	return errs
+	return append(errs, gitsync.Validate(c.Sources, field.NewPath("sources"))...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
@@ -33,6 +34,10 @@ type options struct {
 	log             flags.Log
 	minGap, resync  time.Duration
 	health, metrics string
+	webhook         string
+	// source is the one of the flags, and sources are all of them, once they are complete.
+	source  gitsync.Source
+	sources []gitsync.Source
 }
 
 func (o *options) bind(f *pflag.FlagSet) {
@@ -45,6 +50,8 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.health, healthFlag, "127.0.0.1:8081", "where /healthz and /readyz are served, host:port; 0: nowhere")
 	f.StringVar(&o.metrics, metricsFlag, "127.0.0.1:8080",
 		"where /metrics is served for Prometheus, host:port, also that of the health probes; 0: nowhere")
+	f.StringVar(&o.webhook, webhookFlag, off, "where webhooks of sources are taken at /hook/SOURCE, host:port; 0: nowhere")
+	bindSource(f, &o.source)
 }
 
 // check says which flag may not have the value that it has.
@@ -71,6 +78,7 @@ func rules() map[string]func(value string) error {
 		"resync":     checkDuration,
 		healthFlag:   checkBindAddress,
 		metricsFlag:  checkBindAddress,
+		webhookFlag:  checkBindAddress,
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 )
 
 func (c *cli) describe() *cobra.Command {
-	return parent("describe", "Say all that is known of a plan, a host or a role, and why it is where it is",
-		c.describePlan(), c.describeHost(), c.describeRole())
+	return parent("describe", "Say all that is known of a plan, a host, a role or a source, and why it is where it is",
+		c.describePlan(), c.describeHost(), c.describeRole(), c.describeSource())
 }
 
 func (c *cli) describePlan() *cobra.Command {
@@ -55,12 +55,16 @@ func (c *cli) describePlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.buffered(func(w io.Writer) error { return writePlan(w, o, held, events) })
+		by, err := keeper(ctx, plans, name)
+		if err != nil {
+			return err
+		}
+		return c.buffered(func(w io.Writer) error { return writePlan(w, o, held, by, events) })
 	})
 	return cmd
 }
 
-func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, events []fleet.Event) error {
+func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, keeper string, events []fleet.Event) error {
 	spec, now := &o.Plan.Spec, statusOf(o)
 	leader := "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
 	if held != nil {
@@ -74,6 +78,7 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, events
 		{"Generation", fmt.Sprint(o.Plan.Generation)},
 		{"Labels", pairsText(o.Plan.Labels)},
 		{"Annotations", pairsText(o.Plan.Annotations)},
+		{"Managed by", keeper},
 		{"Version", spec.Version},
 		{"Current version", cmp.Or(o.Fleet.Current.Name, "none")},
 		{"Strategy", string(spec.Strategy)},

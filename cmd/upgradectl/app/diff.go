@@ -17,12 +17,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // PlanDiff is what diff -o json and -o yaml print for each plan.
 type PlanDiff struct {
-	// Plan is its name, and Outcome what apply would do with it: created, configured or unchanged.
+	// Plan is its name, and Outcome what apply would do with it: created, configured or unchanged; of a source, also deleted.
 	Plan    string              `json:"plan"`
 	Outcome upgradeplan.Outcome `json:"outcome"`
 	// Keys are the keys in Consul that the next pass would change, in order.
@@ -37,18 +38,22 @@ func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged ||
 
 func (c *cli) diff() *cobra.Command {
 	var f files
+	var from fromSource
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE|DIR|-",
+		Use:   "diff -f FILE|DIR|- | --source NAME",
 		Short: "Show what apply would change of a plan, and what a reconcile would then change of the keys",
 		Long: "Prints a unified diff of the stored plan and the manifest, then of every key in Consul that a reconcile would\n" +
 			"change at once. Nothing is written. -o json prints a list of {plan, outcome, keys}.\n\n" +
+			"With --source, the manifests are those that the repository of that source holds now, and plans that have left it\n" +
+			"are shown as deleted: so it tells what the next sync would do. Credentials are not taken from the controller.\n\n" +
 			"Exit codes: 0 same, 1 different, 2 or more trouble.",
 		Args: noArgs,
 	}
 	f.bind(cmd.Flags())
+	from.bind(cmd.Flags())
 	format := output(cmd.Flags(), "diff", asJSON, asYAML)
 	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
-		different, err := c.showDiff(ctx, f, format.value)
+		different, err := c.showDiff(ctx, f, from, format.value)
 		switch {
 		case err != nil:
 			return &exitError{exitUsage, err}
@@ -60,19 +65,13 @@ func (c *cli) diff() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) showDiff(ctx context.Context, f files, format string) (different bool, err error) {
-	documents, err := c.read(f)
+func (c *cli) showDiff(ctx context.Context, f files, from fromSource, format string) (different bool, err error) {
+	diffs, err := c.diffs(ctx, f, from)
 	if err != nil {
 		return false, err
 	}
-	diffs := make([]*PlanDiff, 0, len(documents))
-	for _, d := range documents {
-		one, err := c.diffPlan(ctx, d)
-		if err != nil {
-			return false, err
-		}
+	for _, one := range diffs {
 		different = different || one.differs()
-		diffs = append(diffs, one)
 	}
 	if format != "diff" {
 		return different, c.print(format, diffs)
@@ -87,17 +86,54 @@ func (c *cli) showDiff(ctx context.Context, f files, format string) (different b
 	})
 }
 
-func (c *cli) diffPlan(ctx context.Context, d manifest.Document) (*PlanDiff, error) {
+// diffs are those of the files, or of a source.
+func (c *cli) diffs(ctx context.Context, f files, from fromSource) ([]*PlanDiff, error) {
+	var documents []manifest.Document
+	var leaving []string
+	var err error
+	switch {
+	case from.name != "" && len(f.names) > 0:
+		return nil, flagError{errors.New("give -f or --source, not both")}
+	case from.name != "":
+		documents, leaving, err = c.readSource(ctx, from)
+	default:
+		documents, err = c.read(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	diffs := make([]*PlanDiff, 0, len(documents)+len(leaving))
+	for _, d := range documents {
+		one, err := c.diffPlan(ctx, d, leaving)
+		if err != nil {
+			return nil, err
+		}
+		diffs = append(diffs, one)
+	}
+	for _, name := range leaving {
+		one, err := c.diffDeleted(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		diffs = append(diffs, one)
+	}
+	return diffs, nil
+}
+
+// diffPlan is what becomes of a plan when those that are leaving are gone.
+func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []string) (*PlanDiff, error) {
 	plans, s, err := c.plans()
 	if err != nil {
 		return nil, err
 	}
 	out := &PlanDiff{Plan: d.Plan.Name, source: d.Source}
-	next, outcome, err := plans.Apply(ctx, d.Plan, true)
+	outcome, err := upgradeplan.Keeper{Store: s}.Apply(ctx, d.Plan, fleet.Origin{}, leaving, true)
 	if err != nil {
 		return nil, err
 	}
-	out.Outcome = outcome
+	out.Outcome = upgradeplan.Outcome(outcome)
+	next := d.Plan.DeepCopy()
+	v1alpha1.SetDefaults(next)
 	stored, err := plans.Get(ctx, d.Plan.Name)
 	if err == nil {
 		out.before, err = planText(stored)

@@ -19,7 +19,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // stdin is the name of standard input where a file is asked for.
@@ -55,7 +54,7 @@ func (c *cli) read(f files) ([]manifest.Document, error) {
 		}
 		documents = append(documents, found...)
 	}
-	if problems = append(problems, clashes(documents)...); len(problems) > 0 {
+	if problems = append(problems, validation.Clashes(documents)...); len(problems) > 0 {
 		return nil, usageError{errors.Join(problems...)}
 	}
 	for _, d := range documents {
@@ -164,26 +163,6 @@ func (f files) below(folder string) ([]string, error) {
 		err = fmt.Errorf("%s: holds no *.yaml, *.yml or *.json", folder)
 	}
 	return paths, err
-}
-
-// clashes are plans of one name, and plans of one fleet, in the same call.
-func clashes(documents []manifest.Document) []error {
-	var problems []error
-	for i, d := range documents {
-		for _, first := range documents[:i] {
-			where := fmt.Sprintf("%s:%d", first.Source, first.Line)
-			switch {
-			case d.Plan.Name == first.Plan.Name:
-				problems = append(problems, fmt.Errorf("%s:%d: metadata.name: a plan named %q stands in %s already",
-					d.Source, d.Line, d.Plan.Name, where))
-			case upgradeplan.Overlap(d.Plan, first.Plan):
-				problems = append(problems, fmt.Errorf("%s:%d: spec.keys.prefix: %q overlaps with %q of plan %q in %s: "+
-					"there is one plan a fleet", d.Source, d.Line, d.Plan.Spec.Keys.Prefix, first.Plan.Spec.Keys.Prefix,
-					first.Plan.Name, where))
-			}
-		}
-	}
-	return problems
 }
 
 // planNames are names of plans as people write them: fleet or upgradeplan/fleet.

@@ -23,8 +23,8 @@ const getHelp = `
 that item itself. Fields may be added to items over time; none is renamed. Items have: %s.`
 
 func (c *cli) get() *cobra.Command {
-	return parent("get", "List plans, hosts, roles, versions, holds and events", c.getPlans(), c.getHosts(), c.getRoles(),
-		c.getVersions(), c.getHolds(), c.getEvents())
+	return parent("get", "List plans, hosts, roles, versions, holds, events and sources", c.getPlans(), c.getHosts(), c.getRoles(),
+		c.getVersions(), c.getHolds(), c.getEvents(), c.getSources())
 }
 
 // kind is how one kind of things is listed.

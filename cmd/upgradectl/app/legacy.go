@@ -58,6 +58,7 @@ func (c *cli) upgrade() *cobra.Command {
 		"JSON with rolling_rules, role_order (or role_dependencies) and group_mappings")
 	cmd.Flags().BoolVarP(&o.untilComplete, "retry", "r", false, "make passes until all hosts are upgraded")
 	cmd.Flags().BoolVar(&noop, "noop", false, "print the keys that would change, and write nothing")
+	force := bindForce(cmd.Flags())
 	o.bind(cmd, legacyInterval)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		in, err := c.legacyInstructions(instructions)
@@ -70,6 +71,9 @@ func (c *cli) upgrade() *cobra.Command {
 		}
 		plan, err := c.upgradePlan(ctx, plans, args[0], in)
 		if err != nil {
+			return err
+		}
+		if err := c.managed(ctx, plans, plan.Name, *force || noop); err != nil {
 			return err
 		}
 		if noop {

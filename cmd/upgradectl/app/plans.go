@@ -43,6 +43,7 @@ func (c *cli) apply() *cobra.Command {
 		Args: noArgs,
 	}
 	f.bind(cmd.Flags())
+	force := bindForce(cmd.Flags())
 	cmd.Flags().Var(dry, "dry-run", "none, client or server: store nothing and say what would become of the plans")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the plans are complete, for --timeout at most")
 	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks of --wait")
@@ -57,6 +58,11 @@ func (c *cli) apply() *cobra.Command {
 		plans, s, err := c.plans()
 		if err != nil {
 			return err
+		}
+		for _, d := range documents {
+			if err := c.managed(ctx, plans, d.Plan.Name, *force || dry.value == dryServer); err != nil {
+				return err
+			}
 		}
 		if err := c.store(ctx, plans, documents, dry.value == dryServer); err != nil || dry.value != dryNone {
 			return err
@@ -147,6 +153,7 @@ func (c *cli) delete() *cobra.Command {
 		Example: "  upgradectl delete fleet",
 	}
 	f.bind(cmd.Flags())
+	force := bindForce(cmd.Flags())
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "delete nothing")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		names, err := planNames(args)
@@ -173,6 +180,10 @@ func (c *cli) delete() *cobra.Command {
 		}
 		var problems []error
 		for _, name := range names {
+			if err := c.managed(ctx, plans, name, *force || dry); err != nil {
+				problems = append(problems, err)
+				continue
+			}
 			if err := plans.Delete(ctx, name, dry); err != nil {
 				problems = append(problems, err)
 				continue

@@ -55,7 +55,9 @@ func (c *cli) reconcile() *cobra.Command {
 		Example: "  upgradectl reconcile fleet\n  upgradectl reconcile -f plan.yaml --until-complete --interval 15s",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.AddCommand(c.reconcileSource())
 	f.bind(cmd.Flags())
+	force := bindForce(cmd.Flags())
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the keys that would change, and write nothing")
 	cmd.Flags().BoolVar(&o.untilComplete, "until-complete", false, "make passes until all hosts are upgraded")
 	o.bind(cmd, defaultInterval)
@@ -72,6 +74,9 @@ func (c *cli) reconcile() *cobra.Command {
 			return c.preview(ctx, s, plan, len(f.names) > 0)
 		}
 		if len(f.names) > 0 {
+			if err := c.managed(ctx, plans, plan.Name, *force); err != nil {
+				return err
+			}
 			o.begin = func(ctx context.Context) error {
 				return c.store(ctx, plans, []manifest.Document{{Plan: plan}}, false)
 			}

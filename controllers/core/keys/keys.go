@@ -43,6 +43,18 @@ const Plans = root + "plans/"
 // PlansEpoch moves whenever a plan is created or deleted, so that no two plans can be created for one fleet at once.
 const PlansEpoch = Plans + "epoch"
 
+// Sources is the prefix of what is kept of all sources, and Requests that of the requests to sync one.
+const (
+	Sources  = root + "sources/"
+	Requests = root + "requests/"
+)
+
+// Source is the key of what is kept of a source: a Git repository that plans come from.
+func Source(name string) string { return Sources + name }
+
+// Request is the key by which whoever wants a source synced now rings for it.
+func Request(source string) string { return Requests + source }
+
 // PlanOf is the name of the plan whose spec the key is; empty: it is no such key.
 func PlanOf(key string) Plan {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(key, Plans), "/spec")
@@ -57,11 +69,13 @@ type Plan string
 
 func (p Plan) key(name string) string { return Plans + string(p) + "/" + name }
 
-// Spec, Control, Ledger and Status are the keys of a plan, and Tree is the prefix of all of them.
+// Spec, Control, Ledger and Status are the keys of a plan, Manager says who keeps its spec, and Tree is the prefix of all
+// of them.
 func (p Plan) Spec() string    { return p.key("spec") }
 func (p Plan) Control() string { return p.key("control") }
 func (p Plan) Ledger() string  { return p.key("ledger") }
 func (p Plan) Status() string  { return p.key("status") }
+func (p Plan) Manager() string { return p.key("manager") }
 func (p Plan) Tree() string    { return p.key("") }
 
 // Revision is the key of an earlier spec, by its generation.

@@ -126,6 +126,9 @@ func EncodeReport(r fleet.Report) []byte   { return encode(r) }
 func EncodeControl(c fleet.Control) []byte { return encode(c) }
 func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
 
+// EncodeOrigin is the value of a plan's key manager.
+func EncodeOrigin(o fleet.Origin) []byte { return encode(o) }
+
 // EncodeEvent is the value of an event's key.
 func EncodeEvent(e fleet.Event) []byte { return encode(e) }
 
@@ -188,6 +191,15 @@ func DecodeHold(p Pair) *fleet.Hold {
 		h = fleet.Hold{Reason: "the hold cannot be read: " + bounded(p.Value)}
 	}
 	return &h
+}
+
+// DecodeOrigin reads a plan's key manager. One that cannot be read is none: the next sync writes it again.
+func DecodeOrigin(p Pair) fleet.Origin {
+	origin, err := decode[fleet.Origin](p)
+	if err != nil {
+		return fleet.Origin{}
+	}
+	return origin
 }
 
 // DecodeControl and DecodeLedger read a plan's keys of these names; a missing key is an error.

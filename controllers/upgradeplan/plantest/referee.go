@@ -58,11 +58,14 @@ type state struct {
 
 func (r *Referee) sort(pairs []keys.Pair) state {
 	s := state{at: map[string]keys.Pair{}, version: map[string]string{}, agent: map[string]bool{}, started: map[string]bool{}}
+	newest := map[string]uint64{}
 	for _, p := range pairs {
 		s.at[p.Key] = p
 		if rest, ok := strings.CutPrefix(p.Key, r.Layout.RecordTree()); ok {
 			version, host, _ := strings.Cut(rest, "/")
-			s.version[host] = version
+			if p.ModifyIndex > newest[host] { // a host can stand under two versions
+				s.version[host], newest[host] = version, p.ModifyIndex
+			}
 		}
 		if host, ok := strings.CutPrefix(p.Key, r.Layout.ReportTree()); ok {
 			s.agent[host] = true

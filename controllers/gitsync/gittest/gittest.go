@@ -1,0 +1,121 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gittest makes repositories, and servers for them on loopback, with the git, sshd and gpg of this machine.
+package gittest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Need skips the test when a program is missing, and fails it in CI.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is missing: make deps installs it", program)
+		}
+		t.Skipf("%s is missing: make deps installs it", program)
+	}
+}
+
+// Repository is a bare repository, and a clone in which commits are made.
+type Repository struct {
+	t testing.TB
+	// Bare is the folder that servers serve, and Work that of the clone.
+	Bare, Work string
+	env        []string
+}
+
+// New makes an empty repository with the branch main.
+func New(t testing.TB) *Repository {
+	t.Helper()
+	Need(t, "git")
+	root := t.TempDir()
+	r := &Repository{t: t, Bare: filepath.Join(root, "fleet.git"), Work: filepath.Join(root, "work")}
+	// Nothing of whoever runs the tests matters.
+	r.env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com")
+	r.run(root, "init", "-q", "--bare", "--initial-branch=main", r.Bare)
+	r.run(root, "clone", "-q", r.Bare, r.Work)
+	return r
+}
+
+// URL is that of the bare repository without a server.
+func (r *Repository) URL() string { return "file://" + r.Bare }
+
+// Setenv sets a variable for all commands that follow.
+func (r *Repository) Setenv(name, value string) { r.env = append(r.env, name+"="+value) }
+
+// Git runs git in the clone and returns what it prints.
+func (r *Repository) Git(args ...string) string {
+	r.t.Helper()
+	return r.run(r.Work, args...)
+}
+
+// GitBare runs git in the bare repository.
+func (r *Repository) GitBare(args ...string) string {
+	r.t.Helper()
+	return r.run(r.Bare, args...)
+}
+
+func (r *Repository) run(dir string, args ...string) string {
+	r.t.Helper()
+	cmd := exec.CommandContext(context.Background(), "git", args...)
+	cmd.Dir, cmd.Env = dir, r.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Write writes a file of the clone; an empty text removes it.
+func (r *Repository) Write(name, text string) {
+	r.t.Helper()
+	path := filepath.Join(r.Work, name)
+	if text == "" {
+		if err := os.Remove(path); err != nil {
+			r.t.Fatal(err)
+		}
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Commit writes files, as name and text by turns, commits all that has changed, pushes it, and returns the commit.
+func (r *Repository) Commit(files ...string) string {
+	r.t.Helper()
+	for i := 0; i+1 < len(files); i += 2 {
+		r.Write(files[i], files[i+1])
+	}
+	r.Git("add", "-A")
+	r.Git("commit", "-q", "--allow-empty", "-m", "a change")
+	r.Push()
+	return r.Head()
+}
+
+// Push pushes the branch that is checked out, by force.
+func (r *Repository) Push() {
+	r.t.Helper()
+	r.Git("push", "-q", "--force", "origin", "HEAD")
+}
+
+// Head is the commit that is checked out.
+func (r *Repository) Head() string {
+	r.t.Helper()
+	return r.Git("rev-parse", "HEAD")
+}

@@ -1,0 +1,138 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package repository
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// maxTags bounds how many tag objects may point to each other.
+const maxTags = 5
+
+// advertised are the references of a repository.
+type advertised struct {
+	refs map[string]plumbing.Hash
+	// peeled are the commits of those that point to tag objects.
+	peeled map[string]plumbing.Hash
+	// head is what HEAD points to, and branch the name of that branch; empty: it is not told.
+	head   plumbing.Hash
+	branch string
+}
+
+// Resolve finds the commit that is meant.
+func (a advertised) Resolve(ref Ref) (Revision, error) {
+	switch {
+	case ref.Commit != "":
+		return Revision{Commit: ref.Commit, object: plumbing.NewHash(ref.Commit)}, nil
+	case ref.Tag != "":
+		return a.named("tag", plumbing.NewTagReferenceName(ref.Tag))
+	case ref.SemVer != "":
+		return a.highest(ref.SemVer)
+	case ref.Branch != "":
+		return a.named("branch", plumbing.NewBranchReferenceName(ref.Branch))
+	case a.head.IsZero():
+		return Revision{}, fail(NoSuchRef, "the repository has no default branch")
+	}
+	return Revision{Ref: a.branch, Commit: a.head.String(), object: a.head}, nil
+}
+
+func (a advertised) named(what string, name plumbing.ReferenceName) (Revision, error) {
+	hash, ok := a.refs[name.String()]
+	if !ok {
+		return Revision{}, fail(NoSuchRef, "the repository has no %s %q", what, name.Short())
+	}
+	r := Revision{Ref: name.Short(), Commit: hash.String(), object: hash, tag: name.IsTag()}
+	if peeled, ok := a.peeled[name.String()]; ok {
+		r.Commit = peeled.String()
+	}
+	return r, nil
+}
+
+// highest is the tag of the highest version in a range. Of tags for one version, the last by name counts.
+func (a advertised) highest(text string) (Revision, error) {
+	within, err := semver.NewConstraint(text)
+	if err != nil {
+		return Revision{}, fail(Misconfigured, "ref.semver %q: %w", text, err)
+	}
+	var best *semver.Version
+	var name plumbing.ReferenceName
+	for ref := range a.refs {
+		tag := plumbing.ReferenceName(ref)
+		if !tag.IsTag() {
+			continue
+		}
+		version, err := semver.NewVersion(tag.Short())
+		if err != nil || !within.Check(version) {
+			continue
+		}
+		if best == nil || version.GreaterThan(best) || version.Equal(best) && tag > name {
+			best, name = version, tag
+		}
+	}
+	if best == nil {
+		return Revision{}, fail(NoSuchRef, "the repository has no tag in the range %q", text)
+	}
+	return a.named("tag", name)
+}
+
+// heads are all commits that branches point to.
+func (a advertised) heads() []plumbing.Hash {
+	var all []plumbing.Hash
+	for name, hash := range a.refs {
+		if strings.HasPrefix(name, "refs/heads/") && !slices.Contains(all, hash) {
+			all = append(all, hash)
+		}
+	}
+	plumbing.HashesSort(all)
+	return all
+}
+
+// isTip says whether some reference points to the object.
+func (a advertised) isTip(hash plumbing.Hash) bool {
+	for _, refs := range []map[string]plumbing.Hash{a.refs, a.peeled} {
+		for _, tip := range refs {
+			if tip == hash {
+				return true
+			}
+		}
+	}
+	return a.head == hash
+}
+
+// commit is that of a revision, through the tag objects before it.
+func (a advertised) commit(from objects, r Revision) (*object.Commit, error) {
+	hash := r.object
+	for range maxTags {
+		o, err := from.object(hash)
+		if err != nil {
+			return nil, fail(NoSuchRef, "%s: %w", r, err)
+		}
+		switch o.Type() {
+		case plumbing.CommitObject:
+			commit := &object.Commit{}
+			err := commit.Decode(o)
+			return commit, err
+		case plumbing.TagObject:
+			tag := &object.Tag{}
+			if err := tag.Decode(o); err != nil {
+				return nil, err
+			}
+			hash = tag.Target
+		default:
+			return nil, fail(NoSuchRef, "%s: is a %s, not a commit", r, o.Type())
+		}
+	}
+	return nil, fail(Refused, "%s: more than %d tags point to each other", r, maxTags)
+}
+
+// problem gives what a reader of object says the name of what was read.
+func problem(what string, hash plumbing.Hash, err error) error {
+	return fmt.Errorf("%s %s: %w", what, hash, err)
+}

@@ -1,0 +1,181 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package repository_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
+)
+
+// openPGP makes a key in a keyring of its own, and returns its id and the file with the public key.
+func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, public string) {
+	t.Helper()
+	gittest.Need(t, "gpg")
+	home, err := os.MkdirTemp("", "gpg") // the path of its socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
+		_ = os.RemoveAll(home)
+	})
+	r.Setenv("GNUPGHOME", home)
+	gpg := func(args ...string) string {
+		cmd := exec.Command("gpg", append([]string{"--homedir", home, "--batch", "--quiet"}, args...)...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("gpg %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	gpg("--pinentry-mode", "loopback", "--passphrase", "", "--quick-gen-key", name+" <"+name+"@example.com>", "ed25519", "sign", expires)
+	public = filepath.Join(t.TempDir(), "key.asc")
+	if err := os.WriteFile(public, []byte(gpg("--armor", "--export")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name + "@example.com", public
+}
+
+// signers writes a file of allowed signers.
+func signers(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "allowed_signers")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenPGPSignatures(t *testing.T) {
+	r := gittest.New(t)
+	r.Commit("a.yaml", "unsigned")
+	id, public := openPGP(t, r, "alice", "never")
+	signing := []string{"-c", "user.signingKey=" + id}
+	r.Write("a.yaml", "signed")
+	r.Git(append(signing, "commit", "-q", "-S", "-a", "-m", "signed")...)
+	r.Git(append(signing, "tag", "-s", "-m", "signed", "v1.0.0")...)
+	r.Git("tag", "-a", "-m", "not signed", "v2.0.0")
+	r.Git("tag", "v3.0.0")
+	r.Git("push", "-q", "--tags", "origin", "HEAD")
+	r.Git("checkout", "-q", "-b", "unsigned", "HEAD~1")
+	r.Push()
+	_, other := openPGP(t, r, "mallory", "never")
+	ring := repository.Verify{OpenPGPKeys: []string{other, public}}
+	l := repository.Location{URL: r.URL(), Verify: ring}
+	verified := func(ref repository.Ref, object string) repository.Location {
+		l := l
+		l.Ref, l.Verify.Object = ref, object
+		return l
+	}
+	for _, good := range []repository.Location{
+		verified(repository.Ref{Branch: "main"}, ""),
+		verified(repository.Ref{Tag: "v1.0.0"}, ""),
+		verified(repository.Ref{SemVer: "1.x"}, repository.VerifyTag),
+		verified(repository.Ref{Tag: "v2.0.0"}, repository.VerifyCommit),
+		verified(repository.Ref{Tag: "v3.0.0"}, repository.VerifyCommit),
+	} {
+		if _, files := mustRead(t, good); files != "a.yaml=signed;" {
+			t.Errorf("%+v: got %s", good.Ref, files)
+		}
+	}
+	unverified := func(l repository.Location, says string) {
+		t.Helper()
+		fails(t, l, repository.DefaultLimits(), repository.Unverified, says)
+	}
+	unverified(verified(repository.Ref{Branch: "unsigned"}, ""), "is not signed")
+	unverified(verified(repository.Ref{Tag: "v2.0.0"}, ""), "is not signed")
+	unverified(verified(repository.Ref{Tag: "v3.0.0"}, ""), "is no tag with a signature of its own")
+	l.Verify.OpenPGPKeys = []string{other}
+	unverified(verified(repository.Ref{Branch: "main"}, ""), "its OpenPGP signature is not by one of the keys")
+	unverified(verified(repository.Ref{Tag: "v1.0.0"}, ""), "its OpenPGP signature is not by one of the keys")
+
+	// The signed tag under another name.
+	r.GitBare("update-ref", "refs/tags/v9.0.0", r.GitBare("rev-parse", "v1.0.0"))
+	l.Verify = ring
+	unverified(verified(repository.Ref{SemVer: "*"}, ""), `the tag was signed as "v1.0.0"`)
+
+	// The signed commit with another tree in it.
+	tampered := r.Git("cat-file", "commit", "main")
+	tree := r.Git("rev-parse", "main^{tree}")
+	forged := strings.Replace(tampered, tree, r.Git("rev-parse", "unsigned^{tree}"), 1) + "\n"
+	path := filepath.Join(t.TempDir(), "commit")
+	if err := os.WriteFile(path, []byte(forged), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Git("push", "-q", "--force", "origin", r.Git("hash-object", "-t", "commit", "-w", path)+":refs/heads/forged")
+	unverified(verified(repository.Ref{Branch: "forged"}, ""), "its OpenPGP signature is not by one of the keys")
+
+	l.Verify.OpenPGPKeys = []string{signers(t, "rubbish")}
+	fails(t, verified(repository.Ref{}, ""), repository.DefaultLimits(), repository.Misconfigured, "must hold public keys, armored")
+}
+
+func TestSSHSignatures(t *testing.T) {
+	gittest.Need(t, "ssh-keygen")
+	r := gittest.New(t)
+	r.Commit("a.yaml", "unsigned")
+	key := filepath.Join(t.TempDir(), "key")
+	public := strings.TrimSpace(gittest.MakeKey(t, key))
+	other := strings.TrimSpace(gittest.MakeKey(t, filepath.Join(t.TempDir(), "other")))
+	signing := []string{"-c", "gpg.format=ssh", "-c", "user.signingKey=" + key}
+	r.Setenv("GIT_COMMITTER_DATE", "2026-06-15T12:00:00Z")
+	r.Write("a.yaml", "signed")
+	r.Git(append(signing, "commit", "-q", "-S", "-a", "-m", "signed")...)
+	r.Git(append(signing, "tag", "-s", "-m", "signed", "v1.0.0")...)
+	r.Git("push", "-q", "--tags", "origin", "HEAD")
+	r.Git("checkout", "-q", "-b", "unsigned", "HEAD~1")
+	r.Push()
+	for name, tc := range map[string]struct {
+		ref     repository.Ref
+		signers string
+		reason  repository.Reason
+		says    string
+	}{
+		"a commit":                    {repository.Ref{Branch: "main"}, "a@example.com " + public, "", ""},
+		"a tag":                       {repository.Ref{Tag: "v1.0.0"}, "# people\n\nb@example.com " + other + "\na@example.com " + public, "", ""},
+		"in the namespace of git":     {repository.Ref{}, `a@example.com namespaces="file,git" ` + public, "", ""},
+		"in all namespaces":           {repository.Ref{}, `a@example.com namespaces="*" ` + public, "", ""},
+		"while the key is valid":      {repository.Ref{}, `a@example.com valid-after="20260101",valid-before="202612312359Z" ` + public, "", ""},
+		"by the second line of a key": {repository.Ref{}, `a namespaces="file" ` + public + "\na " + public, "", ""},
+		"not signed":                  {repository.Ref{Branch: "unsigned"}, "a@example.com " + public, repository.Unverified, "is not signed"},
+		"by another key":              {repository.Ref{}, "a@example.com " + other, repository.Unverified, "is not by one of the keys of verify.allowedSigners"},
+		"a tag by another key":        {repository.Ref{Tag: "v1.0.0"}, "a@example.com " + other, repository.Unverified, "is not by one of the keys"},
+		"in another namespace":        {repository.Ref{}, `a@example.com namespaces="file" ` + public, repository.Unverified, "the SSH key of a@example.com may not sign for git"},
+		"before the key was valid":    {repository.Ref{}, `a@example.com valid-after="20260616" ` + public, repository.Unverified, "may sign from 2026-06-16T00:00:00Z on"},
+		"after the key was valid":     {repository.Ref{}, `a@example.com valid-before="20260615115959" ` + public, repository.Unverified, "may sign before 2026-06-15T11:59:59Z"},
+		"an option that is not known": {repository.Ref{}, "# x\n" + `a@example.com cert-authority ` + public, repository.Misconfigured, `:2: option "cert-authority"`},
+		"a time that is none":         {repository.Ref{}, `a@example.com valid-after="soon" ` + public, repository.Misconfigured, `time "soon": must be`},
+		"nobody":                      {repository.Ref{}, "# nobody", repository.Misconfigured, "names nobody"},
+		"no key":                      {repository.Ref{}, "a@example.com rubbish", repository.Misconfigured, ":1: must be names, options and a public key"},
+		"a key of OpenPGP only":       {repository.Ref{}, "", repository.Misconfigured, "names nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := repository.Location{URL: r.URL(), Ref: tc.ref, Verify: repository.Verify{AllowedSigners: []string{signers(t, tc.signers)}}}
+			if tc.reason != "" {
+				fails(t, l, repository.DefaultLimits(), tc.reason, tc.says)
+			} else if _, files := mustRead(t, l); files != "a.yaml=signed;" {
+				t.Errorf("got %s", files)
+			}
+		})
+	}
+}
+
+func TestAnExpiredKeyDoesNotCount(t *testing.T) {
+	r := gittest.New(t)
+	r.Commit("a.yaml", "1")
+	id, public := openPGP(t, r, "bob", "seconds=1")
+	r.Setenv("GIT_COMMITTER_DATE", "2020-01-01T00:00:00Z")
+	r.Git("-c", "user.signingKey="+id, "commit", "-q", "--allow-empty", "-S", "-m", "signed")
+	r.Push()
+	l := repository.Location{URL: r.URL(), Verify: repository.Verify{OpenPGPKeys: []string{public}}}
+	gittest.Eventually(t, "the key has expired", func() bool {
+		_, _, err := read(t, l, repository.DefaultLimits())
+		return err != nil && strings.Contains(err.Error(), "expired")
+	})
+}

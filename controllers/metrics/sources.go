@@ -1,0 +1,62 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
+)
+
+// sources is what is told of the Git repositories that plans come from.
+type sources struct {
+	ready, success, info *prometheus.GaugeVec
+	errors               *prometheus.CounterVec
+	duration             *prometheus.HistogramVec
+}
+
+func newSources() sources {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help},
+			append([]string{"source"}, labels...))
+	}
+	return sources{
+		ready:   gauge("source_ready", "1 when the last sync did not fail, 0 when it did."),
+		success: gauge("source_last_success_timestamp_seconds", "When the last sync ended that did not fail, in Unix seconds."),
+		info:    gauge("source_info", "1, with the revision that was applied last.", "revision"),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "source_sync_errors_total",
+			Help: "Syncs that failed."}, []string{"source"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "source_sync_duration_seconds",
+			Help: "How long a sync took, also one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"source"}),
+	}
+}
+
+func (s *sources) register(r prometheus.Registerer) {
+	r.MustRegister(s.ready, s.success, s.info, s.errors, s.duration)
+}
+
+// reset forgets all sources.
+func (s *sources) reset() {
+	for _, vec := range []interface{ Reset() }{s.ready, s.success, s.info, s.errors, s.duration} {
+		vec.Reset()
+	}
+}
+
+// Synced notes a sync of a source.
+func (m *Metrics) Synced(s gitsync.Sync) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := &m.sources
+	of.duration.WithLabelValues(s.Source).Observe(s.Took.Seconds())
+	failed := of.errors.WithLabelValues(s.Source)
+	if s.Err != nil {
+		failed.Inc()
+		of.ready.WithLabelValues(s.Source).Set(0)
+		return
+	}
+	of.ready.WithLabelValues(s.Source).Set(1)
+	of.success.WithLabelValues(s.Source).Set(float64(s.Began.Add(s.Took).UnixMilli()) / 1000)
+	of.info.DeletePartialMatch(prometheus.Labels{"source": s.Source})
+	of.info.WithLabelValues(s.Source, valid(s.Revision)).Set(1)
+}

@@ -1,0 +1,161 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// Origin says which file of Git a plan comes from; the zero Origin: none, or there is no such plan.
+func (p Plans) Origin(ctx context.Context, name string) (fleet.Origin, error) {
+	origins, err := p.origins(ctx, keys.Plan(name))
+	return origins[name], err
+}
+
+// Origins are those of all plans that come from Git, by the name of the plan.
+func (p Plans) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
+	names, err := p.names(ctx)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	return p.origins(ctx, names...)
+}
+
+func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]fleet.Origin, error) {
+	wanted := make([]string, len(names))
+	for i, name := range names {
+		wanted[i] = name.Manager()
+	}
+	pairs, _, err := p.Store.Get(ctx, wanted...)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]fleet.Origin{}
+	for i, pair := range pairs {
+		if origin := keys.DecodeOrigin(pair); origin.Source != "" {
+			found[string(names[i])] = origin
+		}
+	}
+	return found, nil
+}
+
+// Keeper stores the plans that come from Git, while its session holds the lock of the one writer. Errors are *LostLock when
+// it does not.
+type Keeper struct {
+	Store   Store
+	Session string
+}
+
+// Origins are those of all plans that come from Git.
+func (k Keeper) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
+	return Plans{k.Store}.Origins(ctx)
+}
+
+// Apply stores a plan as Plans.Apply does, with where it comes from, in one transaction. The plans that are leaving count as
+// gone: a plan may take the place of one of them.
+func (k Keeper) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (
+	outcome string, err error) {
+	fenced := k.fenced(store.Op{Verb: store.Set, Key: keys.Plan(plan.Name).Manager(), Value: keys.EncodeOrigin(from)})
+	_, did, err := Plans{fenced}.apply(ctx, plan, dryRun, leaving)
+	if err != nil || dryRun {
+		return string(did), lost(err)
+	}
+	old, err := Plans{k.Store}.Origin(ctx, plan.Name)
+	if err == nil && (old.Source != from.Source || old.Path != from.Path) { // nothing else was to be written
+		_, err = fenced.Txn(ctx, nil)
+	}
+	return string(did), lost(err)
+}
+
+// Prune deletes a plan that has left its source. Kept says which order of an operator keeps it: with the plan, the order
+// would be gone. A plan that does not come from that source is left alone.
+func (k Keeper) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
+	for try := 1; ; try++ {
+		kept, err := k.prune(ctx, name, source, dryRun)
+		err = lost(err)
+		if errors.As(err, new(*store.Conflict)) && !errors.As(err, new(*LostLock)) && !forbidden(err) && try < attempts {
+			continue
+		}
+		return kept, err
+	}
+}
+
+func (k Keeper) prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
+	p := keys.Plan(name)
+	pairs, _, err := k.Store.Get(ctx, p.Spec(), p.Control(), p.Manager(), keys.PlansEpoch)
+	if err != nil {
+		return "", err
+	}
+	if keys.DecodeOrigin(pairs[2]).Source != source {
+		return "", nil
+	}
+	if kept := standing(name, pairs[0], pairs[1]); kept != "" || dryRun {
+		return kept, nil
+	}
+	_, err = k.fenced().Txn(ctx, slices.Concat(unchanged(pairs[0]), unchanged(pairs[1]), unchanged(pairs[2]),
+		[]store.Op{{Verb: store.DeleteTree, Key: p.Tree()}, bump(pairs[3])}))
+	return "", err
+}
+
+// standing says in words which order stands for a plan; empty: none.
+func standing(name string, spec, orders keys.Pair) string {
+	control, err := keys.DecodeControl(orders)
+	if err != nil && orders.Exists() {
+		return err.Error()
+	}
+	version, digest := "", digestOf(spec.Value)
+	if plan, err := decodePlan(name, spec); err == nil {
+		version = plan.Spec.Version
+	}
+	pinned := control.Pin != nil && control.Pin.Digest == digest
+	switch {
+	case control.Pause != nil:
+		return "it is paused by " + control.Pause.By
+	case control.Abort != nil && (pinned || control.Abort.Digest == digest):
+		return "it was aborted by " + control.Abort.By
+	case pinned:
+		return "it was rolled back by " + control.Pin.By
+	case control.Halt.Holds(version):
+		return "it has halted: " + control.Halt.Reason
+	}
+	return ""
+}
+
+// Release lets a plan go: nobody manages it any more.
+func (k Keeper) Release(ctx context.Context, name string) error {
+	_, err := k.fenced(store.Op{Verb: store.Delete, Key: keys.Plan(name).Manager()}).Txn(ctx, nil)
+	return lost(err)
+}
+
+func (k Keeper) fenced(also ...store.Op) fenced {
+	return fenced{whole{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
+}
+
+// lost tells a transaction that was refused because the lock is not ours from others.
+func lost(err error) error {
+	var conflict *store.Conflict
+	if errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
+		return &LostLock{err}
+	}
+	return err
+}
+
+// fenced is a store that has more to do in each transaction: at first it checks who holds the lock.
+type fenced struct {
+	Store
+	also []store.Op
+}
+
+func (f fenced) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	return f.Store.Txn(ctx, slices.Concat(f.also, ops))
+}
+
+func (f fenced) MaxOps() int { return f.Store.MaxOps() - len(f.also) }
