@@ -122,6 +122,25 @@ func DecodeTime(value []byte) time.Time {
 func EncodeStarted(s fleet.Started) []byte { return encode(s) }
 func EncodeReport(r fleet.Report) []byte   { return encode(r) }
 
+// ActionFlags marks a current_version that an action goes with: a host that does not find the action must not upgrade
+// itself instead.
+const ActionFlags = 0x616374 // "act"
+
+// EncodeAction is the value of the key action.
+func EncodeAction(a fleet.Action) []byte { return encode(a) }
+
+// DecodeAction reads the key action. One that cannot be read is for no version.
+func DecodeAction(p Pair) *fleet.Action {
+	if !p.Exists() {
+		return nil
+	}
+	var a fleet.Action
+	if json.Unmarshal(p.Value, &a) != nil {
+		return &fleet.Action{}
+	}
+	return &a
+}
+
 // EncodeControl and EncodeLedger are the values of a plan's keys of these names.
 func EncodeControl(c fleet.Control) []byte { return encode(c) }
 func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
