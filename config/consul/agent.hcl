@@ -9,6 +9,7 @@
 key "current_version"           { policy = "read" }
 key_prefix "config_state/"      { policy = "read" }
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "read" }
+key "upgrade.jiocloud.com/action" { policy = "read" }
 
 # The host's own report, and the mark that says it has begun.
 key "upgrade.jiocloud.com/hosts/HOST"   { policy = "write" }
@@ -17,3 +18,6 @@ key "upgrade.jiocloud.com/started/HOST" { policy = "write" }
 # Its record, running/versions/<version>/HOST. No rule of Consul matches the end of a key, so this lets it write the
 # records of other hosts as well.
 key_prefix "running/versions/"  { policy = "write" }
+
+# The checks puppet and validation of its node, which bears its name. Leave it out where the configuration keeps no checks.
+node "HOST" { policy = "write" }

@@ -16,6 +16,7 @@ key_prefix "config_state/host/"   { policy = "write" }
 # What it looks at. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
+key "upgrade.jiocloud.com/action"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }
 key_prefix "config_state/"                 { policy = "list" }

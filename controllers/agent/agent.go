@@ -84,7 +84,7 @@ type Options struct {
 	Command func(ctx context.Context, c Change, a fleet.Action) (says string, err error)
 	// Spool is optional: without it, what cannot be sent is lost when the process ends.
 	Spool Spool
-	Clock  Clock
+	Clock Clock
 	// Random returns numbers in [0,1).
 	Random func() float64
 	// Interval is the time between two looks, to each of which up to Jitter is added. Only Run uses them.

@@ -20,13 +20,20 @@ const maxOutput = 4 << 10
 // status is passing, warning or critical; it turns critical when it is not set again for ttl.
 func (s *Store) SetCheck(ctx context.Context, id string, ttl time.Duration, status, output string) error {
 	output = output[:min(len(output), maxOutput)]
-	err := s.putCheck(ctx, id, "/v1/agent/check/update/"+id, map[string]string{"Status": status, "Output": output})
+	update := func() error {
+		return s.putCheck(ctx, id, "/v1/agent/check/update/"+id, map[string]string{"Status": status, "Output": output})
+	}
+	err := update()
 	var answer *statusError
 	if !errors.As(err, &answer) || answer.code != http.StatusNotFound {
 		return err
 	}
-	return s.putCheck(ctx, id, "/v1/agent/check/register", api.AgentCheckRegistration{ID: id, Name: id, Notes: output,
-		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: status}})
+	// With its status: a check is critical by default, and would be for a moment.
+	if err := s.putCheck(ctx, id, "/v1/agent/check/register", api.AgentCheckRegistration{ID: id, Name: id,
+		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: status}}); err != nil {
+		return err
+	}
+	return update()
 }
 
 func (s *Store) putCheck(ctx context.Context, id, path string, value any) error {
