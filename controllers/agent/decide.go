@@ -19,8 +19,6 @@ type Observation struct {
 	// Local is the version that the host has; empty: none yet, this is its first boot.
 	Local   string
 	Current fleet.CurrentVersion
-	// Acts is what current_version itself says: that an action goes with it.
-	Acts bool
 	// Action is what hosts do instead of an upgrade to reach the version that it names; nil: there is none.
 	Action *fleet.Action
 	// ActionIndex is the index of its key.
@@ -48,12 +46,10 @@ type Observation struct {
 
 // observe builds an Observation from what was read. A key that is not in read is taken as not set.
 func observe(l keys.Layout, host, role, local string, read map[string]keys.Pair, now time.Time) Observation {
-	current := read[l.CurrentVersion()]
 	record := read[l.Record(local, host)]
 	o := Observation{
 		Host: host, Role: role, Local: local, Now: now,
-		Current:     fleet.CurrentVersion{Name: keys.DecodeVersion(current.Value), Index: current.ModifyIndex},
-		Acts:        current.Flags == keys.ActionFlags,
+		Current:     keys.DecodeCurrent(read[l.CurrentVersion()]),
 		Action:      keys.DecodeAction(read[l.Action()]),
 		ActionIndex: read[l.Action()].ModifyIndex,
 		Setting:     setting(read[l.EnableHost(host)], read[l.EnableRole(role)], read[l.EnableGlobal()]),
@@ -183,7 +179,7 @@ func (o Observation) change() Answer {
 	switch {
 	case o.PausedBy != fleet.ScopeNone:
 		return o.paused()
-	case o.Acts != (action != nil):
+	case o.Current.Acts != (action != nil):
 		return no(ActionUnclear, "current_version and the key of the action do not say the same of %s: the controller mends that", version)
 	case action != nil && o.Local == "":
 		return no(NoVersionYet, "%s has no version yet, and command %s brings none", o.Host, action.Name)

@@ -72,6 +72,8 @@ type Setting struct {
 type CurrentVersion struct {
 	Name  string
 	Index uint64
+	// Acts says that an action goes with it.
+	Acts bool
 }
 
 // Record is one entry below running/versions: a host has reached a version. Indexes and time are zero when only the

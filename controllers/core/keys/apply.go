@@ -23,8 +23,10 @@ func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
 		target := &config
 		switch {
 		case key == l.CurrentVersion():
-			raw.Current = Pair{Key: key, Value: []byte(change.To.Value), CreateIndex: cmp.Or(raw.Current.CreateIndex, index),
-				ModifyIndex: index}
+			raw.Current = single(raw.Current, change, index)
+			continue
+		case key == l.Action():
+			raw.Action = single(raw.Action, change, index)
 			continue
 		case strings.HasPrefix(key, l.StartedTree()):
 			target = &started
@@ -37,6 +39,15 @@ func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
 	}
 	raw.Config, raw.Started = config.sorted(), started.sorted()
 	return raw
+}
+
+// single is a key of its own after a change.
+func single(was Pair, c diff.Change, index uint64) Pair {
+	if c.Op == diff.Delete {
+		return Pair{Key: was.Key}
+	}
+	return Pair{Key: c.Key(), Value: []byte(c.To.Value), Flags: c.To.Flags, CreateIndex: cmp.Or(was.CreateIndex, index),
+		ModifyIndex: index}
 }
 
 type pairs struct {

@@ -102,6 +102,11 @@ func bounded(value []byte) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
+// DecodeCurrent reads the key current_version.
+func DecodeCurrent(p Pair) fleet.CurrentVersion {
+	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, Acts: p.Flags == ActionFlags}
+}
+
 // DecodeVersion reads a version name as hosts do: without the white space around it.
 func DecodeVersion(value []byte) string { return strings.TrimSpace(bounded(value)) }
 
