@@ -133,7 +133,7 @@ func busy(s *simulate.Simulation) map[string]bool {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == "True" && h.Setting.Index > f.Current.Index
+		granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(f.Current.Name) && h.Setting.Index > f.Current.Index
 		if h.Record.Version != f.Current.Name && granted || h.Started != nil && h.Started.By == "" {
 			out[h.Name] = true
 		}
@@ -250,6 +250,7 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 		}
 		s.Control.Pause, s.Control.Halt = nil, nil
 		unpause(s)
+		endable(s)
 		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour) {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
@@ -339,6 +340,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 		r.most = n - 1
 		spec.FailurePolicy.MaxFailed = new(intstr.FromInt32(int32(r.most)))
 	}
+	spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.VersionKeys}).Draw(t, "format")
 	p := &v1alpha1.UpgradePlan{Spec: spec}
 	p.Spec.ProgressDeadlineSeconds = new(int32(1800))
 	v1alpha1.SetDefaults(p)
@@ -381,7 +383,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		}
 		return f.Hosts[rapid.IntRange(0, len(f.Hosts)-1).Draw(t, "host")].Name
 	}
-	switch rapid.IntRange(0, 7).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 9).Draw(t, "disturbance") {
 	case 0:
 		s.Control.Pause = &fleet.Pause{By: "someone"}
 	case 1:
@@ -389,6 +391,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 	case 2: // the plan goes to another version in mid-flight
 		s.Plan = s.Plan.DeepCopy()
 		s.Plan.Spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
+		s.Plan.Spec.Action = v1alpha1.Action{}
 	case 3:
 		*joined++
 		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "1", Agent: true})
@@ -403,6 +406,25 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		if agentsOnly(s) {
 			s.SetVersion("9")
 		}
+	case 8: // the format of keys changes in mid-flight
+		s.Plan = s.Plan.DeepCopy()
+		s.Plan.Spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.BooleanKeys, v1alpha1.VersionKeys}).Draw(t, "format")
+	case 9: // another version, which is a command
+		s.Plan = s.Plan.DeepCopy()
+		s.Plan.Spec.Version = rapid.SampledFrom([]string{"4", "5"}).Draw(t, "run")
+		s.Plan.Spec.Action = v1alpha1.Action{Type: v1alpha1.CommandAction, Name: "reboot"}
+	}
+}
+
+// endable makes a plan that every host can follow of one that only agents can.
+func endable(s *simulate.Simulation) {
+	if agentsOnly(s) {
+		return
+	}
+	s.Plan = s.Plan.DeepCopy()
+	s.Plan.Spec.Keys.Format = ""
+	if s.Plan.Spec.Action.Given() {
+		s.Plan.Spec.Action, s.Plan.Spec.Version = v1alpha1.Action{}, "6"
 	}
 }
 
