@@ -159,6 +159,7 @@ func TestValidationEndsWithTheFirstThatFails(t *testing.T) {
 
 // TestPuppet applies manifests with the real Puppet.
 func TestPuppet(t *testing.T) {
+	t.Parallel()
 	need(t, "puppet")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -195,6 +196,7 @@ func TestPuppet(t *testing.T) {
 }
 
 func TestPuppetAgentIsRunOnceAndTellsHowItWent(t *testing.T) {
+	t.Parallel()
 	fake := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\necho \"$@\"; exit 1\n", 0o755)
 	says, err := (pipeline.Puppet{Path: fake, Args: []string{"--noop"}}).Step().Run(t.Context(), change)
 	want := "agent --onetime --no-daemonize --no-splay --no-usecacheonfailure --verbose --logdest console --detailed-exitcodes --color=false --noop"
