@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,18 +28,19 @@ var change = agent.Change{Host: "web1", From: "v1", To: "v2"}
 type logind chan inhibitor
 
 type inhibitor struct {
-	asked       string
-	here, there *os.File
+	asked string
+	here  *os.File
+	there int
 }
 
 // Inhibit is the method of org.freedesktop.login1.Manager.
 func (l logind) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) {
-	here, there, err := os.Pipe()
-	if err != nil {
+	var ends [2]int
+	if err := errors.Join(syscall.Pipe(ends[:]), syscall.SetNonblock(ends[0], true)); err != nil {
 		return 0, dbus.MakeFailedError(err)
 	}
-	l <- inhibitor{strings.Join([]string{what, who, why, mode}, "|"), here, there}
-	return dbus.UnixFD(there.Fd()), nil
+	l <- inhibitor{strings.Join([]string{what, who, why, mode}, "|"), os.NewFile(uintptr(ends[0]), "inhibitor"), ends[1]}
+	return dbus.UnixFD(ends[1]), nil
 }
 
 // startBus is a system bus of the test, with the login manager on it.
@@ -94,7 +96,9 @@ func TestAnInhibitorStandsWhileTheStepRuns(t *testing.T) {
 	if says, err := step(t.Context(), change); says != "said" || !errors.Is(err, broken) {
 		t.Errorf("%q %v", says, err)
 	}
-	_ = given.there.Close() // ours: what is left is that of the agent
+	if err := syscall.Close(given.there); err != nil { // what is left is that of the agent
+		t.Fatal(err)
+	}
 	if err := given.here.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
