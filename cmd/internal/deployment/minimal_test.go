@@ -4,6 +4,7 @@
 package deployment_test
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
-var rule = regexp.MustCompile(`(?m)^(key|key_prefix|session) +("[^"]+") +\{ policy = "(\w+)" \}$`)
+var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +("[^"]*") +\{ policy = "(\w+)" \}$`)
 
 // TestNoRuleIsThereForNothing takes from each policy one right after the other (writing, then reading), and sees that
 // something fails which passes with all of them.
@@ -24,28 +25,36 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
 	file := planFile(t, plan)
-	once := []string{"once", "--hostname", "web1", "--exec", "/bin/true", "--version-file"}
+	host := consultest.StartWith(t, devagent.Options{ManagementToken: management,
+		Config: "node_name = \"web1\"\nacl { enable_key_list_policy = true }\n"})
+	puppet := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\n")
+	if err := os.Chmod(puppet, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := write(t, filepath.Join(t.TempDir(), "config.yaml"), "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: AgentConfig\n"+
+		"pipeline: {puppet: {path: "+puppet+"}}\nchecks: {}\n")
 	// The pause of the whole fleet, which jorc writes, is written by no binary of ours.
 	jorc := regexp.MustCompile(`"config_state/global/"`)
 	for _, tt := range []struct {
 		policy string
+		consul *devagent.Agent
 		// works says whether all works that the policy is for.
 		works func(t *testing.T, token string) bool
 	}{
-		{"controller", func(t *testing.T, token string) bool {
+		{"controller", consul, func(t *testing.T, token string) bool {
 			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet")
 		}},
-		{"agent", func(t *testing.T, token string) bool {
+		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
-			return succeeds(t, consul, token, "upgrade-agent", append(once[:len(once):len(once)], version)...)
+			return succeeds(t, host, token, "upgrade-agent", "once", "--hostname", "web1", "--config", config, "--version-file", version)
 		}},
-		{"operator", func(t *testing.T, token string) bool {
+		{"operator", consul, func(t *testing.T, token string) bool {
 			return succeeds(t, consul, token, "upgradectl", "apply", "-f", file) &&
 				succeeds(t, consul, token, "upgradectl", "describe", "plan", "fleet") &&
 				succeeds(t, consul, token, "upgradectl", "hold", "host/web7", "role/db") &&
 				succeeds(t, consul, token, "upgradectl", "delete", "fleet")
 		}},
-		{"viewer", func(t *testing.T, token string) bool {
+		{"viewer", consul, func(t *testing.T, token string) bool {
 			return succeeds(t, consul, token, "upgradectl", "get", "plans") &&
 				succeeds(t, consul, token, "upgradectl", "describe", "plan", "fleet")
 		}},
@@ -57,8 +66,8 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		}
 		check := func(name, rules string, want bool) {
 			t.Run(tt.policy+" "+name, func(t *testing.T) {
-				seed(t, consul, file)
-				if got := tt.works(t, consultest.Token(t, consul.Addr(), management, rules)); got != want {
+				seed(t, tt.consul, file)
+				if got := tt.works(t, consultest.Token(t, tt.consul.Addr(), management, rules)); got != want {
 					t.Errorf("works: %v, want %v", got, want)
 				}
 			})

@@ -28,9 +28,10 @@ func (s *Store) SetCheck(ctx context.Context, id string, ttl time.Duration, stat
 	if !errors.As(err, &answer) || answer.code != http.StatusNotFound {
 		return err
 	}
-	// With its status: a check is critical by default, and would be for a moment.
+	// As passing: by default it would be critical for a moment. And with its own status, the update would change the output
+	// alone, which Consul's agent tells the servers up to five minutes later.
 	if err := s.putCheck(ctx, id, "/v1/agent/check/register", api.AgentCheckRegistration{ID: id, Name: id,
-		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: status}}); err != nil {
+		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: api.HealthPassing}}); err != nil {
 		return err
 	}
 	return update()
