@@ -9,6 +9,7 @@
 key "current_version"           { policy = "read" }
 key_prefix "config_state/"      { policy = "list" }
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "read" }
+key "upgrade.jiocloud.com/action" { policy = "read" }
 
 # What else upgrade-agent host-data prints. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key_prefix "config_version/"    { policy = "list" }

@@ -18,6 +18,7 @@ key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }
 # What hosts are told.
 key "current_version"                      { policy = "write" }
 key_prefix "config_state/enable_puppet/"   { policy = "write" }
+key "upgrade.jiocloud.com/action"          { policy = "write" }
 
 # The pause keys that stand for holds: hosts in the field know no other. They go when a hold expires.
 key_prefix "config_state/role/"            { policy = "write" }

@@ -22,6 +22,7 @@ key_prefix "config_version/"      { policy = "write" }
 key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
+key "upgrade.jiocloud.com/action"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }
 key_prefix "config_state/"                 { policy = "list" }

@@ -48,6 +48,20 @@ type Change struct {
 // was interrupted or failed. What it says goes into the report when it fails.
 type Step func(ctx context.Context, c Change) (says string, err error)
 
+// Spool keeps the one report that could not be sent. What was saved lasts.
+type Spool interface {
+	// Load finds the report; ok is false when there is none.
+	Load() (report Unsent, ok bool, err error)
+	Save(report Unsent) error
+	Clear() error
+}
+
+// Unsent is a report that waits, and the index of the one that it was to replace; 0: there was none.
+type Unsent struct {
+	Report fleet.Report `json:"report"`
+	Index  uint64       `json:"index"`
+}
+
 // Clock tells the time and lets it pass.
 type Clock interface {
 	Now() time.Time
@@ -66,7 +80,11 @@ type Options struct {
 	Store   Store
 	Version VersionFile
 	Step    Step
-	Clock   Clock
+	// Command runs what a plan's action names in the place of Step; nil: this host refuses every action.
+	Command func(ctx context.Context, c Change, a fleet.Action) (says string, err error)
+	// Spool is optional: without it, what cannot be sent is lost when the process ends.
+	Spool Spool
+	Clock Clock
 	// Random returns numbers in [0,1).
 	Random func() float64
 	// Interval is the time between two looks, to each of which up to Jitter is added. Only Run uses them.
@@ -96,8 +114,18 @@ func New(o Options) (*Agent, error) {
 	if o.Role == "" {
 		o.Role = fleet.RoleOf(o.Host)
 	}
+	if o.Command == nil {
+		o.Command = refuse
+	}
+	if o.Spool == nil {
+		o.Spool = &memorySpool{}
+	}
 	o.Log = o.Log.WithValues("host", o.Host)
 	return &Agent{Options: o}, nil
+}
+
+func refuse(_ context.Context, _ Change, a fleet.Action) (string, error) {
+	return "", fmt.Errorf("refused: this host runs no commands, and so not %q", a.Name)
 }
 
 // Run looks every Interval until the context ends. Errors are logged: the next look may go better.
@@ -140,9 +168,16 @@ func (a *Agent) turn(ctx context.Context) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	if sent, err := a.sendLate(ctx, o); err != nil {
+		return Verdict{}, err
+	} else if sent {
+		if o, err = a.observe(ctx); err != nil {
+			return Verdict{}, err
+		}
+	}
 	v := Decide(o)
 	if ops := a.settle(o, v); len(ops) > 0 {
-		if _, err := a.Store.Txn(ctx, ops); err != nil {
+		if err := a.write(ctx, &o, ops); err != nil {
 			return v, fmt.Errorf("report: %w", err)
 		}
 	}
@@ -150,10 +185,19 @@ func (a *Agent) turn(ctx context.Context) (Verdict, error) {
 	if !v.Change.Yes || a.retry.waits(o) {
 		return v, nil
 	}
-	if _, err := a.Store.Txn(ctx, a.begin(o)); err != nil {
+	if err := a.write(ctx, &o, a.begin(o)); err != nil {
 		return v, fmt.Errorf("begin: %w", err)
 	}
 	return v, a.change(ctx, o)
+}
+
+// write applies a transaction and remembers the index of the report that it wrote.
+func (a *Agent) write(ctx context.Context, o *Observation, ops []store.Op) error {
+	result, err := a.Store.Txn(ctx, ops)
+	if index, ok := result.ModifyIndex[a.Layout.Report(a.Host)]; ok && err == nil {
+		o.ReportIndex = index
+	}
+	return err
 }
 
 // observe reads all that decides in one transaction.
@@ -185,7 +229,7 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 func (a *Agent) wanted(local string) []string {
 	l := a.Layout
 	ask := []string{l.CurrentVersion(), l.EnableHost(a.Host), l.EnableGlobal(), l.PauseHost(a.Host), l.PauseGlobal(),
-		l.HoldHost(a.Host), l.HoldEpoch(), l.Started(a.Host), l.Report(a.Host)}
+		l.HoldHost(a.Host), l.HoldEpoch(), l.Started(a.Host), l.Report(a.Host), l.Action()}
 	if a.Role != "" {
 		ask = append(ask, l.EnableRole(a.Role), l.PauseRole(a.Role), l.HoldRole(a.Role))
 	}
@@ -201,35 +245,57 @@ func (a *Agent) change(ctx context.Context, o Observation) error {
 	c := Change{Host: a.Host, Role: a.Role, From: o.Local, To: o.Current.Name}
 	log := a.Log.WithValues("from", c.From, "to", c.To)
 	log.Info("changing the version")
-	says, err := a.Step(ctx, c)
+	began := a.Clock.Now()
+	says, err := a.run(ctx, c, o.action())
 	if err == nil {
+		a.lookAgain(ctx, c)
 		err = a.Version.SetVersion(c.To)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	now := a.Clock.Now()
+	report := fleet.Report{Role: a.Role, Version: c.To, Phase: fleet.PhaseIdle, Time: now, DurationSeconds: int64(now.Sub(began).Seconds())}
 	if err != nil {
-		return a.fail(ctx, o, &StepError{Change: c, Says: says, Err: err})
+		return a.fail(ctx, o, report, &StepError{Change: c, Says: says, Err: err})
 	}
 	a.retry = retry{}
-	o.Now = a.Clock.Now()
-	if _, err := a.Store.Txn(ctx, a.arrive(o, c.To)); err != nil {
+	if err := a.send(ctx, o, report); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	log.Info("has changed the version")
 	return nil
 }
 
-func (a *Agent) fail(ctx context.Context, o Observation, failure *StepError) error {
-	now := a.Clock.Now()
-	wait := a.retry.failed(failure.Change.To, now, a.Random())
-	message := fmt.Sprintf("attempt %d failed: %v; the next is in %s at the earliest",
+// run runs the step, or the command that a plan wants in its place.
+func (a *Agent) run(ctx context.Context, c Change, action *fleet.Action) (says string, err error) {
+	if action != nil {
+		return a.Command(ctx, c, *action)
+	}
+	return a.Step(ctx, c)
+}
+
+// lookAgain says when the fleet has gone on to another version meanwhile. What the host has reached is the one that all
+// its steps were given, and recorded as that.
+func (a *Agent) lookAgain(ctx context.Context, c Change) {
+	pairs, _, err := a.Store.Get(ctx, a.Layout.CurrentVersion())
+	if err != nil || len(pairs) != 1 {
+		return // it is looked at again before anything begins
+	}
+	if now := keys.DecodeVersion(pairs[0].Value); now != c.To {
+		a.Log.Info("current_version has changed meanwhile: recording the version that was reached", "reached", c.To, "now", now)
+	}
+}
+
+func (a *Agent) fail(ctx context.Context, o Observation, report fleet.Report, failure *StepError) error {
+	wait := a.retry.failed(failure.Change.To, report.Time, a.Random())
+	report.Phase = fleet.PhaseFailed
+	report.Message = fmt.Sprintf("attempt %d failed: %v; the next is in %s at the earliest",
 		a.retry.attempts, failure.Err, wait.Round(time.Second))
 	if failure.Says != "" {
-		message += "\n" + failure.Says
+		report.Message += "\n" + failure.Says
 	}
-	report := fleet.Report{Role: a.Role, Version: o.Current.Name, Phase: fleet.PhaseFailed, Message: message, Time: now}
-	if _, err := a.Store.Txn(ctx, []store.Op{a.setReport(report)}); err != nil {
+	if err := a.send(ctx, o, report); err != nil {
 		return errors.Join(failure, fmt.Errorf("report: %w", err))
 	}
 	return failure

@@ -54,10 +54,14 @@ type bench struct {
 	// wrapped is what the agent gets instead of store; nil: store.
 	wrapped Store
 	file    VersionFile
+	spool   memorySpool
 	clock   *clock
 	// step is what the step does; nil: it succeeds. changes are those that it was run for.
 	step    Step
 	changes []Change
+	// command is what the command does; nil: it succeeds. actions are those that it was run for.
+	command func(ctx context.Context, c Change, a fleet.Action) (string, error)
+	actions []fleet.Action
 	agent   *Agent
 }
 
@@ -76,8 +80,8 @@ func (b *bench) restart() {
 	if b.wrapped != nil {
 		s = b.wrapped
 	}
-	a, err := New(Options{Host: "web1", Store: s, Version: b.file, Clock: b.clock, Step: b.runStep,
-		Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
+	a, err := New(Options{Host: "web1", Store: s, Version: b.file, Clock: b.clock, Step: b.runStep, Command: b.runCommand,
+		Spool: &b.spool, Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -90,6 +94,14 @@ func (b *bench) runStep(ctx context.Context, c Change) (string, error) {
 		return "", nil
 	}
 	return b.step(ctx, c)
+}
+
+func (b *bench) runCommand(ctx context.Context, c Change, a fleet.Action) (string, error) {
+	b.actions = append(b.actions, a)
+	if b.command == nil {
+		return "", nil
+	}
+	return b.command(ctx, c, a)
 }
 
 func (b *bench) set(key, value string) {
@@ -257,7 +269,8 @@ func TestAGrantedHostChangesItsVersion(t *testing.T) {
 	}
 	b.wantLocal("v2")
 	b.wantOwn("running/versions/v2/web1", reportKey)
-	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon.Add(time.Hour)})
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon.Add(time.Hour),
+		DurationSeconds: 3600})
 	all := b.pairs()
 	if got := string(all["running/versions/v2/web1"].Value); got != fmt.Sprint(noon.Add(time.Hour).Unix()) {
 		t.Errorf("record %q", got)
@@ -741,7 +754,7 @@ func TestACrashAnywhereConverges(t *testing.T) {
 // crash runs one look with a crash at the n-th operation and says whether there was one.
 func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	c := &crasher{Store: b.store, VersionFile: b.file, step: b.runStep, n: n, after: after, lost: lost}
-	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step,
+	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step, Spool: &b.spool,
 		Random: func() float64 { return 0.5 }})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,10 @@ type Observation struct {
 	// Local is the version that the host has; empty: none yet, this is its first boot.
 	Local   string
 	Current fleet.CurrentVersion
+	// Action is what hosts do instead of an upgrade to reach the version that it names; nil: there is none.
+	Action *fleet.Action
+	// ActionIndex is the index of its key.
+	ActionIndex uint64
 	// Setting is the switch that decides for the host: the most specific one that is set.
 	Setting fleet.Setting
 	// PausedBy is the scope of the pause key that stops the host; ScopeNone: none does.
@@ -32,6 +36,8 @@ type Observation struct {
 	// Started and Report are the host's own; nil: there is none.
 	Started *fleet.Started
 	Report  *fleet.Report
+	// ReportIndex is the index of the key of the report; 0: there is none.
+	ReportIndex uint64
 	// Recorded says whether the host is recorded under its local version, and RecordTime since when.
 	Recorded   bool
 	RecordTime time.Time
@@ -40,18 +46,20 @@ type Observation struct {
 
 // observe builds an Observation from what was read. A key that is not in read is taken as not set.
 func observe(l keys.Layout, host, role, local string, read map[string]keys.Pair, now time.Time) Observation {
-	current := read[l.CurrentVersion()]
 	record := read[l.Record(local, host)]
 	o := Observation{
 		Host: host, Role: role, Local: local, Now: now,
-		Current:    fleet.CurrentVersion{Name: keys.DecodeVersion(current.Value), Index: current.ModifyIndex},
-		Setting:    setting(read[l.EnableHost(host)], read[l.EnableRole(role)], read[l.EnableGlobal()]),
-		PausedBy:   pausedBy(read[l.PauseHost(host)], read[l.PauseRole(role)], read[l.PauseGlobal()]),
-		Started:    keys.DecodeStarted(read[l.Started(host)]),
-		Report:     keys.DecodeReport(read[l.Report(host)]),
-		HoldEpoch:  read[l.HoldEpoch()].ModifyIndex,
-		Recorded:   local != "" && record.Exists(),
-		RecordTime: keys.DecodeTime(record.Value),
+		Current:     keys.DecodeCurrent(read[l.CurrentVersion()]),
+		Action:      keys.DecodeAction(read[l.Action()]),
+		ActionIndex: read[l.Action()].ModifyIndex,
+		Setting:     setting(read[l.EnableHost(host)], read[l.EnableRole(role)], read[l.EnableGlobal()]),
+		PausedBy:    pausedBy(read[l.PauseHost(host)], read[l.PauseRole(role)], read[l.PauseGlobal()]),
+		Started:     keys.DecodeStarted(read[l.Started(host)]),
+		Report:      keys.DecodeReport(read[l.Report(host)]),
+		ReportIndex: read[l.Report(host)].ModifyIndex,
+		HoldEpoch:   read[l.HoldEpoch()].ModifyIndex,
+		Recorded:    local != "" && record.Exists(),
+		RecordTime:  keys.DecodeTime(record.Value),
 	}
 	o.Hold, o.HoldScope = hold(read[l.HoldHost(host)], read[l.HoldRole(role)], now)
 	return o
@@ -101,6 +109,8 @@ const (
 	NoVersion      Reason = "NoVersion"      // there is no current_version
 	InvalidVersion Reason = "InvalidVersion" // current_version is no name of a version
 	AtVersion      Reason = "AtVersion"      // the host has the current version
+	ActionUnclear  Reason = "ActionUnclear"  // current_version and the action do not fit together
+	NoVersionYet   Reason = "NoVersionYet"   // the host has no version, and an action brings none
 	Paused         Reason = "Paused"         // a pause key stops the host
 	Held           Reason = "Held"           // a hold keeps the host where it is
 	Disabled       Reason = "Disabled"       // the deciding key says no
@@ -165,15 +175,28 @@ func (o Observation) change() Answer {
 	case o.Local == version && begun == "":
 		return no(AtVersion, "%s has %s", o.Host, version)
 	}
+	action := o.action()
 	switch {
 	case o.PausedBy != fleet.ScopeNone:
 		return o.paused()
+	case o.Current.Acts != (action != nil):
+		return no(ActionUnclear, "current_version and the key of the action do not say the same of %s: the controller mends that", version)
+	case action != nil && o.Local == "":
+		return no(NoVersionYet, "%s has no version yet, and command %s brings none", o.Host, action.Name)
 	case begun == version && !failed && o.enabled(version):
 		return yes(Resuming, "%s has begun to change to %s and may finish", o.Host, version)
 	case o.Hold != nil:
 		return no(Held, "a hold on %s keeps it where it is%s", o.name(o.HoldScope), because(o.Hold.Reason))
 	}
 	return o.granted(version)
+}
+
+// action is what takes the place of the upgrade to current_version; nil: nothing does.
+func (o Observation) action() *fleet.Action {
+	if o.Action == nil || o.Action.Version != o.Current.Name {
+		return nil
+	}
+	return o.Action
 }
 
 // granted is the rule for a start: an explicit yes that is newer than current_version. On first boot the lookup

@@ -22,6 +22,7 @@ const (
 	holdHost, holdRole = "upgrade.jiocloud.com/holds/host/web1", "upgrade.jiocloud.com/holds/role/web"
 	startedKey         = "upgrade.jiocloud.com/started/web1"
 	reportKey          = "upgrade.jiocloud.com/hosts/web1"
+	actionKey          = "upgrade.jiocloud.com/action"
 )
 
 // fake is what stands in the store: key, value and ModifyIndex. current_version is v2 at index 10.
@@ -29,6 +30,9 @@ type fake struct {
 	key, value string
 	index      uint64
 }
+
+// acting stands for a current_version that says that an action goes with it.
+var acting = fake{key: "acting"}
 
 func TestDecide(t *testing.T) {
 	const (
@@ -42,6 +46,9 @@ func TestDecide(t *testing.T) {
 	}
 	hold := func(expires time.Time) string {
 		return string(keys.EncodeHold(fleet.Hold{Reason: "a broken fan", Expires: expires}))
+	}
+	act := func(version string) string {
+		return string(keys.EncodeAction(fleet.Action{Version: version, Name: "reboot"}))
 	}
 	tests := []struct {
 		name   string
@@ -119,6 +126,20 @@ func TestDecide(t *testing.T) {
 			{holdRole, hold(time.Time{}), 3}}, yesP, false, Held, "role web"},
 		{"hold that cannot be read", "", []fake{{enableHost, "True", 20}, {holdHost, "{", 3}}, yesP, false, Held, ""},
 
+		// an action goes with its version
+		{"an action", "", []fake{acting, {actionKey, act("v2"), 10}, {enableHost, "True", 20}}, yesP, true, Granted, ""},
+		{"an action, ungranted", "", []fake{acting, {actionKey, act("v2"), 10}, {enableHost, "False", 20}}, noP, false, Disabled, ""},
+		{"an action that is gone", "", []fake{acting, {enableHost, "True", 20}}, yesP, false, ActionUnclear, "do not say the same of v2"},
+		{"an action of another version", "", []fake{acting, {actionKey, act("v1"), 5}, {enableHost, "True", 20}}, yesP, false, ActionUnclear, ""},
+		{"an action that cannot be read", "", []fake{acting, {actionKey, "{", 10}, {enableHost, "True", 20}}, yesP, false, ActionUnclear, ""},
+		{"an action that somebody slipped in", "", []fake{{actionKey, act("v2"), 30}, {enableHost, "True", 20}}, yesP, false, ActionUnclear, ""},
+		{"an action of a version that is over", "", []fake{{actionKey, act("v1"), 5}, {enableHost, "True", 20}}, yesP, true, Granted, ""},
+		{"first boot, and an action", "none", []fake{acting, {actionKey, act("v2"), 10}}, yesP, false, NoVersionYet, "command reboot brings none"},
+		{"interrupted, and the action is gone", "", []fake{acting, {enableHost, "True", 20}, {startedKey, mark("v2", "v1", ""), 30}},
+			yesP, false, ActionUnclear, ""},
+		{"interrupted in an action", "", []fake{acting, {actionKey, act("v2"), 10}, {enableHost, "True", 20},
+			{startedKey, mark("v2", "v1", ""), 30}}, yesP, true, Resuming, ""},
+
 		// a host that has begun finishes, but for the lookup and the pauses
 		{"interrupted", "", []fake{{enableHost, "True", 20}, {startedKey, mark("v2", "v1", ""), 30}}, yesP, true, Resuming, ""},
 		{"interrupted, and held since", "", []fake{{enableHost, "True", 20}, {startedKey, mark("v2", "v1", ""), 30},
@@ -177,6 +198,12 @@ func observed(local string, stands []fake) Observation {
 	}
 	read := map[string]keys.Pair{"current_version": {Key: "current_version", Value: []byte("v2"), ModifyIndex: 10}}
 	for _, f := range stands {
+		if f == acting {
+			current := read["current_version"]
+			current.Flags = keys.ActionFlags
+			read["current_version"] = current
+			continue
+		}
 		read[f.key] = keys.Pair{Key: f.key, Value: []byte(f.value), ModifyIndex: f.index}
 	}
 	return observe(keys.Layout{}, "web1", "web", local, read, noon)

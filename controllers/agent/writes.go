@@ -19,6 +19,9 @@ func (a *Agent) begin(o Observation) []store.Op {
 	if key := a.deciding(o.Setting.Scope); key != "" {
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: key, Index: o.Setting.Index})
 	}
+	if o.action() != nil {
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.Action(), Index: o.ActionIndex})
+	}
 	if o.HoldEpoch != 0 { // a hold that was acknowledged is never followed by a start
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.HoldEpoch(), Index: o.HoldEpoch})
 	}
@@ -29,7 +32,7 @@ func (a *Agent) begin(o Observation) []store.Op {
 	}
 	ops = append(ops, store.Op{Verb: store.Set, Key: a.Layout.Started(a.Host), Value: keys.EncodeStarted(mark)})
 	if !unfinished(o.Report, version) {
-		ops = append(ops, a.setReport(fleet.Report{Role: a.Role, Version: version, Phase: fleet.PhaseUpgrading, Time: o.Now}))
+		ops = append(ops, a.setReport(o, fleet.Report{Role: a.Role, Version: version, Phase: fleet.PhaseUpgrading, Time: o.Now}))
 	}
 	return ops
 }
@@ -60,6 +63,9 @@ func (a *Agent) settle(o Observation, v Verdict) []store.Op {
 		return nil
 	}
 	report := fleet.Report{Role: a.Role, Version: o.Local, Phase: fleet.PhaseIdle, Message: oddity(v)}
+	if o.reportsLocal() {
+		report.DurationSeconds = o.Report.DurationSeconds
+	}
 	if says(o.Report, report) && (o.Recorded || o.Local == "") && !o.markIsOver() {
 		return nil
 	}
@@ -68,19 +74,20 @@ func (a *Agent) settle(o Observation, v Verdict) []store.Op {
 	if o.Local != "" && !o.Recorded {
 		ops = append(ops, a.setRecord(o.Local, report.Time))
 	}
-	ops = append(append(ops, a.forget(o, o.Local)...), a.setReport(report))
+	ops = append(append(ops, a.forget(o, o.Local)...), a.setReport(o, report))
 	if o.markIsOver() {
 		ops = append(ops, store.Op{Verb: store.DeleteCAS, Key: a.Layout.Started(a.Host), Index: o.Started.Index})
 	}
 	return ops
 }
 
-// arrive is the report of a change that succeeded.
-func (a *Agent) arrive(o Observation, version string) []store.Op {
-	ops := append([]store.Op{a.setRecord(version, o.Now)}, a.forget(o, version)...)
-	return append(ops,
-		a.setReport(fleet.Report{Role: a.Role, Version: version, Phase: fleet.PhaseIdle, Time: o.Now}),
-		store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
+// tell is the transaction of a report on a change. One that succeeded brings the record, and takes the mark away.
+func (a *Agent) tell(o Observation, r fleet.Report) []store.Op {
+	if r.Phase == fleet.PhaseFailed {
+		return []store.Op{a.setReport(o, r)}
+	}
+	ops := append([]store.Op{a.setRecord(r.Version, r.Time)}, a.forget(o, r.Version)...)
+	return append(ops, a.setReport(o, r), store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
 }
 
 // forget removes the records of the versions that the host is known to have left: the one in its version file, the one
@@ -103,8 +110,9 @@ func (a *Agent) forget(o Observation, version string) (ops []store.Op) {
 	return ops
 }
 
-func (a *Agent) setReport(r fleet.Report) store.Op {
-	return store.Op{Verb: store.Set, Key: a.Layout.Report(a.Host), Value: keys.EncodeReport(r)}
+// setReport is refused if the report is not the one that was read: none overtakes a newer one, however late it arrives.
+func (a *Agent) setReport(o Observation, r fleet.Report) store.Op {
+	return store.Op{Verb: store.CAS, Key: a.Layout.Report(a.Host), Index: o.ReportIndex, Value: keys.EncodeReport(r)}
 }
 
 func (a *Agent) setRecord(version string, at time.Time) store.Op {
@@ -131,7 +139,7 @@ func (o Observation) markIsOver() bool {
 // begin anew.
 func (o Observation) since() time.Time {
 	switch {
-	case o.Report != nil && o.Report.Phase == fleet.PhaseIdle && o.Report.Version == o.Local && !o.Report.Time.IsZero():
+	case o.reportsLocal() && !o.Report.Time.IsZero():
 		return o.Report.Time
 	case o.Report == nil && o.Recorded && !o.RecordTime.IsZero() && o.RecordTime.Before(o.Now):
 		return o.RecordTime
@@ -139,9 +147,15 @@ func (o Observation) since() time.Time {
 	return o.Now
 }
 
+// reportsLocal says whether the report tells that the host has the version which it has.
+func (o Observation) reportsLocal() bool {
+	return o.Report != nil && o.Report.Phase == fleet.PhaseIdle && o.Report.Version == o.Local
+}
+
 // oddity is what an operator should know of the keys that this host read.
 func oddity(v Verdict) string {
-	if v.Change.Reason == InvalidVersion || v.Change.Reason == InvalidValue {
+	switch v.Change.Reason {
+	case InvalidVersion, InvalidValue, ActionUnclear:
 		return v.Change.Sentence
 	}
 	return ""

@@ -37,11 +37,11 @@ const manyKeys = 1024
 // ever move on. The layout comes back with the tree of records that was found.
 func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
 	raw := keys.Raw{}
-	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion()}, probes(l)...)...)
+	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
 	if err != nil {
 		return raw, l, err
 	}
-	raw.Current = current[0]
+	raw.Current, raw.Action = current[0], current[1]
 	r := snapshotReader{store: s, raw: &raw}
 	// What grants is read before what has been reached: a host that finishes in between is seen in flight once more.
 	group, gctx := errgroup.WithContext(ctx)

@@ -119,6 +119,9 @@ func watched(o *Observation) []store.Bell {
 		l.Records = keys.RunningVersionsOld
 		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
 	}
+	if o.Raw.Action.Exists() { // a watch on a key that does not exist wakes for every other
+		bells = append(bells, store.Bell{Prefix: l.Action()})
+	}
 	if readsChecks(&o.Plan.Spec) { // it rings for any check, also for what one that passes says
 		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell, MinGap: checksGap})
 	}

@@ -46,6 +46,10 @@ type UpgradePlanSpec struct {
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version"`
 
+	// What hosts do to reach the version. Without it, they upgrade themselves. It cannot change while the version stays.
+	// +optional
+	Action Action `json:"action,omitzero"`
+
 	// The rules by which hosts are released. Without any, all hosts are released at once.
 	// +optional
 	Instructions Instructions `json:"instructions,omitzero"`
@@ -103,6 +107,40 @@ type UpgradePlanSpec struct {
 	// +optional
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 }
+
+// Action is what hosts do in the place of an upgrade to reach a version: the version is then the name of a run. All rules
+// for upgrades hold. Hosts that were never seen as agents cannot do it, nor can those that have no version yet: they are
+// never released for it.
+type Action struct {
+	// Command: run a command that each host defines for itself, in the configuration of its agent.
+	// +kubebuilder:validation:Enum=Command
+	// +optional
+	Type ActionType `json:"type,omitempty"`
+
+	// The name of the command. A host that does not define it refuses, and has failed.
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The arguments, each as it is: there is no shell. A host refuses those that do not fit what it allows.
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Args []string `json:"args,omitempty"`
+
+	// How long it may run: `90s`, `10m`; at least a second, and at most 24h. The host's own bound holds as well.
+	// +optional
+	Timeout string `json:"timeout,omitempty"`
+}
+
+// Given says whether there is an action.
+func (a *Action) Given() bool { return a.Type != "" }
+
+// ActionType is a kind of action.
+type ActionType string
+
+// CommandAction runs a command.
+const CommandAction ActionType = "Command"
 
 // Strategy says when a free slot is filled.
 type Strategy string
@@ -320,7 +358,23 @@ type Keys struct {
 	// running_version when only that one holds records.
 	// +optional
 	RunningVersions string `json:"runningVersions,omitempty"`
+
+	// What is written to a key that enables. Boolean, which is also meant by nothing: True, which every host understands.
+	// Version: the name of the version, so that a key enables nothing else. No host is released with it while hosts count
+	// that were never seen as agents: they read any value but False as a yes.
+	// +kubebuilder:validation:Enum=Boolean;Version
+	// +optional
+	Format KeyFormat `json:"format,omitempty"`
 }
+
+// KeyFormat is how keys that enable are written.
+type KeyFormat string
+
+// The formats.
+const (
+	BooleanKeys KeyFormat = "Boolean"
+	VersionKeys KeyFormat = "Version"
+)
 
 // Phase is one word for where a plan stands.
 type Phase string

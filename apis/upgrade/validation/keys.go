@@ -24,6 +24,9 @@ func validateKeys(keys v1alpha1.Keys, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	// A prefix that begins as a tree of the fleet without a prefix does would put one fleet's keys among another's.
 	errs = append(errs, validatePath(keys.Prefix, append(fixedTrees(), "running", "running_version"), at.Child("prefix"))...)
+	if keys.Format != "" {
+		errs = append(errs, oneOf(keys.Format, at.Child("format"), v1alpha1.BooleanKeys, v1alpha1.VersionKeys)...)
+	}
 	return append(errs, validatePath(keys.RunningVersions, fixedTrees(), at.Child("runningVersions"))...)
 }
 

@@ -35,7 +35,7 @@ func ValidateUpgradePlanUpdate(newPlan, oldPlan *v1alpha1.UpgradePlan) field.Err
 		errs = append(errs, field.Invalid(field.NewPath("spec", "keys", "prefix"), is, fmt.Sprintf(
 			"is immutable and was %q: another fleet needs a plan of its own", was)))
 	}
-	return errs
+	return append(errs, validateActionUpdate(&newPlan.Spec, &oldPlan.Spec, field.NewPath("spec", "action"))...)
 }
 
 func validateName(name string, at *field.Path) field.ErrorList {
@@ -58,6 +58,7 @@ func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorLis
 	case problem != "":
 		errs = append(errs, field.Invalid(at.Child("version"), spec.Version, problem))
 	}
+	errs = append(errs, validateAction(spec, at.Child("action"))...)
 	errs = append(errs, validateInstructions(&spec.Instructions, at.Child("instructions"))...)
 	if spec.Strategy != "" {
 		errs = append(errs, oneOf(spec.Strategy, at.Child("strategy"), v1alpha1.Rolling, v1alpha1.Batch)...)

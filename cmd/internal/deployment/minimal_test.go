@@ -4,6 +4,7 @@
 package deployment_test
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,13 +26,20 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
 	consul, host := withServices(t, node, true), withServices(t, "web1", true)
 	clients := map[*devagent.Agent]*api.Client{consul: managing(t, consul), host: managing(t, host)}
-	file := planFile(t, plan+"  healthGate: {checks: [puppet], maxUnhealthy: 1}\n  hosts: {source: Catalog}\n")
+	file := planFile(t, plan+"  healthGate: {checks: [puppet], maxUnhealthy: 1}\n  hosts: {source: Catalog}\n"+
+		"  action: {type: Command, name: reboot}\n")
 	all := func(t *testing.T, consul *devagent.Agent, token, binary string, lines ...string) bool {
 		t.Helper()
 		return !slices.ContainsFunc(lines, func(line string) bool {
 			return !succeeds(t, consul, token, binary, strings.Fields(line)...)
 		})
 	}
+	puppet := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\n")
+	if err := os.Chmod(puppet, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := write(t, filepath.Join(t.TempDir(), "config.yaml"), "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: AgentConfig\n"+
+		"pipeline: {puppet: {path: "+puppet+"}}\nchecks: {}\n")
 	for _, tt := range []struct {
 		policy string
 		consul *devagent.Agent
@@ -43,7 +51,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		}},
 		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
-			if !all(t, host, token, "upgrade-agent", "once --hostname web1 --exec /bin/true --version-file "+version,
+			if !all(t, host, token, "upgrade-agent", "once --hostname web1 --config "+config+" --version-file "+version,
 				"host_data config_state -n web1", "host_data config_version -n web1", "update_own_status puppet 0",
 				"update_own_status puppet_service 0", "update_own_status validation_service 0", "local_health -n web1") {
 				return false

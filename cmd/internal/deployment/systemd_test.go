@@ -75,6 +75,17 @@ func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
 	}
 }
 
+// agentConfig is the sample, with its template where it is.
+func agentConfig(t *testing.T) string {
+	t.Helper()
+	template, err := filepath.Abs(filepath.Join(root, "config/agent/fleet.sources.tmpl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(read(t, "config/agent/config.yaml"), "/etc/upgrade-agent/fleet.sources.tmpl", template, 1)
+	return write(t, filepath.Join(t.TempDir(), "config.yaml"), text)
+}
+
 // TestTheUnitsRunWhatTheBinariesTake starts the binaries with the arguments of the units.
 func TestTheUnitsRunWhatTheBinariesTake(t *testing.T) {
 	t.Parallel()
@@ -84,7 +95,7 @@ func TestTheUnitsRunWhatTheBinariesTake(t *testing.T) {
 		if start == nil {
 			t.Fatalf("%s has no ExecStart", name)
 		}
-		args := strings.NewReplacer("${UPGRADE_STEP}", "/bin/true", "$UPGRADE_AGENT_FLAGS", "",
+		args := strings.NewReplacer("${UPGRADE_AGENT_CONFIG}", agentConfig(t), "$UPGRADE_AGENT_FLAGS", "",
 			"$UPGRADE_CONTROLLER_FLAGS", "").Replace(start[2])
 		p := program{start[1], []string{"CONSUL_HTTP_TOKEN_FILE=/no/such/token"}}
 		code, out := p.run(t, strings.Fields(args)...)

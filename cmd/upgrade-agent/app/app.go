@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
 )
 
 // The exit codes.
@@ -76,19 +78,20 @@ func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 const stepHelp = `
-The upgrade step (--exec) is run, without a shell, when the host may change its version, with these in its environment:
+How this host reaches a version is the pipeline of the configuration file: a hook, facts, package sources, apt, Puppet, and
+scripts that validate, each if it is given. Without a file it is puppet apply of ` + config.DefaultManifest + `, and with
+--exec one program in the place of all. Each program is run, without a shell, with these in its environment:
   UPGRADE_VERSION        the version to reach
   UPGRADE_LOCAL_VERSION  the version that the host has; empty on its first boot
   UPGRADE_HOSTNAME       the host's name
   UPGRADE_ROLE           its role; empty when it has none
-Exit status 0 means that the host has the new version. The step may be run again for a change that was interrupted or
-failed. It must leave the version file alone: the agent writes it after the step. A host that is at its version runs
-nothing.`
+Exit status 0 means success (of Puppet, 2 as well). A program may be run again for a change that was interrupted or failed.
+It must leave the version file alone: the agent writes it in the end. A host that is at its version runs nothing.`
 
 func newRun(stderr io.Writer) *cobra.Command {
 	o := newOptions(stderr)
 	cmd := &cobra.Command{
-		Use:   "run --exec PATH [flags] [-- ARG...]",
+		Use:   "run [--config FILE | --exec PATH [flags] [-- ARG...]]",
 		Short: "Look at the fleet's keys every interval, until stopped",
 		Long: "Looks at the fleet's keys every interval, changes the version when this host may, and reports. SIGTERM stops\n" +
 			"it, and a step that is under way; the next start goes on.\n" + stepHelp,
@@ -103,7 +106,7 @@ func newRun(stderr io.Writer) *cobra.Command {
 func newOnce(stderr io.Writer) *cobra.Command {
 	o := newOptions(stderr)
 	cmd := &cobra.Command{
-		Use:   "once --exec PATH [flags] [-- ARG...]",
+		Use:   "once [--config FILE | --exec PATH [flags] [-- ARG...]]",
 		Short: "Look once, and do what is to be done",
 		Long: "Looks at the fleet's keys once, changes the version if this host may, and reports. Exits with 0 when there was\n" +
 			"nothing to do or it was done, with 1 when the step failed or Consul could not be reached.\n" + stepHelp,

@@ -297,7 +297,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	}{
 		{"", 2, "a command is required"},
 		{"walk", 2, "walk"},
-		{"once", 2, "--exec is required"},
+		{"once -- surplus", 2, "--exec, which is not given"},
+		{"once --config /no/such/file", 2, "/no/such/file"},
 		{"once --exec /no/such/step", 2, "/no/such/step"},
 		{"once --no-such-flag", 2, "no-such-flag"},
 		{"once --exec /bin/true surplus", 2, "come after --"},

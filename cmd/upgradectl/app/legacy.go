@@ -167,6 +167,9 @@ func (c *cli) upgradePlan(ctx context.Context, plans upgradeplan.Plans, version 
 	if by := plan.Annotations[managedBy]; by != "" {
 		return nil, usagef("upgradeplan/%s is managed by %s: change the version there", plan.Name, oneLine(by))
 	}
+	if plan.Spec.Version != version {
+		plan.Spec.Action = v1alpha1.Action{} // what went with the other version
+	}
 	plan.Spec.Version = version
 	merge(&in, plan.Spec.Instructions)
 	plan.Spec.Instructions = in

@@ -25,6 +25,12 @@ type Desired struct {
 	Version string
 	// Switch says that the tree is made anew: nobody is enabled any more, and the version changes, at once.
 	Switch bool
+	// Pending says that the version is to be switched and cannot be yet: what goes with the one that stands stays.
+	Pending bool
+	// Action is what hosts do instead of an upgrade; nil: nothing.
+	Action *Action
+	// Enabling is the value of the keys that enable; empty: True.
+	Enabling string
 	// Hosts and Roles shall be enabled. All others shall not.
 	Hosts, Roles []Grant
 	// Marks are all that shall stand.

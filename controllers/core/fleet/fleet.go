@@ -72,6 +72,8 @@ type Setting struct {
 type CurrentVersion struct {
 	Name  string
 	Index uint64
+	// Acts says that an action goes with it.
+	Acts bool
 }
 
 // Record is one entry below running/versions: a host has reached a version. Indexes and time are zero when only the
@@ -99,6 +101,8 @@ type Report struct {
 	Phase   Phase     `json:"phase,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Time    time.Time `json:"time,omitzero"`
+	// DurationSeconds is how long the change took that it tells of; 0: it tells of none, or the host was interrupted.
+	DurationSeconds int64 `json:"durationSeconds,omitempty"`
 }
 
 // Started is the mark that a host has begun to change its version. The controller writes it for a host that was never

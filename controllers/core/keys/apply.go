@@ -37,6 +37,9 @@ func ApplyAt(raw Raw, l Layout, c diff.Changes, index func(key string) uint64) R
 		case p.Key == l.CurrentVersion():
 			p.CreateIndex = cmp.Or(raw.Current.CreateIndex, at)
 			raw.Current = p
+		case p.Key == l.Action():
+			p.CreateIndex = cmp.Or(raw.Action.CreateIndex, at)
+			raw.Action = p
 		case strings.HasPrefix(p.Key, l.StartedTree()):
 			started = append(started, p)
 		default:

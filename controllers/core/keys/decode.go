@@ -17,6 +17,8 @@ import (
 // Raw is what was read of a fleet's keys.
 type Raw struct {
 	Current Pair
+	// Action is what hosts do instead of an upgrade.
+	Action Pair
 	// Config is all below config_state/.
 	Config []Pair
 	// RecordKeys are all keys below the tree of records, sorted; Records are those of them that were read with their
@@ -56,7 +58,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 	below(&d, raw.Reports, l.ReportTree(), foundReport)
 	below(&d, raw.Started, l.StartedTree(), foundStarted)
 	f := fleet.Fleet{
-		Current:    fleet.CurrentVersion{Name: DecodeVersion(raw.Current.Value), Index: raw.Current.ModifyIndex},
+		Current:    DecodeCurrent(raw.Current),
 		Hosts:      d.collect(),
 		Global:     d.global,
 		Roles:      d.roles,

@@ -154,6 +154,9 @@ func (l Layout) Started(host string) string { return l.StartedTree() + host }
 func (l Layout) ReportTree() string        { return l.key(root + "hosts/") }
 func (l Layout) Report(host string) string { return l.ReportTree() + host }
 
+// Action is what the hosts do instead of an upgrade, if the plan says so.
+func (l Layout) Action() string { return l.key(root + "action") }
+
 // HoldTree is the prefix of holds; HoldEpoch moves with each change of one.
 func (l Layout) HoldTree() string            { return l.key(root + "holds/") }
 func (l Layout) HoldEpoch() string           { return l.HoldTree() + "epoch" }

@@ -4,6 +4,7 @@
 package keys
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
@@ -20,7 +21,7 @@ const (
 	rankVersion
 )
 
-// Actual are the keys that Render is compared with: the enable_puppet tree, current_version, the marks that the
+// Actual are the keys that Render is compared with: the enable_puppet tree, current_version and the action, the marks that the
 // controller set, and the pause keys that stand for holds.
 func Actual(raw Raw, l Layout) diff.KeySet {
 	set := make(diff.KeySet, 0, len(raw.Config)+1)
@@ -45,6 +46,9 @@ func Actual(raw Raw, l Layout) diff.KeySet {
 		e := entry(raw.Current, rankVersion)
 		e.Value = DecodeVersion(raw.Current.Value)
 		set = append(set, e)
+	}
+	if raw.Action.Exists() {
+		set = append(set, diff.Entry{Key: raw.Action.Key, Value: string(raw.Action.Value), Index: raw.Action.ModifyIndex})
 	}
 	for _, p := range raw.Started {
 		if s := DecodeStarted(p); s.By == fleet.ByController {
@@ -81,14 +85,34 @@ func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	}
 	// The switch deletes the whole tree: what shall stand in it is written even if it says the same.
 	set = append(set, diff.Entry{Key: l.EnableGlobal(), Value: Disabled, Rank: rankGlobal, Renew: d.Switch})
-	return append(set, diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion})
+	return l.version(set, d, actual)
+}
+
+// version is current_version and the action that goes with it. Both tell that they belong together: a host that finds
+// only one of them does nothing.
+func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
+	if d.Pending {
+		for _, e := range actual {
+			if e.Key == l.CurrentVersion() || e.Key == l.Action() {
+				set = append(set, e)
+			}
+		}
+		return set
+	}
+	current := diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion, Renew: d.Switch}
+	if d.Action != nil {
+		current.Flags = ActionFlags
+		set = append(set, diff.Entry{Key: l.Action(), Value: string(EncodeAction(*d.Action)), Rank: rankMark})
+	}
+	return append(set, current)
 }
 
 func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
+	enabling := cmp.Or(d.Enabling, Enabled)
 	granted := make(map[string]struct{}, len(d.Hosts)+len(d.Roles))
 	add := func(key string, g fleet.Grant, rank int) {
 		granted[key] = struct{}{}
-		set = append(set, diff.Entry{Key: key, Value: Enabled, Flags: grantFlags(g), Rank: rank, Renew: g.Renew})
+		set = append(set, diff.Entry{Key: key, Value: enabling, Flags: grantFlags(g), Rank: rank, Renew: g.Renew})
 	}
 	for _, g := range d.Hosts {
 		rank := rankKeep
@@ -120,7 +144,7 @@ func (l Layout) Changes(actual diff.KeySet, d fleet.Desired) diff.Changes {
 	c := diff.Compute(actual, Render(d, l, actual))
 	if d.Switch {
 		c.Tree = l.EnableTree()
-		c.Atomic = []string{l.CurrentVersion()}
+		c.Atomic = []string{l.CurrentVersion(), l.Action()}
 	}
 	return c
 }

@@ -102,6 +102,11 @@ func bounded(value []byte) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
+// DecodeCurrent reads the key current_version.
+func DecodeCurrent(p Pair) fleet.CurrentVersion {
+	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, Acts: p.Flags == ActionFlags}
+}
+
 // DecodeVersion reads a version name as hosts do: without the white space around it.
 func DecodeVersion(value []byte) string { return strings.TrimSpace(bounded(value)) }
 
@@ -121,6 +126,25 @@ func DecodeTime(value []byte) time.Time {
 // EncodeStarted and EncodeReport are the values of started/<host> and hosts/<host>.
 func EncodeStarted(s fleet.Started) []byte { return encode(s) }
 func EncodeReport(r fleet.Report) []byte   { return encode(r) }
+
+// ActionFlags marks a current_version that an action goes with: a host that does not find the action must not upgrade
+// itself instead.
+const ActionFlags = 0x616374 // "act"
+
+// EncodeAction is the value of the key action.
+func EncodeAction(a fleet.Action) []byte { return encode(a) }
+
+// DecodeAction reads the key action. One that cannot be read is for no version.
+func DecodeAction(p Pair) *fleet.Action {
+	if !p.Exists() {
+		return nil
+	}
+	var a fleet.Action
+	if json.Unmarshal(p.Value, &a) != nil {
+		return &fleet.Action{}
+	}
+	return &a
+}
 
 // EncodeControl and EncodeLedger are the values of a plan's keys of these names.
 func EncodeControl(c fleet.Control) []byte { return encode(c) }

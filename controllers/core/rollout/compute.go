@@ -47,6 +47,7 @@ func newPlanner(in Input) *planner {
 		Version:  p.spec.Version,
 		Current:  p.target,
 		Verdicts: make([]Verdict, len(in.Fleet.Hosts)),
+		Action:   action(p.spec),
 	}
 	return p
 }
@@ -77,6 +78,7 @@ func (p *planner) judge() {
 // chooseGate finds what stops every new start. The first that applies is the one that is told.
 func (p *planner) chooseGate() {
 	closed, unhealthy := p.outsideWindow(), p.tooManyUnhealthy()
+	field := p.inTheField()
 	halt := p.halt() // also while something else stops the plan: it lasts longer
 	switch pause := p.in.Control.Pause; {
 	case p.in.Plan == nil:
@@ -99,16 +101,24 @@ func (p *planner) chooseGate() {
 		p.gate(OutsideWindow, closed)
 	case unhealthy != "":
 		p.gate(TooManyUnhealthy, unhealthy)
-	case p.target != p.spec.Version:
+	case field != "":
+		p.gate(VersionKeysRefused, field)
+	case p.mustSwitch():
 		p.out.Switch = true
 		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
 	}
+	p.out.Pending = !p.out.Switch && p.mustSwitch()
 	if taken := p.takeBack(); !taken && p.stopped() && p.target != p.spec.Version {
 		p.out.Frozen = true // the tree is made anew when the version may be switched: until then it is left alone
 	}
 	if n := p.correcting(); p.out.Gate == "" && n > 0 {
 		p.gate(TakingBack, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
 	}
+}
+
+// mustSwitch: the version is not the plan's, or does not say whether an action goes with it as it should.
+func (p *planner) mustSwitch() bool {
+	return p.target != p.spec.Version || p.in.Fleet.Current.Acts != (p.out.Action != nil)
 }
 
 func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
@@ -235,8 +245,8 @@ func (p *planner) enableRoles() {
 	}
 	for _, r := range p.teams.roles() {
 		open := r.unlimited() || r.counted == r.complete
-		enable := open && r.counted > 0 && !withheld[r.name]
-		if p.out.Gate != "" { // a stop releases nobody, and a role key would release those who join
+		enable := open && r.counted > 0 && !withheld[r.name] && p.out.Action == nil // who joins cannot run a command
+		if p.out.Gate != "" {                                                       // a stop releases nobody, and a role key would release those who join
 			enable = enable && p.in.Fleet.Roles[r.name].Enables(p.target)
 		}
 		key := p.in.Fleet.Roles[r.name]
@@ -306,7 +316,7 @@ func (p *planner) ledger() fleet.Ledger {
 	if p.canary.promoted {
 		l.Promoted = p.target
 	}
-	if p.out.Complete {
+	if p.out.Complete && p.out.Action == nil { // nobody goes back to a command
 		l.Completed = p.revision()
 	}
 	return l

@@ -67,6 +67,7 @@ const (
 	ExemptByHold          Reason = "ExemptByHold"
 	PausedByKey           Reason = "PausedByKey"
 	OnHold                Reason = "OnHold"
+	CannotAct             Reason = "CannotAct"
 	NoPlan                Reason = "NoPlan"
 	ObservationIncomplete Reason = "ObservationIncomplete"
 	PlanConflict          Reason = "Conflict"
@@ -75,6 +76,7 @@ const (
 	FailureBudgetExceeded Reason = "FailureBudgetExceeded"
 	OutsideWindow         Reason = "OutsideWindow"
 	TooManyUnhealthy      Reason = "TooManyUnhealthy"
+	VersionKeysRefused    Reason = "VersionKeysRefused"
 	VersionSwitch         Reason = "VersionSwitch"
 	TakingBack            Reason = "TakingBack"
 	WaitingForCanary      Reason = "WaitingForCanary"
@@ -124,6 +126,12 @@ type Decision struct {
 	Version, Current string
 	// Switch says that this pass does nothing but change the version.
 	Switch bool
+	// Action is what hosts do instead of an upgrade to reach Version; nil: nothing.
+	Action *fleet.Action
+	// Enabling is the value of the keys that enable; empty: True.
+	Enabling string
+	// Pending says that the version is to be switched and cannot be yet.
+	Pending bool
 	// Frozen says that nothing at all may be written: the observation is incomplete, or there is no plan.
 	Frozen bool
 	// Complete says that every host that counts is upgraded.
@@ -193,7 +201,7 @@ func (d *Decision) Wake() time.Time {
 // Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
 func (d *Decision) Desired(now time.Time) fleet.Desired {
 	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
-		Marks: d.Marks, Holds: d.Holds}
+		Marks: d.Marks, Holds: d.Holds, Pending: d.Pending, Action: d.Action, Enabling: d.Enabling}
 	if d.Switch {
 		out.Version = d.Version
 	}

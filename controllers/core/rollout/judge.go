@@ -359,6 +359,9 @@ func ordered(p fleet.Pause) string {
 }
 
 func (w words) change(from, to string) string {
+	if from == to {
+		return "the version " + to + " is written anew first: it does not say whether an action goes with it as it should"
+	}
 	if from == "" {
 		return "the version is set to " + to + " first"
 	}

@@ -4,7 +4,9 @@
 package rollout_test
 
 import (
+	"cmp"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +92,16 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 
 	r := &rules{limit: map[string]int{}, after: map[string]string{}}
 	var s strings.Builder
+	if yes("an action stands", 8) {
+		line("action %s reboot", pick("action", "v1", "v2"))
+	}
+	if now != "" && yes("current_version acts", 8) {
+		line("acts")
+	}
+	if yes("by an action", 5) {
+		s.WriteString("action: {type: Command, name: reboot, args: [now]}\n")
+	}
+	fmt.Fprintf(&s, "keys: {format: %s}\n", pick("format", "Boolean", "Version"))
 	fmt.Fprintf(&s, "strategy: %s\nminReadySeconds: %d\n", pick("strategy", "Rolling", "Batch"), rapid.SampledFrom([]int{0, 600}).Draw(t, "soak"))
 	if yes("excluding", 6) {
 		s.WriteString("hosts: {exclude: ['*2']}\n")
@@ -298,6 +310,7 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 			return
 		}
 		want := d.Desired(w.now)
+		yes := cmp.Or(want.Enabling, "True")
 		w.write(w.changes(d), d.Ledger)
 		f := w.observe()
 		enabled, roles := map[string]bool{}, map[string]bool{}
@@ -309,21 +322,25 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 		}
 		for i := range f.Hosts {
 			h := &f.Hosts[i]
-			own := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == "True"
+			own := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == yes
 			if own != enabled[h.Name] {
 				t.Fatalf("%s: desired %v, read %+v", h.Name, enabled[h.Name], h.Setting)
 			}
-			if own && h.Setting.Granted == 0 || !h.Setting.Proper() {
+			if proper := h.Setting.Text == yes || h.Setting.Text == "False"; own && h.Setting.Granted == 0 || !proper {
 				t.Fatalf("%s is not spelled properly: %+v", h.Name, h.Setting)
 			}
 		}
 		for name, s := range f.Roles {
-			if (s.Text == "True") != roles[name] || !s.Proper() {
+			if (s.Text == yes) != roles[name] || s.Text != yes && s.Text != "False" {
 				t.Fatalf("role %s: desired %v, read %+v", name, roles[name], s)
 			}
 		}
 		if f.Global.Text != "False" || f.Current.Name != want.Version {
 			t.Fatalf("global is %+v, the version %+v", f.Global, f.Current)
+		}
+		if a := keys.DecodeAction(w.raw.Action); !want.Pending && (!reflect.DeepEqual(a, want.Action) ||
+			(w.raw.Current.Flags == keys.ActionFlags) != (a != nil)) {
+			t.Fatalf("the action is %+v, desired %+v; current_version has the flags %x", a, want.Action, w.raw.Current.Flags)
 		}
 		marks := 0
 		for i := range f.Hosts {

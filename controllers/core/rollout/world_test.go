@@ -57,6 +57,8 @@ type world struct {
 //	started HOST VERSION TIME            the host's own mark
 //	marked HOST VERSION TIME             a mark by the controller
 //	key SCOPE VALUE [TIME] [unhealthy]   an enable_puppet key, granted then, to a host whose checks failed already
+//	action VERSION NAME                  what hosts do instead of an upgrade
+//	acts                                 current_version says that an action goes with it
 //	pausekey SCOPE VALUE                 an operator's pause
 //	hold SCOPE [exempt] [until TIME] [REASON]
 //	seen ROLE...                         roles in the ledger
@@ -160,6 +162,11 @@ func (w *world) line(line string) {
 			}
 			put(&w.raw.Config, w.pair(key, unquote(rest[1]), flags))
 		}
+	case "action":
+		a := fleet.Action{Version: rest[0], Name: rest[1]}
+		w.raw.Action = w.pair(w.layout.Action(), string(keys.EncodeAction(a)), 0)
+	case "acts":
+		w.raw.Current.Flags = keys.ActionFlags
 	case "pausekey":
 		put(&w.raw.Config, w.pair(w.layout.ConfigState()+rest[0]+"/enable_puppet", rest[1], 0))
 	case "hold":

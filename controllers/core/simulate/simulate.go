@@ -204,7 +204,13 @@ func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
 	if !s.agents[h.Name] {
 		return h.Setting.EnablesLegacy()
 	}
-	return h.Hold == nil && h.Setting.Enables(f.Current.Name) && h.Setting.Index > f.Current.Index
+	return h.Hold == nil && s.acts(f) == f.Current.Acts && h.Setting.Enables(f.Current.Name) && h.Setting.Index > f.Current.Index
+}
+
+// acts says whether an action stands that is for the current version.
+func (s *Simulation) acts(f *fleet.Fleet) bool {
+	a := keys.DecodeAction(s.Raw.Action)
+	return a != nil && a.Version == f.Current.Name
 }
 
 func (s *Simulation) begin(f *fleet.Fleet, h *fleet.Host) {

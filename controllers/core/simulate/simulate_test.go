@@ -159,7 +159,7 @@ func busy(s *simulate.Simulation) map[string]bool {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Text == "True" && h.Setting.Index > f.Current.Index
+		granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(f.Current.Name) && h.Setting.Index > f.Current.Index
 		if h.Record.Version != f.Current.Name && granted || h.Started != nil && h.Started.By == "" {
 			out[h.Name] = true
 		}
@@ -312,6 +312,7 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 		s.Control.Pause, s.Control.Halt = nil, nil
 		s.Raw.Checks, s.Raw.Nodes = nil, nil
 		unpause(s)
+		endable(s)
 		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour) {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
@@ -410,6 +411,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 	if rapid.Bool().Draw(t, "checked") {
 		spec.HealthGate.Checks = []string{"puppet"}
 	}
+	spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.VersionKeys}).Draw(t, "format")
 	p := &v1alpha1.UpgradePlan{Spec: spec}
 	p.Spec.ProgressDeadlineSeconds = new(int32(1800))
 	v1alpha1.SetDefaults(p)
@@ -452,7 +454,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		}
 		return f.Hosts[rapid.IntRange(0, len(f.Hosts)-1).Draw(t, "host")].Name
 	}
-	switch rapid.IntRange(0, 10).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 12).Draw(t, "disturbance") {
 	case 0:
 		s.Control.Pause = &fleet.Pause{By: "someone"}
 	case 1:
@@ -460,6 +462,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 	case 2: // the plan goes to another version in mid-flight
 		s.Plan = s.Plan.DeepCopy()
 		s.Plan.Spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
+		s.Plan.Spec.Action = v1alpha1.Action{}
 	case 3:
 		*joined++
 		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "1", Agent: true})
@@ -488,6 +491,25 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 		if agentsOnly(s) {
 			s.SetVersion("9")
 		}
+	case 11: // the format of keys changes in mid-flight
+		s.Plan = s.Plan.DeepCopy()
+		s.Plan.Spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.BooleanKeys, v1alpha1.VersionKeys}).Draw(t, "format")
+	case 12: // another version, which is a command
+		s.Plan = s.Plan.DeepCopy()
+		s.Plan.Spec.Version = rapid.SampledFrom([]string{"4", "5"}).Draw(t, "run")
+		s.Plan.Spec.Action = v1alpha1.Action{Type: v1alpha1.CommandAction, Name: "reboot"}
+	}
+}
+
+// endable makes a plan that every host can follow of one that only agents can.
+func endable(s *simulate.Simulation) {
+	if agentsOnly(s) {
+		return
+	}
+	s.Plan = s.Plan.DeepCopy()
+	s.Plan.Spec.Keys.Format = ""
+	if s.Plan.Spec.Action.Given() {
+		s.Plan.Spec.Action, s.Plan.Spec.Version = v1alpha1.Action{}, "6"
 	}
 }
 

@@ -1,0 +1,117 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+)
+
+// The bounds of what an agent costs its host.
+const (
+	maxBinary = 15 << 20 // bytes, stripped
+	maxRSS    = 30 << 10 // KiB
+)
+
+// counter is a proxy before Consul that counts requests and bytes.
+type counter struct {
+	*httptest.Server
+	requests, bytes atomic.Int64
+}
+
+func newCounter(b *testing.B, addr string) *counter {
+	c := &counter{}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
+		ModifyResponse: func(r *http.Response) error {
+			data, err := io.ReadAll(r.Body)
+			c.bytes.Add(int64(len(data)))
+			r.Body = io.NopCloser(bytes.NewReader(data))
+			return err
+		}}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.requests.Add(1)
+		proxy.ServeHTTP(w, r)
+	}))
+	b.Cleanup(c.Close)
+	return c
+}
+
+// BenchmarkLook is one look of an agent that has nothing to do, by its requests, in the real process, which is built as
+// make build does; and what that takes of its host.
+func BenchmarkLook(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "upgrade-agent")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "github.com/jiocloud/upgrade-controller/cmd/upgrade-agent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	info, err := os.Stat(binary)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := newCounter(b, consultest.StartWith(b, devagent.Options{Server: true}).Addr())
+	version := filepath.Join(b.TempDir(), "current_version")
+	if err := os.WriteFile(version, []byte("v1\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(binary, "run", "--hostname", "web1", "--version-file", version, "--http-addr", c.Listener.Addr().String(),
+		"--interval", "1ms", "--jitter", "0s")
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	await := func(n int64) {
+		for c.requests.Load() < n {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	await(10) // it has reported
+	from, bytesFrom, looks := c.requests.Load(), c.bytes.Load(), int64(0)
+	for b.Loop() {
+		looks++
+		await(from + looks)
+	}
+	rss := resident(b, cmd.Process.Pid)
+	b.ReportMetric(float64(c.bytes.Load()-bytesFrom)/float64(c.requests.Load()-from), "bytes/request")
+	b.ReportMetric(float64(rss), "KiB-RSS")
+	b.ReportMetric(float64(info.Size()), "bytes-binary")
+	if rss > maxRSS || info.Size() > maxBinary {
+		b.Errorf("%d KiB resident, at most %d; a binary of %d bytes, at most %d", rss, maxRSS, info.Size(), maxBinary)
+	}
+}
+
+// resident is the memory of a process in KiB.
+func resident(b *testing.B, pid int) (kib int) {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skip("there is no /proc")
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			if _, err := fmt.Sscan(rest, &kib); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return kib
+}

@@ -1,0 +1,140 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"fmt"
+	"io"
+	"os/user"
+	"regexp"
+	"strconv"
+
+	"github.com/go-logr/logr"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/inhibit"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+)
+
+// builder makes the parts of an agent as its file says.
+type builder struct {
+	file config.Config
+	// state is the path of the version file: the agent's own files stand beside it.
+	state  string
+	store  checks.Consul
+	output io.Writer
+	log    logr.Logger
+}
+
+func (b builder) spool() agent.Spool { return durable.State[agent.Unsent](b.state + ".unsent") }
+
+// board is nil when the file wants no checks.
+func (b builder) board() *checks.Board {
+	if b.file.Checks == nil {
+		return nil
+	}
+	return &checks.Board{Consul: b.store, Results: durable.State[map[string]checks.Result](b.state + ".checks"),
+		TTL: b.file.Checks.TTL.Or(config.DefaultTTL), Log: b.log}
+}
+
+func (b builder) inhibiting(step agent.Step) agent.Step {
+	if !b.file.InhibitShutdown {
+		return step
+	}
+	return inhibit.Around(step, inhibit.Logind, b.log)
+}
+
+func (b builder) pipeline(board *checks.Board) (agent.Step, error) {
+	steps, err := b.steps()
+	if err != nil {
+		return nil, err
+	}
+	p := &pipeline.Pipeline{Steps: steps, Journal: durable.State[pipeline.Entry](b.state + ".journal"), Log: b.log}
+	if board != nil {
+		p.Ended = board.Ended
+	}
+	return p.Run, nil
+}
+
+func (b builder) steps() (steps []pipeline.Step, err error) {
+	p := b.file.Pipeline
+	if h := p.PreHook; h != nil {
+		steps = append(steps, pipeline.Hook(agent.Command{Path: h.Path, Args: h.Args, Output: b.output,
+			Timeout: h.Timeout.Or(config.DefaultTimeout)}))
+	}
+	if f := p.Facts; f != nil {
+		steps = append(steps, pipeline.Facts{Path: f.Path}.Step())
+	}
+	if s := p.Sources; s != nil {
+		template, err := s.Parse()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Template, err)
+		}
+		steps = append(steps, pipeline.Sources{Path: s.Path, Template: template}.Step())
+	}
+	if a := p.Apt; a != nil {
+		steps = append(steps, pipeline.Apt{Options: a.Options, Timeout: a.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+	}
+	if r := p.Puppet; r != nil {
+		steps = append(steps, pipeline.Puppet{Path: r.Path, Manifest: r.Manifest, Args: r.Args,
+			Timeout: r.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+	}
+	if v := p.Validation; v != nil {
+		names, err := regexp.Compile(v.Names)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, pipeline.Validation{Directory: v.Directory, Names: names,
+			Timeout: v.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+	}
+	return steps, nil
+}
+
+func (b builder) commands() (commands.Commands, error) {
+	all := commands.Commands{Defined: map[string]commands.Definition{}, Output: b.output}
+	for name, c := range b.file.Commands {
+		d := commands.Definition{Path: c.Path, Timeout: c.Timeout.Or(config.DefaultTimeout)}
+		for _, text := range c.Args {
+			pattern, err := commands.Compile(text)
+			if err != nil {
+				return all, fmt.Errorf("commands[%s]: %w", name, err)
+			}
+			d.Args = append(d.Args, pattern)
+		}
+		var err error
+		if d.User, err = findUser(c.User); err != nil {
+			return all, fmt.Errorf("commands[%s].user: %w", name, err)
+		}
+		all.Defined[name] = d
+	}
+	return all, nil
+}
+
+// findUser is nil for the empty name: who runs the agent.
+func findUser(name string) (*agent.User, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // nobody else is nobody else
+	}
+	found, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, uidErr := strconv.ParseUint(found.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(found.Gid, 10, 32)
+	groups, groupsErr := found.GroupIds()
+	if uidErr != nil || gidErr != nil || groupsErr != nil {
+		return nil, fmt.Errorf("user %s has ids that are no numbers, or groups that cannot be read", name)
+	}
+	u := &agent.User{Name: found.Username, Home: found.HomeDir, UID: uint32(uid), GID: uint32(gid)}
+	for _, text := range groups {
+		if id, err := strconv.ParseUint(text, 10, 32); err == nil {
+			u.Groups = append(u.Groups, uint32(id))
+		}
+	}
+	return u, nil
+}

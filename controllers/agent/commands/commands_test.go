@@ -1,0 +1,133 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package commands_test
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "run-1"}
+
+// echo is a command that tells its arguments, one a line, in brackets.
+func echo(t *testing.T, patterns ...string) commands.Commands {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "echo")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nprintf '[%s]\\n' \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := commands.Definition{Path: path}
+	for _, text := range patterns {
+		p, err := commands.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Args = append(d.Args, p)
+	}
+	return commands.Commands{Defined: map[string]commands.Definition{"echo": d}}
+}
+
+func TestArgumentsAreAVector(t *testing.T) {
+	c := echo(t, `.*`, `--delay=[0-9]+`)
+	says, err := c.Run(t.Context(), change, fleet.Action{Name: "echo", Args: []string{"a b; $(touch /tmp/x) `id` 'q", "--delay=5"}})
+	if err != nil || says != "[a b; $(touch /tmp/x) `id` 'q]\n[--delay=5]" {
+		t.Errorf("%q %v", says, err)
+	}
+}
+
+func TestWhatTheHostDoesNotDefineIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		patterns []string
+		action   fleet.Action
+		says     string
+	}{
+		{nil, fleet.Action{Name: "halt"}, `refused: command "halt" is not defined on this host`},
+		{nil, fleet.Action{Name: ""}, `refused: command "" is not defined on this host`},
+		{nil, fleet.Action{Name: "echo", Args: []string{"x"}}, "refused: command echo takes 0 arguments on this host, not 1"},
+		{[]string{"a"}, fleet.Action{Name: "echo"}, "refused: command echo takes 1 arguments on this host, not 0"},
+		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5 "}}, `refused: argument 1 of command echo is "5 ", which does not fit [0-9]+`},
+		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5\n"}}, `which does not fit`},
+		{[]string{"(?m)^5$"}, fleet.Action{Name: "echo", Args: []string{"5\n--force"}}, `which does not fit`},
+		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"now or never"}}, `which does not fit`},
+		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"sooner or later"}}, `which does not fit`},
+		{[]string{".", "a"}, fleet.Action{Name: "echo", Args: []string{"x", "b"}}, `argument 2`},
+		{[]string{"a"}, fleet.Action{Name: "echo", Args: []string{strings.Repeat("b", 10_000)}}, `which does not fit a`},
+	} {
+		_, err := echo(t, tt.patterns...).Run(t.Context(), change, tt.action)
+		if !errors.As(err, new(*commands.Refused)) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 300 {
+			t.Errorf("%q of %+v: %.300v", tt.patterns, tt.action, err)
+		}
+	}
+}
+
+func TestAPatternCannotCloseOurBracket(t *testing.T) {
+	for _, text := range []string{`a)|(.*`, `(`, `[`} {
+		if _, err := commands.Compile(text); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}
+
+func TestTheShorterTimeoutHolds(t *testing.T) {
+	for _, tt := range []struct {
+		host  time.Duration
+		asked int64
+		says  string
+	}{{50 * time.Millisecond, 0, "50ms"}, {50 * time.Millisecond, 600, "50ms"}, {time.Hour, 1, "1s"}} {
+		c := commands.Commands{Defined: map[string]commands.Definition{"sleep": {Path: "/bin/sleep", Timeout: tt.host}}}
+		pattern, err := commands.Compile("1000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := c.Defined["sleep"]
+		d.Args = []commands.Pattern{pattern}
+		c.Defined["sleep"] = d
+		_, err = c.Run(t.Context(), change, fleet.Action{Name: "sleep", Args: []string{"1000"}, TimeoutSeconds: tt.asked})
+		if err == nil || err.Error() != "command sleep: timed out after "+tt.says {
+			t.Errorf("%s and %d s: %v", tt.host, tt.asked, err)
+		}
+	}
+}
+
+// Who the command runs as sees nothing of what the agent knows.
+func TestACommandRunsAsItsUserAndInheritsNoSecrets(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: nobody else can become another user")
+	}
+	t.Setenv("CONSUL_HTTP_TOKEN", "s3cret")
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.ParseUint(nobody.Uid, 10, 32)
+	gid, _ := strconv.ParseUint(nobody.Gid, 10, 32)
+	script := filepath.Join(t.TempDir(), "who")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nid -un; id -G; env | sort\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(script); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := commands.Commands{Defined: map[string]commands.Definition{"who": {Path: script,
+		User: &agent.User{Name: "nobody", Home: nobody.HomeDir, UID: uint32(uid), GID: uint32(gid)}}}}
+	says, err := c.Run(t.Context(), change, fleet.Action{Name: "who"})
+	if err != nil || !strings.HasPrefix(says, "nobody\n"+nobody.Gid+"\n") {
+		t.Errorf("%v\n%s", err, says)
+	}
+	if !strings.Contains(says, "UPGRADE_VERSION=run-1") || !strings.Contains(says, "USER=nobody") || strings.Contains(says, "s3cret") {
+		t.Errorf("its environment:\n%s", says)
+	}
+}

@@ -1,0 +1,176 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+)
+
+// machine is a root of its own with an apt of its own, and a repository with a snapshot for each version. Nothing of the
+// machine that runs the test is touched.
+type machine struct {
+	t                *testing.T
+	root, repository string
+	// uri is where apt looks for the repository.
+	uri string
+}
+
+func newMachine(t *testing.T) *machine {
+	need(t, "apt-get", "dpkg", "dpkg-deb", "dpkg-scanpackages")
+	if os.Getuid() != 0 {
+		missing := "needs root: dpkg installs for nobody else"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	m := &machine{t: t, root: t.TempDir(), repository: t.TempDir()}
+	m.uri = "file://" + m.repository
+	for _, dir := range []string{"etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial",
+		"var/cache/apt/archives/partial", "var/log/apt", "var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "usr/bin"} {
+		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(m.root, "var/lib/dpkg/status"), "", 0o644)
+	config := write(t, filepath.Join(m.root, "apt.conf"), fmt.Sprintf(`Dir %q;
+Dir::State::status "%[1]s/var/lib/dpkg/status";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+#clear DPkg::Pre-Install-Pkgs; #clear DPkg::Pre-Invoke; #clear DPkg::Post-Invoke;
+#clear APT::Update::Pre-Invoke; #clear APT::Update::Post-Invoke; #clear APT::Update::Post-Invoke-Success;
+`, m.root+"/"), 0o644)
+	t.Setenv("APT_CONFIG", config)
+	t.Setenv("DPKG_ROOT", m.root)
+	t.Setenv("DPKG_FRONTEND_LOCKED", "")
+	return m
+}
+
+// snapshot makes the repository of a version: packages by name, version and the text of their file of configuration.
+func (m *machine) snapshot(version string, packages ...[3]string) {
+	m.t.Helper()
+	dir := filepath.Join(m.repository, version)
+	for _, p := range packages {
+		build := m.t.TempDir()
+		write(m.t, filepath.Join(build, "DEBIAN/control"), fmt.Sprintf(
+			"Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\nDescription: of a test\n", p[0], p[1]), 0o644)
+		write(m.t, filepath.Join(build, "DEBIAN/conffiles"), "/etc/"+p[0]+".conf\n", 0o644)
+		write(m.t, filepath.Join(build, "etc", p[0]+".conf"), p[2], 0o644)
+		write(m.t, filepath.Join(build, "usr/share", p[0]), p[1], 0o644)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			m.t.Fatal(err)
+		}
+		m.must(exec.Command("dpkg-deb", "--build", "--root-owner-group", build, filepath.Join(dir, p[0]+"_"+p[1]+".deb")))
+	}
+	scan := exec.Command("dpkg-scanpackages", "--multiversion", ".")
+	scan.Dir, scan.Env = dir, append(os.Environ(), "DPKG_ROOT=")
+	index, err := scan.Output()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	write(m.t, filepath.Join(dir, "Packages"), string(index), 0o644)
+}
+
+func (m *machine) must(cmd *exec.Cmd) string {
+	m.t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}
+
+// reach is the steps sources and apt.
+func (m *machine) reach(version string) (string, error) {
+	const text = "Types: deb\nURIs: REPOSITORY/{{.Version}}\nSuites: ./\nTrusted: yes\n"
+	sources := pipeline.Sources{Path: filepath.Join(m.root, "etc/apt/sources.list.d/fleet.sources"),
+		Template: template.Must(template.New("sources").Parse(strings.Replace(text, "REPOSITORY", m.uri, 1)))}
+	c := agent.Change{Host: "web1", From: "v0", To: version}
+	if says, err := sources.Step().Run(m.t.Context(), c); err != nil {
+		return says, err
+	}
+	return pipeline.Apt{Timeout: time.Minute}.Step().Run(m.t.Context(), c)
+}
+
+func (m *machine) installed(name string) string {
+	m.t.Helper()
+	return m.must(exec.Command("dpkg-query", "--showformat", "${Version} ${db:Status-Abbrev}", "--show", name))
+}
+
+func TestAptBringsThePackagesOfTheVersionAndKeepsConfigurationThatWasChanged(t *testing.T) {
+	m := newMachine(t)
+	m.snapshot("v1", [3]string{"alpha", "1", "setting = 1\n"}, [3]string{"beta", "1", "default = 1\n"})
+	m.snapshot("v2", [3]string{"alpha", "2", "setting = 2\n"}, [3]string{"beta", "2", "default = 2\n"})
+	if says, err := m.reach("v1"); err != nil {
+		t.Fatalf("%v\n%s", err, says)
+	}
+	m.must(exec.Command("apt-get", "install", "-y", "alpha", "beta"))
+	write(t, filepath.Join(m.root, "etc/alpha.conf"), "setting = ours\n", 0o644)
+	if says, err := m.reach("v2"); err != nil {
+		t.Fatalf("%v\n%s", err, says)
+	}
+	for _, name := range []string{"alpha", "beta"} {
+		if got := m.installed(name); got != "2 ii " {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if got := read(t, filepath.Join(m.root, "etc/alpha.conf")); got != "setting = ours\n" {
+		t.Errorf("what was changed became %q", got)
+	}
+	if got := read(t, filepath.Join(m.root, "etc/beta.conf")); got != "default = 2\n" {
+		t.Errorf("what was not changed is %q", got)
+	}
+	if out, err := exec.Command("dpkg", "--root=/", "--status", "alpha").CombinedOutput(); err == nil {
+		t.Errorf("this very machine has it:\n%s", out)
+	}
+}
+
+func TestAVersionWhoseSnapshotIsMissingIsNotReached(t *testing.T) {
+	m := newMachine(t)
+	m.snapshot("v1", [3]string{"alpha", "1", ""})
+	if says, err := m.reach("v1"); err != nil {
+		t.Fatalf("%v\n%s", err, says)
+	}
+	says, err := m.reach("v2")
+	if err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(says, "/v2/") {
+		t.Errorf("%v\n%s", err, says)
+	}
+}
+
+// By itself apt-get update takes this for a success, and goes on with what it knew before.
+func TestARepositoryThatDoesNotAnswerIsAFailure(t *testing.T) {
+	m := newMachine(t)
+	m.uri = "http://127.0.0.1:1"
+	if says, err := m.reach("v2"); err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(says, "127.0.0.1") {
+		t.Errorf("%v\n%s", err, says)
+	}
+}
+
+func TestWhatDpkgWasInterruptedAtIsFinishedFirst(t *testing.T) {
+	m := newMachine(t)
+	m.snapshot("v1", [3]string{"alpha", "1", ""})
+	m.snapshot("v2", [3]string{"alpha", "2", ""})
+	m.must(exec.Command("dpkg", "--unpack", filepath.Join(m.repository, "v1/alpha_1.deb")))
+	status := filepath.Join(m.root, "var/lib/dpkg/status")
+	write(t, filepath.Join(m.root, "var/lib/dpkg/updates/0000"), read(t, status), 0o644) // as a dpkg that was killed leaves it
+	if got := m.installed("alpha"); got != "1 iU " {
+		t.Fatalf("alpha is %q", got)
+	}
+	if says, err := m.reach("v2"); err != nil {
+		t.Fatalf("%v\n%s", err, says)
+	}
+	if got := m.installed("alpha"); got != "2 ii " {
+		t.Errorf("alpha is %q", got)
+	}
+}

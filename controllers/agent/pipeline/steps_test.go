@@ -1,0 +1,220 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+)
+
+// need skips a test for want of a program, and fails it when CI=true.
+func need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			missing := "needs " + name + ": run `make deps` as root on Debian"
+			if os.Getenv("CI") == "true" {
+				t.Fatal(missing)
+			}
+			t.Skip(missing)
+		}
+	}
+}
+
+func write(t testing.TB, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestFactsAreWhereFacterLooks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "facts.d", "current_version.txt")
+	if _, err := (pipeline.Facts{Path: path}).Step().Run(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, path); got != "current_version=v2\n" {
+		t.Errorf("holds %q", got)
+	}
+	need(t, "facter")
+	out, err := exec.Command("facter", "--external-dir", filepath.Dir(path), "current_version").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "v2" {
+		t.Errorf("facter says %q (%v)", out, err)
+	}
+}
+
+func TestSourcesNameTheSnapshotOfTheVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fleet.sources")
+	sources := func(text string) pipeline.Sources {
+		return pipeline.Sources{Path: path, Template: template.Must(template.New("sources").Option("missingkey=error").Parse(text))}
+	}
+	good := sources("Types: deb\nURIs: https://apt.example.com/{{.Version}}/{{.Role}}\nX-Was: {{.LocalVersion}} of {{.Hostname}}\n")
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	if _, err := good.Step().Run(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	want := "Types: deb\nURIs: https://apt.example.com/v2/web\nX-Was: v1 of web1\n"
+	if got := read(t, path); got != want {
+		t.Errorf("holds\n%s", got)
+	}
+	for _, text := range []string{"{{.NoSuchField}}", " \n", "{{if false}}x{{end}}"} {
+		if err := sources(text).Check(); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+		if _, err := sources(text).Step().Run(t.Context(), change); err == nil || read(t, path) != want {
+			t.Errorf("%q is written (%v)", text, err)
+		}
+	}
+}
+
+func TestValidationRunsWhatRunPartsRuns(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(t.TempDir(), "log")
+	script := "#!/bin/sh\necho \"$(basename $0) $UPGRADE_VERSION\" >> " + log + "\n"
+	for name, mode := range map[string]os.FileMode{"20-disk": 0o755, "100-net": 0o755, "B": 0o755, "a": 0o755, "9_mem": 0o700,
+		"not-executable": 0o644, "script.sh": 0o755, "old~": 0o755, ".hidden": 0o755, "Z.dpkg-old": 0o755} {
+		write(t, filepath.Join(dir, name), script, mode)
+	}
+	write(t, filepath.Join(dir, "folder", "x"), script, 0o755)
+	if err := os.Symlink("a", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	v := pipeline.Validation{Directory: dir, Names: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), Timeout: time.Minute, Output: &out}
+	if _, err := v.Step().Run(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	for line := range strings.Lines(read(t, log)) {
+		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if ran = append(ran, name); version != "v2" {
+			t.Errorf("%s was told %q", name, version)
+		}
+	}
+	if got := strings.Join(ran, " "); got != "100-net 20-disk 9_mem B a link" {
+		t.Errorf("ran %s", got)
+	}
+	if !strings.Contains(out.String(), "script.sh is not run: its name does not fit") {
+		t.Errorf("of the others it says\n%s", &out)
+	}
+	need(t, "run-parts")
+	listed, err := exec.Command("run-parts", "--test", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.ReplaceAll(string(listed), dir+"/", ""); want != strings.Join(ran, "\n")+"\n" {
+		t.Errorf("run-parts would run\n%s", want)
+	}
+}
+
+func TestValidationEndsWithTheFirstThatFails(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "1"), "#!/bin/sh\nexit 0\n", 0o755)
+	write(t, filepath.Join(dir, "2"), "#!/bin/sh\necho 'no route'; exit 3\n", 0o755)
+	write(t, filepath.Join(dir, "3"), "#!/bin/sh\ntouch "+dir+"/ran\n", 0o755)
+	v := pipeline.Validation{Directory: dir, Names: regexp.MustCompile(`.`)}
+	says, err := v.Step().Run(t.Context(), change)
+	if err == nil || err.Error() != "2: exit status 3" || says != "no route" {
+		t.Errorf("%q %v", says, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("the next was run")
+	}
+	write(t, filepath.Join(dir, "1"), "#!/bin/sh\nsleep 1000\n", 0o755)
+	v.Timeout = 50 * time.Millisecond
+	if _, err := v.Step().Run(t.Context(), change); err == nil || err.Error() != "1: timed out after 50ms" {
+		t.Errorf("one that hangs: %v", err)
+	}
+	v.Directory = filepath.Join(dir, "none")
+	if _, err := v.Step().Run(t.Context(), change); err == nil {
+		t.Error("a directory that is missing is no error")
+	}
+}
+
+// TestPuppet applies manifests with the real Puppet.
+func TestPuppet(t *testing.T) {
+	t.Parallel()
+	need(t, "puppet")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	for _, tt := range []struct {
+		name, manifest, says, err string
+		timeout                   time.Duration
+	}{
+		{name: "nothing to change", manifest: `notice("fine")`},
+		{name: "changes", manifest: `file { '` + file + `': content => "x" }`},
+		{name: "fails", manifest: `exec { '/bin/false': }`, err: "exit status 4 (resources failed)", says: "/bin/false"},
+		{name: "changes and fails", manifest: `file { '` + file + `': content => "y" } exec { '/bin/false': }`,
+			err: "exit status 6 (resources were changed, and others failed)", says: "/bin/false"},
+		{name: "does not compile", manifest: `fail("no such role")`, err: "exit status 1 (the run failed, or did not begin)", says: "no such role"},
+		{name: "hangs", manifest: `exec { '/bin/sleep 1000': }`, timeout: 4 * time.Second, err: "timed out after 4s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			manifest := write(t, filepath.Join(t.TempDir(), "site.pp"), tt.manifest, 0o600)
+			state := []string{"--vardir", filepath.Join(dir, "var"), "--confdir", filepath.Join(dir, "conf")}
+			p := pipeline.Puppet{Path: "puppet", Manifest: manifest, Args: state, Timeout: tt.timeout}
+			says, err := p.Step().Run(t.Context(), change)
+			switch {
+			case tt.err == "" && err != nil:
+				t.Errorf("%v\n%s", err, says)
+			case tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(says, tt.says)):
+				t.Errorf("%v, want %s and %q:\n%s", err, tt.err, tt.says, says)
+			case strings.Contains(says, "\x1b"):
+				t.Errorf("it is coloured: %q", says)
+			}
+		})
+	}
+	if got := read(t, file); got != "y" {
+		t.Errorf("the file holds %q", got)
+	}
+}
+
+func TestPuppetAgentIsRunOnceAndTellsHowItWent(t *testing.T) {
+	t.Parallel()
+	fake := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\necho \"$@\"; exit 1\n", 0o755)
+	says, err := (pipeline.Puppet{Path: fake, Args: []string{"--noop"}}).Step().Run(t.Context(), change)
+	want := "agent --onetime --no-daemonize --no-splay --no-usecacheonfailure --verbose --logdest console --detailed-exitcodes --color=false --noop"
+	if says != want || err == nil {
+		t.Errorf("ran puppet %s (%v)", says, err)
+	}
+	need(t, "puppet") // no server answers there
+	dir := t.TempDir()
+	p := pipeline.Puppet{Path: "puppet", Args: []string{"--server", "127.0.0.1", "--serverport", "1", "--waitforcert", "0",
+		"--vardir", filepath.Join(dir, "var"), "--confdir", filepath.Join(dir, "conf"), "--ssldir", filepath.Join(dir, "ssl")}}
+	if says, err := p.Step().Run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "exit status 1 (") {
+		t.Errorf("the real one, without a server: %v\n%s", err, says)
+	}
+}
+
+func TestHook(t *testing.T) {
+	step := pipeline.Hook(agent.Command{Path: "/bin/sh", Args: []string{"-c", "echo $UPGRADE_VERSION; exit 5"}})
+	if says, err := step.Run(t.Context(), change); says != "v2" || err == nil || err.Error() != "exit status 5" {
+		t.Errorf("%q %v", says, err)
+	}
+}

@@ -1,0 +1,277 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// cut is a store to which the way is cut while away.
+type cut struct {
+	Store
+	away *bool
+}
+
+func (s cut) err() error {
+	if *s.away {
+		return &store.Unavailable{Address: "here", Err: errors.New("connection refused")}
+	}
+	return nil
+}
+
+func (s cut) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	if err := s.err(); err != nil {
+		return nil, store.Meta{}, err
+	}
+	return s.Store.Get(ctx, key...)
+}
+
+func (s cut) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	if err := s.err(); err != nil {
+		return store.Result{}, err
+	}
+	return s.Store.Txn(ctx, ops)
+}
+
+// outage is a host whose step goes well or fails while the store is away, an hour before it comes back.
+func outage(t *testing.T, failure error) *bench {
+	b := newBench(t, "v1")
+	b.once()
+	b.grant("v2")
+	away := false
+	b.wrapped = cut{b.store, &away}
+	b.restart()
+	b.step = func(context.Context, Change) (string, error) {
+		away = true
+		b.clock.now = noon.Add(time.Minute)
+		return "", failure
+	}
+	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.Unavailable)) {
+		t.Errorf("while it is away: %v", err)
+	}
+	if r := b.report(); r.Phase != fleet.PhaseUpgrading || !b.spool.held {
+		t.Errorf("reported %+v, kept: %v", r, b.spool.held)
+	}
+	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.Unavailable)) || len(b.changes) != 1 {
+		t.Errorf("still away: %v, %d changes", err, len(b.changes))
+	}
+	away = false
+	b.clock.now = noon.Add(time.Hour)
+	b.restart()
+	return b
+}
+
+func TestASuccessIsReportedWhenTheStoreIsBackAsOfWhenItWas(t *testing.T) {
+	b := outage(t, nil)
+	b.once()
+	b.wantOwn("running/versions/v2/web1", reportKey)
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon.Add(time.Minute), DurationSeconds: 60})
+	if got := keys.DecodeTime(b.pairs()["running/versions/v2/web1"].Value); !got.Equal(noon.Add(time.Minute)) {
+		t.Errorf("recorded at %s", got)
+	}
+	if b.spool.held || len(b.changes) != 1 {
+		t.Errorf("kept: %v, %d changes", b.spool.held, len(b.changes))
+	}
+}
+
+func TestAFailureIsReportedWhenTheStoreIsBackBeforeAnythingElse(t *testing.T) {
+	b := outage(t, errors.New("no space left"))
+	b.step = func(context.Context, Change) (string, error) {
+		if r := b.report(); r.Phase != fleet.PhaseFailed || !r.Time.Equal(noon.Add(time.Minute)) || !strings.Contains(r.Message, "no space left") {
+			t.Errorf("when it tries again, the report is %+v", r)
+		}
+		return "", nil
+	}
+	b.once()
+	b.wantOwn("running/versions/v2/web1", reportKey)
+}
+
+func TestAReportThatIsOvertakenIsNotSent(t *testing.T) {
+	for name, then := range map[string]func(b *bench){
+		"a newer report": func(b *bench) {
+			b.set(reportKey, string(keys.EncodeReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon.Add(30 * time.Minute)})))
+			b.delete(startedKey)
+		},
+		"another version on the host": func(b *bench) {
+			b.file = &Memory{version: "v3"}
+			b.restart()
+		},
+	} {
+		for what, failure := range map[string]error{"success": nil, "failure": errors.New("no")} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				b := outage(t, failure)
+				b.set(enableHost, "False")
+				then(b)
+				seen := false
+				b.wrapped = hooked{b.store, func(ops []store.Op) {
+					for _, op := range ops {
+						r := keys.DecodeReport(keys.Pair{Value: op.Value, ModifyIndex: 1})
+						seen = seen || op.Key == reportKey && r.Time.Equal(noon.Add(time.Minute))
+					}
+				}}
+				b.restart()
+				b.once()
+				if between := failure != nil && name != "a newer report"; seen != between { // it has not reached v2 yet
+					t.Errorf("sent: %v", seen)
+				}
+				if b.spool.held {
+					t.Error("it is kept still")
+				}
+			})
+		}
+	}
+}
+
+// The answer is lost, and the transaction arrives after the next report: late, but not too late to do harm.
+func TestAReportThatArrivesLateOvertakesNone(t *testing.T) {
+	b := newBench(t, "v1")
+	b.grant("v2")
+	var late []store.Op
+	b.wrapped = lossy{b.store, func(ops []store.Op) bool {
+		if late == nil && !begins(ops) && keys.DecodeStarted(b.pairs()[startedKey]) != nil {
+			late = ops
+			return true
+		}
+		return false
+	}}
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("no") }
+	b.restart()
+	if _, err := b.agent.Once(t.Context()); err == nil || late == nil {
+		t.Fatalf("%v, lost %v", err, late)
+	}
+	b.step = nil
+	b.clock.now = noon.Add(time.Hour)
+	b.once()
+	want := b.report()
+	if _, err := b.store.Txn(t.Context(), late); !errors.As(err, new(*store.Conflict)) {
+		t.Errorf("the late one: %v", err)
+	}
+	if want.Phase != fleet.PhaseIdle || b.report() != want {
+		t.Errorf("the report is %+v, and was %+v", b.report(), want)
+	}
+}
+
+// lossy loses transactions on their way.
+type lossy struct {
+	Store
+	lose func(ops []store.Op) bool
+}
+
+func (s lossy) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	if s.lose(ops) {
+		return store.Result{}, &store.Unavailable{Address: "here", Err: errors.New("no answer")}
+	}
+	return s.Store.Txn(ctx, ops)
+}
+
+func TestASpoolOnDisk(t *testing.T) {
+	var s Spool = durable.State[Unsent](filepath.Join(t.TempDir(), "unsent"))
+	u := Unsent{fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon, DurationSeconds: 5}, 17}
+	if err := s.Save(u); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := s.Load(); got != u || !ok || err != nil {
+		t.Errorf("%+v %v %v", got, ok, err)
+	}
+}
+
+// standing writes an action with its version, as a switch does.
+func (b *bench) standing(version, name string, args ...string) {
+	b.t.Helper()
+	b.write(
+		store.Op{Verb: store.Set, Key: "current_version", Value: []byte(version), Flags: keys.ActionFlags},
+		store.Op{Verb: store.Set, Key: actionKey, Value: keys.EncodeAction(fleet.Action{Version: version, Name: name, Args: args})})
+	b.set(enableHost, "True")
+}
+
+func TestAnActionIsRunInThePlaceOfTheStep(t *testing.T) {
+	b := newBench(t, "v1")
+	b.standing("reboot-1", "reboot", "now")
+	b.once()
+	if len(b.changes) != 0 || len(b.actions) != 1 || b.actions[0].Name != "reboot" || b.actions[0].Args[0] != "now" {
+		t.Errorf("steps %v, actions %v", b.changes, b.actions)
+	}
+	b.wantLocal("reboot-1")
+	b.wantOwn("running/versions/reboot-1/web1", actionKey, reportKey)
+}
+
+func TestAnActionThatIsRefusedIsAFailure(t *testing.T) {
+	b := newBench(t, "v1")
+	b.standing("reboot-1", "reboot")
+	b.command = refuse
+	_, err := b.agent.Once(t.Context())
+	if failure := (*StepError)(nil); !errors.As(err, &failure) {
+		t.Errorf("error %v", err)
+	}
+	if r := b.report(); r.Phase != fleet.PhaseFailed || !strings.Contains(r.Message, `refused: this host runs no commands, and so not "reboot"`) {
+		t.Errorf("report %+v", r)
+	}
+	b.wantLocal("v1")
+}
+
+func TestAnActionThatChangesAfterTheReadIsNotRun(t *testing.T) {
+	b := newBench(t, "v1")
+	b.standing("reboot-1", "reboot")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			b.set(actionKey, string(keys.EncodeAction(fleet.Action{Version: "reboot-1", Name: "halt"})))
+		}
+	}}
+	b.restart()
+	if b.once(); len(b.actions) != 1 || b.actions[0].Name != "halt" {
+		t.Errorf("actions %v", b.actions)
+	}
+	b = newBench(t, "v1")
+	b.standing("reboot-1", "reboot")
+	b.wrapped = hooked{b.store, func(ops []store.Op) {
+		if begins(ops) {
+			b.delete(actionKey)
+		}
+	}}
+	b.restart()
+	if v := b.once(); v.Change.Reason != ActionUnclear || len(b.actions)+len(b.changes) > 0 {
+		t.Errorf("verdict %+v, actions %v, steps %v", v.Change, b.actions, b.changes)
+	}
+}
+
+// counting counts the requests.
+type counting struct {
+	Store
+	reads, keys, writes int
+}
+
+func (c *counting) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	c.reads++
+	c.keys += len(key)
+	return c.Store.Get(ctx, key...)
+}
+
+func (c *counting) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+	c.writes++
+	return c.Store.Txn(ctx, ops)
+}
+
+// A fleet of 100,000 agents costs one small read for each and interval.
+func TestADecisionIsOneReadOfFewKeys(t *testing.T) {
+	b := newBench(t, "v1")
+	b.set("current_version", "v1")
+	b.once()
+	c := &counting{Store: b.store}
+	b.wrapped = c
+	b.restart()
+	b.once()
+	if c.reads != 1 || c.keys > 14 || c.writes != 0 {
+		t.Errorf("%d reads of %d keys, %d writes", c.reads, c.keys, c.writes)
+	}
+}
