@@ -24,7 +24,7 @@ var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +
 func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
-	file := planFile(t, plan)
+	file := planFile(t, plan+"  action: {type: Command, name: reboot}\n")
 	host := consultest.StartWith(t, devagent.Options{ManagementToken: management,
 		Config: "node_name = \"web1\"\nacl { enable_key_list_policy = true }\n"})
 	puppet := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\n")
