@@ -27,11 +27,14 @@ demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: wi
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
-deps: ## Fetch the modules that build and test need, as root on Debian systemd-analyze and promtool; other tools when first used
+deps: ## Fetch the modules that build and test need, and as root on Debian the programs that tests run; other tools when first used
 	go mod download
 	missing=()
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
 	command -v promtool >/dev/null || missing+=(prometheus)
+	command -v puppet >/dev/null || missing+=(puppet-agent)
+	command -v dpkg-scanpackages >/dev/null || missing+=(dpkg-dev)
+	command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi

@@ -78,7 +78,7 @@ func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
 // agentConfig is the sample, with its template where it is.
 func agentConfig(t *testing.T) string {
 	t.Helper()
-	template, err := filepath.Abs(filepath.Join(root, "config/agent/fleet.sources.tmpl"))
+	template, err := filepath.Abs(filepath.Join(root, "config", "agent", "fleet.sources.tmpl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ checks: {ttl: 10m}
 	if got := read(t, h.log); got != want {
 		t.Errorf("ran\n%s", got)
 	}
-	if got := read(t, filepath.Join(dir, "facts.d/current_version.txt")); got != "current_version=v2\n" {
+	if got := read(t, filepath.Join(dir, "facts.d", "current_version.txt")); got != "current_version=v2\n" {
 		t.Errorf("facts %q", got)
 	}
 	client, err := api.NewClient(&api.Config{Address: h.addr})

@@ -43,7 +43,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(m.root, "var/lib/dpkg/status"), "", 0o644)
+	write(t, filepath.Join(m.root, "var", "lib", "dpkg", "status"), "", 0o644)
 	config := write(t, filepath.Join(m.root, "apt.conf"), fmt.Sprintf(`Dir %q;
 Dir::State::status "%[1]s/var/lib/dpkg/status";
 APT::Sandbox::User "root";
@@ -63,11 +63,11 @@ func (m *machine) snapshot(version string, packages ...[3]string) {
 	dir := filepath.Join(m.repository, version)
 	for _, p := range packages {
 		build := m.t.TempDir()
-		write(m.t, filepath.Join(build, "DEBIAN/control"), fmt.Sprintf(
+		write(m.t, filepath.Join(build, "DEBIAN", "control"), fmt.Sprintf(
 			"Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\nDescription: of a test\n", p[0], p[1]), 0o644)
-		write(m.t, filepath.Join(build, "DEBIAN/conffiles"), "/etc/"+p[0]+".conf\n", 0o644)
+		write(m.t, filepath.Join(build, "DEBIAN", "conffiles"), "/etc/"+p[0]+".conf\n", 0o644)
 		write(m.t, filepath.Join(build, "etc", p[0]+".conf"), p[2], 0o644)
-		write(m.t, filepath.Join(build, "usr/share", p[0]), p[1], 0o644)
+		write(m.t, filepath.Join(build, "usr", "share", p[0]), p[1], 0o644)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			m.t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func (m *machine) must(cmd *exec.Cmd) string {
 // reach is the steps sources and apt.
 func (m *machine) reach(version string) (string, error) {
 	const text = "Types: deb\nURIs: REPOSITORY/{{.Version}}\nSuites: ./\nTrusted: yes\n"
-	sources := pipeline.Sources{Path: filepath.Join(m.root, "etc/apt/sources.list.d/fleet.sources"),
+	sources := pipeline.Sources{Path: filepath.Join(m.root, "etc", "apt", "sources.list.d", "fleet.sources"),
 		Template: template.Must(template.New("sources").Parse(strings.Replace(text, "REPOSITORY", m.uri, 1)))}
 	c := agent.Change{Host: "web1", From: "v0", To: version}
 	if says, err := sources.Step().Run(m.t.Context(), c); err != nil {
@@ -116,7 +116,7 @@ func TestAptBringsThePackagesOfTheVersionAndKeepsConfigurationThatWasChanged(t *
 		t.Fatalf("%v\n%s", err, says)
 	}
 	m.must(exec.Command("apt-get", "install", "-y", "alpha", "beta"))
-	write(t, filepath.Join(m.root, "etc/alpha.conf"), "setting = ours\n", 0o644)
+	write(t, filepath.Join(m.root, "etc", "alpha.conf"), "setting = ours\n", 0o644)
 	if says, err := m.reach("v2"); err != nil {
 		t.Fatalf("%v\n%s", err, says)
 	}
@@ -125,10 +125,10 @@ func TestAptBringsThePackagesOfTheVersionAndKeepsConfigurationThatWasChanged(t *
 			t.Errorf("%s is %q", name, got)
 		}
 	}
-	if got := read(t, filepath.Join(m.root, "etc/alpha.conf")); got != "setting = ours\n" {
+	if got := read(t, filepath.Join(m.root, "etc", "alpha.conf")); got != "setting = ours\n" {
 		t.Errorf("what was changed became %q", got)
 	}
-	if got := read(t, filepath.Join(m.root, "etc/beta.conf")); got != "default = 2\n" {
+	if got := read(t, filepath.Join(m.root, "etc", "beta.conf")); got != "default = 2\n" {
 		t.Errorf("what was not changed is %q", got)
 	}
 	if out, err := exec.Command("dpkg", "--root=/", "--status", "alpha").CombinedOutput(); err == nil {
@@ -161,9 +161,9 @@ func TestWhatDpkgWasInterruptedAtIsFinishedFirst(t *testing.T) {
 	m := newMachine(t)
 	m.snapshot("v1", [3]string{"alpha", "1", ""})
 	m.snapshot("v2", [3]string{"alpha", "2", ""})
-	m.must(exec.Command("dpkg", "--unpack", filepath.Join(m.repository, "v1/alpha_1.deb")))
-	status := filepath.Join(m.root, "var/lib/dpkg/status")
-	write(t, filepath.Join(m.root, "var/lib/dpkg/updates/0000"), read(t, status), 0o644) // as a dpkg that was killed leaves it
+	m.must(exec.Command("dpkg", "--unpack", filepath.Join(m.repository, "v1", "alpha_1.deb")))
+	status := filepath.Join(m.root, "var", "lib", "dpkg", "status")
+	write(t, filepath.Join(m.root, "var", "lib", "dpkg", "updates", "0000"), read(t, status), 0o644) // as a dpkg that was killed leaves it
 	if got := m.installed("alpha"); got != "1 iU " {
 		t.Fatalf("alpha is %q", got)
 	}

@@ -245,8 +245,9 @@ func (p *planner) enableRoles() {
 	}
 	for _, r := range p.teams.roles() {
 		open := r.unlimited() || r.counted == r.complete
-		enable := open && r.counted > 0 && !withheld[r.name] && p.out.Action == nil // who joins cannot run a command
-		if p.out.Gate != "" {                                                       // a stop releases nobody, and a role key would release those who join
+		// Who joins a finished role may begin at once, but cannot run a command.
+		enable := open && r.counted > 0 && !withheld[r.name] && p.out.Action == nil
+		if p.out.Gate != "" { // a stop releases nobody, and a role key would release those who join
 			enable = enable && p.in.Fleet.Roles[r.name].Enables(p.target)
 		}
 		key := p.in.Fleet.Roles[r.name]
