@@ -27,11 +27,14 @@ demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: wi
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
-deps: ## Fetch the modules that build and test need, as root on Debian systemd-analyze and promtool; other tools when first used
+deps: ## Fetch the modules that build and test need, as root on Debian what tests run; other tools when first used
 	go mod download
 	missing=()
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
 	command -v promtool >/dev/null || missing+=(prometheus)
+	command -v gpg >/dev/null || missing+=(gnupg)
+	command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+	command -v sshd >/dev/null || missing+=(openssh-server)
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi

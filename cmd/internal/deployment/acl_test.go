@@ -192,7 +192,7 @@ func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
 			`key_prefix "config_state/enable_puppet/" { policy = "write" }`},
 		{"agent", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix ` +
 			`"upgrade.jiocloud.com/plans/" { policy = "list" }`},
-		{"agent", "upgradectl", []string{"apply", "-f", newer}, `upgrade.jiocloud.com/plans/fleet/spec: the token needs key`},
+		{"agent", "upgradectl", []string{"apply", "-f", newer}, `upgrade.jiocloud.com/plans/fleet/manager: the token needs key`},
 		{"agent", "upgrade-agent", append(once[:len(once):len(once)], "web2"),
 			`upgrade.jiocloud.com/started/web2: the token needs key "upgrade.jiocloud.com/started/web2" { policy = "read" }`},
 		{"nobody", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix`},
