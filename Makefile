@@ -27,7 +27,7 @@ demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: wi
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
-deps: ## Fetch the modules that build and test need, and as root on Debian the programs that tests run; other tools when first used
+deps: ## Fetch the modules that build and test need, as root on Debian what tests run; other tools when first used
 	go mod download
 	missing=()
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
@@ -35,6 +35,9 @@ deps: ## Fetch the modules that build and test need, and as root on Debian the p
 	command -v puppet >/dev/null || missing+=(puppet-agent)
 	command -v dpkg-scanpackages >/dev/null || missing+=(dpkg-dev)
 	command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
+	command -v gpg >/dev/null || missing+=(gnupg)
+	command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+	command -v sshd >/dev/null || missing+=(openssh-server)
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi

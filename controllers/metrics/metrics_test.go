@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -209,5 +210,36 @@ func TestTheNamesAreThoseOfPrometheus(t *testing.T) {
 	problems, err := testutil.GatherAndLint(b.registry)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
+	}
+}
+
+func TestASourceIsSeenWhileThisControllerLeads(t *testing.T) {
+	b := newBench(t)
+	b.Leads(true)
+	sync := gitsync.Sync{Source: "default", Revision: "main@sha1:1", Began: begun, Took: 1500 * time.Millisecond}
+	b.Synced(sync)
+	sync.Revision = "main@sha1:2"
+	b.Synced(sync)
+	names := []string{"source_ready", "source_info", "source_sync_errors_total", "source_last_success_timestamp_seconds",
+		"source_sync_duration_seconds_count"}
+	b.want("two syncs", `
+source_info{revision="main@sha1:2",source="default"} 1
+source_last_success_timestamp_seconds{source="default"} 1.8000000015e+09
+source_ready{source="default"} 1
+source_sync_duration_seconds_count{source="default"} 2
+source_sync_errors_total{source="default"} 0
+`, names...)
+	sync.Err, sync.Began = errors.New("x"), begun.Add(time.Hour)
+	b.Synced(sync)
+	b.want("one that failed", `
+source_info{revision="main@sha1:2",source="default"} 1
+source_last_success_timestamp_seconds{source="default"} 1.8000000015e+09
+source_ready{source="default"} 0
+source_sync_duration_seconds_count{source="default"} 3
+source_sync_errors_total{source="default"} 1
+`, names...)
+	b.Leads(false)
+	if series := b.series(); strings.Contains(strings.Join(series, "\n"), "source=") {
+		t.Errorf("a standby tells %v", series)
 	}
 }

@@ -18,6 +18,11 @@ func TestTheSamplesAreGoodPlans(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no samples", err)
 	}
+	of, err := filepath.Glob("../../../config/samples/gitops/plans/*.yaml")
+	if err != nil || len(of) == 0 {
+		t.Fatal("no samples of Git", err)
+	}
+	files = append(files, of...)
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {

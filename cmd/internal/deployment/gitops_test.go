@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -19,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/consul/api"
+	"sigs.k8s.io/yaml"
 
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -264,4 +266,44 @@ func TestAWebhookRingsTheBell(t *testing.T) {
 		t.Errorf("a good signature: %d", code)
 	}
 	eventually(t, "the sync", func() bool { return strings.Contains(g.viewer.must(t, "describe", "source", "default"), commit) })
+}
+
+// The script of the sample workflow succeeds when a pull request changes something, and fails when a file is wrong.
+func TestTheSampleWorkflow(t *testing.T) {
+	t.Parallel()
+	consul := consultest.Start(t)
+	var workflow struct {
+		Jobs map[string]struct {
+			Steps []struct{ Run string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "config/samples/gitops/workflow.yaml")), &workflow); err != nil {
+		t.Fatal(err)
+	}
+	steps := workflow.Jobs["diff"].Steps
+	run := func(plan string) (string, string, error) {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "plans"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "plans", "fleet.yaml"), plan)
+		summary := write(t, filepath.Join(dir, "summary"), "")
+		cmd := exec.Command("bash", "-eo", "pipefail", "-c", steps[len(steps)-1].Run)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+consul.Addr(), "GITHUB_STEP_SUMMARY="+summary,
+			"PATH="+os.Getenv(binEnv)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		text, errRead := os.ReadFile(summary)
+		if errRead != nil {
+			t.Fatal(errRead)
+		}
+		return string(out), string(text), err
+	}
+	out, summary, err := run(fmt.Sprintf(gitPlan, "v2"))
+	if err != nil || !strings.Contains(out, "+current_version = v2") || !strings.HasPrefix(summary, "```diff\n") || !strings.Contains(summary, out) {
+		t.Errorf("%v\n%s\n%s", err, out, summary)
+	}
+	if out, _, err := run("kind: UpgradePlan\n"); err == nil || !strings.Contains(out, "apiVersion: is required") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

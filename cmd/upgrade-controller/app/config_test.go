@@ -78,6 +78,55 @@ func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
 	}
 }
 
+func TestTheSampleOfSourcesIsRight(t *testing.T) {
+	sample, err := os.ReadFile("../../../config/samples/gitops/controller.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := decode("controller.yaml", sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Sources) != 2 || c.Sources[0].Ref.SemVer != ">=1.0.0 <2.0.0" || c.Sources[1].Auth.KnownHostsFile == "" || *c.Sources[1].Prune {
+		t.Errorf("%+v", c.Sources)
+	}
+}
+
+func TestSourcesThatAreWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"sources: [{name: a, url: 'http://x/y'}]":                                "config.yaml:3: sources[0].url: Invalid value",
+		"sources:\n- name: a\n  url: https://x/y\n  auth: {token: x}":            "sources[0].auth.token: unknown field",
+		"sources:\n- {name: a, url: https://x/y}\n- {name: a, url: https://x/y}": "config.yaml:5: sources[1].name: Duplicate",
+	} {
+		if _, err := loaded(t, head+text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestTheFlagsOfGitMakeASource(t *testing.T) {
+	for args, want := range map[string]string{
+		"--git-url file:///srv/a.git --git-branch main --git-path plans --git-interval 5m": "",
+		"--git-branch main":                         "--git-url: it is required",
+		"--git-url http://x/y":                      "must be https://",
+		"--git-url file:///srv/a.git --git-path /x": "git[0].path",
+	} {
+		o, f := &options{}, pflag.NewFlagSet("test", pflag.ContinueOnError)
+		o.bind(f)
+		if err := f.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		err := o.complete(f)
+		if want == "" {
+			if err != nil || len(o.sources) != 1 || o.sources[0].Name != "default" || o.sources[0].Ref.Branch != "main" {
+				t.Errorf("%s: %v, %+v", args, err, o.sources)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
 func TestAFlagGoesBeforeTheFile(t *testing.T) {
 	text := head + `consul: {address: "consul:8500", namespace: ops, tokenFile: /a/token}
 minGap: 2s
