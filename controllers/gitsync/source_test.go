@@ -43,8 +43,8 @@ func TestValidate(t *testing.T) {
 		at + "verify: Required":           https(func(s *gitsync.Source) { s.Verify.Object = "Commit" }),
 	} {
 		errs := gitsync.Validate([]gitsync.Source{s}, field.NewPath("sources"))
-		if text := ""; errs.ToAggregate() != nil {
-			text = errs.ToAggregate().Error()
+		if err := errs.ToAggregate(); err != nil {
+			text := err.Error()
 			if want == "" || !strings.Contains(text, want) {
 				t.Errorf("got %s\nwant %s", text, want)
 			}

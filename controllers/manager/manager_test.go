@@ -190,6 +190,7 @@ type bench struct {
 	worker  *worker
 	manager *manager.Manager
 	told    told
+	also    also
 	stop    func() // and waits for its end
 }
 
@@ -220,6 +221,7 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 		b := &bench{T: t, store: &counting{Store: memory.New(time.Now), waits: map[string]int{}}}
 		b.set(keys.PlansEpoch, "1")
 		b.worker = &worker{answers: answers, passes: map[string][]time.Time{}}
+		b.also.lose = make(chan error)
 		b.start()
 		defer func() {
 			b.stop()
@@ -236,7 +238,7 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 
 func (b *bench) start() {
 	b.manager = &manager.Manager{Store: b.store, Worker: b.worker, Holder: manager.HolderPrefix + " test", Resync: resync,
-		Log: logr.Discard(), Observer: &b.told}
+		Log: logr.Discard(), Observer: &b.told, Also: []manager.Runner{&b.also}}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.manager.Run(ctx) }()
@@ -624,4 +626,60 @@ func TestHealthTellsTheTruth(t *testing.T) {
 	if never.Healthy() == nil {
 		t.Error("healthy before it runs")
 	}
+}
+
+// also runs until its context ends, or it is told that the lock is lost.
+type also struct {
+	mu       sync.Mutex
+	sessions []string // of each run
+	running  int
+	lose     chan error
+}
+
+func (a *also) Run(ctx context.Context, session string) error {
+	a.note(session, 1)
+	defer a.note("", -1)
+	select {
+	case err := <-a.lose:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (a *also) note(session string, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running += n
+	if session != "" {
+		a.sessions = append(a.sessions, session)
+	}
+}
+
+func TestOtherWorkIsDoneWhileItLeads(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		look := func(what string, runs, running int) {
+			t.Helper()
+			b.also.mu.Lock()
+			defer b.also.mu.Unlock()
+			if len(b.also.sessions) != runs || b.also.running != running {
+				t.Errorf("%s: %d runs, of which %d go on; want %d and %d", what, len(b.also.sessions), b.also.running, runs, running)
+			}
+		}
+		look("it leads", 1, 1)
+		pairs, _, err := b.store.Get(t.Context(), keys.Leader)
+		if err != nil || pairs[0].Session != b.also.sessions[0] {
+			t.Errorf("the lock is held by %q (%v), and the run has the session %q", pairs[0].Session, err, b.also.sessions[0])
+		}
+		b.also.lose <- errors.New("the lock is lost")
+		settle()
+		look("the lock is lost", 1, 0)
+		pass(time.Minute)
+		look("it leads again", 2, 1)
+		if b.also.sessions[0] == b.also.sessions[1] {
+			t.Error("with the session of the term before")
+		}
+		b.stop()
+		look("it has stopped", 2, 0)
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -218,6 +219,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	m.Reconciled(pass)
 	pass.Err = errors.New("no answer")
 	m.Reconciled(pass)
+	m.Synced(gitsync.Sync{Source: "default", Revision: "main@sha1:1"})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
