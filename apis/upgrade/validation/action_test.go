@@ -1,0 +1,81 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation_test
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+)
+
+func acting(a v1alpha1.Action) func(*v1alpha1.UpgradePlan) {
+	return func(p *v1alpha1.UpgradePlan) { p.Spec.Action = a }
+}
+
+func TestValidateAction(t *testing.T) {
+	const command = v1alpha1.CommandAction
+	many := make([]string, 33)
+	for name, tc := range map[string]struct {
+		action v1alpha1.Action
+		more   func(*v1alpha1.UpgradePlan)
+		want   []string // in each error, in order
+	}{
+		"none":         {},
+		"all of it":    {action: v1alpha1.Action{Type: command, Name: "reboot", Args: []string{"-r", "", "a b; $(c)"}, Timeout: "10m"}},
+		"without type": {action: v1alpha1.Action{Name: "reboot"}, want: []string{"spec.action.type: Required value: must be Command"}},
+		"another type": {action: v1alpha1.Action{Type: "Script", Name: "x"}, want: []string{`spec.action.type: Unsupported value: "Script"`}},
+		"no name":      {action: v1alpha1.Action{Type: command}, want: []string{"spec.action.name: Required"}},
+		"a path":       {action: v1alpha1.Action{Type: command, Name: "/sbin/reboot"}, want: []string{"spec.action.name: Invalid value"}},
+		"arguments": {action: v1alpha1.Action{Type: command, Name: "x", Args: []string{strings.Repeat("a", 257), "a\x00b"}},
+			want: []string{"spec.action.args[0]: Too long", "spec.action.args[1]: Invalid value"}},
+		"many arguments": {action: v1alpha1.Action{Type: command, Name: "x", Args: many}, want: []string{"spec.action.args: Too many"}},
+		"soon":           {action: v1alpha1.Action{Type: command, Name: "x", Timeout: "soon"}, want: []string{"spec.action.timeout: Invalid value"}},
+		"too short":      {action: v1alpha1.Action{Type: command, Name: "x", Timeout: "1ms"}, want: []string{"spec.action.timeout: Invalid value"}},
+		"too long":       {action: v1alpha1.Action{Type: command, Name: "x", Timeout: "25h"}, want: []string{"spec.action.timeout: Invalid value"}},
+		"a way back": {action: v1alpha1.Action{Type: command, Name: "x"}, more: func(p *v1alpha1.UpgradePlan) {
+			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromInt32(1)), OnExceeded: v1alpha1.RollbackOnFailure}
+		}, want: []string{"spec.failurePolicy.onExceeded: Invalid value: \"Rollback\": must be Pause with an action"}},
+		"a format": {more: func(p *v1alpha1.UpgradePlan) { p.Spec.Keys.Format = "Number" },
+			want: []string{`spec.keys.format: Unsupported value: "Number": supported values: "Boolean", "Version"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan(acting(tc.action))
+			if tc.more != nil {
+				tc.more(p)
+			}
+			got := validation.ValidateUpgradePlan(p)
+			if len(got) != len(tc.want) {
+				t.Fatalf("errors %v, want %q", got, tc.want)
+			}
+			for i, want := range tc.want {
+				if !strings.Contains(got[i].Error(), want) {
+					t.Errorf("error %v, want %q", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnActionStaysWhileTheVersionStays(t *testing.T) {
+	reboot, halt := acting(v1alpha1.Action{Type: "Command", Name: "reboot"}), acting(v1alpha1.Action{Type: "Command", Name: "halt"})
+	for name, tc := range map[string]struct {
+		was, is *v1alpha1.UpgradePlan
+		fine    bool
+	}{
+		"the same":        {plan(reboot), plan(reboot), true},
+		"another":         {plan(reboot), plan(halt), false},
+		"none any more":   {plan(reboot), plan(), false},
+		"one at last":     {plan(), plan(reboot), false},
+		"another version": {plan(reboot), plan(halt, func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "v3" }), true},
+	} {
+		errs := validation.ValidateUpgradePlanUpdate(tc.is, tc.was)
+		if len(errs) == 0 != tc.fine || !tc.fine && !strings.Contains(errs[0].Error(), "spec.action: Invalid value") {
+			t.Errorf("%s: %v", name, errs)
+		}
+	}
+}
