@@ -377,21 +377,21 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 		if first := b.worker.told()[0]; !first.All {
 			t.Errorf("first told of %+v", first)
 		}
-		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
+		waitFor("one", "a/", func() { b.set("a/1", "1"); settle() })
 		if mark, err := b.store.Wait(t.Context(), "a/", 0); err != nil || b.worker.told()[len(b.worker.told())-1].At["a/"] != mark {
 			t.Errorf("told of another index than %d (%v)", mark.Index, err)
 		}
-		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
+		waitFor("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, err: errors.New("no answer")})
-		pass("a failure, and again", "a/, all", func() {
+		waitFor("a failure, and again", "a/, all", func() {
 			b.set("a/1", "3")
 			settle()
 			b.worker.set("a", answer{watch: []string{"a/", "b/"}})
 			waitFor(time.Second)
 		})
-		pass("the resync", "all", func() { waitFor(resync) })
+		waitFor("the resync", "all", func() { waitFor(resync) })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, next: 20 * time.Second})
-		pass("its own time", "a/, , ", func() { b.set("a/1", "4"); waitFor(50 * time.Second) })
+		waitFor("its own time", "a/, , ", func() { b.set("a/1", "4"); waitFor(50 * time.Second) })
 	})
 }
 
@@ -674,7 +674,7 @@ func TestOtherWorkIsDoneWhileItLeads(t *testing.T) {
 		b.also.lose <- errors.New("the lock is lost")
 		settle()
 		look("the lock is lost", 1, 0)
-		pass(time.Minute)
+		waitFor(time.Minute)
 		look("it leads again", 2, 1)
 		if b.also.sessions[0] == b.also.sessions[1] {
 			t.Error("with the session of the term before")
