@@ -377,21 +377,21 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 		if first := b.worker.told()[0]; !first.All {
 			t.Errorf("first told of %+v", first)
 		}
-		waitFor("one", "a/", func() { b.set("a/1", "1"); settle() })
+		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
 		if mark, err := b.store.Wait(t.Context(), "a/", 0); err != nil || b.worker.told()[len(b.worker.told())-1].At["a/"] != mark {
 			t.Errorf("told of another index than %d (%v)", mark.Index, err)
 		}
-		waitFor("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
+		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, err: errors.New("no answer")})
-		waitFor("a failure, and again", "a/, all", func() {
+		pass("a failure, and again", "a/, all", func() {
 			b.set("a/1", "3")
 			settle()
 			b.worker.set("a", answer{watch: []string{"a/", "b/"}})
 			waitFor(time.Second)
 		})
-		waitFor("the resync", "all", func() { waitFor(resync) })
+		pass("the resync", "all", func() { waitFor(resync) })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, next: 20 * time.Second})
-		waitFor("its own time", "a/, , ", func() { b.set("a/1", "4"); waitFor(50 * time.Second) })
+		pass("its own time", "a/, , ", func() { b.set("a/1", "4"); waitFor(50 * time.Second) })
 	})
 }
 
