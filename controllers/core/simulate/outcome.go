@@ -78,7 +78,10 @@ type RoleOutcome struct {
 }
 
 // Period is a time from Start to End.
-type Period struct{ Start, End time.Time }
+type Period struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
 
 // InWindow says whether it was complete before the window closed in which the first host was released.
 func (o *Outcome) InWindow() bool {
@@ -95,7 +98,7 @@ const maxIdle = 100
 // change something. It ends when the plan is complete, when nothing more happens, or when the time is over.
 func (s *Simulation) Run(most time.Duration) Outcome {
 	var last progress
-	idle := 0
+	idle, moved := 0, s.Now
 	for end := s.Now.Add(most); ; {
 		d := s.Pass()
 		s.seen.pass(&d, s.Now)
@@ -113,11 +116,11 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 		if now := s.seen.progress(&d); now == last {
 			idle++
 		} else {
-			last, idle = now, 0
+			last, idle, moved = now, 0, s.Now
 		}
 		next := s.next(&d)
 		if next.IsZero() || next.After(end) || idle == maxIdle {
-			return s.seen.conclude(&d, s.Now)
+			return s.seen.conclude(&d, moved)
 		}
 		if soonest := s.Now.Add(s.Gap); next.Before(soonest) {
 			next = soonest
@@ -151,6 +154,8 @@ type recorder struct {
 	out   Outcome
 	at    map[string]int // host → its last run
 	roles map[string]*RoleOutcome
+	// open is what kept hosts where they are when the windows were last open.
+	open []string
 	// starts and ends count releases, and hosts that have ended.
 	starts, ends int
 }
@@ -251,7 +256,10 @@ func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 	if d.Gate == rollout.FailureBudgetExceeded && r.out.Trip.IsZero() {
 		r.out.Trip, r.out.Tripped = now, d.GateMessage
 	}
-	r.shut(d.Gate == rollout.OutsideWindow, now)
+	closed := d.Gate == rollout.OutsideWindow
+	if r.shut(closed, now); !closed && !d.Complete {
+		r.open = stands(d)
+	}
 }
 
 // shut notes since when, and until when, the windows are closed.
@@ -279,7 +287,8 @@ func (r *recorder) progress(d *rollout.Decision) progress {
 func (r *recorder) conclude(d *rollout.Decision, now time.Time) Outcome {
 	o := r.out
 	o.End, o.Complete, o.Version = now, d.Complete, d.Version
-	if n := len(o.Shut); n > 0 && o.Shut[n-1].End.IsZero() {
+	o.Shut = slices.DeleteFunc(o.Shut, func(p Period) bool { return !p.Start.Before(now) && len(o.Runs) > 0 })
+	if n := len(o.Shut); n > 0 && (o.Shut[n-1].End.IsZero() || o.Shut[n-1].End.After(now)) {
 		o.Shut[n-1].End = now
 	}
 	for i := range d.Verdicts {
@@ -303,7 +312,11 @@ func (r *recorder) conclude(d *rollout.Decision, now time.Time) Outcome {
 			o.Roles = append(o.Roles, *role)
 		}
 	}
-	if !o.Complete {
+	switch {
+	case o.Complete:
+	case d.Gate == rollout.OutsideWindow && len(r.open) > 0:
+		o.Stands = r.open
+	default:
 		o.Stands = stands(d)
 	}
 	return o

@@ -1,0 +1,14 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import "github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+
+// Simulate is a simulation that begins with what was observed: the plan that is carried out, its orders, and the fleet. All
+// else is as the options say.
+func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
+	raw := o.Raw
+	with.Plan, with.Control, with.Raw, with.Layout = o.Plan, o.orders(), &raw, o.Layout
+	return simulate.New(with)
+}
