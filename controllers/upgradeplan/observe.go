@@ -189,14 +189,21 @@ const maxRounds = 8
 // Preview goes through a whole pass without writing: the observation after it, and every key that it would change. It is
 // the same Compute and the same rendering that a pass uses.
 func (o *Observation) Preview() (*Observation, diff.Changes) {
-	before := keys.Actual(o.Raw, o.Layout)
+	after, _ := o.steps()
+	return after, diff.Compute(keys.Actual(o.Raw, o.Layout), keys.Actual(after.Raw, after.Layout))
+}
+
+// steps is Preview with what each decision of the pass would change.
+func (o *Observation) steps() (*Observation, []diff.Changes) {
 	after := *o
+	var steps []diff.Changes
 	index := o.newestIndex()
 	for range maxRounds {
 		changes := after.Changes()
 		if changes.Empty() {
 			break
 		}
+		steps = append(steps, changes)
 		index++
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
 		after.Raw.Ledger = after.Decision.Ledger
@@ -206,7 +213,7 @@ func (o *Observation) Preview() (*Observation, diff.Changes) {
 		}
 		after.decide()
 	}
-	return &after, diff.Compute(before, keys.Actual(after.Raw, after.Layout))
+	return &after, steps
 }
 
 func (o *Observation) newestIndex() uint64 {

@@ -28,6 +28,10 @@ type Reconciler struct {
 	Session string
 	Now     func() time.Time
 	Log     logr.Logger
+
+	// approve is asked before the changes of an observation are written; its error ends the pass, and so does a conflict
+	// then. Nil: all are.
+	approve func(*Observation) error
 }
 
 // Result is what a pass did and where it left the plan.
@@ -55,6 +59,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error)
 		if err != nil {
 			return result, err
 		}
+		if r.approve != nil {
+			if err := r.approve(o); err != nil {
+				return result, err
+			}
+		}
 		written, err := r.commit(ctx, o, &result)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
@@ -62,7 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error)
 		switch {
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			return result, &LostLock{err}
-		case errors.As(err, &conflict) && conflicts < maxConflicts:
+		case errors.As(err, &conflict) && conflicts < maxConflicts && r.approve == nil:
 			conflicts++
 			before = nil
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())

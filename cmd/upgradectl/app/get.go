@@ -163,7 +163,8 @@ func (c *cli) getHosts() *cobra.Command {
 		Long: "Lists hosts, with their state and why they are in it. -o wide adds the sentence, the group, and times.\n" +
 			fmt.Sprintf(getHelp, "Host", "name, role, group, version,\nstate, reason, message, inFlight, counts, agent, "+
 				"decidedBy {key, value, modifyIndex, grantedAt}, recordedAt,\nstarted {version, from, time, by}, "+
-				"report {role, version, phase, message, time}, pausedBy, hold {reason, owner, time, expires, exempt},\nchecks {id, status}, unhealthy"),
+				"report {role, version, phase, message, time}, pausedBy, hold {reason, owner, "+
+				"time, expires, exempt},\nchecks {id, status}, unhealthy"),
 		Example: "  upgradectl get hosts --role web --state pending,failed -o wide",
 	}
 	format, plan := getOutput(cmd), ofPlan(cmd)

@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -18,27 +16,15 @@ import (
 const (
 	// unknownVersion is what a host has of which the file says none.
 	unknownVersion = "before"
-	// maxHostsFile bounds a file of hosts, in bytes.
+	// maxHostsFile bounds a file that tells of hosts, in bytes.
 	maxHostsFile = 256 << 20
 )
 
 // readHosts reads the hosts of a file: a line each, or what get hosts -o json printed.
 func (c *cli) readHosts(path string) ([]simulate.Host, error) {
-	in, source := c.In, "standard input"
-	if path != stdin {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, plainError(err)
-		}
-		defer func() { _ = file.Close() }()
-		in, source = file, path
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxHostsFile+1))
-	switch {
-	case err != nil:
-		return nil, plainError(err)
-	case len(data) > maxHostsFile:
-		return nil, fmt.Errorf("%s: is larger than the %d bytes that are read", source, maxHostsFile)
+	data, source, err := c.readUpTo(path, maxHostsFile)
+	if err != nil {
+		return nil, err
 	}
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return hostList(source, data)

@@ -25,7 +25,8 @@ func (c *cli) rolloutPromote() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	cmd.Flags().BoolVar(&force, "force", false, "also when canaries are not upgraded, or have not soaked")
-	cmd.RunE = c.change("promoted", "has no canaries any more", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
+	cmd.RunE = c.change("promoted", "has no canaries any more", func(ctx context.Context, plans upgradeplan.Plans, plan string) (
+		bool, error) {
 		return plans.Promote(ctx, plan, fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason}, force)
 	})
 	return cmd

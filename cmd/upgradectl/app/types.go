@@ -21,8 +21,8 @@ import (
 )
 
 // List is what get -o json and -o yaml print: apiVersion upgrade.jiocloud.com/v1alpha1, a kind (UpgradePlanList,
-// HostList, RoleList, VersionList, HoldList or EventList), and items of UpgradePlan, Host, Role, Version, Hold or Event. Fields are added to these over
-// time; none is renamed or gets another meaning. Times are RFC 3339 in UTC.
+// HostList, RoleList, VersionList, HoldList or EventList), and items of UpgradePlan, Host, Role, Version, Hold or Event.
+// Fields are added to these over time; none is renamed or gets another meaning. Times are RFC 3339 in UTC.
 type List[T any] struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
