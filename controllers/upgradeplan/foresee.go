@@ -3,7 +3,13 @@
 
 package upgradeplan
 
-import "github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+import (
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+)
+
+// Why answers why hosts are where they are, by the decision on what was observed.
+func (o *Observation) Why() rollout.Why { return rollout.NewWhy(o.input()) }
 
 // Simulate is a simulation that begins with what was observed: the plan that is carried out, its orders, and the fleet. All
 // else is as the options say.

@@ -172,7 +172,12 @@ func (o *Observation) decide() {
 		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
 	}
 	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
-	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Now: o.Now})
+	o.Decision = rollout.Compute(o.input())
+}
+
+// input is what is decided from.
+func (o *Observation) input() rollout.Input {
+	return rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Now: o.Now}
 }
 
 // Changes are the keys that this decision changes.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -537,13 +536,4 @@ func (s *Simulated) writeRoles(w io.Writer) error {
 	}
 	_, _ = fmt.Fprintln(w, "Roles:")
 	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "START", "END", "MOST AT ONCE", "AT", "LIMIT"}, rows)
-}
-
-// starts are the first hosts that the planner would release from now on, if each host took so long.
-func starts(o *upgradeplan.Observation, n int, each time.Duration) []simulate.HostRun {
-	s := o.Simulate(simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: each}, MaxStarts: n, Quiet: true,
-		Rand: rand.New(rand.NewPCG(1, 0))})
-	released := s.Run(simulateFor).Runs
-	released = slices.DeleteFunc(released, func(r simulate.HostRun) bool { return r.Wave == 0 })
-	return released[:min(n, len(released))]
 }

@@ -99,18 +99,17 @@ func New(o Options) *Simulation {
 	return s
 }
 
-// adopt takes hosts of a store as they are: what has begun goes on, what has failed has.
+// adopt takes hosts of a store as they are: what has begun goes on, what has failed in the eyes of the planner has.
 func (s *Simulation) adopt() {
+	d := s.Decide()
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
+		reason := d.Verdicts[i].Reason
 		switch m := h.Started; {
-		case h.Report != nil && h.Report.Phase == fleet.PhaseFailed:
-			s.failed[h.Name] = h.Report.Version
-		case m == nil || m.By != "":
-		case !m.Time.Add(s.deadline()).After(s.Now): // it has been silent for too long
-			s.failed[h.Name] = m.Version
-		default:
+		case reason == rollout.ReportedFailure || reason == rollout.DeadlineExceeded:
+			s.failed[h.Name] = f.Current.Name
+		case m != nil && m.By == "":
 			end := m.Time.Add(s.takes(h.Role))
 			if end.Before(s.Now) {
 				end = s.Now
