@@ -166,7 +166,7 @@ func (c *cli) commands() []group {
 	return []group{
 		{"plans", "Plans:", []*cobra.Command{c.apply(), c.diff(), c.simulate(), c.delete(), c.convert()}},
 		{"rollout", "Rollouts:", []*cobra.Command{c.reconcile(), c.rollout(), c.hold(), c.release(), c.forget(), c.wait()}},
-		{"look", "What is, and why:", []*cobra.Command{c.status(), c.get(), c.describe()}},
+		{"look", "What is, and why:", []*cobra.Command{c.status(), c.get(), c.describe(), c.explain()}},
 		{"legacy", "As python -m jiocloud.upgrade had them (and status):", []*cobra.Command{c.upgrade(), c.globalDisablePuppet()}},
 		{groupOther, "Other:", []*cobra.Command{c.demo(), c.version()}},
 	}
