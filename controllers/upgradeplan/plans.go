@@ -106,13 +106,35 @@ func (p Plans) names(ctx context.Context) ([]keys.Plan, error) {
 // Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
 // be). The plan must be valid; a plan for a fleet that another plan is about is refused.
 func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+	return p.apply(ctx, plan, 0, dryRun)
+}
+
+// Replace is Apply to a plan that is stored at that generation. The error is *Outdated when it has another by now.
+func (p Plans) Replace(ctx context.Context, plan *v1alpha1.UpgradePlan, generation int64) (*v1alpha1.UpgradePlan, Outcome, error) {
+	return p.apply(ctx, plan, generation, false)
+}
+
+// Outdated says that a plan was to be replaced that is not the one that is stored.
+type Outdated struct {
+	Name string
+	// Generation is that of the one that was to be replaced, and Now that of the one that is stored.
+	Generation, Now int64
+}
+
+func (e *Outdated) Error() string {
+	return fmt.Sprintf("upgradeplan %q has changed meanwhile: its generation is %d, not %d", e.Name, e.Now, e.Generation)
+}
+
+// apply stores a plan over the one of the generation; 0: over whatever is stored.
+func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, over int64, dryRun bool) (
+	*v1alpha1.UpgradePlan, Outcome, error) {
 	plan = plan.DeepCopy()
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
 		return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
 	}
 	for try := 1; ; try++ {
-		stored, outcome, err := p.applyOnce(ctx, plan, dryRun)
+		stored, outcome, err := p.applyOnce(ctx, plan, over, dryRun)
 		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
@@ -125,7 +147,8 @@ func forbidden(err error) bool {
 	return errors.As(err, &f)
 }
 
-func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
+func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, over int64, dryRun bool) (
+	*v1alpha1.UpgradePlan, Outcome, error) {
 	k, l := keys.Plan(plan.Name), Layout(plan)
 	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control(), k.Ledger(), l.HoldEpoch(), keys.PlansEpoch)
 	if err != nil {
@@ -136,10 +159,16 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 	next, outcome := plan.DeepCopy(), Created
 	next.Generation = 1
 	moved := true // to keys that may be another plan's
+	if over != 0 && !spec.Exists() {
+		return nil, "", &NotFound{plan.Name}
+	}
 	if spec.Exists() {
 		old, err := decodePlan(plan.Name, spec)
 		if err != nil {
 			return nil, "", err
+		}
+		if over != 0 && old.Generation != over {
+			return nil, "", &Outdated{plan.Name, over, old.Generation}
 		}
 		if errs := validation.ValidateUpgradePlanUpdate(next, old); len(errs) > 0 {
 			return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
