@@ -4,6 +4,7 @@
 package upgradeplan
 
 import (
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
@@ -17,4 +18,14 @@ func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
 	raw := o.Raw
 	with.Plan, with.Control, with.Raw, with.Layout = o.Plan, o.orders(), &raw, o.Layout
 	return simulate.New(with)
+}
+
+// Watched are the prefixes of all that the observation depends on: see store.Watcher.
+func (o *Observation) Watched() []string {
+	prefixes := watched(o)
+	if o.Stored != nil {
+		k := keys.Plan(o.Stored.Name)
+		prefixes = append(prefixes, k.Spec(), k.Control())
+	}
+	return prefixes
 }
