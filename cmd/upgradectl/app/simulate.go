@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	defaultSeeds = 20
 	// bigFleet is from how many hosts on simulations run one after another, for the memory that they take.
 	bigFleet = 20_000
+	// bigMemory is about how much memory they are to take, in bytes.
+	bigMemory = 400 << 20
 	// maxSeeds and maxWaves bound what is run, and what a table shows.
 	maxSeeds = 10_000
 	maxWaves = 40
@@ -222,6 +225,7 @@ func (s *simulation) run(ctx context.Context) (*Simulated, error) {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	if s.hosts > bigFleet {
 		group.SetLimit(1)
+		debug.SetMemoryLimit(bigMemory) // garbage is collected sooner when it is reached
 	}
 	for i := range s.seeds {
 		group.Go(func() error {

@@ -113,7 +113,7 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 			continue
 		}
 		s.begin()
-		if now := s.seen.progress(&d); now == last {
+		if now := s.seen.progress; now == last {
 			idle++
 		} else {
 			last, idle, moved = now, 0, s.Now
@@ -144,7 +144,7 @@ func (s *Simulation) next(d *rollout.Decision) time.Time {
 	return next
 }
 
-// progress changes whenever something happens.
+// progress changes whenever something happens: it counts releases, hosts that have ended, and those that are complete.
 type progress struct {
 	starts, ends, complete int
 }
@@ -156,8 +156,7 @@ type recorder struct {
 	roles map[string]*RoleOutcome
 	// open is what kept hosts where they are when the windows were last open.
 	open []string
-	// starts and ends count releases, and hosts that have ended.
-	starts, ends int
+	progress
 }
 
 func newRecorder(start time.Time) recorder {
@@ -235,6 +234,7 @@ func latest(a, b time.Time) time.Time {
 // pass keeps what a pass has found and done.
 func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 	r.out.Passes++
+	r.complete = 0
 	inFlight, last := map[string]*int{}, (*int)(nil)
 	for i := range d.Verdicts {
 		v := &d.Verdicts[i]
@@ -246,6 +246,9 @@ func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 		}
 		if v.InFlight {
 			*last++
+		}
+		if v.Complete {
+			r.complete++
 		}
 	}
 	for name, n := range inFlight {
@@ -272,16 +275,6 @@ func (r *recorder) shut(closed bool, now time.Time) {
 	case !closed && !open:
 		r.out.Shut[n-1].End = now
 	}
-}
-
-func (r *recorder) progress(d *rollout.Decision) progress {
-	p := progress{starts: r.starts, ends: r.ends}
-	for i := range d.Verdicts {
-		if d.Verdicts[i].Complete {
-			p.complete++
-		}
-	}
-	return p
 }
 
 func (r *recorder) conclude(d *rollout.Decision, now time.Time) Outcome {

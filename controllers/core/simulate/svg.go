@@ -258,13 +258,11 @@ func (c *chart) slope(class string, r row, y int, choose func(*HostRun) (since t
 	bottom, n := float64(y+r.height), 0
 	height := func() float64 { return bottom - float64(n)/float64(max(r.role.Peak, 1))*float64(r.height-4) }
 	path := fmt.Sprintf("M%.1f %.1f", c.x(steps[0].at), bottom)
-	drawn := -1.0
+	half := func(t time.Time) int { return int(2 * c.x(t)) } // no finer than can be seen
 	for i, s := range steps {
 		n += s.by
-		last := i+1 == len(steps)
-		if x := c.x(s.at); last || x-drawn >= 0.5 && c.x(steps[i+1].at) != x { // no finer than can be seen
-			path += fmt.Sprintf("H%.1fV%.1f", x, height())
-			drawn = x
+		if i+1 == len(steps) || half(steps[i+1].at) != half(s.at) {
+			path += fmt.Sprintf("H%.1fV%.1f", c.x(s.at), height())
 		}
 	}
 	c.printf(`<path class="%s" d="%sZ"><title>%s: %d at once at most</title></path>`, class, path, escaped(r.role.Name), r.role.Peak)

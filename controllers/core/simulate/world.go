@@ -36,6 +36,7 @@ type world struct {
 	pattern string
 	role    *regexp.Regexp
 	unknown []string // hosts of which nothing but a switch is known
+	words   map[string]string
 }
 
 // hostKeys are the keys of one host. A record of which only the key was read has ModifyIndex 0.
@@ -46,7 +47,8 @@ type hostKeys struct {
 }
 
 func newWorld(l keys.Layout) *world {
-	return &world{layout: l, shared: map[string]keys.Pair{}, hosts: map[string]*hostKeys{}, changed: map[string]struct{}{}, stale: true}
+	return &world{layout: l, shared: map[string]keys.Pair{}, hosts: map[string]*hostKeys{}, changed: map[string]struct{}{}, stale: true,
+		words: map[string]string{}}
 }
 
 // load puts what was read from a store into the world.
@@ -204,6 +206,7 @@ func (w *world) decodeAll(now time.Time) {
 		h.at = -1
 	}
 	for i := range w.seen.Hosts {
+		w.share(&w.seen.Hosts[i])
 		w.hosts[w.seen.Hosts[i].Name].at = i
 	}
 	for name, h := range w.hosts {
@@ -219,6 +222,18 @@ func (w *world) decodeAll(now time.Time) {
 	}
 }
 
+// share lets what many hosts say have the same bytes, so that comparing it costs nothing.
+func (w *world) share(h *fleet.Host) {
+	for _, s := range []*string{&h.Role, &h.LookupRole, &h.Record.Version} {
+		same, ok := w.words[*s]
+		if !ok {
+			same = strings.Clone(*s)
+			w.words[same] = same
+		}
+		*s = same
+	}
+}
+
 func (w *world) decodeChanged(now time.Time) {
 	names := make([]string, 0, len(w.changed))
 	for name := range w.changed {
@@ -230,11 +245,9 @@ func (w *world) decodeChanged(now time.Time) {
 	}
 	some := keys.Decode(w.rawOf(names), w.layout, keys.Options{Now: now, RolePattern: w.role})
 	for i := range some.Hosts {
-		before, h := &w.seen.Hosts[w.hosts[some.Hosts[i].Name].at], some.Hosts[i]
-		if h.Role == before.Role && h.LookupRole == before.LookupRole {
-			h.Role, h.LookupRole = before.Role, before.LookupRole // the same bytes: so they are compared at no cost
-		}
-		*before = h
+		h := &some.Hosts[i]
+		w.share(h)
+		w.seen.Hosts[w.hosts[h.Name].at] = *h
 	}
 }
 
