@@ -203,3 +203,16 @@ func TestChartShowsManyHostsAsAHill(t *testing.T) {
 		t.Errorf("%s", data)
 	}
 }
+
+func TestChartMarksWindowsAndTheTrip(t *testing.T) {
+	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 0}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1, "web1", "web2")
+	marks := map[string]int{}
+	for _, e := range elements(t, o.SVG("marks")) {
+		if e.name == "rect" || e.name == "line" {
+			marks[e.attrs["class"]]++
+		}
+	}
+	if marks["shut"] != 2 || marks["trip"] != 2 { // each once in the chart, once in the legend
+		t.Errorf("%v", marks)
+	}
+}

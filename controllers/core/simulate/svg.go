@@ -55,15 +55,12 @@ func (o *Outcome) SVG(title string) []byte {
 	c.height += 30
 	c.open(title)
 	c.axis()
+	c.each(c.ground)
 	for _, p := range o.Shut {
 		c.printf(`<rect class="shut" x="%.1f" y="%d" width="%.1f" height="%d"><title>the windows are closed from %s to %s</title></rect>`,
 			c.x(p.Start), chartTop, max(c.x(p.End)-c.x(p.Start), 1), c.height-chartTop-30, minute(p.Start), minute(p.End))
 	}
-	y := chartTop + roleGap/2
-	for _, r := range c.rows {
-		c.row(r, y)
-		y += r.height + roleGap
-	}
+	c.each(c.row)
 	if !o.Trip.IsZero() {
 		x := c.x(o.Trip)
 		c.printf(`<line class="trip" x1="%.1f" x2="%.1f" y1="%d" y2="%d"><title>%s</title></line>`, x, x, chartTop-4, c.height-30,
@@ -201,8 +198,20 @@ func tick(total time.Duration) time.Duration {
 	return step
 }
 
-func (c *chart) row(r row, y int) {
+// each draws something of each row at its place.
+func (c *chart) each(draw func(r row, y int)) {
+	y := chartTop + roleGap/2
+	for _, r := range c.rows {
+		draw(r, y)
+		y += r.height + roleGap
+	}
+}
+
+func (c *chart) ground(r row, y int) {
 	c.printf(`<rect class="row" x="%d" y="%d" width="%d" height="%d"/>`, chartLeft, y, chartWidth-chartLeft-chartRight, r.height)
+}
+
+func (c *chart) row(r row, y int) {
 	c.printf(`<text class="right" x="%d" y="%d">%s</text>`, chartLeft-10, y+12, escaped(shortened(r.role.Name)))
 	detail := fmt.Sprintf("%d hosts, %d at once", r.role.Total, r.role.Peak)
 	c.printf(`<text class="dim right" x="%d" y="%d">%s</text>`, chartLeft-10, y+26, detail)
