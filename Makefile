@@ -81,7 +81,7 @@ soak: consul ## Check each property SOAK_CHECKS times (20000), play 24 rounds of
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" RAPID_CHECKS=$(SOAK_CHECKS) UPGRADE_CHAOS_ROUNDS=24 go test -race -count=1 -timeout 6h ./...
 
 .PHONY: generate
-generate: bin/controller-gen ## Write the deepcopy functions and the CRD
+generate: bin/controller-gen ## Write the deepcopy functions, the CRD and the reference of the commands
 	hack/generate.sh
 
 .PHONY: clean

@@ -2,20 +2,23 @@
 # Copyright The upgrade-controller Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Writes the deepcopy functions and the CRD. With --check: writes nothing and fails if what is there would change.
+# Writes the deepcopy functions, the CRD, and the reference of the commands. With --check: writes nothing and fails if what is
+# there would change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 api=apis/upgrade/v1alpha1
-deepcopy=$api crd=config/crd
+deepcopy=$api crd=config/crd reference=docs/reference
 if [[ ${1:-} == --check ]]; then
   deepcopy=$(mktemp -d)
   trap 'rm -rf "$deepcopy"' EXIT
-  crd=$deepcopy/crd
+  crd=$deepcopy/crd reference=$deepcopy/reference
 fi
 bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths="./$api" \
   output:object:dir="$deepcopy" output:crd:dir="$crd"
+go run ./hack/reference "$reference"
 if [[ ${1:-} == --check ]]; then
-  diff -u "$api/zz_generated.deepcopy.go" "$deepcopy/zz_generated.deepcopy.go" && diff -ru config/crd "$crd" ||
+  diff -u "$api/zz_generated.deepcopy.go" "$deepcopy/zz_generated.deepcopy.go" && diff -ru config/crd "$crd" &&
+    diff -ru docs/reference "$reference" ||
     { echo "generated files are not up to date: run make generate" >&2; exit 1; }
 fi

@@ -62,6 +62,9 @@ var table = []row{
 	{of: "cmd/upgrade-controller/...", neverDirectly: []string{"controllers/core/rollout"}},
 	{of: "cmd/upgrade-agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
 
+	// What is embedded, and nothing else.
+	{of: "config", ours: []string{}, pure: true},
+
 	{of: "hack/..."},
 }
 
@@ -71,7 +74,7 @@ var nowhere = []string{"github.com/hashicorp/consul", "github.com/hashicorp/cons
 // pureStandard are the packages of Go's library that neither do I/O nor read a clock nor are random by themselves; of
 // time and math/rand/v2, the linter forbids the functions that do.
 var pureStandard = []string{
-	"bytes", "cmp", "container/...", "context", "crypto/sha256", "encoding", "encoding/...", "errors", "fmt", "hash/...",
+	"bytes", "cmp", "container/...", "context", "crypto/sha256", "embed", "encoding", "encoding/...", "errors", "fmt", "hash/...",
 	"io", "iter", "maps", "math", "math/big", "math/bits", "math/rand/v2", "path", "reflect", "regexp", "regexp/...", "slices",
 	"sort", "strconv", "strings", "sync", "text/...", "time", "time/tzdata", "unicode", "unicode/...",
 }

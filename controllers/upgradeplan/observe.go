@@ -200,9 +200,14 @@ func (o *Observation) decide() {
 		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
 	}
 	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
-	o.Decision = rollout.Compute(rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Fallback: o.fallback,
-		Conflict: o.conflict, Now: o.Now})
+	o.Decision = rollout.Compute(o.input())
 	o.changes = nil
+}
+
+// input is what is decided from.
+func (o *Observation) input() rollout.Input {
+	return rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Fallback: o.fallback,
+		Conflict: o.conflict, Now: o.Now}
 }
 
 // Changes are the keys that this decision changes.
@@ -222,14 +227,21 @@ const maxRounds = 8
 // Preview goes through a whole pass without writing: the observation after it, and every key that it would change. It is
 // the same Compute and the same rendering that a pass uses.
 func (o *Observation) Preview() (*Observation, diff.Changes) {
-	before := keys.Actual(o.Raw, o.Layout)
+	after, _ := o.steps()
+	return after, diff.Compute(keys.Actual(o.Raw, o.Layout), keys.Actual(after.Raw, after.Layout))
+}
+
+// steps is Preview with what each decision of the pass would change.
+func (o *Observation) steps() (*Observation, []diff.Changes) {
 	after := *o
+	var steps []diff.Changes
 	index := o.newestIndex()
 	for range maxRounds {
 		changes := after.Changes()
 		if changes.Empty() {
 			break
 		}
+		steps = append(steps, changes)
 		index++
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
 		after.Raw.Ledger, after.changes = after.Decision.Ledger, nil
@@ -239,7 +251,7 @@ func (o *Observation) Preview() (*Observation, diff.Changes) {
 		}
 		after.decide()
 	}
-	return &after, diff.Compute(before, keys.Actual(after.Raw, after.Layout))
+	return &after, steps
 }
 
 func (o *Observation) newestIndex() uint64 {

@@ -64,7 +64,7 @@ func (k Keeper) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
 func (k Keeper) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (
 	outcome string, err error) {
 	fenced := k.fenced(store.Op{Verb: store.Set, Key: keys.Plan(plan.Name).Manager(), Value: keys.EncodeOrigin(from)})
-	_, did, err := Plans{fenced}.apply(ctx, plan, dryRun, leaving)
+	_, did, err := Plans{fenced}.apply(ctx, plan, storing{dryRun: dryRun, leaving: leaving})
 	if err != nil || dryRun {
 		return string(did), lost(err)
 	}

@@ -108,11 +108,34 @@ func (p Plans) names(ctx context.Context) ([]keys.Plan, error) {
 // Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
 // be). The plan must be valid; a plan for a fleet that another plan is about is refused.
 func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
-	return p.apply(ctx, plan, dryRun, nil)
+	return p.apply(ctx, plan, storing{dryRun: dryRun})
 }
 
-// apply is Apply; the plans that are leaving count as gone already.
-func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool, leaving []string) (
+// Replace is Apply to a plan that is stored at that generation. The error is *Outdated when it has another by now.
+func (p Plans) Replace(ctx context.Context, plan *v1alpha1.UpgradePlan, generation int64) (*v1alpha1.UpgradePlan, Outcome, error) {
+	return p.apply(ctx, plan, storing{over: generation})
+}
+
+// Outdated says that a plan was to be replaced that is not the one that is stored.
+type Outdated struct {
+	Name string
+	// Generation is that of the one that was to be replaced, and Now that of the one that is stored.
+	Generation, Now int64
+}
+
+func (e *Outdated) Error() string {
+	return fmt.Sprintf("upgradeplan %q has changed meanwhile: its generation is %d, not %d", e.Name, e.Now, e.Generation)
+}
+
+// storing says how a plan is stored: over the one of a generation, 0 is whatever is stored; the plans that are leaving count
+// as gone already.
+type storing struct {
+	over    int64
+	dryRun  bool
+	leaving []string
+}
+
+func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how storing) (
 	*v1alpha1.UpgradePlan, Outcome, error) {
 	plan = plan.DeepCopy()
 	v1alpha1.SetDefaults(plan)
@@ -120,7 +143,7 @@ func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun boo
 		return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
 	}
 	for try := 1; ; try++ {
-		stored, outcome, err := p.applyOnce(ctx, plan, dryRun, leaving)
+		stored, outcome, err := p.applyOnce(ctx, plan, how)
 		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
@@ -133,7 +156,7 @@ func forbidden(err error) bool {
 	return errors.As(err, &f)
 }
 
-func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool, leaving []string) (
+func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how storing) (
 	*v1alpha1.UpgradePlan, Outcome, error) {
 	k, l := keys.Plan(plan.Name), Layout(plan)
 	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control(), k.Ledger(), l.HoldEpoch(), keys.PlansEpoch)
@@ -145,10 +168,16 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 	next, outcome := plan.DeepCopy(), Created
 	next.Generation = 1
 	moved := true // to keys that may be another plan's
+	if how.over != 0 && !spec.Exists() {
+		return nil, "", &NotFound{plan.Name}
+	}
 	if spec.Exists() {
 		old, err := decodePlan(plan.Name, spec)
 		if err != nil {
 			return nil, "", err
+		}
+		if how.over != 0 && old.Generation != how.over {
+			return nil, "", &Outdated{plan.Name, how.over, old.Generation}
 		}
 		if errs := validation.ValidateUpgradePlanUpdate(next, old); len(errs) > 0 {
 			return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
@@ -163,7 +192,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		moved = old.Spec.Keys != next.Spec.Keys
 	}
 	if moved {
-		if err := p.refuseOverlap(ctx, plan, leaving); err != nil {
+		if err := p.refuseOverlap(ctx, plan, how.leaving); err != nil {
 			return nil, "", err
 		}
 		ops = append(ops, bump(epoch))
@@ -178,7 +207,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun
 		}
 		ops = append(ops, old...)
 	}
-	if len(ops) > 0 && !dryRun {
+	if len(ops) > 0 && !how.dryRun {
 		if _, err := p.Store.Txn(ctx, ops); err != nil {
 			return nil, "", err
 		}

@@ -29,6 +29,10 @@ type Reconciler struct {
 	Session string
 	Now     func() time.Time
 	Log     logr.Logger
+
+	// approve is asked before the changes of an observation are written; its error ends the pass, and so does a conflict
+	// then. Nil: all are.
+	approve func(*Observation) error
 }
 
 // Result is what a pass did and where it left the plan.
@@ -61,6 +65,11 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 			return result, r.refuse(ctx, name, err)
 		}
 		rang = store.Rang{}
+		if r.approve != nil {
+			if err := r.approve(o); err != nil {
+				return result, err
+			}
+		}
 		written, err := r.commit(ctx, o, m, &result)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
@@ -69,7 +78,7 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			m.lost()
 			return result, &LostLock{err}
-		case errors.As(err, &conflict) && result.Conflicts < maxConflicts:
+		case errors.As(err, &conflict) && result.Conflicts < maxConflicts && r.approve == nil:
 			result.Conflicts++
 			m.refused(o, written)
 			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())

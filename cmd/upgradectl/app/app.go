@@ -164,9 +164,9 @@ type group struct {
 // commands are all commands, as the help lists them.
 func (c *cli) commands() []group {
 	return []group{
-		{"plans", "Plans:", []*cobra.Command{c.apply(), c.diff(), c.delete(), c.convert()}},
+		{"plans", "Plans:", []*cobra.Command{c.apply(), c.edit(), c.diff(), c.simulate(), c.delete(), c.convert()}},
 		{"rollout", "Rollouts:", []*cobra.Command{c.reconcile(), c.rollout(), c.hold(), c.release(), c.forget(), c.wait()}},
-		{"look", "What is, and why:", []*cobra.Command{c.status(), c.get(), c.describe()}},
+		{"look", "What is, and why:", []*cobra.Command{c.status(), c.get(), c.describe(), c.explain()}},
 		{"legacy", "As python -m jiocloud.upgrade had them (and status):", []*cobra.Command{c.upgrade(), c.globalDisablePuppet()}},
 		{"jorc", "As jorc had them (with underscores too):", c.jorc()},
 		{groupOther, "Other:", []*cobra.Command{c.demo(), c.version()}},

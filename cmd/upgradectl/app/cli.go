@@ -24,6 +24,8 @@ import (
 type cli struct {
 	Options
 	flags flags
+	// color is the flag --color of the commands that have it.
+	color *choice
 }
 
 // flags are those of every command.

@@ -117,7 +117,13 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, keeper
 	if err := writeEvents(w, events); err != nil {
 		return err
 	}
-	return writeWarnings(w, o.Decision.Warnings)
+	if err := writeWarnings(w, o.Decision.Warnings); err != nil {
+		return err
+	}
+	if err := writeWhy(w, o.Why().Plan()); err != nil {
+		return err
+	}
+	return writeStarts(w, o)
 }
 
 // writeFailures writes the first hosts that have failed, and how many more have.
@@ -371,7 +377,10 @@ func writeHost(w io.Writer, o *upgradeplan.Observation, h *Host, records []keys.
 		text := fmt.Sprintf("%s (%s, index %d)", p.Key, cmp.Or(stamp(keys.DecodeTime(p.Value)), "no time"), p.ModifyIndex)
 		list = append(list, fact{"Record", text})
 	}
-	return facts(w, list)
+	if err := facts(w, list); err != nil {
+		return err
+	}
+	return writeWhy(w, o.Why().Host(h.Name))
 }
 
 func checksText(h *Host) string {
@@ -521,5 +530,5 @@ func writeRole(w io.Writer, o *upgradeplan.Observation, r *Role, hosts []Host) e
 			_, _ = fmt.Fprintf(w, "  and %d more: upgradectl get hosts --role %s --state %s\n", more, r.Name, state)
 		}
 	}
-	return nil
+	return writeWhy(w, o.Why().Role(r.Name))
 }

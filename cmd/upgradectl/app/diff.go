@@ -32,6 +32,7 @@ type PlanDiff struct {
 	before, after string
 	source        string
 	changes       diff.Changes
+	review        upgradeplan.Review
 }
 
 func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged || !d.changes.Empty() }
@@ -39,6 +40,7 @@ func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged ||
 func (c *cli) diff() *cobra.Command {
 	var f files
 	var from fromSource
+	var save string
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE|DIR|- | --source NAME",
 		Short: "Show what apply would change of a plan, and what a reconcile would then change of the keys",
@@ -46,14 +48,18 @@ func (c *cli) diff() *cobra.Command {
 			"change at once. Nothing is written. -o json prints a list of {plan, outcome, keys}.\n\n" +
 			"With --source, the manifests are those that the repository of that source holds now, and plans that have left it\n" +
 			"are shown as deleted: so it tells what the next sync would do. Credentials are not taken from the controller.\n\n" +
+			"--save also writes these changes to a file: each key with what it was, what it will be and its ModifyIndex. After\n" +
+			"somebody has looked at them, `upgradectl reconcile --changes` writes exactly those, or nothing.\n\n" +
 			"Exit codes: 0 same, 1 different, 2 or more trouble.",
 		Args: noArgs,
 	}
 	f.bind(cmd.Flags())
 	from.bind(cmd.Flags())
+	cmd.Flags().StringVar(&save, "save", "", "write the changes to this file, for reconcile --changes")
+	c.bindColor(cmd)
 	format := output(cmd.Flags(), "diff", asJSON, asYAML)
 	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
-		different, err := c.showDiff(ctx, f, from, format.value)
+		different, err := c.showDiff(ctx, f, from, format.value, save)
 		switch {
 		case err != nil:
 			return &exitError{exitUsage, err}
@@ -65,13 +71,21 @@ func (c *cli) diff() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) showDiff(ctx context.Context, f files, from fromSource, format string) (different bool, err error) {
+func (c *cli) showDiff(ctx context.Context, f files, from fromSource, format, save string) (different bool, err error) {
 	diffs, err := c.diffs(ctx, f, from)
 	if err != nil {
 		return false, err
 	}
+	if save != "" && len(diffs) != 1 {
+		return false, usagef("these are %d plans: --save takes one at a time", len(diffs))
+	}
 	for _, one := range diffs {
 		different = different || one.differs()
+	}
+	if save != "" {
+		if err := c.saveReview(ctx, save, diffs[0].review); err != nil {
+			return false, err
+		}
 	}
 	if format != "diff" {
 		return different, c.print(format, diffs)
@@ -154,7 +168,7 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 	if message := after.Decision.GateMessage; message != "" {
 		c.say("upgradeplan/%s: no host would be released: %s", d.Plan.Name, message)
 	}
-	out.changes, out.Keys = changes, changes.JSON()
+	out.changes, out.Keys, out.review = changes, changes.JSON(), o.Review()
 	return out, nil
 }
 
@@ -175,11 +189,35 @@ func (d *PlanDiff) text() string {
 	return text
 }
 
-// writeDiff colours the lines of a diff when people look at it, unless NO_COLOR is set (https://no-color.org).
+// When a diff is coloured.
+const (
+	colorAuto   = "auto"
+	colorAlways = "always"
+	colorNever  = "never"
+)
+
+// bindColor adds the flag that says whether a diff is coloured.
+func (c *cli) bindColor(cmd *cobra.Command) {
+	if c.color == nil {
+		c.color = &choice{colorAuto, []string{colorAuto, colorAlways, colorNever}}
+	}
+	cmd.Flags().Var(c.color, "color", "auto, always or never; auto: when people look, unless NO_COLOR is set")
+}
+
+// colored says whether a diff is: by the flag, else when people look at it, unless NO_COLOR is set (https://no-color.org).
+func (c *cli) colored() bool {
+	if c.color != nil && c.color.value != colorAuto {
+		return c.color.value == colorAlways
+	}
+	return c.OutTerminal && c.Getenv("NO_COLOR") == ""
+}
+
+// writeDiff writes a diff, with its lines in colour.
 func (c *cli) writeDiff(w io.Writer, text string) error {
+	colored := c.colored()
 	for line := range strings.Lines(text) {
 		line = oneLine(strings.TrimSuffix(line, "\n"))
-		if c.OutTerminal && c.Getenv("NO_COLOR") == "" {
+		if colored {
 			line = paint(line)
 		}
 		if _, err := io.WriteString(w, line+"\n"); err != nil {

@@ -27,7 +27,7 @@ func (c *cli) getEvents() *cobra.Command {
 		Example: "  upgradectl get events fleet --type Warning\n  upgradectl get events --for host/web1",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
-	format := getOutput(cmd)
+	format, watch := getOutput(cmd), watchFlag(cmd)
 	cmd.Flags().StringSliceVar(&kinds, "type", nil, "only events of these types: Normal, Warning")
 	cmd.Flags().StringSliceVar(&objects, "for", nil, "only events about these: plan, host/NAME or a key")
 	cmd.Flags().IntVar(&last, "last", 0, "only so many, the last ones; 0: all")
@@ -48,24 +48,35 @@ func (c *cli) getEvents() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		events, err := plans.Events(ctx, name)
+		see := func(ctx context.Context) (seen[fleet.Event], error) {
+			events, err := plans.Events(ctx, name)
+			events = slices.DeleteFunc(events, func(e fleet.Event) bool {
+				return len(kinds) > 0 && !slices.Contains(kinds, string(e.Type)) || len(objects) > 0 && !slices.Contains(objects, e.Object)
+			})
+			if last > 0 {
+				events = events[max(0, len(events)-last):]
+			}
+			return seen[fleet.Event]{items: events, watch: []string{keys.Plan(name).Events()}}, err
+		}
+		if *watch {
+			return watchList(ctx, c, eventKind(), format.value, see)
+		}
+		found, err := see(ctx)
 		if err != nil {
 			return err
 		}
-		events = slices.DeleteFunc(events, func(e fleet.Event) bool {
-			return len(kinds) > 0 && !slices.Contains(kinds, string(e.Type)) || len(objects) > 0 && !slices.Contains(objects, e.Object)
-		})
-		if last > 0 {
-			events = events[max(0, len(events)-last):]
-		}
+		events := found.items
 		return show(c, eventKind(), format.value, events, nil)
 	})
 	return cmd
 }
 
+// eventName is what one of them is called.
+const eventName = "event"
+
 func eventKind() kind[fleet.Event] {
 	return kind[fleet.Event]{
-		name: "event", kind: "Event", wide: 5,
+		name: eventName, kind: "Event", wide: 5,
 		header: []string{"TIME", "TYPE", "REASON", "OBJECT", "MESSAGE", "NUMBER"},
 		nameOf: func(e *fleet.Event) string { return strconv.FormatUint(e.Number, 10) },
 		row: func(e *fleet.Event) []string {

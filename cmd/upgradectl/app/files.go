@@ -83,6 +83,11 @@ func (c *cli) readOne(path string) ([]manifest.Document, error) {
 
 // readFile reads a file, not much more of it than may be in one, and says what it is called in errors.
 func (c *cli) readFile(path string) (data []byte, source string, err error) {
+	return c.readUpTo(path, strict.MaxSize)
+}
+
+// readUpTo reads a file of at most so many bytes, and says what it is called in errors.
+func (c *cli) readUpTo(path string, most int) (data []byte, source string, err error) {
 	in, source := c.In, "standard input"
 	if path != stdin {
 		file, err := os.Open(path)
@@ -92,9 +97,9 @@ func (c *cli) readFile(path string) (data []byte, source string, err error) {
 		defer func() { _ = file.Close() }()
 		in, source = file, path
 	}
-	data, err = io.ReadAll(io.LimitReader(in, strict.MaxSize+1))
-	if err == nil && len(data) > strict.MaxSize {
-		err = fmt.Errorf("%s: is larger than the %d bytes that are read", source, strict.MaxSize)
+	data, err = io.ReadAll(io.LimitReader(in, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("%s: is larger than the %d bytes that are read", source, most)
 	}
 	return data, source, plainError(err)
 }

@@ -101,11 +101,16 @@ func (c *cli) getPlans() *cobra.Command {
 		Long: "Lists plans, with their status as it is now.\n" +
 			fmt.Sprintf(getHelp, v1alpha1.Kind, "apiVersion, kind, metadata, spec and status, as in a manifest"),
 	}
-	format := getOutput(cmd)
+	format, watch := getOutput(cmd), watchFlag(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		names, err := planNames(args)
 		if err != nil {
 			return err
+		}
+		if *watch {
+			return watchList(ctx, c, planKind(), format.value, func(ctx context.Context) (seen[*v1alpha1.UpgradePlan], error) {
+				return c.seePlans(ctx, names)
+			})
 		}
 		plans, s, err := c.plans()
 		if err != nil {
@@ -167,7 +172,7 @@ func (c *cli) getHosts() *cobra.Command {
 				"checks {id, status}, unhealthy"),
 		Example: "  upgradectl get hosts --role web --state pending,failed -o wide",
 	}
-	format, plan := getOutput(cmd), ofPlan(cmd)
+	format, plan, watch := getOutput(cmd), ofPlan(cmd), watchFlag(cmd)
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "only hosts of these roles or groups")
 	cmd.Flags().StringSliceVar(&states, "state", nil, "only hosts in these states: "+strings.Join(hostStates(), ", "))
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
@@ -176,7 +181,16 @@ func (c *cli) getHosts() *cobra.Command {
 				return flagError{fmt.Errorf("--state %q: must be %s", state, orList(hostStates()))}
 			}
 		}
-		hosts, err := c.hosts(ctx, *plan, format.value == asWide || format.value == asJSON || format.value == asYAML)
+		times := format.value == asWide || format.value == asJSON || format.value == asYAML
+		if *watch {
+			wanted := func(h *Host) bool {
+				return inRole(h, roles) && inState(h, states) && (len(names) == 0 || slices.Contains(names, h.Name))
+			}
+			return watchList(ctx, c, hostKind(), format.value, func(ctx context.Context) (seen[Host], error) {
+				return c.seeHosts(ctx, *plan, times, wanted)
+			})
+		}
+		hosts, err := c.hosts(ctx, *plan, times)
 		if err != nil {
 			return err
 		}
@@ -188,26 +202,28 @@ func (c *cli) getHosts() *cobra.Command {
 
 // hosts are all hosts of a fleet, with the times of their records if these are wanted.
 func (c *cli) hosts(ctx context.Context, plan string, times bool) ([]Host, error) {
+	_, hosts, err := c.observeHosts(ctx, plan, times)
+	return hosts, err
+}
+
+// observeHosts is hosts with the observation that they are of.
+func (c *cli) observeHosts(ctx context.Context, plan string, times bool) (*upgradeplan.Observation, []Host, error) {
 	o, err := c.observe(ctx, plan)
-	if err != nil || !times {
-		return hostsOfOrNil(o), err
+	if err != nil {
+		return nil, nil, err
+	}
+	if !times {
+		return o, hostsOf(o, nil), nil
 	}
 	_, s, err := c.plans()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	records, err := recordTimes(ctx, s, o.Layout)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return hostsOf(o, records), nil
-}
-
-func hostsOfOrNil(o *upgradeplan.Observation) []Host {
-	if o == nil {
-		return nil
-	}
-	return hostsOf(o, nil)
+	return o, hostsOf(o, records), nil
 }
 
 func hostKind() kind[Host] {

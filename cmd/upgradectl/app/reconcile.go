@@ -44,24 +44,36 @@ type carrying struct {
 func (c *cli) reconcile() *cobra.Command {
 	var f files
 	var dry bool
+	var changes string
 	o := carrying{}
 	cmd := &cobra.Command{
-		Use:   "reconcile [-f FILE | NAME]",
+		Use:   "reconcile [-f FILE | NAME | --changes FILE]",
 		Short: "Carry out a plan without a daemon: one pass, or passes until all hosts are upgraded",
 		Long: "Makes one pass: reads the fleet, and writes the keys that the plan's rules ask for. NAME may be left out when\n" +
 			"there is one plan. With -f the plan is applied first.\n\n" +
 			"There is one writer: it takes the lock that upgrade-controller takes, and waits for it while another command has it.\n" +
-			"While an upgrade-controller has it, the plan is applied, and what that makes of it is followed.",
-		Example: "  upgradectl reconcile fleet\n  upgradectl reconcile -f plan.yaml --until-complete --interval 15s",
-		Args:    args(cobra.MaximumNArgs(1)),
+			"While an upgrade-controller has it, the plan is applied, and what that makes of it is followed.\n\n" +
+			"--changes writes what `upgradectl diff --save` wrote to a file: exactly that, or nothing if a key has moved since. It\n" +
+			"needs the lock itself, so no upgrade-controller may be running.",
+		Example: "  upgradectl reconcile fleet\n  upgradectl reconcile -f plan.yaml --until-complete --interval 15s\n" +
+			"  upgradectl diff -f plan.yaml --save changes.json; upgradectl reconcile --changes changes.json",
+		Args: args(cobra.MaximumNArgs(1)),
 	}
 	cmd.AddCommand(c.reconcileSource())
 	f.bind(cmd.Flags())
 	force := bindForce(cmd.Flags())
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the keys that would change, and write nothing")
 	cmd.Flags().BoolVar(&o.untilComplete, "until-complete", false, "make passes until all hosts are upgraded")
+	cmd.Flags().StringVar(&changes, "changes", "", "a file that diff --save wrote, whose changes are written, or - for standard input")
+	c.bindColor(cmd)
 	o.bind(cmd, defaultInterval)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
+		if changes != "" {
+			if len(args) > 0 || len(f.names) > 0 || dry || o.untilComplete {
+				return flagError{errors.New("--changes stands alone: it says which plan, and is one pass")}
+			}
+			return c.reconcileReviewed(ctx, changes, o.lockTimeout)
+		}
 		plans, s, err := c.plans()
 		if err != nil {
 			return err

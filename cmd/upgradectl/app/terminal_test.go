@@ -94,3 +94,20 @@ func TestDiffIsColouredOnATerminalOnly(t *testing.T) {
 		t.Errorf("coloured although NO_COLOR is set:\n%q", x.out.String())
 	}
 }
+
+func TestColorIsAsTheFlagSays(t *testing.T) {
+	x := newTerminal(t, map[string]string{"NO_COLOR": "1"})
+	x.run(1, "diff", "-f", x.plan, "--color", "always")
+	if !strings.Contains(x.out.String(), "\x1b[32m+  version: v2\x1b[0m\n") {
+		t.Errorf("not green:\n%q", x.out.String())
+	}
+	x = newTerminal(t, nil)
+	x.run(1, "diff", "-f", x.plan, "--color=never")
+	if strings.Contains(x.out.String(), "\x1b") {
+		t.Errorf("coloured:\n%q", x.out.String())
+	}
+	x.run(2, "diff", "-f", x.plan, "--color=sometimes")
+	if !strings.Contains(x.err.String(), "must be auto, always or never") {
+		t.Errorf("%q", x.err.String())
+	}
+}

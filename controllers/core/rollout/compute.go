@@ -13,14 +13,16 @@ import (
 )
 
 // Compute decides by the rules of DESIGN.md, sections 2 to 4.
-func Compute(in Input) Decision {
+func Compute(in Input) Decision { return compute(in).out }
+
+func compute(in Input) *planner {
 	p := newPlanner(in)
 	p.judge()
 	p.chooseGate()
 	p.release()
 	p.enableRoles()
 	p.conclude()
-	return p.out
+	return p
 }
 
 // planner is the state of one computation.
@@ -33,6 +35,7 @@ type planner struct {
 	canary canary
 	order  order
 	words  words
+	opens  time.Time // when a window does, if they are closed; zero: never
 	out    Decision
 }
 

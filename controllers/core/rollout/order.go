@@ -42,16 +42,22 @@ func newOrder(after map[string]v1alpha1.StringList, t *teams, ever []string, pro
 func (o *order) waits(r *role) string { return o.texts[r.name] }
 
 func (o *order) firstOpen(r *role) string {
+	_, text := o.blocking(r)
+	return text
+}
+
+// blocking is the first of what a role waits for that is not complete, and the sentence that says so.
+func (o *order) blocking(r *role) (name, text string) {
 	awaited := slices.Clone(o.after[r.name])
 	if r.group.name != r.name {
 		awaited = append(awaited, o.after[r.group.name]...)
 	}
 	for _, name := range awaited {
 		if text := o.open(name); text != "" {
-			return text
+			return name, text
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // open says why what bears the name is not complete; empty: it is.

@@ -110,6 +110,7 @@ func (p *planner) outsideWindow() string {
 		return ""
 	}
 	p.next(w.Next)
+	p.opens = w.Next
 	opens := "none opens in the next years"
 	if !w.Next.IsZero() {
 		opens = "hosts are released from " + clock(w.Next)

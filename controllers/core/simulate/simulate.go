@@ -6,6 +6,7 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -22,8 +23,16 @@ import (
 type Host struct {
 	Name    string
 	Version string
+	// Role is the one that it reports; empty: the one in its name.
+	Role string
 	// Agent says that it runs an agent of ours; else it is a host in the field that asks jorc.
 	Agent bool
+}
+
+// Span is how long something takes: Mean, varied by up to Spread of it (0 to 1) to both sides.
+type Span struct {
+	Mean   time.Duration
+	Spread float64
 }
 
 // Options are all that a simulation depends on.
@@ -31,33 +40,40 @@ type Options struct {
 	Plan *v1alpha1.UpgradePlan
 	// Fallback is carried out in the place of the plan when that is rolled back; nil: there is none.
 	Fallback *v1alpha1.UpgradePlan
-	Hosts    []Host
-	Start    time.Time
-	// Poll is how often hosts look, and the controller too. Duration is how long an upgrade takes.
-	Poll, Duration time.Duration
-	// Jitter varies each duration by up to so much of it, to both sides (0 to 1).
-	Jitter float64
+	Control  fleet.Control
+	// Raw is what a store holds at the start, below Layout; nil: what Hosts have reported, where the plan says.
+	Raw    *keys.Raw
+	Layout keys.Layout
+	Hosts  []Host
+	Start  time.Time
+	// Gap is the least time between two passes of the controller, which otherwise looks at each change.
+	Gap time.Duration
+	// Duration is how long a host takes from its release to its report, and Roles that of the hosts of some roles.
+	Duration Span
+	Roles    map[string]Span
 	// Failures is the share of upgrades that fail (0 to 1).
 	Failures float64
-	Rand     *rand.Rand
+	// Promote promotes the canaries as soon as they only wait for that.
+	Promote bool
+	// MaxStarts ends Run when so many hosts have been released; 0: it does not.
+	MaxStarts int
+	// Quiet keeps no Log.
+	Quiet bool
+	Rand  *rand.Rand
 }
 
 // Simulation is a fleet at a moment.
 type Simulation struct {
 	Options
-	Now     time.Time
-	Control fleet.Control
-	Layout  keys.Layout
-	// Raw is what the store holds.
-	Raw keys.Raw
+	Now time.Time
 	// Log tells what happened, a line each.
 	Log []string
 	// Running are the hosts that are changing their version at this moment, whatever the keys say, since when they do.
 	Running map[string]Run
 
-	agents map[string]bool
+	world  *world
+	seen   recorder
 	failed map[string]string // host → version that it failed to reach
-	index  uint64
 }
 
 // Run is an upgrade of a host that goes on.
@@ -66,74 +82,101 @@ type Run struct {
 	Began, End time.Time
 }
 
-// New makes the fleet as its hosts have reported it.
+// New makes the fleet as its hosts have reported it, or as the store has it.
 func New(o Options) *Simulation {
-	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, agents: map[string]bool{}, failed: map[string]string{}}
-	if o.Plan != nil {
-		s.Layout = keys.Layout{Prefix: o.Plan.Spec.Keys.Prefix, Records: o.Plan.Spec.Keys.RunningVersions}
+	if o.Plan != nil && o.Raw == nil {
+		o.Layout = keys.Layout{Prefix: o.Plan.Spec.Keys.Prefix, Records: o.Plan.Spec.Keys.RunningVersions}
 	}
+	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, world: newWorld(o.Layout), failed: map[string]string{}}
+	s.seen = newRecorder(o.Start)
 	for _, h := range o.Hosts {
 		s.Join(h)
+	}
+	if o.Raw != nil {
+		s.world.load(*o.Raw)
+		s.adopt()
 	}
 	return s
 }
 
+// adopt takes hosts of a store as they are: what has begun goes on, what has failed in the eyes of the planner has.
+func (s *Simulation) adopt() {
+	d := s.Decide()
+	f := s.Fleet()
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		reason := d.Verdicts[i].Reason
+		switch m := h.Started; {
+		case reason == rollout.ReportedFailure || reason == rollout.DeadlineExceeded:
+			s.failed[h.Name] = f.Current.Name
+		case m != nil && m.By == "":
+			end := m.Time.Add(s.takes(h.Role))
+			if end.Before(s.Now) {
+				end = s.Now
+			}
+			s.Running[h.Name] = Run{Version: m.Version, Began: m.Time, End: end}
+			s.seen.begun(h, m.Time)
+		}
+	}
+}
+
 // Join adds a host that reports its version.
 func (s *Simulation) Join(h Host) {
-	s.agents[h.Name] = h.Agent
-	s.record(h.Name, h.Version)
+	s.world.record(h.Name, h.Version, s.Now)
 	if h.Agent {
-		s.report(h.Name, fleet.Report{Version: h.Version, Phase: fleet.PhaseIdle})
+		s.report(h.Name, fleet.Report{Role: h.Role, Version: h.Version, Phase: fleet.PhaseIdle, Time: s.Now})
 	}
 }
 
 // Leave removes all that a host wrote.
 func (s *Simulation) Leave(name string) {
-	s.forget(name)
-	s.Raw.Reports = without(s.Raw.Reports, s.Layout.Report(name))
-	s.Raw.Started = without(s.Raw.Started, s.Layout.Started(name))
+	s.world.leave(name)
 	delete(s.Running, name)
-	delete(s.agents, name)
 }
 
 // SetVersion writes current_version as somebody would by hand.
 func (s *Simulation) SetVersion(version string) {
-	s.Raw.Current = s.pair(s.Layout.CurrentVersion(), version)
+	s.world.put(s.world.pair(s.Layout.CurrentVersion(), version))
 }
 
 // SetKey writes a key below config_state/ as somebody would by hand.
-func (s *Simulation) SetKey(key, value string) {
-	s.Raw.Config = with(s.Raw.Config, s.pair(key, value))
-}
+func (s *Simulation) SetKey(key, value string) { s.world.put(s.world.pair(key, value)) }
 
 // SetChecks sets the checks of a host's node that do not pass.
 func (s *Simulation) SetChecks(host string, checks ...fleet.Check) {
-	s.Raw.Checks = slices.DeleteFunc(slices.Clone(s.Raw.Checks), func(c fleet.Check) bool { return c.Node == host })
+	rest := slices.DeleteFunc(slices.Clone(s.world.rest.Checks), func(c fleet.Check) bool { return c.Node == host })
 	for _, c := range checks {
 		c.Node = host
-		s.Raw.Checks = append(s.Raw.Checks, c)
+		rest = append(rest, c)
 	}
-	slices.SortStableFunc(s.Raw.Checks, func(a, b fleet.Check) int { return strings.Compare(a.Node, b.Node) })
+	slices.SortStableFunc(rest, func(a, b fleet.Check) int { return strings.Compare(a.Node, b.Node) })
+	s.world.rest.Checks, s.world.stale = rest, true
 }
 
-// SetNodes sets the nodes that the catalog knows.
-func (s *Simulation) SetNodes(names ...string) {
-	s.Raw.Nodes = append([]string{}, names...)
-	slices.Sort(s.Raw.Nodes)
+// SetNodes sets the nodes that the catalog knows; nil: it is not read.
+func (s *Simulation) SetNodes(names []string) {
+	s.world.rest.Nodes, s.world.stale = slices.Clone(names), true
+	slices.Sort(s.world.rest.Nodes)
 }
 
 // DeleteKey removes a key below config_state/ as somebody would by hand.
-func (s *Simulation) DeleteKey(key string) { s.Raw.Config = without(s.Raw.Config, key) }
+func (s *Simulation) DeleteKey(key string) { s.world.put(keys.Pair{Key: key}) }
 
-// Fleet is what a controller sees now.
-func (s *Simulation) Fleet() fleet.Fleet {
-	return keys.Decode(s.Raw, s.Layout, keys.Options{Now: s.Now})
+// Raw is what the store holds.
+func (s *Simulation) Raw() keys.Raw { return s.world.raw() }
+
+// Fleet is what a controller sees now. It is good until something happens.
+func (s *Simulation) Fleet() *fleet.Fleet {
+	pattern := ""
+	if s.Plan != nil {
+		pattern = s.Plan.Spec.Hosts.RolePattern
+	}
+	return s.world.fleet(s.Now, pattern)
 }
 
 // Decide is the decision on what is seen now.
 func (s *Simulation) Decide() rollout.Decision {
-	f := s.Fleet()
-	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: &f, Now: s.Now}
+	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: s.Fleet(), Now: s.Now}
 	if s.Fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: s.Fallback.Generation, Version: s.Fallback.Spec.Version}
 	}
@@ -157,10 +200,8 @@ func (s *Simulation) Pass() rollout.Decision {
 }
 
 func (s *Simulation) commit(d *rollout.Decision) {
-	changes := s.Layout.Changes(keys.Actual(s.Raw, s.Layout), d.Desired(s.Now))
-	s.index++
-	s.Raw = keys.Apply(s.Raw, s.Layout, changes, s.index)
-	s.Raw.Ledger = d.Ledger
+	s.world.apply(s.changes(d))
+	s.world.rest.Ledger = d.Ledger
 	if d.Halt != nil {
 		s.Control.Halt = d.Halt
 		s.log("%s", d.GateMessage)
@@ -175,135 +216,127 @@ func (s *Simulation) commit(d *rollout.Decision) {
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Reason == rollout.Starting {
 			s.log("%s is %s", v.Host, v.Message)
+			s.seen.released(v, s.Now)
 		}
 	}
 }
 
 // Act lets each host act: end what it has begun and is due, and begin what it may.
 func (s *Simulation) Act() {
+	s.end()
+	s.begin()
+}
+
+// begin lets all hosts begin that may and have not.
+func (s *Simulation) begin() {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		if run, ok := s.Running[h.Name]; ok {
-			if !run.End.After(s.Now) {
-				s.end(h, run)
-			}
+		if !s.may(f, h) {
 			continue
 		}
-		if s.may(&f, h) {
-			s.begin(&f, h)
+		if _, runs := s.Running[h.Name]; !runs {
+			s.beginOne(h, f.Current.Name)
 		}
 	}
 }
 
 // may is the host's own decision: DESIGN.md, section 2.
 func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
-	if f.Current.Index == 0 || h.Record.Version == f.Current.Name || s.failed[h.Name] == f.Current.Name || h.PausedBy != fleet.ScopeNone {
+	if f.Current.Index == 0 || h.Record.Version == f.Current.Name || h.PausedBy != fleet.ScopeNone {
 		return false
 	}
-	if !s.agents[h.Name] {
-		return h.Setting.EnablesLegacy()
+	may := h.Setting.EnablesLegacy()
+	if h.Agent() {
+		may = h.Hold == nil && s.acts(f) == f.Current.Acts && h.Setting.Enables(f.Current.Name) &&
+			h.Setting.Index > f.Current.Index
 	}
-	return h.Hold == nil && s.acts(f) == f.Current.Acts && h.Setting.Enables(f.Current.Name) && h.Setting.Index > f.Current.Index
+	return may && s.failed[h.Name] != f.Current.Name
 }
 
 // acts says whether an action stands that is for the current version.
 func (s *Simulation) acts(f *fleet.Fleet) bool {
-	a := keys.DecodeAction(s.Raw.Action)
+	a := keys.DecodeAction(s.world.rest.Action)
 	return a != nil && a.Version == f.Current.Name
 }
 
-func (s *Simulation) begin(f *fleet.Fleet, h *fleet.Host) {
-	spread := 1 + s.Jitter*(2*s.Rand.Float64()-1)
-	s.Running[h.Name] = Run{Version: f.Current.Name, Began: s.Now, End: s.Now.Add(time.Duration(float64(s.Duration) * spread))}
-	if s.agents[h.Name] {
-		started := fleet.Started{Version: f.Current.Name, Time: s.Now.UTC()}
-		s.Raw.Started = with(s.Raw.Started, s.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
-		s.report(h.Name, fleet.Report{Version: f.Current.Name, Phase: fleet.PhaseUpgrading})
+func (s *Simulation) beginOne(h *fleet.Host, version string) {
+	s.Running[h.Name] = Run{Version: version, Began: s.Now, End: s.Now.Add(s.takes(h.Role))}
+	if h.Agent() {
+		started := fleet.Started{Version: version, Time: s.Now.UTC()}
+		s.world.put(s.world.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
+		s.report(h.Name, fleet.Report{Version: version, Phase: fleet.PhaseUpgrading, Time: s.Now})
 	}
-	s.log("%s begins %s", h.Name, f.Current.Name)
+	s.log("%s begins %s", h.Name, version)
+	s.seen.begun(h, s.Now)
 }
 
-func (s *Simulation) end(h *fleet.Host, run Run) {
-	delete(s.Running, h.Name)
-	if s.Rand.Float64() < s.Failures {
-		s.failed[h.Name] = run.Version
-		if s.agents[h.Name] {
-			s.report(h.Name, fleet.Report{Version: run.Version, Phase: fleet.PhaseFailed, Message: "simulated"})
+// takes is how long a host of the role takes this time.
+func (s *Simulation) takes(role string) time.Duration {
+	span, ok := s.Roles[role]
+	if !ok {
+		span = s.Duration
+	}
+	return time.Duration(float64(span.Mean) * (1 + span.Spread*(2*s.Rand.Float64()-1)))
+}
+
+// end ends what is due, each at its own time.
+func (s *Simulation) end() {
+	var due []string
+	for name, run := range s.Running {
+		if !run.End.After(s.Now) {
+			due = append(due, name)
 		}
-		s.log("%s fails to reach %s", h.Name, run.Version)
+	}
+	slices.SortFunc(due, func(a, b string) int {
+		return cmp.Or(s.Running[a].End.Compare(s.Running[b].End), fleet.CompareNatural(a, b))
+	})
+	for _, name := range due {
+		s.endOne(name, s.Running[name])
+	}
+}
+
+func (s *Simulation) endOne(name string, run Run) {
+	delete(s.Running, name)
+	agent, failed := s.world.host(name).report.Exists(), s.Rand.Float64() < s.Failures
+	s.seen.ended(name, run.End, failed)
+	if failed {
+		s.failed[name] = run.Version
+		if agent {
+			s.report(name, fleet.Report{Version: run.Version, Phase: fleet.PhaseFailed, Message: "simulated", Time: run.End})
+		}
+		s.logAt(run.End, "%s fails to reach %s", name, run.Version)
 		return
 	}
-	s.record(h.Name, run.Version)
-	if s.agents[h.Name] {
-		s.Raw.Started = without(s.Raw.Started, s.Layout.Started(h.Name))
-		s.report(h.Name, fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle})
+	s.world.record(name, run.Version, run.End)
+	if agent {
+		s.world.put(keys.Pair{Key: s.Layout.Started(name)})
+		s.report(name, fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle, Time: run.End})
 	}
-	s.log("%s has reached %s", h.Name, run.Version)
+	s.logAt(run.End, "%s has reached %s", name, run.Version)
 }
 
-// Run passes and acts, poll by poll, until the plan is complete or the time is over. It says whether it is complete.
-func (s *Simulation) Run(most time.Duration) bool {
-	for end := s.Now.Add(most); !s.Now.After(end); s.Now = s.Now.Add(s.Poll) {
-		if d := s.Pass(); d.Complete {
-			s.log("complete")
-			return true
-		}
-		s.Act()
-	}
-	return false
-}
-
-func (s *Simulation) log(format string, args ...any) {
-	s.Log = append(s.Log, fmt.Sprintf("%8s  ", s.Now.Sub(s.Start))+fmt.Sprintf(format, args...))
-}
-
-// record replaces the records of a host by one.
-func (s *Simulation) record(name, version string) {
-	s.forget(name)
-	p := s.pair(s.Layout.Record(version, name), string(keys.EncodeTime(s.Now)))
-	s.Raw.Records = with(s.Raw.Records, p)
-	s.list()
-}
-
-func (s *Simulation) forget(name string) {
-	s.Raw.Records = slices.DeleteFunc(slices.Clone(s.Raw.Records), func(p keys.Pair) bool {
-		return len(p.Key) > len(name) && p.Key[len(p.Key)-len(name)-1:] == "/"+name
-	})
-	s.list()
-}
-
-func (s *Simulation) list() {
-	s.Raw.RecordKeys = make([]string, len(s.Raw.Records))
-	for i, p := range s.Raw.Records {
-		s.Raw.RecordKeys[i] = p.Key
-	}
-	s.Raw.RecordIndex = s.index
-}
-
+// report replaces the report of a host, which goes on to say the role that it said before.
 func (s *Simulation) report(name string, r fleet.Report) {
-	r.Time = s.Now.UTC()
-	s.Raw.Reports = with(s.Raw.Reports, s.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))
-}
-
-// pair is a key as it is after it was written now.
-func (s *Simulation) pair(key, value string) keys.Pair {
-	s.index++
-	return keys.Pair{Key: key, Value: []byte(value), CreateIndex: s.index, ModifyIndex: s.index}
-}
-
-// with is the list with the pair put in its place, by key.
-func with(list []keys.Pair, p keys.Pair) []keys.Pair {
-	i, found := slices.BinarySearchFunc(list, p.Key, func(p keys.Pair, key string) int { return strings.Compare(p.Key, key) })
-	if found {
-		p.CreateIndex = list[i].CreateIndex
-		list = slices.Clone(list)
-		list[i] = p
-		return list
+	if before := keys.DecodeReport(s.world.host(name).report); before != nil {
+		r.Role = cmp.Or(r.Role, before.Role)
 	}
-	return slices.Insert(slices.Clone(list), i, p)
+	r.Time = r.Time.UTC()
+	s.world.put(s.world.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))
 }
 
-func without(list []keys.Pair, key string) []keys.Pair {
-	return slices.DeleteFunc(slices.Clone(list), func(p keys.Pair) bool { return p.Key == key })
+// deadline is for how long a host may be silent.
+func (s *Simulation) deadline() time.Duration {
+	if s.Plan == nil || s.Plan.Spec.ProgressDeadlineSeconds == nil {
+		return time.Duration(v1alpha1.DefaultProgressDeadlineSeconds) * time.Second
+	}
+	return time.Duration(*s.Plan.Spec.ProgressDeadlineSeconds) * time.Second
+}
+
+func (s *Simulation) log(format string, args ...any) { s.logAt(s.Now, format, args...) }
+
+func (s *Simulation) logAt(at time.Time, format string, args ...any) {
+	if !s.Quiet {
+		s.Log = append(s.Log, fmt.Sprintf("%8s  ", at.Sub(s.Start))+fmt.Sprintf(format, args...))
+	}
 }

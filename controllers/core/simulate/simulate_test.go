@@ -86,10 +86,10 @@ instructions: {rollingRules: {global: 2}, roleOrder: {web: db}}`),
 			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o.Start, o.Poll, o.Duration, o.Rand = start, time.Minute, 150*time.Second, rand.New(rand.NewPCG(1, 1))
+			o.Start, o.Gap, o.Duration, o.Rand = start, time.Minute, simulate.Span{Mean: 150 * time.Second}, rand.New(rand.NewPCG(1, 1))
 			s := simulate.New(o)
 			s.SetVersion("1")
-			if !s.Run(24 * time.Hour) {
+			if !s.Run(24 * time.Hour).Complete {
 				t.Errorf("not complete: %+v", s.Decide().Verdicts)
 			}
 			golden(t, name, strings.Join(s.Log, "\n")+"\n")
@@ -173,7 +173,7 @@ func (r *referee) observe(s *simulate.Simulation) {
 	if f.Current.Name != s.Plan.Spec.Version {
 		return
 	}
-	r.observeCanaries(s, &f)
+	r.observeCanaries(s, f)
 	if r.most < 0 {
 		return
 	}
@@ -216,7 +216,7 @@ func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
 		t.Fatalf("%s became busy although too many have failed to reach %s\n%s", name, r.halted, tail(s))
 	}
 	f := s.Fleet()
-	if r.behind(s) && !first(s, &f, name) {
+	if r.behind(s) && !first(s, f, name) {
 		t.Fatalf("%s became busy before the canaries\n%s", name, tail(s))
 	}
 	critical := 0
@@ -262,7 +262,7 @@ func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, awaited s
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		waited := r.group(h.Role) == awaited && (!r.behind(s) || first(s, &f, h.Name)) && !gone(s, h)
+		waited := r.group(h.Role) == awaited && (!r.behind(s) || first(s, f, h.Name)) && !gone(s, h)
 		if waited && h.Record.Version != f.Current.Name {
 			t.Fatalf("%s became busy while %s of %s is at %s\n%s", name, h.Name, awaited, h.Record.Version, tail(s))
 		}
@@ -273,7 +273,7 @@ func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, awaited s
 func (r *referee) vanished(s *simulate.Simulation) bool {
 	f := s.Fleet()
 	for _, first := range r.after {
-		seen := slices.ContainsFunc(s.Raw.Ledger.Roles, func(role string) bool { return r.group(role) == first })
+		seen := slices.ContainsFunc(s.Fleet().Ledger.Roles, func(role string) bool { return r.group(role) == first })
 		if seen && !slices.ContainsFunc(f.Hosts, func(h fleet.Host) bool { return r.group(h.Role) == first }) {
 			return true
 		}
@@ -304,16 +304,19 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 			r.judge(t, s)
 			s.Act()
 			r.judge(t, s)
-			s.Now = s.Now.Add(o.Poll)
+			s.Now = s.Now.Add(o.Gap)
 			if s.Decide().Complete && disturb == 0 {
 				return
 			}
 		}
 		s.Control.Pause, s.Control.Halt = nil, nil
-		s.Raw.Checks, s.Raw.Nodes = nil, nil
+		s.SetNodes(nil)
+		for _, h := range s.Fleet().Hosts {
+			s.SetChecks(h.Name)
+		}
 		unpause(s)
 		endable(s)
-		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour) {
+		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour).Complete {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
 	})
@@ -330,7 +333,7 @@ func verdicts(d rollout.Decision) string {
 // pass is a pass of the controller that is watched.
 func pass(t *rapid.T, s *simulate.Simulation) {
 	f := s.Fleet()
-	before := fmt.Sprintf("%+v", f)
+	before := fmt.Sprintf("%+v", *f)
 	d := s.Decide()
 	if len(d.Verdicts) != len(f.Hosts) {
 		t.Fatalf("%d verdicts for %d hosts", len(d.Verdicts), len(f.Hosts))
@@ -340,10 +343,13 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 			t.Fatalf("no whole verdict: %+v", v)
 		}
 	}
+	if whole := keys.Decode(s.Raw(), s.Layout, keys.Options{Now: s.Now}); cmp.Diff(whole, *f) != "" {
+		t.Fatalf("what was decoded piece by piece is not what is decoded at once: %s", cmp.Diff(whole, *f))
+	}
 	if again := s.Decide(); cmp.Diff(d, again) != "" {
 		t.Fatalf("another decision from the same input: %s", cmp.Diff(d, again))
 	}
-	if after := fmt.Sprintf("%+v", f); after != before {
+	if after := fmt.Sprintf("%+v", *f); after != before {
 		t.Fatal("the input was changed")
 	}
 	s.Pass()
@@ -351,11 +357,11 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 	if d.Frozen {
 		return
 	}
-	if c := s.Layout.Changes(keys.Actual(s.Raw, s.Layout), d.Desired(s.Now)); !c.Empty() {
+	if c := s.Layout.Changes(keys.Actual(s.Raw(), s.Layout), d.Desired(s.Now)); !c.Empty() {
 		t.Fatalf("a second pass would change\n%s\nby %s", c, verdicts(d))
 	}
 	// Making it so and reading it again is the same.
-	if again := diff.Compute(keys.Actual(s.Raw, s.Layout), keys.Actual(s.Raw, s.Layout)); !again.Empty() {
+	if again := diff.Compute(keys.Actual(s.Raw(), s.Layout), keys.Actual(s.Raw(), s.Layout)); !again.Empty() {
 		t.Fatalf("keys differ from themselves: %s", again)
 	}
 }
@@ -427,7 +433,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 	if rapid.IntRange(0, 3).Draw(t, "failing") == 0 {
 		failures = 0.2
 	}
-	return simulate.Options{Plan: p, Hosts: all, Start: start, Poll: time.Minute, Duration: 4 * time.Minute, Jitter: 0.9,
+	return simulate.Options{Plan: p, Hosts: all, Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 4 * time.Minute, Spread: 0.9},
 		Failures: failures, Rand: rand.New(rand.NewPCG(seed, 1))}, r
 }
 
@@ -485,7 +491,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 				known = append(known, f.Hosts[i].Name)
 			}
 		}
-		s.SetNodes(known...)
+		s.SetNodes(known)
 		r.before = nil // which hosts go first, and who is waited for, may be others from now on
 	case 7: // a version that somebody set by hand starts no agent; hosts in the field go by their old keys
 		if agentsOnly(s) {
@@ -528,13 +534,13 @@ func agentsOnly(s *simulate.Simulation) bool {
 // A host in the field that runs when the version is switched keeps its slot: no other of its role starts beside it.
 func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
 	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
-		Hosts: hosts(false, "1", "db1", "db2"), Start: start, Poll: time.Minute, Duration: 20 * time.Minute,
+		Hosts: hosts(false, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 20 * time.Minute},
 		Rand: rand.New(rand.NewPCG(1, 1))})
 	s.SetVersion("1")
 	for s.Fleet().Hosts[0].Record.Version == "1" || len(s.Running) == 0 {
 		s.Pass()
 		s.Act()
-		s.Now = s.Now.Add(s.Poll)
+		s.Now = s.Now.Add(s.Gap)
 	}
 	s.Plan = plan(t, "version: '3'\ninstructions: {rollingRules: {global: 1}}")
 	d := s.Pass()
@@ -543,7 +549,7 @@ func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
 			t.Errorf("%s: in flight %v, running %v (%s: %s)", v.Host, v.InFlight, running, v.Reason, v.Message)
 		}
 	}
-	if !s.Run(24 * time.Hour) {
+	if !s.Run(24 * time.Hour).Complete {
 		t.Errorf("not complete:\n%s", strings.Join(s.Log, "\n"))
 	}
 }

@@ -1,0 +1,283 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+)
+
+// world is what the store holds, by host: so that of a large fleet only what has changed is decoded again.
+type world struct {
+	layout  keys.Layout
+	index   uint64
+	current keys.Pair
+	// shared are the keys below config_state/ that are no host's own switch.
+	shared map[string]keys.Pair
+	hosts  map[string]*hostKeys
+	// rest are the trees that a simulation does not write.
+	rest        keys.Raw
+	recordIndex uint64
+
+	// seen is the fleet as it was decoded; changed are the hosts whose keys are others since, and stale says that all must
+	// be decoded again, at the latest at the time ends.
+	seen    fleet.Fleet
+	changed map[string]struct{}
+	stale   bool
+	ends    time.Time
+	pattern string
+	role    *regexp.Regexp
+	unknown []string // hosts of which nothing but a switch is known
+	words   map[string]string
+}
+
+// hostKeys are the keys of one host. A record of which only the key was read has ModifyIndex 0.
+type hostKeys struct {
+	records                 []keys.Pair
+	report, started, enable keys.Pair
+	at                      int // place in seen.Hosts; negative: it is not there
+}
+
+func newWorld(l keys.Layout) *world {
+	return &world{layout: l, shared: map[string]keys.Pair{}, hosts: map[string]*hostKeys{}, changed: map[string]struct{}{}, stale: true,
+		words: map[string]string{}}
+}
+
+// load puts what was read from a store into the world.
+func (w *world) load(raw keys.Raw) {
+	w.rest = keys.Raw{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
+		Incomplete: raw.Incomplete}
+	w.current, w.recordIndex = raw.Current, raw.RecordIndex
+	w.index = max(raw.Current.ModifyIndex, raw.RecordIndex)
+	values := make(map[string]keys.Pair, len(raw.Records))
+	for _, p := range raw.Records {
+		values[p.Key] = p
+	}
+	for _, key := range raw.RecordKeys {
+		h := w.host(key[strings.LastIndexByte(key, '/')+1:])
+		p := values[key]
+		p.Key = key
+		h.records = append(h.records, p)
+		w.index = max(w.index, p.ModifyIndex)
+	}
+	for _, list := range [][]keys.Pair{raw.Config, raw.Reports, raw.Started} {
+		for _, p := range list {
+			w.put(p)
+			w.index = max(w.index, p.ModifyIndex)
+		}
+	}
+}
+
+func (w *world) host(name string) *hostKeys {
+	h, ok := w.hosts[name]
+	if !ok {
+		h = &hostKeys{at: -1}
+		w.hosts[name], w.stale = h, true
+	}
+	return h
+}
+
+// pair is a key as it is after it was written now.
+func (w *world) pair(key, value string) keys.Pair {
+	w.index++
+	return keys.Pair{Key: key, Value: []byte(value), CreateIndex: w.index, ModifyIndex: w.index}
+}
+
+// put writes a key, or with ModifyIndex 0 removes it.
+func (w *world) put(p keys.Pair) {
+	place, name := w.place(p.Key)
+	switch {
+	case place == nil && p.Key == w.layout.CurrentVersion():
+		p.CreateIndex = cmp.Or(w.current.CreateIndex, p.CreateIndex)
+		w.current, w.stale = p, true
+	case place == nil && p.Key == w.layout.Action():
+		p.CreateIndex = cmp.Or(w.rest.Action.CreateIndex, p.CreateIndex)
+		w.rest.Action, w.stale = p, true
+	case place == nil && !p.Exists():
+		delete(w.shared, p.Key)
+		w.stale = true
+	case place == nil:
+		p.CreateIndex = cmp.Or(w.shared[p.Key].CreateIndex, p.CreateIndex)
+		w.shared[p.Key], w.stale = p, true
+	default:
+		p.CreateIndex = cmp.Or(place.CreateIndex, p.CreateIndex)
+		*place = p
+		w.changed[name] = struct{}{}
+	}
+}
+
+// place is where a key of a host is kept; nil: it is no host's.
+func (w *world) place(key string) (*keys.Pair, string) {
+	for _, tree := range []struct {
+		prefix string
+		of     func(*hostKeys) *keys.Pair
+	}{
+		{w.layout.EnableHost(""), func(h *hostKeys) *keys.Pair { return &h.enable }},
+		{w.layout.Report(""), func(h *hostKeys) *keys.Pair { return &h.report }},
+		{w.layout.Started(""), func(h *hostKeys) *keys.Pair { return &h.started }},
+	} {
+		if name, ok := strings.CutPrefix(key, tree.prefix); ok && keys.ValidSegment(name) {
+			return tree.of(w.host(name)), name
+		}
+	}
+	return nil, ""
+}
+
+// record replaces the records of a host by one.
+func (w *world) record(name, version string, at time.Time) {
+	w.host(name).records = []keys.Pair{w.pair(w.layout.Record(version, name), string(keys.EncodeTime(at)))}
+	w.recordIndex = w.index
+	w.changed[name] = struct{}{}
+}
+
+// leave removes all that a host wrote. What enables it stays.
+func (w *world) leave(name string) {
+	h := w.host(name)
+	h.records, h.report, h.started = nil, keys.Pair{}, keys.Pair{}
+	w.recordIndex, w.stale = w.index, true
+	if !h.enable.Exists() {
+		delete(w.hosts, name)
+	}
+}
+
+// raw is what would be read of all hosts.
+func (w *world) raw() keys.Raw {
+	all := make([]string, 0, len(w.hosts))
+	for name := range w.hosts {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return w.rawOf(all)
+}
+
+// rawOf is what would be read if there were no other hosts.
+func (w *world) rawOf(names []string) keys.Raw {
+	raw := w.rest
+	raw.Current, raw.RecordIndex = w.current, w.recordIndex
+	for _, p := range w.shared {
+		raw.Config = append(raw.Config, p)
+	}
+	add := func(list *[]keys.Pair, p keys.Pair) {
+		if p.Exists() {
+			*list = append(*list, p)
+		}
+	}
+	for _, name := range names {
+		h := w.hosts[name]
+		for _, p := range h.records {
+			raw.RecordKeys = append(raw.RecordKeys, p.Key)
+			add(&raw.Records, p)
+		}
+		add(&raw.Reports, h.report)
+		add(&raw.Started, h.started)
+		add(&raw.Config, h.enable)
+	}
+	slices.Sort(raw.RecordKeys)
+	slices.SortFunc(raw.Config, func(a, b keys.Pair) int { return strings.Compare(a.Key, b.Key) })
+	return raw
+}
+
+// fleet decodes what the store holds: all of it, or what has changed. It is good until the world changes.
+func (w *world) fleet(now time.Time, pattern string) *fleet.Fleet {
+	if pattern != w.pattern {
+		w.pattern, w.role, w.stale = pattern, nil, true
+		if pattern != "" {
+			w.role = regexp.MustCompile(pattern) // the plan is valid
+		}
+	}
+	if w.stale || !w.ends.IsZero() && !now.Before(w.ends) {
+		w.decodeAll(now)
+	} else if len(w.changed) > 0 {
+		w.decodeChanged(now)
+	}
+	clear(w.changed)
+	w.seen.Ledger, w.seen.Index = w.rest.Ledger, w.recordIndex
+	return &w.seen
+}
+
+func (w *world) decodeAll(now time.Time) {
+	w.seen = keys.Decode(w.raw(), w.layout, keys.Options{Now: now, RolePattern: w.role})
+	w.stale, w.ends, w.unknown = false, time.Time{}, nil
+	for _, h := range w.hosts {
+		h.at = -1
+	}
+	for i := range w.seen.Hosts {
+		w.share(&w.seen.Hosts[i])
+		w.hosts[w.seen.Hosts[i].Name].at = i
+	}
+	for name, h := range w.hosts {
+		if h.at < 0 {
+			w.unknown = append(w.unknown, name)
+		}
+	}
+	slices.Sort(w.unknown)
+	for _, p := range w.rest.Holds {
+		if h := keys.DecodeHold(p); h != nil && h.Expires.After(now) && (w.ends.IsZero() || h.Expires.Before(w.ends)) {
+			w.ends = h.Expires
+		}
+	}
+}
+
+// share lets what many hosts say have the same bytes, so that comparing it costs nothing.
+func (w *world) share(h *fleet.Host) {
+	for _, s := range []*string{&h.Role, &h.LookupRole, &h.Record.Version} {
+		same, ok := w.words[*s]
+		if !ok {
+			same = strings.Clone(*s)
+			w.words[same] = same
+		}
+		*s = same
+	}
+}
+
+func (w *world) decodeChanged(now time.Time) {
+	names := make([]string, 0, len(w.changed))
+	for name := range w.changed {
+		if w.hosts[name].at < 0 { // it may have become a host, or cease to be a stranger
+			w.decodeAll(now)
+			return
+		}
+		names = append(names, name)
+	}
+	some := keys.Decode(w.rawOf(names), w.layout, keys.Options{Now: now, RolePattern: w.role})
+	for i := range some.Hosts {
+		h := &some.Hosts[i]
+		w.share(h)
+		w.seen.Hosts[w.hosts[h.Name].at] = *h
+	}
+}
+
+// apply writes the changes at one index.
+func (w *world) apply(c diff.Changes) {
+	w.index++
+	if c.Tree != "" {
+		w.deleteTree(c.Tree)
+	}
+	for _, change := range c.List {
+		p := keys.Pair{Key: change.Key()}
+		if change.Op == diff.Set {
+			p.Value, p.Flags, p.CreateIndex, p.ModifyIndex = []byte(change.To.Value), change.To.Flags, w.index, w.index
+		}
+		w.put(p)
+	}
+}
+
+func (w *world) deleteTree(tree string) {
+	for key := range w.shared {
+		if strings.HasPrefix(key, tree) {
+			delete(w.shared, key)
+		}
+	}
+	for _, h := range w.hosts {
+		h.enable = keys.Pair{}
+	}
+	w.stale = true
+}

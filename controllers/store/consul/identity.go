@@ -1,0 +1,43 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package consul
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// Identity says which Consul this is, the same by whatever address it is reached: its datacenter, and the id of its cluster,
+// if it has one. Neither wants a token.
+func (s *Store) Identity(ctx context.Context) (string, error) {
+	var datacenters []string
+	if err := s.ask(ctx, "/v1/catalog/datacenters", &datacenters); err != nil {
+		return "", err
+	}
+	var roots struct{ TrustDomain string }
+	if err := s.ask(ctx, "/v1/connect/ca/roots", &roots); err != nil {
+		return "", err
+	}
+	datacenter := s.params.Get("dc")
+	if datacenter == "" && len(datacenters) > 0 {
+		datacenter = datacenters[0] // the nearest
+	}
+	return datacenter + "/" + cmp.Or(roots.TrustDomain, "no-cluster-id"), nil
+}
+
+// ask reads a small answer. A server that has none, as the roots of a mesh that is switched off, leaves it as it is.
+func (s *Store) ask(ctx context.Context, path string, into any) error {
+	accept := []int{http.StatusOK, http.StatusNotFound, http.StatusInternalServerError}
+	return s.read(ctx, request{method: http.MethodGet, path: path, accept: accept}, func(response *http.Response) error {
+		if response.StatusCode != http.StatusOK {
+			return nil
+		}
+		if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+			return &lostError{err}
+		}
+		return nil
+	})
+}

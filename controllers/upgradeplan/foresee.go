@@ -1,0 +1,34 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+)
+
+// Why answers why hosts are where they are, by the decision on what was observed.
+func (o *Observation) Why() rollout.Why { return rollout.NewWhy(o.input()) }
+
+// Simulate is a simulation that begins with what was observed: the plan that is carried out, its orders, and the fleet. All
+// else is as the options say.
+func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
+	raw := o.Raw
+	with.Plan, with.Control, with.Raw, with.Layout = o.Plan, o.orders(), &raw, o.Layout
+	return simulate.New(with)
+}
+
+// Watched are the prefixes of all that the observation depends on: see store.Watcher.
+func (o *Observation) Watched() []string {
+	var prefixes []string
+	for _, bell := range watched(o) {
+		prefixes = append(prefixes, bell.Prefix)
+	}
+	if o.Stored != nil {
+		k := keys.Plan(o.Stored.Name)
+		prefixes = append(prefixes, k.Spec(), k.Control())
+	}
+	return prefixes
+}

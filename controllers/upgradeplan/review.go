@@ -1,0 +1,290 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// ReviewKind is the kind of a Review that is written to a file.
+const ReviewKind = "ReviewedChanges"
+
+// Review is what applying a plan and one pass over it would write, for somebody to look at. ReconcileReviewed writes exactly
+// that, or nothing.
+type Review struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Consul says which store it is about; empty: that cannot be told.
+	Consul string `json:"consul,omitempty"`
+	// SavedAt and SavedBy say when it was made, and who did.
+	SavedAt time.Time `json:"savedAt"`
+	SavedBy string    `json:"savedBy,omitempty"`
+	// Plan is the name of the plan, Prefix stands before the keys of its fleet, Generation is that of the plan as it was
+	// stored (0: it was not), and Digest that of the spec that is to be carried out.
+	Plan       string `json:"plan"`
+	Prefix     string `json:"prefix,omitempty"`
+	Generation int64  `json:"generation"`
+	Digest     string `json:"digest"`
+	// Manifest is the plan that is to be stored.
+	Manifest *v1alpha1.UpgradePlan `json:"manifest"`
+	// Basis are keys by which it was decided: they must not move.
+	Basis []BasisKey `json:"basis"`
+	// Steps are written one after another.
+	Steps []ReviewStep `json:"steps"`
+}
+
+// BasisKey is a key and its ModifyIndex; 0: it does not exist.
+type BasisKey struct {
+	Key         string `json:"key"`
+	ModifyIndex uint64 `json:"modifyIndex"`
+}
+
+// ReviewStep is what one decision changes. DeletedTree is the prefix of keys that are deleted in the same transaction, before
+// the others are written; empty: none is. A key that an earlier step wrote has no ModifyIndex.
+type ReviewStep struct {
+	DeletedTree string      `json:"deletedTree,omitempty"`
+	Keys        []diff.JSON `json:"keys"`
+}
+
+// Review is what applying the plan that was observed and a pass over it would write now. The plan is the one that ObserveAs
+// was given.
+func (o *Observation) Review() Review {
+	stored := int64(0)
+	if plan, err := decodePlan(o.Stored.Name, o.spec); err == nil {
+		stored = plan.Generation
+	}
+	manifest := o.Stored.DeepCopy()
+	manifest.Status, manifest.Generation = v1alpha1.UpgradePlanStatus{}, 0
+	r := Review{APIVersion: v1alpha1.APIVersion, Kind: ReviewKind, SavedAt: o.Now.UTC(), Plan: o.Stored.Name, Prefix: o.Layout.Prefix,
+		Generation: stored, Digest: o.pin.digest, Manifest: manifest, Steps: []ReviewStep{}}
+	basis := []keys.Pair{o.spec, o.Raw.Current, o.epoch}
+	if o.spec.Exists() { // else apply makes it
+		basis = append(basis, o.control)
+	}
+	for _, p := range basis {
+		r.Basis = append(r.Basis, BasisKey{p.Key, p.ModifyIndex})
+	}
+	_, steps := o.steps()
+	touched := map[string]bool{}
+	for _, changes := range steps {
+		step := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}
+		for i := range step.Keys {
+			if touched[step.Keys[i].Key] {
+				step.Keys[i].Index = 0
+			}
+		}
+		for _, k := range step.Keys {
+			touched[k.Key] = true
+		}
+		r.Steps = append(r.Steps, step)
+	}
+	return r
+}
+
+// Moved says that reviewed changes are not to be written as they are: What names each key that has moved since, or says
+// otherwise why not. Written is what had been written before that was seen.
+type Moved struct {
+	What    []string
+	Written store.Committed
+}
+
+// maxMoved bounds how many keys an error names.
+const maxMoved = 10
+
+func (e *Moved) Error() string {
+	some := e.What[:min(len(e.What), maxMoved)]
+	text := strings.Join(some, "\n")
+	if more := len(e.What) - len(some); more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	if e.Written.Writes == 0 {
+		return "nothing was written, for something has moved since the changes were reviewed:\n" + text
+	}
+	return fmt.Sprintf("something moved while the changes were written: %s stand, the rest was not written:\n%s", e.Written, text)
+}
+
+// ReconcileReviewed stores the plan of a review and makes the pass that was reviewed. It is fenced as any pass; the error is
+// *Moved when anything is not as it was reviewed: then nothing was written, or, if that is seen only between two
+// transactions, what Moved says.
+func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Result, error) {
+	what, err := r.moved(ctx, review)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(what) > 0 {
+		return Result{}, &Moved{What: what}
+	}
+	if _, _, err := (Plans{r.Store}).Apply(ctx, review.Manifest, false); err != nil {
+		return Result{}, err
+	}
+	pass, step := *r, 0
+	pass.approve = func(o *Observation) error {
+		what := review.refuses(o, step)
+		step++
+		if len(what) > 0 {
+			return &Moved{What: what}
+		}
+		return nil
+	}
+	result, err := pass.Reconcile(ctx, review.Plan)
+	moved, conflict := (*Moved)(nil), (*store.Conflict)(nil)
+	switch {
+	case errors.As(err, &moved):
+		moved.Written = result.Written
+	case errors.As(err, &conflict) && !forbidden(err) && !errors.As(err, new(*LostLock)):
+		err = &Moved{What: []string{conflict.Error()}, Written: result.Written}
+	case err == nil && step < len(review.Steps):
+		err = &Moved{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}
+	}
+	return result, err
+}
+
+// moved says what is not as it was reviewed; nothing: all is.
+func (r *Reconciler) moved(ctx context.Context, review Review) ([]string, error) {
+	if what, err := review.movedKeys(ctx, r.Store); err != nil || len(what) > 0 {
+		return what, err
+	}
+	o, err := ObserveAs(ctx, r.Store, review.Manifest, r.Now())
+	if err != nil {
+		return nil, err
+	}
+	now := o.Review()
+	switch {
+	case now.Prefix != review.Prefix:
+		return []string{fmt.Sprintf("spec.keys.prefix is %q, not %q: these are the changes of another fleet",
+			now.Prefix, review.Prefix)}, nil
+	case now.Generation != review.Generation:
+		return []string{fmt.Sprintf("upgradeplan/%s has generation %d, not %d", review.Plan, now.Generation, review.Generation)}, nil
+	case now.Digest != review.Digest:
+		return []string{"the digest of the spec is " + now.Digest + ", not " + review.Digest}, nil
+	}
+	var what []string
+	for i := range max(len(now.Steps), len(review.Steps)) {
+		var have, want ReviewStep
+		if i < len(now.Steps) {
+			have = now.Steps[i]
+		}
+		if i < len(review.Steps) {
+			want = review.Steps[i]
+		}
+		what = append(what, differences(want, have)...)
+	}
+	if len(what) > 0 && o.Decision.GateMessage != "" && !o.Decision.Unfinished() {
+		what = append(what, o.Decision.GateMessage)
+	}
+	return what, nil
+}
+
+// movedKeys compares the ModifyIndex of each key.
+func (review *Review) movedKeys(ctx context.Context, s store.Reader) ([]string, error) {
+	var names []string
+	was := map[string]diff.JSON{}
+	note := func(k diff.JSON) {
+		if _, seen := was[k.Key]; !seen {
+			was[k.Key] = k
+			names = append(names, k.Key)
+		}
+	}
+	for _, step := range review.Steps {
+		for _, k := range step.Keys {
+			note(k)
+		}
+	}
+	for _, b := range review.Basis {
+		note(diff.JSON{Key: b.Key, Index: b.ModifyIndex})
+	}
+	var what []string
+	pairs, _, err := s.Get(ctx, names...)
+	for _, p := range pairs {
+		if k := was[p.Key]; k.Index != p.ModifyIndex {
+			what = append(what, fmt.Sprintf("%s %s, and %s", p.Key, seen("was", k.Index, k.From), seen("is", p.ModifyIndex, shown(p))))
+		}
+	}
+	return what, err
+}
+
+// seen says what a key was or is.
+func seen(verb string, index uint64, value string) string {
+	switch {
+	case index == 0:
+		return verb + " not there"
+	case value == "":
+		return fmt.Sprintf("%s at index %d", verb, index)
+	}
+	return fmt.Sprintf("%s %s at index %d", verb, value, index)
+}
+
+// shown is the value of a key, if it is one word.
+func shown(p keys.Pair) string {
+	if v := keys.DecodeVersion(p.Value); keys.ValidSegment(v) {
+		return v
+	}
+	return ""
+}
+
+// refuses says why an observation's changes are not those of the step; nothing: they are.
+func (review *Review) refuses(o *Observation, step int) []string {
+	changes := o.Changes()
+	have, want := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}, ReviewStep{}
+	if step < len(review.Steps) {
+		want = review.Steps[step]
+	}
+	if step > 0 { // an earlier step may have moved them; each is compared and set
+		have, want = withoutIndexes(have), withoutIndexes(want)
+	}
+	return differences(want, have)
+}
+
+func withoutIndexes(s ReviewStep) ReviewStep {
+	s.Keys = slices.Clone(s.Keys)
+	for i := range s.Keys {
+		s.Keys[i].Index = 0
+	}
+	return s
+}
+
+// differences says in what a step is not the one that was reviewed.
+func differences(want, have ReviewStep) []string {
+	var what []string
+	if want.DeletedTree != have.DeletedTree {
+		what = append(what, fmt.Sprintf("below %q all keys would be deleted, not below %q", have.DeletedTree, want.DeletedTree))
+	}
+	wanted, had := set(want.Keys), set(have.Keys)
+	for _, k := range want.Keys {
+		if !had[k] {
+			what = append(what, "it would no longer "+written(k))
+		}
+	}
+	for _, k := range have.Keys {
+		if !wanted[k] {
+			what = append(what, "it would now also "+written(k))
+		}
+	}
+	return what
+}
+
+func set(list []diff.JSON) map[diff.JSON]bool {
+	out := make(map[diff.JSON]bool, len(list))
+	for _, k := range list {
+		out[k] = true
+	}
+	return out
+}
+
+func written(k diff.JSON) string {
+	if k.Op == diff.Delete {
+		return "delete " + k.Key
+	}
+	return fmt.Sprintf("set %s to %s", k.Key, k.To)
+}

@@ -1,0 +1,94 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command reference writes the reference of upgradectl's commands into a folder: upgradectl.md, and below man/ a page for
+// each command.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: reference FOLDER")
+		os.Exit(2)
+	}
+	if err := write(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// write makes both forms anew.
+func write(folder string) error {
+	root := app.New(app.Options{Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now,
+		Who: "USER@HOST"})
+	root.DisableAutoGenTag = true
+	pages := filepath.Join(folder, "man")
+	if err := os.RemoveAll(pages); err != nil { // pages of commands that are gone
+		return err
+	}
+	if err := os.MkdirAll(pages, 0o755); err != nil {
+		return err
+	}
+	if err := manual(pages, root); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := markdown(&text, root); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "upgradectl.md"), append(bytes.TrimRight(text.Bytes(), "\n"), '\n'), 0o644)
+}
+
+// manual writes a page for a command, and for each below it.
+func manual(folder string, cmd *cobra.Command) error {
+	var page bytes.Buffer
+	header := &doc.GenManHeader{Section: "1", Source: "upgrade-controller", Manual: "upgradectl", Date: &time.Time{}}
+	if err := doc.GenMan(cmd, header, &page); err != nil {
+		return err
+	}
+	// Without a date, which would change the pages each month.
+	undated := bytes.Replace(page.Bytes(), []byte(`"Jan 0001"`), []byte(`""`), 1)
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+	if err := os.WriteFile(filepath.Join(folder, name), undated, 0o644); err != nil {
+		return err
+	}
+	return below(cmd, func(sub *cobra.Command) error { return manual(folder, sub) })
+}
+
+// below does something to all commands below one that are to be seen.
+func below(cmd *cobra.Command, do func(*cobra.Command) error) error {
+	for _, sub := range cmd.Commands() {
+		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := do(sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markdown writes a command, and then those below it, as one page.
+func markdown(w *bytes.Buffer, cmd *cobra.Command) error {
+	link := func(file string) string {
+		return "#" + strings.ReplaceAll(strings.TrimSuffix(file, ".md"), "_", "-")
+	}
+	if err := doc.GenMarkdownCustom(cmd, w, link); err != nil {
+		return err
+	}
+	return below(cmd, func(sub *cobra.Command) error { return markdown(w, sub) })
+}
