@@ -43,6 +43,12 @@ db2: ReportedFailure → it reports v2
 db3: NoFreeSlot → after: 1 more of db
 db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
 `},
+		"of two that are in flight, the first": {
+			fleetOfTwo + "key host/db1 True -5m\nkey host/db2 True -5m",
+			"instructions: {rollingRules: {global: 2}}", "db3", `
+db3: NoFreeSlot → after: 1 more of db
+db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
+`},
 		"the next pass": {fleetOfTwo, "instructions: {rollingRules: {global: 1}}", "db1", "\ndb1: Starting → the next pass\n"},
 		"a hold of a role": {fleetOfTwo + "hold role/db until 3h disks", "", "db1", `
 db1: OnHold → release hold: ` + "`upgradectl release role/db`" + ` | it expires 2026-03-06T15:00:00Z

@@ -69,6 +69,9 @@ func TestOutcomeTellsWhatItWaitsFor(t *testing.T) {
 	if o.Complete || cmp.Diff(want, o.Stands) != "" || o.End.Sub(start) != 70*time.Minute {
 		t.Errorf("after %s: %q", o.Took(), o.Stands)
 	}
+	if r := o.Roles[0]; r.Peak != 1 || r.PeakAt.Sub(start) != time.Hour {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestOutcomeTellsWhetherOneWindowIsEnough(t *testing.T) {

@@ -553,3 +553,21 @@ func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
 		t.Errorf("not complete:\n%s", strings.Join(s.Log, "\n"))
 	}
 }
+
+// A grant that is older than current_version, which somebody wrote again by hand, is none to an agent: it is written anew.
+func TestOldGrantIsWrittenAnew(t *testing.T) {
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
+		Hosts: hosts(true, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: time.Minute},
+		Rand: rand.New(rand.NewPCG(1, 1))})
+	s.SetVersion("1")
+	s.Pass()
+	s.SetVersion("2")
+	s.Act()
+	if len(s.Running) > 0 {
+		t.Fatal("db1 has begun by an old grant")
+	}
+	s.Pass()
+	if s.Act(); len(s.Running) != 1 {
+		t.Errorf("%d hosts have begun", len(s.Running))
+	}
+}
