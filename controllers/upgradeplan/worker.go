@@ -122,6 +122,9 @@ func watched(o *Observation) []store.Bell {
 	if o.Raw.Action.Exists() { // a watch on a key that does not exist wakes for every other
 		bells = append(bells, store.Bell{Prefix: l.Action()})
 	}
+	if o.Plan == nil {
+		return bells
+	}
 	if readsChecks(&o.Plan.Spec) { // it rings for any check, also for what one that passes says
 		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell, MinGap: checksGap})
 	}
