@@ -81,6 +81,7 @@ func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, keeper
 		{"Managed by", keeper},
 		{"Version", spec.Version},
 		{"Current version", cmp.Or(o.Fleet.Current.Name, "none")},
+		{"Action", actionText(spec.Action)},
 		{"Strategy", string(spec.Strategy)},
 		{"Limits", limitsText(spec.Instructions.RollingRules)},
 		{"Order", listsText(spec.Instructions.RoleOrder, " after ")},
@@ -156,6 +157,17 @@ func writeEvents(w io.Writer, events []fleet.Event) error {
 	}
 	_, _ = fmt.Fprintln(w, "Events:")
 	return table(w, "  ", kind.header[:kind.wide], rows)
+}
+
+func actionText(a v1alpha1.Action) string {
+	if !a.Given() {
+		return ""
+	}
+	text := "command " + strings.Join(append([]string{a.Name}, a.Args...), " ")
+	if a.Timeout != "" {
+		text += ", for " + a.Timeout + " at most"
+	}
+	return text
 }
 
 func failureText(p v1alpha1.FailurePolicy) string {

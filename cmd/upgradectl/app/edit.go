@@ -39,6 +39,7 @@ func (c *cli) edit() *cobra.Command {
 		Example: "  EDITOR=nano upgradectl edit fleet",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	force := bindForce(cmd.Flags())
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		plans, _, err := c.plans()
 		if err != nil {
@@ -46,6 +47,9 @@ func (c *cli) edit() *cobra.Command {
 		}
 		name, err := c.named(ctx, plans, args)
 		if err != nil {
+			return err
+		}
+		if err := c.managed(ctx, plans, name, *force); err != nil {
 			return err
 		}
 		file, err := os.CreateTemp("", "upgradectl-edit-*.yaml")
