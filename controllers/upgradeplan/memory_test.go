@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ type remembering struct {
 	bells  map[string]store.Mark // where they stood when they rang last
 	all    bool
 	reads  *reads
+	// reportsMayHide says that hosts report that are not in flight, which another report hides: only decisions must be right.
+	reportsMayHide bool
 }
 
 func newRemembering(f *fixture) *remembering {
@@ -85,6 +88,9 @@ func (r *remembering) believes() string {
 	}
 	believed.Decision.Ledger = fresh.Decision.Ledger // its watermarks come from the index of the read
 	believed.Raw.Records, believed.Raw.RecordIndex = among(believed.Raw.Records, fresh.Raw.Records), fresh.Raw.RecordIndex
+	if r.reportsMayHide {
+		believed.Raw.Reports = fresh.Raw.Reports
+	}
 	if reflect.DeepEqual(fresh.Raw, believed.Raw) && reflect.DeepEqual(fresh.Decision, believed.Decision) {
 		return "" // to find what differs takes long
 	}
@@ -120,34 +126,32 @@ func (r *remembering) step() {
 // reads counts what is asked of a store.
 type reads struct {
 	store.Store
-	trees, few, gets int
+	trees, few, gets atomic.Int64
 }
 
 func (r *reads) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
-	r.trees++
+	r.trees.Add(1)
 	return r.Store.List(ctx, prefix)
 }
 
 func (r *reads) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	r.trees++
+	r.trees.Add(1)
 	return r.Store.Keys(ctx, prefix)
 }
 
 func (r *reads) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	r.few++
+	r.few.Add(1)
 	return r.Store.FewKeys(ctx, prefix)
 }
 
 func (r *reads) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
-	r.gets++
+	r.gets.Add(1)
 	return r.Store.Get(ctx, key...)
 }
 
 // count is what was read since it was counted last.
 func (r *reads) count() (trees, few, gets int) {
-	trees, few, gets = r.trees, r.few, r.gets
-	r.trees, r.few, r.gets = 0, 0, 0
-	return trees, few, gets
+	return int(r.trees.Swap(0)), int(r.few.Swap(0)), int(r.gets.Swap(0))
 }
 
 // begin is what an agent writes when it begins.
@@ -556,4 +560,33 @@ func (r *remembering) forgive(t *rapid.T) {
 	}
 	w.referee = &plantest.Referee{Limits: w.referee.Limits}
 	w.look(r.ctx())
+}
+
+// Of what time alone brings, too, a start stands on the marks as they are, and a switch on a read of all.
+func TestWhatTimeBringsStandsOnWhatIsThere(t *testing.T) {
+	onMemory(t, func(f *fixture) { // it is 14:00
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 9)...)
+		f.apply("version: '2'\nwindows: {allow: [{schedule: '5 14 * * *', duration: 2h}]}\ninstructions: {rollingRules: {global: 2}}")
+		_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{Expires: f.clock.Now().Add(9 * time.Minute)})
+		f.must(err)
+		r := newRemembering(f)
+		r.step()
+		f.hosts(false, "1", "db1")
+		r.rang() // it is lost
+		r.reads.count()
+		f.clock.Advance(5 * time.Minute)
+		r.step()
+		if trees, _, _ := r.reads.count(); trees < 5 || string(f.get("current_version").Value) != "2" {
+			t.Errorf("%d trees were read for the switch to %s", trees, f.get("current_version").Value)
+		}
+		mark := fleet.Started{Version: "2", From: "1", Time: f.clock.Now()}
+		f.txn(store.Op{Verb: store.Set, Key: f.layout.Started("web9"), Value: keys.EncodeStarted(mark)})
+		f.clock.Advance(5 * time.Minute)
+		r.step()
+		want := "global=False host/db1=True host/web1=True host/web9=True"
+		if got := strings.Join(f.enabled(), " "); got != want {
+			t.Errorf("web9 has begun and holds a slot of two: %s, want %s", got, want)
+		}
+	})
 }
