@@ -7,6 +7,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // Why answers why hosts are where they are, by the decision on what was observed.
@@ -20,15 +21,12 @@ func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
 	return simulate.New(with)
 }
 
-// Watched are the prefixes of all that the observation depends on: see store.Watcher.
-func (o *Observation) Watched() []string {
-	var prefixes []string
-	for _, bell := range watched(o) {
-		prefixes = append(prefixes, bell.Prefix)
-	}
+// Watched are the bells of all that the observation depends on.
+func (o *Observation) Watched() []store.Bell {
+	bells := watched(o)
 	if o.Stored != nil {
 		k := keys.Plan(o.Stored.Name)
-		prefixes = append(prefixes, k.Spec(), k.Control())
+		bells = append(bells, store.Bell{Prefix: k.Spec()}, store.Bell{Prefix: k.Control()})
 	}
-	return prefixes
+	return bells
 }

@@ -69,6 +69,8 @@ type memory struct {
 	owed     map[string]bool
 	lookedAt time.Time
 	lookGap  time.Duration // 0: by the number of hosts
+	// ages says that the times of all records are wanted, not only where they decide.
+	ages bool
 	// wake is when time alone may change something; zero: never.
 	wake time.Time
 	// statusAt is when the status was written alone the last time, and toldAt when it is to be next; zero: it is not.
@@ -79,7 +81,7 @@ type memory struct {
 
 // forget ends what is remembered, but for what drift is told by.
 func (m *memory) forget() {
-	*m = memory{session: m.session, left: m.left, statusAt: m.statusAt, lookGap: m.lookGap}
+	*m = memory{session: m.session, left: m.left, statusAt: m.statusAt, lookGap: m.lookGap, ages: m.ages}
 }
 
 // observe reads what has changed since the last pass, and decides.
@@ -107,7 +109,7 @@ func (m *memory) observe(ctx context.Context, s Store, name string, now time.Tim
 func (m *memory) readAll(ctx context.Context, s Store, name string, now time.Time) (*Observation, error) {
 	m.forget()
 	reader := &indexReader{Reader: s, at: map[string]uint64{}}
-	o, err := Observe(ctx, reader, name, now)
+	o, err := observe(ctx, reader, name, now, m.ages)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +181,15 @@ func (m *memory) idle(rang store.Rang, now time.Time) bool {
 func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.UpgradePlanStatus) {
 	after := o.after(written, status)
 	m.left = &keys.Raw{Config: after.Raw.Config, Current: after.Raw.Current}
+	for _, index := range written.Indexes {
+		m.ours[index] = true
+	}
+	m.stale = m.stale || wantsOthers(o, written)
+	m.rely(o, after)
+}
+
+// rely remembers an observation, and what stands after it.
+func (m *memory) rely(o, after *Observation) {
 	if o.Raw.Incomplete != "" || o.Decision.Orders() {
 		m.forget()
 		return
@@ -189,15 +200,11 @@ func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.U
 			m.flying = append(m.flying, v.Host)
 		}
 	}
-	for _, index := range written.Indexes {
-		m.ours[index] = true
-	}
 	m.wake = o.Decision.Wake()
 	m.wakeAt(m.toldAt)
 	if len(m.owed) > 0 {
 		m.wakeAt(m.lookedAt.Add(m.gap(o)))
 	}
-	m.stale = m.stale || wantsOthers(o, written)
 	m.last, m.looked, m.unfinished = after, false, o.Decision.Unfinished()
 }
 

@@ -38,16 +38,22 @@ type Observation struct {
 	pin                                  pinned
 	conflict                             string // with another plan
 	fallback                             *rollout.Fallback
+	ages                                 bool // the times of all records are wanted
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
 func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*Observation, error) {
+	return observe(ctx, s, name, now, false)
+}
+
+// observe is Observe, with the times of all records if these are wanted.
+func observe(ctx context.Context, s store.Reader, name string, now time.Time, ages bool) (*Observation, error) {
 	k := keys.Plan(name)
 	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
 	if err != nil {
 		return nil, err
 	}
-	o := &Observation{Now: now, spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
+	o := &Observation{Now: now, ages: ages, spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
 	if o.Stored, err = decodePlan(name, o.spec); err != nil {
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) 
 // options are what a plan wants to be read of its fleet.
 func (o *Observation) options(l keys.Layout) store.SnapshotOptions {
 	spec := &o.Plan.Spec
-	return store.SnapshotOptions{Ages: rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
+	return store.SnapshotOptions{Ages: o.ages || rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
 		Nodes: spec.Hosts.Source == v1alpha1.HostsFromCatalog}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 func (c *cli) getEvents() *cobra.Command {
@@ -56,7 +57,7 @@ func (c *cli) getEvents() *cobra.Command {
 			if last > 0 {
 				events = events[max(0, len(events)-last):]
 			}
-			return seen[fleet.Event]{items: events, watch: []string{keys.Plan(name).Events()}}, err
+			return seen[fleet.Event]{items: events, watch: []store.Bell{{Prefix: keys.Plan(name).Events()}}}, err
 		}
 		if *watch {
 			return watchList(ctx, c, eventKind(), format.value, see)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -34,7 +33,7 @@ type seen[T any] struct {
 	items []T
 	// watch are the prefixes by which it shows that another look is worth while, and next when time alone makes it so; zero:
 	// never.
-	watch []string
+	watch []store.Bell
 	next  time.Time
 }
 
@@ -44,11 +43,9 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	b := bells{store: s, failed: func(err error) { c.warn(err.Error()) }, rings: make(chan struct{}, 1), on: map[string]bool{}}
-	defer b.wait()
-	defer cancel()
+	bells := store.NewBells(s, watchGap, func(err error) { c.warn(err.Error()) })
+	defer bells.Stop()
+	var hung []store.Bell
 	p := printer[T]{cli: c, kind: k, format: format, last: map[string]string{}}
 	for {
 		found, err := see(ctx)
@@ -62,57 +59,23 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 				return err
 			}
 		}
-		b.hang(ctx, found.watch)
-		if !b.ring(ctx, found.next, c.Now()) {
+		if err == nil {
+			hung = found.watch
+		}
+		bells.Hang(ctx, hung)
+		if _, ok := bells.Wait(ctx, until(found.next, c.Now())); !ok {
 			return nil
 		}
 	}
 }
 
-// bells are prefixes that are watched.
-type bells struct {
-	store  store.Watcher
-	failed func(error)
-	rings  chan struct{}
-	on     map[string]bool
-	group  sync.WaitGroup
-}
-
-// hang watches those prefixes that are not watched yet. The first ring of each is that it is watched now.
-func (b *bells) hang(ctx context.Context, prefixes []string) {
-	for _, prefix := range prefixes {
-		if b.on[prefix] {
-			continue
-		}
-		b.on[prefix] = true
-		b.group.Go(func() {
-			store.Watch(ctx, b.store, prefix, store.WatchOptions{MinGap: watchGap, Failed: b.failed}, func(store.Mark) {
-				select {
-				case b.rings <- struct{}{}:
-				default:
-				}
-			})
-		})
+// until is how long to wait for a time; negative: there is none.
+func until(at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return -1
 	}
+	return max(at.Sub(now), watchGap)
 }
-
-// ring waits for one, or for a time; false: the context has ended.
-func (b *bells) ring(ctx context.Context, at, now time.Time) bool {
-	var alarm <-chan time.Time
-	if !at.IsZero() {
-		timer := time.NewTimer(max(at.Sub(now), watchGap))
-		defer timer.Stop()
-		alarm = timer.C
-	}
-	select {
-	case <-b.rings:
-	case <-alarm:
-	case <-ctx.Done():
-	}
-	return ctx.Err() == nil
-}
-
-func (b *bells) wait() { b.group.Wait() }
 
 // printer prints items whose row is another than the last time.
 type printer[T any] struct {
@@ -217,7 +180,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 	if err != nil {
 		return seen[*v1alpha1.UpgradePlan]{}, err
 	}
-	out := seen[*v1alpha1.UpgradePlan]{watch: []string{keys.PlansEpoch}}
+	out := seen[*v1alpha1.UpgradePlan]{watch: []store.Bell{{Prefix: keys.PlansEpoch}}}
 	all, unreadable := plans.List(ctx)
 	if unreadable != nil && !errors.As(unreadable, new(*upgradeplan.Invalid)) {
 		return out, unreadable
@@ -244,10 +207,13 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 // seeHosts looks at those hosts of a fleet that are wanted.
 func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func(*Host) bool) (seen[Host], error) {
 	o, hosts, err := c.observeHosts(ctx, plan, times)
+	if plan == "" && errors.As(err, new(*upgradeplan.NotFound)) { // the only plan was deleted just after it was found
+		o, hosts, err = c.observeHosts(ctx, plan, times)
+	}
 	if err != nil {
 		return seen[Host]{}, err
 	}
-	out := seen[Host]{watch: append(o.Watched(), keys.PlansEpoch)}
+	out := seen[Host]{watch: append(o.Watched(), store.Bell{Prefix: keys.PlansEpoch})}
 	for i := range hosts {
 		if wanted(&hosts[i]) {
 			out.items = append(out.items, hosts[i])
