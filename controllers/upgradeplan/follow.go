@@ -105,12 +105,11 @@ func (m *memory) refresh(ctx context.Context, s store.Reader, plan string) error
 	}
 	next := *m.last
 	next.ledger, next.status = pairs[0], pairs[1]
-	if next.Raw.Ledger, err = keys.DecodeLedger(next.ledger); err != nil {
-		m.forget() // to be told by a look at all
-		return nil
-	}
 	carried := *next.Plan
 	carried.Status = decodeStatus(next.status)
 	next.Plan, m.last = &carried, &next
+	if next.Raw.Ledger, err = keys.DecodeLedger(next.ledger); err != nil {
+		m.forget() // the look at all that follows tells what is wrong
+	}
 	return nil
 }
