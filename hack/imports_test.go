@@ -48,6 +48,7 @@ var table = []row{
 		"controllers/gitsync", "controllers/manager", "controllers/dashboard", "github.com/prometheus/..."}},
 	{of: "controllers/upgradeplan/...", never: []string{"github.com/hashicorp/...", "controllers/store/consul",
 		"github.com/prometheus/..."}},
+	{of: "controllers/upgradeplan/describe", ours: []string{"controllers/upgradeplan", "controllers/core/...", "controllers/store", "apis/..."}},
 	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout", "controllers/upgradeplan", "github.com/hashicorp/...",
 		"github.com/prometheus/..."}},
 	{of: "controllers/gitsync/repository", ours: []string{}},

@@ -5,6 +5,8 @@ package fleet
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +32,11 @@ func CompareNatural(a, b string) int {
 		return c
 	}
 	return strings.Compare(a, b)
+}
+
+// NaturalKeys are the keys of a map in that order.
+func NaturalKeys[V any](m map[string]V) []string {
+	return slices.SortedFunc(maps.Keys(m), CompareNatural)
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }

@@ -4,7 +4,6 @@
 package simulate
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -300,7 +299,7 @@ func (r *recorder) conclude(d *rollout.Decision, now time.Time) Outcome {
 	for _, role := range d.Roles {
 		r.role(role.Name).Limit = role.Limit
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(r.roles), fleet.CompareNatural) {
+	for _, name := range fleet.NaturalKeys(r.roles) {
 		if role := r.roles[name]; role.Total > 0 || role.Peak > 0 {
 			o.Roles = append(o.Roles, *role)
 		}

@@ -29,6 +29,9 @@ type Host struct {
 	Agent bool
 }
 
+// DefaultDuration is what a host is taken to need, from its release to its report, when nobody says so.
+const DefaultDuration = 5 * time.Minute
+
 // Span is how long something takes: Mean, varied by up to Spread of it (0 to 1) to both sides.
 type Span struct {
 	Mean   time.Duration

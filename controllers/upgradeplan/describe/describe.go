@@ -1,0 +1,120 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package describe has what is said of a plan, a host or a role that was observed, for whoever shows it.
+package describe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// Fact is one line: what it is about, and what is so. One with an empty text is not worth showing.
+type Fact struct{ Name, Text string }
+
+// Status is the status of a plan as it is now, or that of a fleet without one.
+func Status(o *upgradeplan.Observation) v1alpha1.UpgradePlanStatus {
+	d := o.Present()
+	if o.Plan == nil {
+		return status.Of(&d, v1alpha1.UpgradePlanStatus{}, 0, o.Now)
+	}
+	return status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
+}
+
+// Plan is what a plan wants, where it stands, and what stops it. The observation is of a plan. Leader holds the lock of the
+// one writer, nil: nobody does. Keeper is the file in Git that the plan comes from, empty: none.
+func Plan(o *upgradeplan.Observation, leader *store.Held, keeper string) []Fact {
+	spec, now := &o.Plan.Spec, Status(o)
+	return []Fact{
+		{"Name", o.Plan.Name},
+		{"Generation", fmt.Sprint(o.Plan.Generation)},
+		{"Labels", pairsText(o.Plan.Labels)},
+		{"Annotations", pairsText(o.Plan.Annotations)},
+		{"Managed by", keeper},
+		{"Version", spec.Version},
+		{"Current version", cmp.Or(o.Fleet.Current.Name, "none")},
+		{"Action", actionText(spec.Action)},
+		{"Strategy", string(spec.Strategy)},
+		{"Limits", limitsText(spec.Instructions.RollingRules)},
+		{"Order", listsText(spec.Instructions.RoleOrder, " after ")},
+		{"Groups", listsText(spec.Instructions.GroupMappings, " = ")},
+		{"Soak", fmt.Sprintf("%d s", spec.MinReadySeconds)},
+		{"Progress deadline", fmt.Sprintf("%d s", *spec.ProgressDeadlineSeconds)},
+		{"Failure policy", failureText(spec.FailurePolicy)},
+		{"Health gate", healthText(spec.HealthGate)},
+		{"Canaries", canaryText(o)},
+		{"Windows", windowsText(spec.Windows)},
+		{"Hosts", hostsText(spec.Hosts)},
+		{"Role pattern", spec.Hosts.RolePattern},
+		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
+		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
+		{"Paused", pauseText(o)},
+		{"Pinned", o.Decision.PinMessage},
+		{"Leader", leaderText(o, leader)},
+		{"Phase", string(now.Phase)},
+		{"Status", status.Line(now)},
+		{"Stopped by", o.Decision.GateMessage},
+	}
+}
+
+// planName is the plan of the fleet; empty: it has none.
+func planName(o *upgradeplan.Observation) string {
+	if o.Plan == nil {
+		return ""
+	}
+	return "upgradeplan/" + o.Plan.Name
+}
+
+func leaderText(o *upgradeplan.Observation, held *store.Held) string {
+	if held == nil {
+		return "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
+	}
+	text := cmp.Or(held.Holder, "somebody unknown")
+	if since := Stamp(held.Since); since != "" {
+		text += " since " + since
+	}
+	return text
+}
+
+func canaryText(o *upgradeplan.Observation) string {
+	spec := &o.Plan.Spec.Canary
+	if !spec.Given() {
+		return ""
+	}
+	who := slices.Clone(spec.Hosts)
+	if spec.PerRole != nil {
+		who = append(who, spec.PerRole.String()+" of each role")
+	}
+	text := fmt.Sprintf("%s, soak %d s, promoted: %s", strings.Join(who, ", "), spec.SoakSeconds, spec.Promote)
+	switch c := o.Decision.Canary; {
+	case c != nil && c.Awaiting:
+		text += fmt.Sprintf("; %d of %d are complete: upgradectl rollout promote %s", c.Complete, c.Total, o.Plan.Name)
+	case c != nil:
+		text += fmt.Sprintf("; %d of %d are complete", c.Complete, c.Total)
+	case o.Decision.Ledger.Promoted == o.Plan.Spec.Version:
+		text += "; those of " + o.Plan.Spec.Version + " have been"
+	}
+	return text
+}
+
+func pauseText(o *upgradeplan.Observation) string {
+	p := o.Control.Pause
+	switch {
+	case p != nil:
+		text := "by " + cmp.Or(p.By, "somebody") + " since " + Stamp(p.Time)
+		if p.Reason != "" {
+			text += ": " + p.Reason
+		}
+		return text
+	case o.Plan.Spec.Paused:
+		return "by its spec (spec.paused)"
+	}
+	return "no"
+}

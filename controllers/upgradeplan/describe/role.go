@@ -1,0 +1,77 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package describe
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// Role is one role of a fleet. Its counts are those of a plan's status.
+type Role struct {
+	v1alpha1.RoleStatus `json:",inline"`
+	// Enabled says that the key of the role enables all of it.
+	Enabled bool `json:"enabled"`
+}
+
+// Version is one version that hosts have.
+type Version struct {
+	Name string `json:"name"`
+	// Hosts counts those whose newest record it is.
+	Hosts int `json:"hosts"`
+	// Current says that all hosts trend towards it.
+	Current bool `json:"current"`
+}
+
+// Roles are all roles in natural order.
+func Roles(o *upgradeplan.Observation) []Role {
+	var roles []Role
+	d := o.Present()
+	for _, r := range status.Roles(&d) {
+		roles = append(roles, Role{r, o.Fleet.Roles[r.Name].Enables(o.Fleet.Current.Name)})
+	}
+	return roles
+}
+
+// Versions are the versions that hosts have, and the one that they trend towards, in natural order.
+func Versions(o *upgradeplan.Observation) []Version {
+	counts := map[string]int{}
+	current := o.Fleet.Current.Name
+	if o.Fleet.Current.Index != 0 {
+		counts[current] = 0
+	}
+	for i := range o.Fleet.Hosts {
+		if version := o.Fleet.Hosts[i].Record.Version; version != "" {
+			counts[version]++
+		}
+	}
+	var versions []Version
+	for _, name := range fleet.NaturalKeys(counts) {
+		versions = append(versions, Version{name, counts[name], name == current && o.Fleet.Current.Index != 0})
+	}
+	return versions
+}
+
+// Facts are where the role stands.
+func (r *Role) Facts(o *upgradeplan.Observation) []Fact {
+	key := "not set"
+	if s, ok := o.Fleet.Roles[r.Name]; ok {
+		key = fmt.Sprintf("%s = %s (index %d)", o.Layout.EnableRole(r.Name), s.Text, s.Index)
+	}
+	return []Fact{
+		{"Name", r.Name},
+		{"Group", cmp.Or(r.Group, "of its own")},
+		{"Plan", planName(o)},
+		{"Limit", Limit(r.Limit)},
+		{"In flight", fmt.Sprint(r.InFlight)},
+		{"Blocked by", cmp.Or(r.BlockedBy, "nothing")},
+		{"Role key", key},
+		{"Status", status.Line(v1alpha1.UpgradePlanStatus{Hosts: r.HostCounts})},
+	}
+}

@@ -1,0 +1,97 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package describe
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+func actionText(a v1alpha1.Action) string {
+	if !a.Given() {
+		return ""
+	}
+	text := "command " + strings.Join(append([]string{a.Name}, a.Args...), " ")
+	if a.Timeout != "" {
+		text += ", for " + a.Timeout + " at most"
+	}
+	return text
+}
+
+func limitsText(r v1alpha1.RollingRules) string {
+	var parts []string
+	if r.Global != nil {
+		parts = append(parts, "global "+r.Global.String())
+	}
+	for _, role := range fleet.NaturalKeys(r.Roles) {
+		limit := r.Roles[role]
+		parts = append(parts, role+" "+limit.String())
+	}
+	if r.Fleet != nil {
+		parts = append(parts, "fleet "+r.Fleet.String())
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
+}
+
+func listsText(m map[string]v1alpha1.StringList, between string) string {
+	var parts []string
+	for _, name := range fleet.NaturalKeys(m) {
+		parts = append(parts, name+between+strings.Join(m[name], ", "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func failureText(p v1alpha1.FailurePolicy) string {
+	if p.MaxFailed == nil {
+		return ""
+	}
+	return fmt.Sprintf("more than %s failed: %s", p.MaxFailed, p.OnExceeded)
+}
+
+func healthText(g v1alpha1.HealthGate) string {
+	var parts []string
+	if len(g.Checks) > 0 {
+		parts = append(parts, strings.Join(g.Checks, ", ")+" must pass")
+	}
+	if g.MaxUnhealthy != nil {
+		parts = append(parts, "at most "+g.MaxUnhealthy.String()+" hosts critical")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func windowsText(w v1alpha1.Windows) string {
+	var parts []string
+	for _, list := range []struct {
+		word    string
+		windows []v1alpha1.Window
+	}{{"allow", w.Allow}, {"deny", w.Deny}} {
+		for _, one := range list.windows {
+			parts = append(parts, fmt.Sprintf("%s %q for %s (%s)", list.word, one.Schedule, one.Duration, cmp.Or(one.TimeZone, "UTC")))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func hostsText(h v1alpha1.Hosts) string {
+	var parts []string
+	if h.Source == v1alpha1.HostsFromCatalog {
+		parts = append(parts, "lost when the catalog does not know them")
+	}
+	if h.VerifyReports {
+		parts = append(parts, "upgraded when their own reports say so too")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func pairsText(m map[string]string) string {
+	var parts []string
+	for _, k := range fleet.NaturalKeys(m) {
+		parts = append(parts, k+"="+m[k])
+	}
+	return strings.Join(parts, ", ")
+}
