@@ -55,7 +55,8 @@ var table = []row{
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
 	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
 	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},
-	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync"}},
+	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync", "controllers/agent", "controllers/manager", "controllers/store/consul",
+		"github.com/hashicorp/..."}},
 
 	// Commands print what the planner says, so upgradectl names its states and reasons; that it does not plan by itself is
 	// the linter's rule on rollout.Compute.

@@ -23,7 +23,7 @@ type page struct {
 	parts []part
 	// missing says that there is nothing of that name.
 	missing bool
-	cells map[string]cell // by the id of their element
+	cells   map[string]cell // by the id of their element
 }
 
 // part is an element and what is in it.
@@ -36,7 +36,9 @@ type part struct {
 	in string
 }
 
-func (p *page) add(id string, html template.HTML) { p.parts = append(p.parts, part{id: id, html: html}) }
+func (p *page) add(id string, html template.HTML) {
+	p.parts = append(p.parts, part{id: id, html: html})
+}
 
 // outer are the parts that stand on the page itself.
 func (p *page) outer() []layoutPart {

@@ -170,7 +170,7 @@ func (c *chaos) startAgents(addr string) {
 func (c *chaos) run(m *controller) {
 	m.out = &bytes.Buffer{}
 	m.cmd = exec.CommandContext(context.Background(), m.binary, "--http-addr", m.line.addr(), "-v", "1",
-		"--health-probe-bind-address", "0", "--metrics-bind-address", "0")
+		"--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")
 	m.cmd.Stderr = m.out
 	if err := m.cmd.Start(); err != nil {
 		c.t.Fatal(err)

@@ -59,7 +59,7 @@ type program struct {
 
 func (p program) command(args ...string) *exec.Cmd {
 	if p.name == "upgrade-controller" { // several run at once, and have the same addresses by default
-		args = append(args, "--health-probe-bind-address", "0", "--metrics-bind-address", "0")
+		args = append(args, "--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")
 	}
 	cmd := exec.Command(filepath.Join(os.Getenv(binEnv), p.name), args...)
 	for _, v := range os.Environ() {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
@@ -118,8 +120,11 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Write
 		Log:      log,
 		Observer: told{seen, supervisor},
 	}
+	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")}) //nolint:contextcheck // it is closed
+	defer pages.Close()
 	stop, err := serve(ctx, log, endpoint{healthFlag, o.health, healthRoutes(m)},
 		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)},
+		endpoint{dashboardFlag, o.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
 		endpoint{webhookFlag, o.webhook, webhookRoutes(gitsync.NewHooks(o.sources, s, time.Now, log))})
 	if err != nil {
 		return failure{err}

@@ -92,7 +92,7 @@ func (b *bench) daemon(args ...string) (*output, func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	out, code := &output{}, make(chan int, 1)
 	args = append([]string{"--http-addr", b.addr, "--min-gap", "10ms", "--resync", "24h",
-		"--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, args...)
+		"--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--dashboard-bind-address", "0"}, args...)
 	go func() { code <- app.Main(ctx, args, out, out) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
@@ -250,7 +250,8 @@ func (b *bench) process(binary string, env ...string) *process {
 	b.Helper()
 	address := freeAddress(b.T)
 	p := b.start(binary, env, "--http-addr", b.addr, "--min-gap", "10ms", "--resync", "24h",
-		"--health-probe-bind-address", address, "--metrics-bind-address", address)
+		"--health-probe-bind-address", address, "--metrics-bind-address", address,
+		"--dashboard-bind-address", "0")
 	p.health = address
 	return p
 }
@@ -414,11 +415,11 @@ func TestUsage(t *testing.T) {
 		"plan":                                {2, "plan"},
 		"--health-probe-bind-address nowhere": {2, "--health-probe-bind-address nowhere: must be host:port"},
 		"--metrics-bind-address :http":        {2, "--metrics-bind-address :http: must be host:port"},
-		"--health-probe-bind-address 0 --metrics-bind-address " + taken: {1, "--metrics-bind-address " + taken},
-		"--http-addr ftp://consul":                                      {2, "--http-addr ftp://consul: must be"},
-		"--log-format xml":                                              {2, "--log-format xml: must be"},
-		"-v 10":                                                         {2, "--verbosity 10: must be"},
-		"--config /no/such/file":                                        {2, "/no/such/file"},
+		"--health-probe-bind-address 0 --dashboard-bind-address 0 --metrics-bind-address " + taken: {1, "--metrics-bind-address " + taken},
+		"--http-addr ftp://consul": {2, "--http-addr ftp://consul: must be"},
+		"--log-format xml":         {2, "--log-format xml: must be"},
+		"-v 10":                    {2, "--verbosity 10: must be"},
+		"--config /no/such/file":   {2, "/no/such/file"},
 	} {
 		var out bytes.Buffer
 		if code := app.Main(t.Context(), strings.Fields(args), &out, &out); code != want.code || !strings.Contains(out.String(), want.says) {

@@ -157,7 +157,7 @@ func (f *benchFleet) daemon(addr string, args ...string) {
 	ctx, cancel := context.WithCancel(f.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- app.Main(ctx, append([]string{"--http-addr", addr, "--health-probe-bind-address", "0", "--metrics-bind-address", "0"}, args...), io.Discard, io.Discard)
+		ended <- app.Main(ctx, append([]string{"--http-addr", addr, "--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--dashboard-bind-address", "0"}, args...), io.Discard, io.Discard)
 	}()
 	f.Cleanup(func() { cancel(); <-ended })
 }

@@ -29,6 +29,7 @@ type config struct {
 	Resync                 string       `json:"resync"`
 	HealthProbeBindAddress string       `json:"healthProbeBindAddress"`
 	MetricsBindAddress     string       `json:"metricsBindAddress"`
+	DashboardBindAddress   string       `json:"dashboardBindAddress"`
 	WebhookBindAddress     string       `json:"webhookBindAddress"`
 	Log                    logConfig    `json:"log"`
 	// Sources are the repositories whose plans are applied.
@@ -71,6 +72,7 @@ func (c *config) settings() []setting {
 		{"resync", "resync", c.Resync},
 		{"healthProbeBindAddress", healthFlag, c.HealthProbeBindAddress},
 		{"metricsBindAddress", metricsFlag, c.MetricsBindAddress},
+		{"dashboardBindAddress", dashboardFlag, c.DashboardBindAddress},
 		{"webhookBindAddress", webhookFlag, c.WebhookBindAddress},
 		{"log.format", "log-format", c.Log.Format},
 		{"log.verbosity", "verbosity", verbosity},

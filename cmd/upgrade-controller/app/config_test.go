@@ -179,7 +179,7 @@ func TestWhatIsWrongInTheFileIsSaid(t *testing.T) {
 		head + "minGap: [":                     "is neither YAML nor JSON",
 	} {
 		// What is wrong is wrong although the flag goes before it.
-		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0")
+		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", text, err, says)
 		}

@@ -24,7 +24,9 @@ import (
 const (
 	healthFlag  = "health-probe-bind-address"
 	metricsFlag = "metrics-bind-address"
-	off         = "0"
+	// dashboardFlag says where pages for people are served.
+	dashboardFlag = "dashboard-bind-address"
+	off           = "0"
 )
 
 // options are the flags.
@@ -34,6 +36,7 @@ type options struct {
 	log             flags.Log
 	minGap, resync  time.Duration
 	health, metrics string
+	dashboard       string
 	webhook         string
 	// source is the one of the flags, and sources are all of them, once they are complete.
 	source  gitsync.Source
@@ -50,6 +53,8 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.health, healthFlag, "127.0.0.1:8081", "where /healthz and /readyz are served, host:port; 0: nowhere")
 	f.StringVar(&o.metrics, metricsFlag, "127.0.0.1:8080",
 		"where /metrics is served for Prometheus, host:port, also that of the health probes; 0: nowhere")
+	f.StringVar(&o.dashboard, dashboardFlag, "127.0.0.1:8082",
+		"where pages that show the plans and their hosts are served, host:port; whoever reaches them sees all; 0: nowhere")
 	f.StringVar(&o.webhook, webhookFlag, off, "where webhooks of sources are taken at /hook/SOURCE, host:port; 0: nowhere")
 	bindSource(f, &o.source)
 }
@@ -71,14 +76,15 @@ func check(f *pflag.FlagSet) error {
 // rules say what a flag may be, and so the field of the file that stands for it; those that are not named may be anything.
 func rules() map[string]func(value string) error {
 	return map[string]func(string) error{
-		"http-addr":  checkConsulAddress,
-		"log-format": flags.CheckFormat,
-		"verbosity":  checkVerbosity,
-		"min-gap":    checkDuration,
-		"resync":     checkDuration,
-		healthFlag:   checkBindAddress,
-		metricsFlag:  checkBindAddress,
-		webhookFlag:  checkBindAddress,
+		"http-addr":   checkConsulAddress,
+		"log-format":  flags.CheckFormat,
+		"verbosity":   checkVerbosity,
+		"min-gap":     checkDuration,
+		"resync":      checkDuration,
+		healthFlag:    checkBindAddress,
+		metricsFlag:   checkBindAddress,
+		dashboardFlag: checkBindAddress,
+		webhookFlag:   checkBindAddress,
 	}
 }
 

@@ -24,7 +24,7 @@ type measured struct {
 
 func (f *benchFleet) binary(addr string, args ...string) *measured {
 	cmd := exec.CommandContext(f.Context(), build(f.TB), append([]string{"--http-addr", addr, "--health-probe-bind-address", "0",
-		"--metrics-bind-address", "0"}, args...)...)
+		"--metrics-bind-address", "0", "--dashboard-bind-address", "0"}, args...)...)
 	if err := cmd.Start(); err != nil {
 		f.Fatal(err)
 	}

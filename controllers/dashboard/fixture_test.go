@@ -1,0 +1,181 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// below is the path under which the proxy serves the dashboard.
+const below = "/ops/upgrades"
+
+// counted counts the reads of whole trees.
+type counted struct {
+	store.Store
+	trees atomic.Int64
+}
+
+func (c *counted) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
+	c.trees.Add(1)
+	return c.Store.List(ctx, prefix)
+}
+
+// site is a dashboard behind a reverse proxy, and the fleet that it shows.
+type site struct {
+	testing.TB
+	store   *counted
+	pages   *dashboard.Dashboard
+	proxy   *httptest.Server
+	cut     atomic.Bool // the proxy answers nobody
+	session string
+}
+
+func newSite(t testing.TB) *site {
+	s := &site{TB: t, store: &counted{Store: memory.New(time.Now)}}
+	session, err := s.store.CreateSession(t.Context(), "test", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.session = session
+	s.write(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte("upgrade-controller on test")})
+	s.pages = dashboard.New(dashboard.Options{Store: s.store, Now: time.Now, Log: logr.Discard(), Linger: 10 * time.Millisecond,
+		Beat: 100 * time.Millisecond})
+	back := httptest.NewServer(s.pages)
+	to, _ := url.Parse(back.URL)
+	through := http.StripPrefix(below, httputil.NewSingleHostReverseProxy(to))
+	s.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cut.Load() {
+			http.Error(w, "cut", http.StatusBadGateway)
+			return
+		}
+		through.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		s.proxy.CloseClientConnections()
+		s.pages.Close()
+		back.CloseClientConnections()
+		s.proxy.Close()
+		back.Close()
+	})
+	return s
+}
+
+func (s *site) url(path string) string { return s.proxy.URL + below + "/" + path }
+
+func (s *site) write(ops ...store.Op) {
+	s.Helper()
+	for chunk := range slices.Chunk(ops, s.store.MaxOps()) {
+		if _, err := s.store.Txn(s.Context(), chunk); err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
+// at lets agents report that they are at a version since a time.
+func (s *site) at(version string, since time.Time, hosts ...string) {
+	s.Helper()
+	var ops []store.Op
+	l := keys.Layout{}
+	for _, h := range hosts {
+		ops = append(ops, store.Op{Verb: store.Set, Key: l.Record(version, h), Value: keys.EncodeTime(since)},
+			store.Op{Verb: store.Set, Key: l.Report(h), Value: keys.EncodeReport(fleet.Report{Version: version, Phase: fleet.PhaseIdle, Time: since})},
+			store.Op{Verb: store.Delete, Key: l.Started(h)})
+	}
+	s.write(ops...)
+}
+
+// reaches lets agents of v1 reach v2.
+func (s *site) reaches(hosts ...string) {
+	s.Helper()
+	s.at("v2", time.Now(), hosts...)
+	for _, h := range hosts {
+		s.write(store.Op{Verb: store.Delete, Key: keys.Layout{}.Record("v1", h)})
+	}
+}
+
+// fails lets an agent report that it did not reach v2.
+func (s *site) fails(host, why string) {
+	s.Helper()
+	s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Report(host), Value: keys.EncodeReport(fleet.Report{Version: "v2",
+		Phase: fleet.PhaseFailed, Message: why, Time: time.Now()})})
+}
+
+func (s *site) begins(hosts ...string) {
+	s.Helper()
+	for _, h := range hosts {
+		s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Started(h), Value: keys.EncodeStarted(fleet.Started{Version: "v2", From: "v1",
+			Time: time.Now()})},
+			store.Op{Verb: store.Set, Key: keys.Layout{}.Report(h), Value: keys.EncodeReport(fleet.Report{Version: "v2",
+				Phase: fleet.PhaseUpgrading, Time: time.Now()})})
+	}
+}
+
+func (s *site) apply(spec string) {
+	s.Helper()
+	plan := &v1alpha1.UpgradePlan{}
+	plan.Name = "fleet"
+	if err := yaml.UnmarshalStrict([]byte(spec), &plan.Spec); err != nil {
+		s.Fatal(err)
+	}
+	if _, _, err := (upgradeplan.Plans{Store: s.store}).Apply(s.Context(), plan, false); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// pass is one of the controller.
+func (s *site) pass() {
+	s.Helper()
+	r := upgradeplan.Reconciler{Store: s.store, Session: s.session, Now: time.Now, Log: logr.Discard()}
+	if _, err := r.Reconcile(s.Context(), "fleet"); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func names(role string, n int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("%s%d", role, i+1))
+	}
+	return out
+}
+
+// fleet is one of all states: web1 and web2 have reached v2, web3 has begun, web4 has failed, db1 is held.
+func newFleet(t testing.TB, webs int) *site {
+	s := newSite(t)
+	since := time.Now().Add(-time.Hour)
+	s.at("v1", since, append(names("web", webs), names("db", 3)...)...)
+	s.at("v1", since, "0815")
+	s.apply("version: v2\ninstructions: {rollingRules: {global: 4}, roleOrder: {db: web}}\n" +
+		"windows: {deny: [{schedule: '0 0 1 1 *', duration: 1h}]}")
+	s.pass()
+	s.begins("web1", "web2", "web3", "web4")
+	s.reaches("web1", "web2")
+	s.fails("web4", "Puppet's run failed: Package[nginx] <b>not found</b>")
+	if _, err := (upgradeplan.Holds{Store: s.store}).Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "db1"},
+		fleet.Hold{Reason: "disk is being replaced", Owner: "rb", Time: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	s.pass()
+	return s
+}
