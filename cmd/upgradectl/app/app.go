@@ -149,6 +149,8 @@ func New(o Options) *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
+	c.completeFlags(root)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	return root

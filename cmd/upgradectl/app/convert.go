@@ -27,6 +27,7 @@ func (c *cli) convert() *cobra.Command {
 			"  upgradectl convert plan.yaml --to legacy",
 		Args: args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = anyFile
 	cmd.Flags().StringVar(&name, "name", defaultPlan, "name of the plan")
 	cmd.Flags().StringVar(&version, "version", "", "version of the plan (required for a plan)")
 	cmd.Flags().Var(to, "to", "plan or legacy")
