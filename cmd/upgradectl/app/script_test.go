@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -233,6 +234,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
 			"fake":   fakeConsul,
+			"deaf":   deafConsul,
 			"tidy":   tidy,
 			"wait-for": func(ts *testscript.TestScript, neg bool, args []string) {
 				waitFor(ts, neg, args)
@@ -275,6 +277,14 @@ func fakeConsul(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("CONSUL_HTTP_ADDR", server.Listener.Addr().String())
+}
+
+// deafConsul takes connections and answers nothing.
+func deafConsul(ts *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(listener.Close()) })
+	ts.Setenv("CONSUL_HTTP_ADDR", listener.Addr().String())
 }
 
 // waitFor waits until a key exists.
