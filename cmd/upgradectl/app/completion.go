@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
+	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -314,31 +315,10 @@ func fieldPaths(_ context.Context, t typing) ([]cobra.Completion, error) {
 	return found, nil
 }
 
-// anyFile lets the shell complete the names of files.
-func anyFile(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveDefault
-}
-
 // completeFlag says what a flag takes, where flagValue does not know it.
 func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
 		panic(err) // there is no such flag
-	}
-}
-
-// completeFlags says what the flags of a command take, and those of the commands below it. For all others, and for all
-// arguments of which nobody says anything, nothing is offered.
-func (c *cli) completeFlags(cmd *cobra.Command) {
-	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
-		set.VisitAll(func(f *pflag.Flag) {
-			_, said := cmd.GetFlagCompletionFunc(f.Name)
-			if complete := c.flagValue(f); complete != nil && !said {
-				completeFlag(cmd, f.Name, complete)
-			}
-		})
-	}
-	for _, sub := range cmd.Commands() {
-		c.completeFlags(sub)
 	}
 }
 
@@ -356,9 +336,8 @@ func (c *cli) flagValue(f *pflag.Flag) cobra.CompletionFunc {
 		return c.offer(c.revisions)
 	case "filename":
 		return cobra.FixedCompletions([]cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt)
-	case "changes", "save", "token-file", "ca-file", "client-cert", "client-key", "git-token-file", "git-ca-file", "git-ssh-key",
-		"git-known-hosts":
-		return anyFile
+	case "changes", "save", "git-token-file", "git-ca-file", "git-ssh-key", "git-known-hosts":
+		return shared.AnyFile
 	}
 	return nil
 }
