@@ -38,6 +38,7 @@ deps: ## Fetch the modules that build and test need, as root on Debian what test
 	command -v gpg >/dev/null || missing+=(gnupg)
 	command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 	command -v sshd >/dev/null || missing+=(openssh-server)
+	[[ -e /usr/share/bash-completion/bash_completion ]] || missing+=(bash-completion)
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi

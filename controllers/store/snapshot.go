@@ -69,6 +69,31 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 	return raw, found, err
 }
 
+// ReadNames reads what the keys of a fleet's hosts are called, in parallel, and no value of theirs: Started and Reports hold
+// pairs that have none. That is enough to tell which hosts there are. The layout comes back with the tree of records that
+// was found.
+func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Raw, keys.Layout, error) {
+	raw, found := keys.Raw{}, l
+	r := snapshotReader{store: s, raw: &raw}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.keys(gctx, l.StartedTree(), &raw.Started) })
+	group.Go(func() error { return r.keys(gctx, l.ReportTree(), &raw.Reports) })
+	group.Go(func() (err error) {
+		found, err = r.records(gctx, l, SnapshotOptions{FindRecords: l.Records == ""})
+		return err
+	})
+	group.Go(func() error {
+		pairs, _, err := s.Get(gctx, l.CurrentVersion())
+		if err == nil {
+			raw.Current = pairs[0]
+		}
+		return err
+	})
+	err := group.Wait()
+	raw.Incomplete = r.filtered.first()
+	return raw, found, err
+}
+
 // ReadValues reads anew the records of a raw whose values decide something: after its marks, or the version, have changed.
 func ReadValues(ctx context.Context, s Reader, raw keys.Raw, l keys.Layout, o SnapshotOptions) (keys.Raw, error) {
 	raw.Records = nil
@@ -95,6 +120,16 @@ type snapshotReader struct {
 func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {
 	pairs, meta, err := r.store.List(ctx, prefix)
 	*into = pairs
+	r.filtered.note(below(prefix), meta)
+	return err
+}
+
+// keys lists a tree without its values.
+func (r *snapshotReader) keys(ctx context.Context, prefix string, into *[]keys.Pair) error {
+	names, meta, err := r.store.Keys(ctx, prefix)
+	for _, name := range names {
+		*into = append(*into, keys.Pair{Key: name})
+	}
 	r.filtered.note(below(prefix), meta)
 	return err
 }

@@ -4,7 +4,6 @@
 package upgradeplan
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -116,8 +115,6 @@ func (h Holds) List(ctx context.Context) ([]HoldAt, error) {
 			out = append(out, HoldAt{at, *keys.DecodeHold(p)})
 		}
 	}
-	slices.SortFunc(out, func(a, b HoldAt) int {
-		return cmp.Or(-cmp.Compare(a.Scope, b.Scope), fleet.CompareNatural(a.Name, b.Name))
-	})
+	slices.SortFunc(out, func(a, b HoldAt) int { return comparePlaces(a.Place, b.Place) })
 	return out, nil
 }

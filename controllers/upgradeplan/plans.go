@@ -94,8 +94,11 @@ func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
 	return plans, errors.Join(problems...)
 }
 
-func (p Plans) names(ctx context.Context) ([]keys.Plan, error) {
-	all, _, err := p.Store.Keys(ctx, keys.Plans)
+func (p Plans) names(ctx context.Context) ([]keys.Plan, error) { return p.beginning(ctx, "") }
+
+// beginning are the names of the plans that begin with prefix, sorted.
+func (p Plans) beginning(ctx context.Context, prefix string) ([]keys.Plan, error) {
+	all, _, err := p.Store.Keys(ctx, keys.Plans+prefix)
 	var names []keys.Plan
 	for _, key := range all {
 		if name := keys.PlanOf(key); name != "" {

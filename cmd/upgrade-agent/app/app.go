@@ -12,7 +12,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
 )
 
@@ -64,7 +66,17 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(stderr), newOnce(stderr), newVersion())
 	addJorc(root)
+	flags.Complete(root, flagValue)
 	return root
+}
+
+// flagValue completes the flags that name files.
+func flagValue(f *pflag.Flag) cobra.CompletionFunc {
+	switch f.Name {
+	case "config", "exec", "version-file":
+		return flags.AnyFile
+	}
+	return nil
 }
 
 // asUsage makes what is wrong with the arguments a usageError.
@@ -95,8 +107,9 @@ func newRun(stderr io.Writer) *cobra.Command {
 		Short: "Look at the fleet's keys every interval, until stopped",
 		Long: "Looks at the fleet's keys every interval, changes the version when this host may, and reports. SIGTERM stops\n" +
 			"it, and a step that is under way; the next start goes on.\n" + stepHelp,
-		Args: asUsage(argsAfterDash),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+		Args:              asUsage(argsAfterDash),
+		ValidArgsFunction: flags.AnyFile,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
 	o.bind(cmd.Flags())
 	o.bindLoop(cmd.Flags())
@@ -110,8 +123,9 @@ func newOnce(stderr io.Writer) *cobra.Command {
 		Short: "Look once, and do what is to be done",
 		Long: "Looks at the fleet's keys once, changes the version if this host may, and reports. Exits with 0 when there was\n" +
 			"nothing to do or it was done, with 1 when the step failed or Consul could not be reached.\n" + stepHelp,
-		Args: asUsage(argsAfterDash),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.once(cmd.Context(), args) },
+		Args:              asUsage(argsAfterDash),
+		ValidArgsFunction: flags.AnyFile,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.once(cmd.Context(), args) },
 	}
 	o.bind(cmd.Flags())
 	return cmd

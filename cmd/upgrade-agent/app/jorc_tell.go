@@ -167,7 +167,8 @@ func newUpdateOwnStatus() *cobra.Command {
 		Long: "Sets the TTL check puppet or validation of the Consul agent here, or that of the service of this name, by the exit\n" +
 			"code of Puppet (0 and 2 pass) or of the validation (0 passes). A failure is a warning of the node, and critical of the\n" +
 			"service. A check of the node that is missing is registered; that of a service must be there, with the service.",
-		Args: asUsage(cobra.RangeArgs(1, 2)),
+		Args:      asUsage(cobra.RangeArgs(1, 2)),
+		ValidArgs: []cobra.Completion{"puppet", "puppet_service", "validation", "validation_service"},
 	}
 	j.bindConsul(cmd.Flags())
 	j.bindHost(cmd.Flags()) // it is of no use here, and jorc took it

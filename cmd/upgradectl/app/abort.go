@@ -22,6 +22,7 @@ func (c *cli) rolloutAbort() *cobra.Command {
 			"changes, or `rollout resume`. `rollout undo` puts an earlier one in its place.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the abort is")
 	cmd.RunE = c.change("aborted", "already aborted", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
 		did, err := plans.Abort(ctx, plan, fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason})

@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 )
 
 func (c *cli) convert() *cobra.Command {
@@ -27,6 +28,7 @@ func (c *cli) convert() *cobra.Command {
 			"  upgradectl convert plan.yaml --to legacy",
 		Args: args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = shared.AnyFile
 	cmd.Flags().StringVar(&name, "name", defaultPlan, "name of the plan")
 	cmd.Flags().StringVar(&version, "version", "", "version of the plan (required for a plan)")
 	cmd.Flags().Var(to, "to", "plan or legacy")

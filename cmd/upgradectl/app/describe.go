@@ -34,6 +34,7 @@ func (c *cli) describePlan() *cobra.Command {
 		Short:   "Say what a plan wants, where it stands, and what stops it",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		plans, s, err := c.plans()
 		if err != nil {
@@ -323,6 +324,7 @@ func (c *cli) describeHost() *cobra.Command {
 		Short:   "Say all that is known of hosts, and why each is where it is",
 		Args:    args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.hostNames)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		o, err := c.observe(ctx, *plan)
@@ -479,6 +481,7 @@ func (c *cli) describeRole() *cobra.Command {
 		Short:   "Say where a role stands, and its hosts by state",
 		Args:    args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.roleNames)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		o, err := c.observe(ctx, *plan)

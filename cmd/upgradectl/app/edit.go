@@ -39,6 +39,7 @@ func (c *cli) edit() *cobra.Command {
 		Example: "  EDITOR=nano upgradectl edit fleet",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	force := bindForce(cmd.Flags())
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		plans, _, err := c.plans()

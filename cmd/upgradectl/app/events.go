@@ -28,9 +28,12 @@ func (c *cli) getEvents() *cobra.Command {
 		Example: "  upgradectl get events fleet --type Warning\n  upgradectl get events --for host/web1",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	format, watch := getOutput(cmd), watchFlag(cmd)
 	cmd.Flags().StringSliceVar(&kinds, "type", nil, "only events of these types: Normal, Warning")
 	cmd.Flags().StringSliceVar(&objects, "for", nil, "only events about these: plan, host/NAME or a key")
+	completeFlag(cmd, "type", c.offer(commas(words(string(fleet.EventNormal), string(fleet.EventWarning)))))
+	completeFlag(cmd, "for", c.offer(commas(c.objects)))
 	cmd.Flags().IntVar(&last, "last", 0, "only so many, the last ones; 0: all")
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		for _, kind := range kinds {

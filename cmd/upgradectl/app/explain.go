@@ -46,16 +46,14 @@ func (c *cli) explain() *cobra.Command {
 		Example: "  upgradectl explain\n  upgradectl explain spec.failurePolicy.maxFailed\n  upgradectl explain spec --recursive",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(fieldPaths)
 	cmd.Flags().BoolVar(&recursive, "recursive", false, "list the fields below too, without what they mean")
 	cmd.RunE = c.run(func(_ context.Context, args []string) error {
 		root, err := planSchema()
 		if err != nil {
 			return err
 		}
-		path := strings.FieldsFunc(strings.Join(args, ""), func(r rune) bool { return r == '.' })
-		if len(path) > 0 && slices.Contains([]string{"upgradeplan", "upgradeplans", "up"}, strings.ToLower(path[0])) {
-			path = path[1:]
-		}
+		path := fieldPath(strings.Join(args, ""))
 		field, err := root.find(path)
 		if err != nil {
 			return usageError{err}
@@ -63,6 +61,15 @@ func (c *cli) explain() *cobra.Command {
 		return c.buffered(func(w io.Writer) error { return field.write(w, path, recursive) })
 	})
 	return cmd
+}
+
+// fieldPath is the path that is written with dots, without the kind before it.
+func fieldPath(text string) []string {
+	path := strings.FieldsFunc(text, func(r rune) bool { return r == '.' })
+	if len(path) > 0 && slices.Contains([]string{"upgradeplan", "upgradeplans", "up"}, strings.ToLower(path[0])) {
+		path = path[1:]
+	}
+	return path
 }
 
 // planSchema reads the schema of plans out of their CRD.

@@ -26,6 +26,7 @@ func (c *cli) forget() *cobra.Command {
 			"that lives comes back with its next report, and may have begun meanwhile. A pause key that an operator set stays.",
 		Args: args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.hostPlaces)
 	plan := ofPlan(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "forget hosts even if they are in flight or have just reported")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {

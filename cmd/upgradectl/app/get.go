@@ -101,6 +101,7 @@ func (c *cli) getPlans() *cobra.Command {
 		Long: "Lists plans, with their status as it is now.\n" +
 			fmt.Sprintf(getHelp, v1alpha1.Kind, "apiVersion, kind, metadata, spec and status, as in a manifest"),
 	}
+	cmd.ValidArgsFunction = c.many(c.planned)
 	format, watch := getOutput(cmd), watchFlag(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		names, err := planNames(args)
@@ -172,9 +173,12 @@ func (c *cli) getHosts() *cobra.Command {
 				"checks {id, status}, unhealthy"),
 		Example: "  upgradectl get hosts --role web --state pending,failed -o wide",
 	}
+	cmd.ValidArgsFunction = c.many(c.hostNames)
 	format, plan, watch := getOutput(cmd), ofPlan(cmd), watchFlag(cmd)
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "only hosts of these roles or groups")
+	completeFlag(cmd, "role", c.offer(commas(c.roleOrGroupNames)))
 	cmd.Flags().StringSliceVar(&states, "state", nil, "only hosts in these states: "+strings.Join(hostStates(), ", "))
+	completeFlag(cmd, "state", c.offer(commas(words(hostStates()...))))
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		for _, state := range states {
 			if !slices.ContainsFunc(hostStates(), func(s string) bool { return strings.EqualFold(s, state) }) {
@@ -257,6 +261,7 @@ func (c *cli) getRoles() *cobra.Command {
 		Long: "Lists roles, with their hosts by state.\n" + fmt.Sprintf(getHelp, "Role", "name, group, total, upgraded,\n"+
 			"upgrading, pending, failed, held, inFlight, excluded, unknown, limit, blockedBy, enabled"),
 	}
+	cmd.ValidArgsFunction = c.many(c.roleNames)
 	format, plan := getOutput(cmd), ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		o, err := c.observe(ctx, *plan)
@@ -304,6 +309,7 @@ func (c *cli) getVersions() *cobra.Command {
 		Long: "Lists the versions that hosts have, and the one that all trend towards.\n" +
 			fmt.Sprintf(getHelp, "Version", "name, hosts, current"),
 	}
+	cmd.ValidArgsFunction = c.many(c.versionNames)
 	format, plan := getOutput(cmd), ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		o, err := c.observe(ctx, *plan)

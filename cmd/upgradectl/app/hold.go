@@ -41,6 +41,7 @@ func (c *cli) hold() *cobra.Command {
 		Example: "  upgradectl hold host/web3 --reason 'bad disk' --expires 48h\n  upgradectl hold role/db --exempt --reason migration",
 		Args:    args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.places)
 	plan := ofPlan(cmd)
 	cmd.Flags().StringVar(&hold.Reason, "reason", "", "why; it is shown wherever the hold is")
 	cmd.Flags().StringVar(&hold.Owner, "owner", c.Who, "who is to be asked about it")
@@ -86,6 +87,7 @@ func (c *cli) release() *cobra.Command {
 		Long:  "Ends holds, and removes the pause keys that stand for them. A pause key that an operator set stays.",
 		Args:  args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.held)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		return c.eachHold(ctx, *plan, args, func(holds upgradeplan.Holds, at fleet.Place) (string, error) {
@@ -167,6 +169,7 @@ func (c *cli) getHolds() *cobra.Command {
 		Long: "Lists holds, those that have expired too, with who set them and why.\n" +
 			fmt.Sprintf(getHelp, "Hold", "name (host/NAME or role/NAME),\nreason, owner, time, expires, exempt, expired"),
 	}
+	cmd.ValidArgsFunction = c.many(c.held)
 	format, plan := getOutput(cmd), ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		l, s, err := c.layoutOf(ctx, *plan)

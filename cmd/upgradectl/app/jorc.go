@@ -99,6 +99,7 @@ func (c *cli) hostsAtVersion() *cobra.Command {
 		Short: "Print the hosts that have a version, one a line",
 		Args:  args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.versionNames)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		o, err := c.whole(ctx, *plan)
@@ -119,6 +120,7 @@ func (c *cli) verifyHosts() *cobra.Command {
 		Example: "  upgradectl get hosts --role web -o name | cut -d/ -f2 | upgradectl verify-hosts 2.1",
 		Args:    args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.versionNames, c.hostNames)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		hosts := args[1:]
@@ -167,6 +169,7 @@ func (c *cli) checkSingleVersion() *cobra.Command {
 			"whether the version was found, and which others.",
 		Args: args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.versionNames)
 	plan := ofPlan(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		if problem := names.Version(args[0]); problem != "" {

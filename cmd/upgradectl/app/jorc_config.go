@@ -31,9 +31,10 @@ type setting struct {
 	tree   *choice
 }
 
-func (s *setting) bind(cmd *cobra.Command) {
+func (c *cli) bindSetting(cmd *cobra.Command, s *setting) {
 	s.plan = ofPlan(cmd)
 	cmd.Flags().StringVarP(&s.name, "name", "n", "", "the role or host; not with scope global")
+	completeFlag(cmd, "name", c.offer(c.namesInScope))
 	s.action = &choice{actionSet, []string{actionSet, actionDelete}}
 	cmd.Flags().VarP(s.action, "action", "a", orList(s.action.allowed))
 	s.tree = &choice{keys.ConfigState, []string{keys.ConfigState, keys.ConfigVersion}}
@@ -50,7 +51,8 @@ func (c *cli) enablePuppet() *cobra.Command {
 		Example: "  upgradectl enable-puppet False host --name web3\n  upgradectl enable-puppet True host --name web3 --action delete",
 		Args:    args(cobra.ExactArgs(2)),
 	}
-	s.bind(cmd)
+	cmd.ValidArgsFunction = c.one(words(keys.Enabled, keys.Disabled), words(scopes()...))
+	c.bindSetting(cmd, s)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		return c.configure(ctx, s, keys.PauseName, args[0], args[1])
 	})
@@ -64,7 +66,8 @@ func (c *cli) setConfig() *cobra.Command {
 		Short: "Set or delete a setting of a host, a role or all hosts; upgrade-agent host-data prints them",
 		Args:  args(cobra.ExactArgs(3)),
 	}
-	s.bind(cmd)
+	cmd.ValidArgsFunction = c.one(words(keys.PauseName), words(keys.Enabled, keys.Disabled), words(scopes()...))
+	c.bindSetting(cmd, s)
 	cmd.Flags().VarP(s.tree, "config-type", "c", orList(s.tree.allowed))
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		return c.configure(ctx, s, args[0], args[1], args[2])
@@ -133,5 +136,9 @@ func placeIn(scope, name string) (fleet.Place, error) {
 		}
 		return fleet.Place{Scope: s, Name: name}, nil
 	}
-	return fleet.Place{}, usagef("scope %q: must be %s", scope, orList([]string{"global", "role", "host"}))
+	return fleet.Place{}, usagef("scope %q: must be %s", scope, orList(scopes()))
+}
+
+func scopes() []string {
+	return []string{fleet.ScopeGlobal.String(), fleet.ScopeRole.String(), fleet.ScopeHost.String()}
 }

@@ -54,6 +54,7 @@ func (c *cli) upgrade() *cobra.Command {
 		Example: "  upgradectl upgrade 2.1 --instructions '{\"rolling_rules\": {\"global\": 1}}' --retry",
 		Args:    args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.versionNames)
 	cmd.Flags().StringVar(&instructions, "instructions", "",
 		"JSON with rolling_rules, role_order (or role_dependencies) and group_mappings")
 	cmd.Flags().BoolVarP(&o.untilComplete, "retry", "r", false, "make passes until all hosts are upgraded")

@@ -152,6 +152,7 @@ func (c *cli) delete() *cobra.Command {
 		Short:   "Delete plans; the keys of their hosts stay as they are",
 		Example: "  upgradectl delete fleet",
 	}
+	cmd.ValidArgsFunction = c.many(c.planned)
 	f.bind(cmd.Flags())
 	force := bindForce(cmd.Flags())
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "delete nothing")

@@ -23,6 +23,7 @@ func (c *cli) rolloutPromote() *cobra.Command {
 		Example: "  upgradectl rollout promote fleet --reason 'quiet for an hour'",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	cmd.Flags().BoolVar(&force, "force", false, "also when canaries are not upgraded, or have not soaked")
 	promote := func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {

@@ -59,6 +59,7 @@ func (c *cli) reconcile() *cobra.Command {
 			"  upgradectl diff -f plan.yaml --save changes.json; upgradectl reconcile --changes changes.json",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.AddCommand(c.reconcileSource())
 	f.bind(cmd.Flags())
 	force := bindForce(cmd.Flags())

@@ -31,6 +31,7 @@ func (c *cli) rolloutPause() *cobra.Command {
 			"released and have not started lose their permission with the next pass. No apply undoes it.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the pause is")
 	cmd.RunE = c.change("paused", "already paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
 		return plans.SetPause(ctx, plan, &fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason})
@@ -49,6 +50,7 @@ func (c *cli) rolloutResume() *cobra.Command {
 			"until now do not stop it again.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	cmd.Flags().BoolVar(&override, "override-window", false, "release outside of the windows too, for the plan's present version")
 	cmd.Flags().DurationVar(&expires, "override-for", 0, "how long --override-window holds; 0: until the plan has another version")
@@ -113,6 +115,7 @@ func (c *cli) rolloutStatus() *cobra.Command {
 		Short: "Say in a sentence where a plan stands",
 		Args:  args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "wait until the plan is complete, for --timeout at most")
 	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks of --watch")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -229,15 +230,29 @@ func TestScripts(t *testing.T) {
 			env.Vars = append(env.Vars, "USER=alice", "CONSUL_HTTP_ADDR=127.0.0.1:1", "GORACE=atexit_sleep_ms=0")
 			return nil
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
 			"fake":   fakeConsul,
+			"deaf":   deafConsul,
 			"tidy":   tidy,
 			"wait-for": func(ts *testscript.TestScript, neg bool, args []string) {
 				waitFor(ts, neg, args)
 			},
 		},
 	})
+}
+
+// condition says whether the package bash-completion is installed. That it is not is an error when CI=true.
+func condition(name string) (bool, error) {
+	if name != "bash-completion" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := os.Stat("/usr/share/bash-completion/bash_completion")
+	if err != nil && os.Getenv("CI") == "true" {
+		return false, err
+	}
+	return err == nil, nil
 }
 
 // startConsul runs a Consul for the script; with a token, one with ACLs.
@@ -262,6 +277,14 @@ func fakeConsul(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("CONSUL_HTTP_ADDR", server.Listener.Addr().String())
+}
+
+// deafConsul takes connections and answers nothing.
+func deafConsul(ts *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(listener.Close()) })
+	ts.Setenv("CONSUL_HTTP_ADDR", listener.Addr().String())
 }
 
 // waitFor waits until a key exists.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -74,6 +75,7 @@ func (c *cli) simulate() *cobra.Command {
 	o.files.bind(cmd.Flags())
 	cmd.Flags().Var(from, "from", "where the hosts are taken from, unless --hosts names a file: consul")
 	cmd.Flags().StringVar(&o.hosts, "hosts", "", "a file with the hosts, or - for standard input")
+	completeFlag(cmd, "hosts", shared.AnyFile)
 	cmd.Flags().StringSliceVar(&o.durations, "duration", nil, "how long a host takes from its release to its report, of all roles "+
 		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(defaultDuration)+")")
 	cmd.Flags().StringVar(&o.fail, "fail", "0%", "the share of upgrades that fail")

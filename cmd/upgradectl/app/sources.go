@@ -65,6 +65,7 @@ func (c *cli) getSources() *cobra.Command {
 			fmt.Sprintf(getHelp, "Source", "source {name, url, ref, path, …},\nsynced {revision, time, seconds, plans}, "+
 				"attemptedRevision, lastError {reason, message, revision, since}, conditions, events"),
 	}
+	cmd.ValidArgsFunction = c.many(c.sourceNames)
 	format := getOutput(cmd)
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		_, s, err := c.plans()
@@ -119,6 +120,7 @@ func (c *cli) describeSource() *cobra.Command {
 		Short:   "Say where a source's plans come from, how its last sync went, and what happened before",
 		Args:    args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.sourceNames)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		_, s, err := c.plans()
 		if err != nil {
@@ -186,6 +188,7 @@ func (c *cli) reconcileSource() *cobra.Command {
 		Example: "  upgradectl reconcile source default --timeout 1m",
 		Args:    args(cobra.ExactArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.sourceNames)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		_, s, err := c.plans()
 		if err != nil {

@@ -23,6 +23,7 @@ func (c *cli) status() *cobra.Command {
 			"in natural order. It needs no plan: the keys are enough. -o table counts by role.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	format := output(cmd.Flags(), asJSON, asYAML, asTable)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		name, err := only(args)

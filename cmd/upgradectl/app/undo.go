@@ -27,6 +27,7 @@ func (c *cli) rolloutUndo() *cobra.Command {
 		Example: "  upgradectl rollout undo fleet --reason 'v2 does not boot'\n  upgradectl rollout undo fleet --to-revision 3",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().Int64Var(&u.Revision, "to-revision", 0, "the revision; 0: the one before")
 	cmd.Flags().StringVar(&u.Reason, "reason", "", "why; it is shown wherever the pin is")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
@@ -82,6 +83,7 @@ func (c *cli) rolloutHistory() *cobra.Command {
 			"while another is pinned in its place, the plan's spec is Stored. With --revision, prints that revision as a manifest.",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	format := output(cmd.Flags(), asTable, asJSON, asYAML)
 	cmd.Flags().Int64Var(&number, "revision", 0, "print this revision")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {

@@ -43,7 +43,9 @@ func (c *cli) wait() *cobra.Command {
 			"  upgradectl wait fleet --for=condition=Stalled=False",
 		Args: args(cobra.MinimumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.many(c.planned)
 	cmd.Flags().StringVar(&text, "for", "", "condition=CONDITION, or condition=CONDITION=False")
+	completeFlag(cmd, "for", c.offer(awaitable))
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait; 0: look once; negative: a week")
 	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {

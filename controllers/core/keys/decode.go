@@ -99,6 +99,16 @@ func Wanted(raw Raw, l Layout) []string {
 	return wanted
 }
 
+// Versions are the versions that hosts are recorded under, in the order of their keys.
+func (raw Raw) Versions(l Layout) []string {
+	tree := len(l.RecordTree())
+	var names []string
+	for _, v := range byVersion(raw.RecordKeys, tree) {
+		names = append(names, v.keys[0][tree:v.host-1])
+	}
+	return names
+}
+
 // version is the keys of the records of one version, sorted; the host's name begins at host.
 type version struct {
 	keys []string
