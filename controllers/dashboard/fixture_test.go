@@ -59,7 +59,7 @@ func newSite(t testing.TB) *site {
 	}
 	s.session = session
 	s.write(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte("upgrade-controller on test")})
-	s.pages = dashboard.New(dashboard.Options{Store: s.store, Now: time.Now, Log: logr.Discard(), Linger: 10 * time.Millisecond,
+	s.pages = dashboard.New(dashboard.Options{Store: s.store, Now: time.Now, Log: logr.Discard(), Linger: 2 * time.Second,
 		Beat: 100 * time.Millisecond})
 	back := httptest.NewServer(s.pages)
 	to, _ := url.Parse(back.URL)
