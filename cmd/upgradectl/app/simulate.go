@@ -18,17 +18,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const (
 	asSVG = "svg"
 	// simulateFor is how far a simulation looks ahead.
 	simulateFor = 366 * 24 * time.Hour
-	// defaultDuration is what a host is taken to need when nobody says so.
-	defaultDuration = 5 * time.Minute
 	// Of fleets up to smallFleet hosts a simulation is repeated defaultSeeds times, and goes second by second.
 	smallFleet   = 2000
 	defaultSeeds = 20
@@ -75,7 +75,7 @@ func (c *cli) simulate() *cobra.Command {
 	cmd.Flags().Var(from, "from", "where the hosts are taken from, unless --hosts names a file: consul")
 	cmd.Flags().StringVar(&o.hosts, "hosts", "", "a file with the hosts, or - for standard input")
 	cmd.Flags().StringSliceVar(&o.durations, "duration", nil, "how long a host takes from its release to its report, of all roles "+
-		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(defaultDuration)+")")
+		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(simulate.DefaultDuration)+")")
 	cmd.Flags().StringVar(&o.fail, "fail", "0%", "the share of upgrades that fail")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "what the random durations and failures begin with")
 	cmd.Flags().IntVar(&o.seeds, "seeds", 0, fmt.Sprintf("how many seeds are tried, from --seed on, for p50 and p95; 0: %d where "+
@@ -149,7 +149,7 @@ func (c *cli) prepare(ctx context.Context, plan *v1alpha1.UpgradePlan, o *simula
 		return nil, err
 	}
 	if len(o.durations) == 0 {
-		c.say("each host is taken to need %s: --duration says otherwise", simulate.Short(defaultDuration))
+		c.say("each host is taken to need %s: --duration says otherwise", simulate.Short(simulate.DefaultDuration))
 	}
 	s.choose()
 	return s, nil
@@ -187,7 +187,7 @@ func established(o simulate.Options) *simulate.Simulation {
 		versions[h.Version]++
 	}
 	most := ""
-	for _, version := range naturalKeys(versions) {
+	for _, version := range fleet.NaturalKeys(versions) {
 		if most == "" || versions[version] > versions[most] {
 			most = version
 		}
@@ -249,7 +249,7 @@ func (s *simulation) run(ctx context.Context) (*Simulated, error) {
 
 // spans reads what --duration says: one for all roles, others for some.
 func spans(texts []string) (all simulate.Span, roles map[string]simulate.Span, err error) {
-	all, roles = simulate.Span{Mean: defaultDuration}, map[string]simulate.Span{}
+	all, roles = simulate.Span{Mean: simulate.DefaultDuration}, map[string]simulate.Span{}
 	for _, text := range texts {
 		role, value, of := strings.Cut(text, "=")
 		if !of {
@@ -440,9 +440,9 @@ func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
 }
 
 func (s *Simulated) write(w io.Writer) error {
-	took := fmt.Sprintf("%s, from %s to %s", s.Took, stamp(s.Start), stamp(s.End))
+	took := fmt.Sprintf("%s, from %s to %s", s.Took, describe.Stamp(s.Start), describe.Stamp(s.End))
 	if !s.Complete {
-		took = fmt.Sprintf("not complete: it stands still after %s, at %s", s.Took, stamp(s.End))
+		took = fmt.Sprintf("not complete: it stands still after %s, at %s", s.Took, describe.Stamp(s.End))
 	}
 	list := []fact{
 		{"Plan", "upgradeplan/" + s.Plan},
@@ -508,7 +508,7 @@ func (s *Simulated) writeWaves(w io.Writer) error {
 	var rows [][]string
 	for _, wave := range s.Waves[:min(len(s.Waves), maxWaves)] {
 		var parts []string
-		for _, role := range naturalKeys(wave.Hosts) {
+		for _, role := range fleet.NaturalKeys(wave.Hosts) {
 			parts = append(parts, fmt.Sprintf("%s %d", role, wave.Hosts[role]))
 		}
 		text := strings.Join(parts, ", ")
@@ -533,7 +533,7 @@ func (s *Simulated) writeRoles(w io.Writer) error {
 	for i := range s.Roles {
 		r := &s.Roles[i]
 		rows = append(rows, []string{r.Name, fmt.Sprint(r.Total), fmt.Sprint(r.Upgraded), r.Start, r.End, fmt.Sprint(r.Peak), r.PeakAt,
-			limitText(r.Limit)})
+			describe.Limit(r.Limit)})
 	}
 	if len(rows) == 0 {
 		return nil
