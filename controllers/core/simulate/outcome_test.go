@@ -93,7 +93,7 @@ func TestOutcomeTellsOfARollback(t *testing.T) {
 		if r.Complete != (r.Back == 6) || r.Complete != (len(o.Stands) == 1) || o.Upgraded+r.Back > 6 {
 			t.Errorf("seed %d: %+v: %d upgraded, %d back, %q", seed, r, o.Upgraded, r.Back, o.Stands)
 		}
-		summary := fmt.Sprintf(", rolls back to revision 4 (version 1) at %s: %d are back<", simulate.Short(r.Time.Sub(start)), r.Back)
+		summary := fmt.Sprintf(", rolls back to revision 4 (version 1) at %s: %d are there<", simulate.Short(r.Time.Sub(start)), r.Back)
 		if chart := string(o.SVG("back")); !strings.Contains(chart, summary) || strings.Contains(chart, "halted") {
 			t.Errorf("seed %d: no %q", seed, summary)
 		}

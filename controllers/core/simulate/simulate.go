@@ -104,6 +104,26 @@ func New(o Options) *Simulation {
 	return s
 }
 
+// Established is New for a fleet whose hosts are all where they shall be, before the plan: at the version that most have.
+func Established(o Options) *Simulation {
+	s := New(o)
+	versions := map[string]int{}
+	for _, h := range o.Hosts {
+		versions[h.Version]++
+	}
+	most := ""
+	for _, version := range fleet.NaturalKeys(versions) {
+		if most == "" || versions[version] > versions[most] {
+			most = version
+		}
+	}
+	if most != "" {
+		s.SetVersion(most)
+	}
+	s.SetKey(s.Layout.EnableGlobal(), keys.Disabled)
+	return s
+}
+
 // adopt takes hosts of a store as they are: what has begun goes on, what has failed in the eyes of the planner has.
 func (s *Simulation) adopt() {
 	d := s.Decide()

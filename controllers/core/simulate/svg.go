@@ -166,7 +166,7 @@ func (o *Outcome) summary() string {
 	text := fmt.Sprintf("%d of %d hosts upgraded, from %s to %s (%s)", o.Upgraded, o.Total, minute(o.Start), minute(o.End), Short(o.Took()))
 	switch {
 	case o.Rollback != nil:
-		text += fmt.Sprintf(", %s at %s: %d are back", o.Rollback, Short(o.Rollback.Time.Sub(o.Start)), o.Rollback.Back)
+		text += fmt.Sprintf(", %s at %s: %d are there", o.Rollback, Short(o.Rollback.Time.Sub(o.Start)), o.Rollback.Back)
 	case !o.Trip.IsZero():
 		text += ", halted at " + Short(o.Trip.Sub(o.Start))
 	case !o.Complete:
