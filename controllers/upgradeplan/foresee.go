@@ -13,11 +13,11 @@ import (
 // Why answers why hosts are where they are, by the decision on what was observed.
 func (o *Observation) Why() rollout.Why { return rollout.NewWhy(o.input()) }
 
-// Simulate is a simulation that begins with what was observed: the plan that is carried out, its orders, and the fleet. All
-// else is as the options say.
+// Simulate is a simulation that begins with what was observed: the plan that is carried out, where it may go back to, its
+// orders, and the fleet. All else is as the options say.
 func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
 	raw := o.Raw
-	with.Plan, with.Control, with.Raw, with.Layout = o.Plan, o.orders(), &raw, o.Layout
+	with.Plan, with.Fallback, with.Control, with.Raw, with.Layout = o.Plan, o.fallback, o.orders(), &raw, o.Layout
 	return simulate.New(with)
 }
 

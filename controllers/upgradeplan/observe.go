@@ -36,9 +36,9 @@ type Observation struct {
 	changes                              *diff.Changes // by the decision; nil: they were not computed yet
 	spec, control, ledger, status, epoch keys.Pair
 	pin                                  pinned
-	conflict                             string // with another plan
-	fallback                             *rollout.Fallback
-	ages                                 bool // the times of all records are wanted
+	conflict                             string                // with another plan
+	fallback                             *v1alpha1.UpgradePlan // its generation is that of the revision; nil: there is none
+	ages                                 bool                  // the times of all records are wanted
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
@@ -141,7 +141,8 @@ func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) 
 		return err
 	}
 	if revision, err := revisionOf(o.Stored, pairs[0]); err == nil { // else there is none to go back to, which is told
-		o.fallback = &rollout.Fallback{Revision: completed, Version: revision.Spec.Version}
+		o.fallback = inPlace(o.Stored, revision)
+		o.fallback.Generation = completed
 	}
 	return nil
 }
@@ -212,8 +213,11 @@ func (o *Observation) decide() {
 
 // input is what is decided from.
 func (o *Observation) input() rollout.Input {
-	return rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Fallback: o.fallback,
-		Conflict: o.conflict, Now: o.Now}
+	in := rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Conflict: o.conflict, Now: o.Now}
+	if o.fallback != nil {
+		in.Fallback = &rollout.Fallback{Revision: o.fallback.Generation, Version: o.fallback.Spec.Version}
+	}
+	return in
 }
 
 // Changes are the keys that this decision changes.

@@ -54,8 +54,7 @@ func (o *Observation) resolve(ctx context.Context, s store.Reader, digest string
 }
 
 // effective is the plan that is carried out: the one that is stored, of that digest, or the pinned revision of it. A
-// revision that cannot be read is a problem, and then the stored plan comes back. Whether it is paused, and how many
-// revisions are kept, is always the stored one's affair.
+// revision that cannot be read is a problem, and then the stored plan comes back.
 func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan, digest string, pin *fleet.Pin) (
 	*v1alpha1.UpgradePlan, pinned, error) {
 	if pin == nil || pin.Digest != digest {
@@ -71,10 +70,16 @@ func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan
 		return stored, pinned{active: true, digest: digest, problem: fmt.Sprintf(
 			"revision %d is pinned, and cannot be carried out: %v", pin.Revision, err)}, nil
 	}
+	return inPlace(stored, revision), pinned{active: true, digest: digestOf(pairs[0].Value)}, nil
+}
+
+// inPlace is the stored plan with the spec of a revision of it. Whether it is paused, and how many revisions are kept, is
+// always the stored one's affair.
+func inPlace(stored, revision *v1alpha1.UpgradePlan) *v1alpha1.UpgradePlan {
 	plan := stored.DeepCopy()
 	plan.Spec = revision.Spec
 	plan.Spec.Paused, plan.Spec.RevisionHistoryLimit = stored.Spec.Paused, stored.Spec.RevisionHistoryLimit
-	return plan, pinned{active: true, digest: digestOf(pairs[0].Value)}, nil
+	return plan
 }
 
 // revisionOf reads an earlier revision of a plan.

@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 func (c *cli) getEvents() *cobra.Command {
@@ -84,7 +85,8 @@ func eventKind() kind[fleet.Event] {
 		header: []string{"TIME", "TYPE", "REASON", "OBJECT", "MESSAGE", "NUMBER"},
 		nameOf: func(e *fleet.Event) string { return strconv.FormatUint(e.Number, 10) },
 		row: func(e *fleet.Event) []string {
-			return []string{stamp(e.Time), string(e.Type), e.Reason, e.Object, oneLine(e.Message), strconv.FormatUint(e.Number, 10)}
+			return []string{describe.Stamp(e.Time), string(e.Type), e.Reason, e.Object, oneLine(e.Message),
+				strconv.FormatUint(e.Number, 10)}
 		},
 	}
 }

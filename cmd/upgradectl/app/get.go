@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const getHelp = `
@@ -127,7 +128,7 @@ func (c *cli) getPlans() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Stored.Status = statusOf(o)
+			o.Stored.Status = describe.Status(o)
 			items = append(items, o.Stored)
 		}
 		if unreadable != nil && len(names) > 0 && len(items) == len(names) {
@@ -177,20 +178,20 @@ func (c *cli) getHosts() *cobra.Command {
 	format, plan, watch := getOutput(cmd), ofPlan(cmd), watchFlag(cmd)
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "only hosts of these roles or groups")
 	completeFlag(cmd, "role", c.offer(commas(c.roleOrGroupNames)))
-	cmd.Flags().StringSliceVar(&states, "state", nil, "only hosts in these states: "+strings.Join(hostStates(), ", "))
-	completeFlag(cmd, "state", c.offer(commas(words(hostStates()...))))
+	cmd.Flags().StringSliceVar(&states, "state", nil, "only hosts in these states: "+strings.Join(describe.States(), ", "))
+	completeFlag(cmd, "state", c.offer(commas(words(describe.States()...))))
 	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
 		for _, state := range states {
-			if !slices.ContainsFunc(hostStates(), func(s string) bool { return strings.EqualFold(s, state) }) {
-				return flagError{fmt.Errorf("--state %q: must be %s", state, orList(hostStates()))}
+			if !slices.ContainsFunc(describe.States(), func(s string) bool { return strings.EqualFold(s, state) }) {
+				return flagError{fmt.Errorf("--state %q: must be %s", state, orList(describe.States()))}
 			}
 		}
 		times := format.value == asWide || format.value == asJSON || format.value == asYAML
 		if *watch {
-			wanted := func(h *Host) bool {
-				return inRole(h, roles) && inState(h, states) && (len(names) == 0 || slices.Contains(names, h.Name))
+			wanted := func(h *describe.Host) bool {
+				return h.InRole(roles) && h.InState(states) && (len(names) == 0 || slices.Contains(names, h.Name))
 			}
-			return watchList(ctx, c, hostKind(), format.value, func(ctx context.Context) (seen[Host], error) {
+			return watchList(ctx, c, hostKind(), format.value, func(ctx context.Context) (seen[describe.Host], error) {
 				return c.seeHosts(ctx, *plan, times, wanted)
 			})
 		}
@@ -198,59 +199,52 @@ func (c *cli) getHosts() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		hosts = slices.DeleteFunc(hosts, func(h Host) bool { return !inRole(&h, roles) || !inState(&h, states) })
+		hosts = slices.DeleteFunc(hosts, func(h describe.Host) bool { return !h.InRole(roles) || !h.InState(states) })
 		return show(c, hostKind(), format.value, hosts, names)
 	})
 	return cmd
 }
 
 // hosts are all hosts of a fleet, with the times of their records if these are wanted.
-func (c *cli) hosts(ctx context.Context, plan string, times bool) ([]Host, error) {
+func (c *cli) hosts(ctx context.Context, plan string, times bool) ([]describe.Host, error) {
 	_, hosts, err := c.observeHosts(ctx, plan, times)
 	return hosts, err
 }
 
 // observeHosts is hosts with the observation that they are of.
-func (c *cli) observeHosts(ctx context.Context, plan string, times bool) (*upgradeplan.Observation, []Host, error) {
+func (c *cli) observeHosts(ctx context.Context, plan string, times bool) (*upgradeplan.Observation, []describe.Host, error) {
 	o, err := c.observe(ctx, plan)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !times {
-		return o, hostsOf(o, nil), nil
+		return o, describe.Hosts(o, nil), nil
 	}
 	_, s, err := c.plans()
 	if err != nil {
 		return nil, nil, err
 	}
-	records, err := recordTimes(ctx, s, o.Layout)
+	records, err := describe.Records(ctx, s, o.Layout)
 	if err != nil {
 		return nil, nil, err
 	}
-	return o, hostsOf(o, records), nil
+	return o, describe.Hosts(o, records), nil
 }
 
-func hostKind() kind[Host] {
-	return kind[Host]{
+func hostKind() kind[describe.Host] {
+	return kind[describe.Host]{
 		name: "host", kind: "Host", wide: 5,
 		header: []string{"NAME", "ROLE", "STATE", "VERSION", "REASON", "GROUP", "AGENT", "GRANTED", "RECORDED", "MESSAGE"},
-		nameOf: func(h *Host) string { return h.Name },
-		row: func(h *Host) []string {
+		nameOf: func(h *describe.Host) string { return h.Name },
+		row: func(h *describe.Host) []string {
 			granted := ""
 			if h.DecidedBy != nil {
-				granted = stamp(h.DecidedBy.GrantedAt)
+				granted = describe.Stamp(h.DecidedBy.GrantedAt)
 			}
-			return []string{h.Name, h.Role, h.State, h.Version, h.Reason, h.Group, yesNo(h.Agent), granted, stamp(h.RecordedAt),
-				h.Message}
+			return []string{h.Name, h.Role, h.State, h.Version, h.Reason, h.Group, describe.YesNo(h.Agent), granted,
+				describe.Stamp(h.RecordedAt), h.Message}
 		},
 	}
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 func (c *cli) getRoles() *cobra.Command {
@@ -268,19 +262,19 @@ func (c *cli) getRoles() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(c, roleKind(), format.value, rolesOf(o), names)
+		return show(c, roleKind(), format.value, describe.Roles(o), names)
 	})
 	return cmd
 }
 
-func roleKind() kind[Role] {
-	return kind[Role]{
+func roleKind() kind[describe.Role] {
+	return kind[describe.Role]{
 		name: "role", kind: "Role", wide: 9,
 		header: []string{"NAME", "HOSTS", "UPGRADED", "UPGRADING", "PENDING", "FAILED", "HELD", "IN-FLIGHT", "LIMIT", "GROUP",
 			"ENABLED", "BLOCKED-BY"},
-		nameOf: func(r *Role) string { return r.Name },
-		row: func(r *Role) []string {
-			return append(roleCells(&r.RoleStatus), r.Group, yesNo(r.Enabled), r.BlockedBy)
+		nameOf: func(r *describe.Role) string { return r.Name },
+		row: func(r *describe.Role) []string {
+			return append(roleCells(&r.RoleStatus), r.Group, describe.YesNo(r.Enabled), r.BlockedBy)
 		},
 	}
 }
@@ -291,14 +285,7 @@ func roleCells(r *v1alpha1.RoleStatus) []string {
 	for _, n := range []int{r.Total, r.Upgraded, r.Upgrading, r.Pending, r.Failed, r.Held, r.InFlight} {
 		cells = append(cells, strconv.Itoa(n))
 	}
-	return append(cells, limitText(r.Limit))
-}
-
-func limitText(limit *int) string {
-	if limit == nil {
-		return "none"
-	}
-	return strconv.Itoa(*limit)
+	return append(cells, describe.Limit(r.Limit))
 }
 
 func (c *cli) getVersions() *cobra.Command {
@@ -316,17 +303,17 @@ func (c *cli) getVersions() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(c, versionKind(), format.value, versionsOf(o), names)
+		return show(c, versionKind(), format.value, describe.Versions(o), names)
 	})
 	return cmd
 }
 
-func versionKind() kind[Version] {
-	return kind[Version]{
+func versionKind() kind[describe.Version] {
+	return kind[describe.Version]{
 		name: "version", kind: "Version", wide: 3,
 		header: []string{"NAME", "HOSTS", "CURRENT"},
-		nameOf: func(v *Version) string { return v.Name },
-		row: func(v *Version) []string {
+		nameOf: func(v *describe.Version) string { return v.Name },
+		row: func(v *describe.Version) []string {
 			current := ""
 			if v.Current {
 				current = "*"

@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // Hold keeps a host or role where it is.
@@ -195,11 +196,11 @@ func holdKind() kind[Hold] {
 		header: []string{"NAME", "OWNER", "EXPIRES", "EXEMPT", "REASON", "SINCE"},
 		nameOf: func(h *Hold) string { return h.Name },
 		row: func(h *Hold) []string {
-			ends := cmp.Or(stamp(h.Expires), "never")
+			ends := cmp.Or(describe.Stamp(h.Expires), "never")
 			if h.Expired {
 				ends += " (expired)"
 			}
-			return []string{h.Name, h.Owner, ends, yesNo(h.Exempt), h.Reason, stamp(h.Time)}
+			return []string{h.Name, h.Owner, ends, describe.YesNo(h.Exempt), h.Reason, describe.Stamp(h.Time)}
 		},
 	}
 }

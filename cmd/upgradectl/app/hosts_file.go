@@ -11,6 +11,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const (
@@ -34,7 +35,7 @@ func (c *cli) readHosts(path string) ([]simulate.Host, error) {
 
 // hostList reads what get hosts -o json printed.
 func hostList(source string, data []byte) ([]simulate.Host, error) {
-	var list List[Host]
+	var list List[describe.Host]
 	if err := json.Unmarshal(data, &list); err != nil || list.Kind != "HostList" {
 		return nil, fmt.Errorf("%s: must be what `upgradectl get hosts -o json` prints, or a line for each host", source)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // jorc are the commands of python-jiocloud's jorc that are about the fleet, with its exit codes and in both spellings.
@@ -88,7 +89,7 @@ func (c *cli) runningVersions() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.lines(naturalKeys(at(o)))
+		return c.lines(fleet.NaturalKeys(at(o)))
 	})
 	return cmd
 }
@@ -179,11 +180,11 @@ func (c *cli) checkSingleVersion() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		versions := naturalKeys(at(o))
+		versions := fleet.NaturalKeys(at(o))
 		others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == args[0] })
 		found := len(others) < len(versions)
 		if c.flags.verbose {
-			fmt.Fprintf(c.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", yesNo(found),
+			fmt.Fprintf(c.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", describe.YesNo(found),
 				oneLine(cmp.Or(strings.Join(others, ", "), "none")))
 		}
 		if !found || len(others) > 0 {

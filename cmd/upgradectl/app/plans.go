@@ -4,7 +4,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -306,11 +305,4 @@ func only(args []string) (string, error) {
 		return "", err
 	}
 	return names[0], nil
-}
-
-func fleetName(o *upgradeplan.Observation) string {
-	if o.Plan == nil {
-		return "the fleet"
-	}
-	return "upgradeplan/" + cmp.Or(o.Plan.Name, "?")
 }

@@ -11,10 +11,11 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
 // The output formats.
@@ -55,6 +56,22 @@ func output(set *pflag.FlagSet, formats ...string) *choice {
 	c := &choice{formats[0], formats}
 	set.VarP(c, "output", "o", orList(formats))
 	return c
+}
+
+// List is what get -o json and -o yaml print: apiVersion upgrade.jiocloud.com/v1alpha1, a kind (UpgradePlanList,
+// HostList, RoleList, VersionList, HoldList or EventList), and items of UpgradePlan, Host, Role, Version, Hold or Event.
+// Fields are added to these over time; none is renamed or gets another meaning. Times are RFC 3339 in UTC.
+type List[T any] struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Items      []T    `json:"items"`
+}
+
+func list[T any](kind string, items []T) List[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return List[T]{v1alpha1.APIVersion, kind, items}
 }
 
 // print writes v as JSON or YAML.
@@ -110,34 +127,21 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// fact is one line of describe. Those with an empty value are left out.
-type fact struct{ name, value string }
+// fact is one line of describe: as describe.Fact, for what is said nowhere but here. Those with an empty text are left out.
+type fact struct{ Name, Text string }
 
-func facts(w io.Writer, list []fact) error {
+func facts[F ~struct{ Name, Text string }](w io.Writer, list []F) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, f := range list {
-		if f.value == "" {
+	for i := range list {
+		f := fact(list[i])
+		if f.Text == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(t, "%s:\t%s\n", f.name, oneLine(f.value)); err != nil {
+		if _, err := fmt.Fprintf(t, "%s:\t%s\n", f.Name, oneLine(f.Text)); err != nil {
 			return err
 		}
 	}
 	return t.Flush()
-}
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-func unix(seconds int64) time.Time {
-	if seconds <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
 }
 
 func plural(n int, word string) string {

@@ -4,7 +4,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,8 +27,6 @@ const (
 	asSVG = "svg"
 	// simulateFor is how far a simulation looks ahead.
 	simulateFor = 366 * 24 * time.Hour
-	// defaultDuration is what a host is taken to need when nobody says so.
-	defaultDuration = 5 * time.Minute
 	// Of fleets up to smallFleet hosts a simulation is repeated defaultSeeds times, and goes second by second.
 	smallFleet   = 2000
 	defaultSeeds = 20
@@ -37,9 +34,8 @@ const (
 	bigFleet = 20_000
 	// bigMemory is about how much memory they are to take, in bytes.
 	bigMemory = 400 << 20
-	// maxSeeds and maxWaves bound what is run, and what a table shows.
+	// maxSeeds bounds what is run.
 	maxSeeds = 10_000
-	maxWaves = 40
 )
 
 // simulating is what the flags of simulate say.
@@ -67,7 +63,7 @@ func (c *cli) simulate() *cobra.Command {
 			"`get hosts -o json` printed.\n\n" +
 			"-o json prints {apiVersion, kind: Simulation, plan, version, start, end, took, complete, stands, hosts {total,\n" +
 			"upgraded, failed}, seeds {count, complete, tripped, p50, p95}, windows {inside, shut}, trip {time, after, message},\n" +
-			"roles, waves}; -o svg a Gantt chart.",
+			"rollback {time, after, revision, version, back, complete}, roles, waves}; -o svg a Gantt chart.",
 		Example: "  upgradectl simulate -f plan.yaml --duration 'compute=30m±20%' --duration 5m --fail 1%\n" +
 			"  upgradectl simulate -f plan.yaml --hosts hosts.txt --start 2026-11-28T02:00:00Z -o svg >plan.svg",
 		Args: noArgs,
@@ -77,7 +73,7 @@ func (c *cli) simulate() *cobra.Command {
 	cmd.Flags().StringVar(&o.hosts, "hosts", "", "a file with the hosts, or - for standard input")
 	completeFlag(cmd, "hosts", shared.AnyFile)
 	cmd.Flags().StringSliceVar(&o.durations, "duration", nil, "how long a host takes from its release to its report, of all roles "+
-		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(defaultDuration)+")")
+		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(simulate.DefaultDuration)+")")
 	cmd.Flags().StringVar(&o.fail, "fail", "0%", "the share of upgrades that fail")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "what the random durations and failures begin with")
 	cmd.Flags().IntVar(&o.seeds, "seeds", 0, fmt.Sprintf("how many seeds are tried, from --seed on, for p50 and p95; 0: %d where "+
@@ -151,7 +147,7 @@ func (c *cli) prepare(ctx context.Context, plan *v1alpha1.UpgradePlan, o *simula
 		return nil, err
 	}
 	if len(o.durations) == 0 {
-		c.say("each host is taken to need %s: --duration says otherwise", simulate.Short(defaultDuration))
+		c.say("each host is taken to need %s: --duration says otherwise", simulate.Short(simulate.DefaultDuration))
 	}
 	s.choose()
 	return s, nil
@@ -165,7 +161,7 @@ func (c *cli) populate(ctx context.Context, s *simulation, file string) error {
 			return usageError{err}
 		}
 		s.hosts, s.options.Hosts = len(hosts), hosts
-		s.begin = established
+		s.begin = simulate.Established
 		return nil
 	}
 	_, store, err := c.plans()
@@ -179,26 +175,6 @@ func (c *cli) populate(ctx context.Context, s *simulation, file string) error {
 	c.warnIncomplete(o.Fleet.Incomplete)
 	s.hosts, s.begin = len(o.Fleet.Hosts), o.Simulate
 	return nil
-}
-
-// established is a fleet whose hosts are all where they shall be, before the plan.
-func established(o simulate.Options) *simulate.Simulation {
-	s := simulate.New(o)
-	versions := map[string]int{}
-	for _, h := range o.Hosts {
-		versions[h.Version]++
-	}
-	most := ""
-	for _, version := range naturalKeys(versions) {
-		if most == "" || versions[version] > versions[most] {
-			most = version
-		}
-	}
-	if most != "" {
-		s.SetVersion(most)
-	}
-	s.SetKey(s.Layout.EnableGlobal(), keys.Disabled)
-	return s
 }
 
 // choose fills in what the flags left open.
@@ -251,7 +227,7 @@ func (s *simulation) run(ctx context.Context) (*Simulated, error) {
 
 // spans reads what --duration says: one for all roles, others for some.
 func spans(texts []string) (all simulate.Span, roles map[string]simulate.Span, err error) {
-	all, roles = simulate.Span{Mean: defaultDuration}, map[string]simulate.Span{}
+	all, roles = simulate.Span{Mean: simulate.DefaultDuration}, map[string]simulate.Span{}
 	for _, text := range texts {
 		role, value, of := strings.Cut(text, "=")
 		if !of {
@@ -305,241 +281,4 @@ func moment(text string, now time.Time) (time.Time, error) {
 		return at, fmt.Errorf("must be a duration such as 48h, or a time such as 2026-03-06T14:00:00Z")
 	}
 	return at, nil
-}
-
-// Simulated is what simulate -o json prints. Durations are as 1h5m; those of waves and roles are from the start on.
-type Simulated struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Plan       string `json:"plan"`
-	Version    string `json:"version"`
-	// Start, End and Took are those of the first seed, as all that follows but Seeds.
-	Start    time.Time `json:"start"`
-	End      time.Time `json:"end"`
-	Took     string    `json:"took"`
-	Complete bool      `json:"complete"`
-	// Stands says what keeps the rest from going on; absent: it is complete.
-	Stands  []string         `json:"stands,omitempty"`
-	Hosts   SimulatedHosts   `json:"hosts"`
-	Seeds   SimulatedSeeds   `json:"seeds"`
-	Windows SimulatedWindows `json:"windows,omitzero"`
-	// Trip is when the failure budget is exceeded; absent: it is not.
-	Trip  *SimulatedTrip  `json:"trip,omitempty"`
-	Roles []SimulatedRole `json:"roles"`
-	Waves []SimulatedWave `json:"waves"`
-
-	outcome  *simulate.Outcome
-	budget   bool
-	windowed bool
-}
-
-// SimulatedHosts counts hosts: those that count, and what became of them.
-type SimulatedHosts struct {
-	Total    int `json:"total"`
-	Upgraded int `json:"upgraded"`
-	Failed   int `json:"failed"`
-}
-
-// SimulatedSeeds says what became of all seeds. P50 and P95 are how long those take that are complete; absent: none is.
-type SimulatedSeeds struct {
-	Count    int    `json:"count"`
-	Complete int    `json:"complete"`
-	Tripped  int    `json:"tripped"`
-	P50      string `json:"p50,omitempty"`
-	P95      string `json:"p95,omitempty"`
-}
-
-// SimulatedWindows says whether it ends in the window in which it begins, and when the windows keep hosts from being
-// released.
-type SimulatedWindows struct {
-	Inside bool              `json:"inside"`
-	Shut   []simulate.Period `json:"shut,omitempty"`
-}
-
-// SimulatedTrip is when and why a failure budget is exceeded.
-type SimulatedTrip struct {
-	Time    time.Time `json:"time"`
-	After   string    `json:"after"`
-	Message string    `json:"message"`
-}
-
-// SimulatedRole is what becomes of a role.
-type SimulatedRole struct {
-	Name     string `json:"name"`
-	Total    int    `json:"total"`
-	Upgraded int    `json:"upgraded"`
-	// Start and End are its first release and its last report; absent: there is none.
-	Start string `json:"start,omitempty"`
-	End   string `json:"end,omitempty"`
-	// Peak is the highest number in flight at once, first at PeakAt; Limit is what may be, absent: any number.
-	Peak   int    `json:"peak"`
-	PeakAt string `json:"peakAt,omitempty"`
-	Limit  *int   `json:"limit,omitempty"`
-}
-
-// SimulatedWave is a set of hosts that are released before the first of them has ended.
-type SimulatedWave struct {
-	Number int    `json:"number"`
-	Start  string `json:"start"`
-	// End is absent when a host of it never ends.
-	End    string         `json:"end,omitempty"`
-	Total  int            `json:"total"`
-	Hosts  map[string]int `json:"hosts"`
-	Failed int            `json:"failed,omitempty"`
-}
-
-func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulated {
-	o := &outcomes[0]
-	s := &Simulated{APIVersion: v1alpha1.APIVersion, Kind: "Simulation", Plan: plan.Name, Version: o.Version, Start: o.Start.UTC(),
-		End: o.End.UTC(), Took: simulate.Short(o.Took()), Complete: o.Complete, Stands: o.Stands,
-		Hosts: SimulatedHosts{Total: o.Total, Upgraded: o.Upgraded}, Seeds: overSeeds(outcomes), Roles: []SimulatedRole{},
-		Waves: []SimulatedWave{}, outcome: o, budget: plan.Spec.FailurePolicy.MaxFailed != nil,
-		windowed: len(plan.Spec.Windows.Allow)+len(plan.Spec.Windows.Deny) > 0}
-	after := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return simulate.Short(t.Sub(o.Start))
-	}
-	for i := range o.Runs {
-		if o.Runs[i].Failed {
-			s.Hosts.Failed++
-		}
-	}
-	if s.windowed {
-		s.Windows = SimulatedWindows{Inside: o.InWindow(), Shut: o.Shut}
-	}
-	if !o.Trip.IsZero() {
-		s.Trip = &SimulatedTrip{Time: o.Trip.UTC(), After: after(o.Trip), Message: o.Tripped}
-	}
-	for _, r := range o.Roles {
-		s.Roles = append(s.Roles, SimulatedRole{Name: r.Name, Total: r.Total, Upgraded: r.Upgraded, Start: after(r.Start),
-			End: after(r.End), Peak: r.Peak, PeakAt: after(r.PeakAt), Limit: r.Limit})
-	}
-	for _, w := range o.Waves {
-		s.Waves = append(s.Waves, SimulatedWave{Number: w.Number, Start: after(w.Start), End: after(w.End), Total: w.Total, Hosts: w.Hosts,
-			Failed: w.Failed})
-	}
-	return s
-}
-
-func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
-	s := SimulatedSeeds{Count: len(outcomes)}
-	var took []time.Duration
-	for i := range outcomes {
-		if outcomes[i].Complete {
-			s.Complete++
-			took = append(took, outcomes[i].Took())
-		}
-		if !outcomes[i].Trip.IsZero() {
-			s.Tripped++
-		}
-	}
-	if len(took) > 0 {
-		s.P50, s.P95 = simulate.Short(simulate.Percentile(took, 50)), simulate.Short(simulate.Percentile(took, 95))
-	}
-	return s
-}
-
-func (s *Simulated) write(w io.Writer) error {
-	took := fmt.Sprintf("%s, from %s to %s", s.Took, stamp(s.Start), stamp(s.End))
-	if !s.Complete {
-		took = fmt.Sprintf("not complete: it stands still after %s, at %s", s.Took, stamp(s.End))
-	}
-	list := []fact{
-		{"Plan", "upgradeplan/" + s.Plan},
-		{"Version", s.Version},
-		{"Hosts", fmt.Sprintf("%d of %d upgraded, %d failed", s.Hosts.Upgraded, s.Hosts.Total, s.Hosts.Failed)},
-		{"Total time", took},
-		{"Seeds", s.Seeds.text()},
-		{"Window", s.windowText()},
-		{"Failure budget", s.tripText()},
-	}
-	for _, text := range s.Stands {
-		list = append(list, fact{"Stands", text})
-	}
-	if err := facts(w, list); err != nil {
-		return err
-	}
-	if err := s.writeWaves(w); err != nil {
-		return err
-	}
-	return s.writeRoles(w)
-}
-
-func (s SimulatedSeeds) text() string {
-	if s.Count == 1 {
-		return "1"
-	}
-	text := fmt.Sprintf("%d of %d complete", s.Complete, s.Count)
-	if s.P50 != "" {
-		text += fmt.Sprintf(": p50 %s, p95 %s", s.P50, s.P95)
-	}
-	if s.Tripped > 0 {
-		text += fmt.Sprintf("; the failure budget is exceeded in %d", s.Tripped)
-	}
-	return text
-}
-
-func (s *Simulated) windowText() string {
-	switch {
-	case !s.windowed:
-		return ""
-	case s.Windows.Inside:
-		return "it ends inside the window in which it begins"
-	}
-	for _, p := range s.Windows.Shut {
-		if first := s.outcome.Runs; len(first) > 0 && p.Start.After(first[0].Released) {
-			return "it does not end inside the window in which it begins, which closes after " + simulate.Short(p.Start.Sub(s.Start))
-		}
-	}
-	return "it does not end inside a window"
-}
-
-func (s *Simulated) tripText() string {
-	switch {
-	case s.Trip != nil:
-		return "exceeded after " + s.Trip.After + ": " + s.Trip.Message
-	case s.budget:
-		return "kept"
-	}
-	return ""
-}
-
-func (s *Simulated) writeWaves(w io.Writer) error {
-	var rows [][]string
-	for _, wave := range s.Waves[:min(len(s.Waves), maxWaves)] {
-		var parts []string
-		for _, role := range naturalKeys(wave.Hosts) {
-			parts = append(parts, fmt.Sprintf("%s %d", role, wave.Hosts[role]))
-		}
-		text := strings.Join(parts, ", ")
-		if wave.Failed > 0 {
-			text += fmt.Sprintf(" (%d failed)", wave.Failed)
-		}
-		rows = append(rows, []string{fmt.Sprint(wave.Number), wave.Start, cmp.Or(wave.End, "never"), fmt.Sprint(wave.Total), text})
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, _ = fmt.Fprintln(w, "Waves:")
-	err := table(w, "  ", []string{"WAVE", "START", "END", "HOSTS", "BY ROLE"}, rows)
-	if more := len(s.Waves) - len(rows); more > 0 {
-		_, err = fmt.Fprintf(w, "  and %d more: -o json\n", more)
-	}
-	return err
-}
-
-func (s *Simulated) writeRoles(w io.Writer) error {
-	var rows [][]string
-	for i := range s.Roles {
-		r := &s.Roles[i]
-		rows = append(rows, []string{r.Name, fmt.Sprint(r.Total), fmt.Sprint(r.Upgraded), r.Start, r.End, fmt.Sprint(r.Peak), r.PeakAt,
-			limitText(r.Limit)})
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, _ = fmt.Fprintln(w, "Roles:")
-	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "START", "END", "MOST AT ONCE", "AT", "LIMIT"}, rows)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // sourceLook is the time between two looks at a source that is being synced.
@@ -97,7 +98,7 @@ func sourceKind() kind[gitsync.Status] {
 			}
 			revision, synced, plans := "", "", 0
 			if s.Synced != nil {
-				revision, synced, plans = shortRevision(s.Synced.Revision), stamp(s.Synced.Time), len(s.Synced.Plans)
+				revision, synced, plans = shortRevision(s.Synced.Revision), describe.Stamp(s.Synced.Time), len(s.Synced.Plans)
 			}
 			return []string{s.Source.Name, string(ready.Status), revision, synced, text, s.Source.URL, s.Source.Path, strconv.Itoa(plans)}
 		},
@@ -147,26 +148,26 @@ func writeSource(w io.Writer, s *gitsync.Status) error {
 		{"Path", from.Path},
 		{"Interval", cmp.Or(from.Interval, gitsync.DefaultInterval.String())},
 		{"Signatures", verifyText(from)},
-		{"Prune", yesNo(from.Prune == nil || *from.Prune)},
+		{"Prune", describe.YesNo(from.Prune == nil || *from.Prune)},
 		{"Attempted", s.Attempted},
 	}
 	if s.Synced != nil {
 		list = append(list, fact{"Applied", s.Synced.Revision},
-			fact{"Applied at", fmt.Sprintf("%s, in %.1f s", stamp(s.Synced.Time), s.Synced.Seconds)},
+			fact{"Applied at", fmt.Sprintf("%s, in %.1f s", describe.Stamp(s.Synced.Time), s.Synced.Seconds)},
 			fact{"Plans", strings.Join(s.Synced.Plans, ", ")})
 	}
 	if err := facts(w, list); err != nil {
 		return err
 	}
 	if e := s.LastError; e != nil {
-		_, _ = fmt.Fprintf(w, "Error, since %s: %s\n", stamp(e.Since), e.Reason)
+		_, _ = fmt.Fprintf(w, "Error, since %s: %s\n", describe.Stamp(e.Since), e.Reason)
 		for line := range strings.Lines(e.Message) {
 			_, _ = fmt.Fprintln(w, "  "+oneLine(strings.TrimSuffix(line, "\n")))
 		}
 	}
 	var rows [][]string
 	for _, e := range s.Events {
-		rows = append(rows, []string{stamp(e.Time), string(e.Type), e.Reason, e.Message})
+		rows = append(rows, []string{describe.Stamp(e.Time), string(e.Type), e.Reason, e.Message})
 	}
 	_, _ = fmt.Fprintln(w, "Events:")
 	return table(w, "  ", []string{"TIME", "TYPE", "REASON", "MESSAGE"}, rows)

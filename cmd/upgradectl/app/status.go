@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 )
@@ -82,7 +83,7 @@ func (c *cli) statusTable(d *rollout.Decision) error {
 		total[column]++
 	}
 	var rows [][]string
-	for _, role := range naturalKeys(counts) {
+	for _, role := range fleet.NaturalKeys(counts) {
 		rows = append(rows, countRow(role, *counts[role]))
 	}
 	rows = append(rows, countRow("all", total))

@@ -17,6 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const (
@@ -90,7 +91,7 @@ func (c *cli) waitFor(ctx, bounded context.Context, s store.Store, name string, 
 		if err != nil {
 			return err
 		}
-		if found := meta.FindStatusCondition(statusOf(o).Conditions, wanted.kind); found != nil && found.Status == wanted.status {
+		if found := meta.FindStatusCondition(describe.Status(o).Conditions, wanted.kind); found != nil && found.Status == wanted.status {
 			return nil
 		}
 		if err := pause(bounded, interval); err != nil {

@@ -16,9 +16,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // watchGap is the least time between two looks of --watch.
@@ -101,7 +103,7 @@ func (p *printer[T]) show(items []T) error {
 			changed = append(changed, i)
 		}
 	}
-	for _, name := range naturalKeys(p.last) {
+	for _, name := range fleet.NaturalKeys(p.last) {
 		if _, still := now[name]; !still && p.kind.name != eventName {
 			p.say("%s/%s is gone", p.kind.name, name)
 		}
@@ -196,7 +198,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 		if err != nil {
 			return out, err
 		}
-		o.Stored.Status = statusOf(o)
+		o.Stored.Status = describe.Status(o)
 		out.items = append(out.items, o.Stored)
 		out.watch = append(out.watch, o.Watched()...)
 		out.sooner(o.Decision.Wake())
@@ -205,15 +207,15 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 }
 
 // seeHosts looks at those hosts of a fleet that are wanted.
-func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func(*Host) bool) (seen[Host], error) {
+func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func(*describe.Host) bool) (seen[describe.Host], error) {
 	o, hosts, err := c.observeHosts(ctx, plan, times)
 	if plan == "" && errors.As(err, new(*upgradeplan.NotFound)) { // the only plan was deleted just after it was found
 		o, hosts, err = c.observeHosts(ctx, plan, times)
 	}
 	if err != nil {
-		return seen[Host]{}, err
+		return seen[describe.Host]{}, err
 	}
-	out := seen[Host]{watch: append(o.Watched(), store.Bell{Prefix: keys.PlansEpoch})}
+	out := seen[describe.Host]{watch: append(o.Watched(), store.Bell{Prefix: keys.PlansEpoch})}
 	for i := range hosts {
 		if wanted(&hosts[i]) {
 			out.items = append(out.items, hosts[i])

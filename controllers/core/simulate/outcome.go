@@ -4,6 +4,7 @@
 package simulate
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,9 +19,12 @@ type Outcome struct {
 	// Version is the one that hosts were to reach, Total how many count, and Upgraded how many of those have reached it.
 	Version         string
 	Total, Upgraded int
-	// Complete says that every host that counts is upgraded. Else Stands says what keeps the rest where they are.
+	// Complete says that every host that counts is upgraded. Else Stands says what keeps the rest where they are, first that
+	// the plan was rolled back.
 	Complete bool
 	Stands   []string
+	// Rollback is where the plan went back to; nil: nowhere.
+	Rollback *Rollback
 	// Passes are those of the controller.
 	Passes int
 	// Runs are all hosts that were released, or were in flight at the start, in that order.
@@ -29,11 +33,25 @@ type Outcome struct {
 	Waves []Wave
 	// Roles are in natural order.
 	Roles []RoleOutcome
-	// Trip is when the failure budget was exceeded, and Tripped the sentence that says so; zero: it was not.
+	// Trip is when the failure budget was exceeded first, and Tripped the sentence that says so; zero: it was not.
 	Trip    time.Time
 	Tripped string
 	// Shut are the times at which the windows of the plan kept hosts from being released.
 	Shut []Period
+}
+
+// Rollback is a revision that was carried out in the place of the plan, and what became of that.
+type Rollback struct {
+	Revision int64
+	Version  string
+	Time     time.Time
+	// Back is how many of the hosts that count have that version at the end, and Complete says that all have.
+	Back     int
+	Complete bool
+}
+
+func (r *Rollback) String() string {
+	return fmt.Sprintf("rolls back to revision %d (version %s)", r.Revision, r.Version)
 }
 
 // HostRun is the upgrade of one host.
@@ -45,6 +63,8 @@ type HostRun struct {
 	// Began and Ended are the host's own times; zero: it has not.
 	Began, Ended time.Time
 	Failed       bool
+	// Again is when the host was released again, for what it was then to reach; zero: it was not.
+	Again time.Time
 	// Wave is the number of its wave, from 1; 0: it was in flight at the start.
 	Wave int
 }
@@ -105,7 +125,7 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 			s.log("complete")
 		}
 		if s.MaxStarts > 0 && s.seen.starts >= s.MaxStarts || d.Complete {
-			return s.seen.conclude(&d, s.Now)
+			return s.seen.conclude(&d, s.Fleet(), s.Now)
 		}
 		if s.Promote && d.Canary != nil && d.Canary.Awaiting {
 			s.Control.Promotion = &fleet.Promotion{Version: s.Plan.Spec.Version, Pause: fleet.Pause{Time: s.Now}}
@@ -119,7 +139,7 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 		}
 		next := s.next(&d)
 		if next.IsZero() || next.After(end) || idle == maxIdle {
-			return s.seen.conclude(&d, moved)
+			return s.seen.conclude(&d, s.Fleet(), moved)
 		}
 		if soonest := s.Now.Add(s.Gap); next.Before(soonest) {
 			next = soonest
@@ -141,196 +161,6 @@ func (s *Simulation) next(d *rollout.Decision) time.Time {
 		}
 	}
 	return next
-}
-
-// progress changes whenever something happens: it counts releases, hosts that have ended, and those that are complete.
-type progress struct {
-	starts, ends, complete int
-}
-
-// recorder keeps what an outcome tells.
-type recorder struct {
-	out   Outcome
-	at    map[string]int // host → its last run
-	roles map[string]*RoleOutcome
-	// open is what kept hosts where they are when the windows were last open.
-	open []string
-	progress
-}
-
-func newRecorder(start time.Time) recorder {
-	return recorder{out: Outcome{Start: start}, at: map[string]int{}, roles: map[string]*RoleOutcome{}}
-}
-
-func (r *recorder) released(v *rollout.Verdict, now time.Time) {
-	r.starts++
-	w := r.wave(now)
-	w.Hosts[v.Role]++
-	w.Total++
-	w.running++
-	r.at[v.Host] = len(r.out.Runs)
-	r.out.Runs = append(r.out.Runs, HostRun{Host: v.Host, Role: v.Role, Why: v.Message, Released: now, Wave: w.Number})
-	if role := r.role(v.Role); role.Start.IsZero() {
-		role.Start = now
-	}
-}
-
-// wave is the one in which hosts are released now.
-func (r *recorder) wave(now time.Time) *Wave {
-	n := len(r.out.Waves)
-	if n == 0 || r.out.Waves[n-1].closed {
-		r.out.Waves = append(r.out.Waves, Wave{Number: n + 1, Start: now, Hosts: map[string]int{}})
-		n++
-	}
-	return &r.out.Waves[n-1]
-}
-
-func (r *recorder) role(name string) *RoleOutcome {
-	role, ok := r.roles[name]
-	if !ok {
-		role = &RoleOutcome{Name: name}
-		r.roles[name] = role
-	}
-	return role
-}
-
-func (r *recorder) begun(h *fleet.Host, now time.Time) {
-	at, ok := r.at[h.Name]
-	if !ok || !r.out.Runs[at].Began.IsZero() {
-		at = len(r.out.Runs)
-		r.at[h.Name] = at
-		r.out.Runs = append(r.out.Runs, HostRun{Host: h.Name, Role: h.Role})
-	}
-	r.out.Runs[at].Began = now
-}
-
-func (r *recorder) ended(host string, now time.Time, failed bool) {
-	r.ends++
-	run := &r.out.Runs[r.at[host]]
-	run.Ended, run.Failed = now, failed
-	role := r.role(run.Role)
-	role.End = latest(role.End, now)
-	if run.Wave == 0 {
-		return
-	}
-	w := &r.out.Waves[run.Wave-1]
-	w.closed = true
-	if failed {
-		w.Failed++
-	}
-	if w.running--; w.running == 0 {
-		w.End = now
-	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// pass keeps what a pass has found and done.
-func (r *recorder) pass(d *rollout.Decision, now time.Time) {
-	r.out.Passes++
-	r.complete = 0
-	inFlight, last := map[string]*int{}, (*int)(nil)
-	for i := range d.Verdicts {
-		v := &d.Verdicts[i]
-		if i == 0 || v.Role != d.Verdicts[i-1].Role {
-			if last = inFlight[v.Role]; last == nil {
-				last = new(int)
-				inFlight[v.Role] = last
-			}
-		}
-		if v.InFlight {
-			*last++
-		}
-		if v.Complete {
-			r.complete++
-		}
-	}
-	for name, n := range inFlight {
-		if role := r.role(name); *n > role.Peak {
-			role.Peak, role.PeakAt = *n, now
-		}
-	}
-	if d.Gate == rollout.FailureBudgetExceeded && r.out.Trip.IsZero() {
-		r.out.Trip, r.out.Tripped = now, d.GateMessage
-	}
-	closed := d.Gate == rollout.OutsideWindow
-	if r.shut(closed, now); !closed && !d.Complete {
-		r.open = stands(d)
-	}
-}
-
-// shut notes since when, and until when, the windows are closed.
-func (r *recorder) shut(closed bool, now time.Time) {
-	n := len(r.out.Shut)
-	open := n == 0 || !r.out.Shut[n-1].End.IsZero()
-	switch {
-	case closed && open:
-		r.out.Shut = append(r.out.Shut, Period{Start: now})
-	case !closed && !open:
-		r.out.Shut[n-1].End = now
-	}
-}
-
-func (r *recorder) conclude(d *rollout.Decision, now time.Time) Outcome {
-	o := r.out
-	o.End, o.Complete, o.Version = now, d.Complete, d.Version
-	o.Shut = slices.DeleteFunc(o.Shut, func(p Period) bool { return !p.Start.Before(now) && len(o.Runs) > 0 })
-	if n := len(o.Shut); n > 0 && (o.Shut[n-1].End.IsZero() || o.Shut[n-1].End.After(now)) {
-		o.Shut[n-1].End = now
-	}
-	for i := range d.Verdicts {
-		v := &d.Verdicts[i]
-		if !v.Counts {
-			continue
-		}
-		role := r.role(v.Role)
-		o.Total++
-		role.Total++
-		if v.Complete {
-			o.Upgraded++
-			role.Upgraded++
-		}
-	}
-	for _, role := range d.Roles {
-		r.role(role.Name).Limit = role.Limit
-	}
-	for _, name := range fleet.NaturalKeys(r.roles) {
-		if role := r.roles[name]; role.Total > 0 || role.Peak > 0 {
-			o.Roles = append(o.Roles, *role)
-		}
-	}
-	switch {
-	case o.Complete:
-	case d.Gate == rollout.OutsideWindow && len(r.open) > 0:
-		o.Stands = r.open
-	default:
-		o.Stands = stands(d)
-	}
-	return o
-}
-
-// stands says what keeps hosts where they are: what stops all, else what each role waits for.
-func stands(d *rollout.Decision) []string {
-	if d.GateMessage != "" {
-		return []string{d.GateMessage}
-	}
-	var out []string
-	for _, role := range d.Roles {
-		if role.Blocked != "" {
-			out = append(out, role.Name+": "+role.Blocked)
-		}
-	}
-	for i := range d.Verdicts {
-		if v := &d.Verdicts[i]; len(out) == 0 && v.Counts && !v.Complete {
-			out = append(out, v.Host+": "+v.Message)
-		}
-	}
-	return out
 }
 
 // Took is how long it took.

@@ -62,6 +62,76 @@ func TestOutcomeTellsWhereTheBudgetTrips(t *testing.T) {
 	}
 }
 
+const rollingBack = "\nfailurePolicy: {maxFailed: 1, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 3}}"
+
+// rolledBack are six agents, 40% of whose upgrades to version 2 fail, and of those back to version 1, to revision 4.
+func rolledBack(t testing.TB, seed uint64) *simulate.Simulation {
+	t.Helper()
+	back := plan(t, "version: '1'"+rollingBack)
+	back.Generation = 4
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'"+rollingBack), Fallback: back, Hosts: hosts(true, "1", numbered("web", 6)...),
+		Start: start, Gap: time.Second, Duration: simulate.Span{Mean: 10 * time.Minute, Spread: 0.5}, Failures: 0.4,
+		Rand: rand.New(rand.NewPCG(seed, 1))})
+	s.SetVersion("1")
+	return s
+}
+
+// A plan that is rolled back is never complete, however well that goes.
+func TestOutcomeTellsOfARollback(t *testing.T) {
+	back, stuck := 0, 0
+	for seed := range uint64(40) {
+		s := rolledBack(t, seed)
+		o := s.Run(30 * 24 * time.Hour)
+		r := o.Rollback
+		if r == nil {
+			continue
+		}
+		if o.Complete || o.Version != "2" || o.Trip != r.Time || !strings.HasPrefix(o.Tripped, "2 of 6 hosts have failed") ||
+			o.Stands[0] != "rolls back to revision 4 (version 1): "+o.Tripped {
+			t.Errorf("seed %d: %+v", seed, o)
+		}
+		if r.Complete != (r.Back == 6) || r.Complete != (len(o.Stands) == 1) || o.Upgraded+r.Back > 6 {
+			t.Errorf("seed %d: %+v: %d upgraded, %d back, %q", seed, r, o.Upgraded, r.Back, o.Stands)
+		}
+		summary := fmt.Sprintf(", rolls back to revision 4 (version 1) at %s: %d are there<", simulate.Short(r.Time.Sub(start)), r.Back)
+		if chart := string(o.SVG("back")); !strings.Contains(chart, summary) || strings.Contains(chart, "halted") {
+			t.Errorf("seed %d: no %q", seed, summary)
+		}
+		for _, run := range o.Runs {
+			if run.Began.Before(run.Released) || run.Ended.Before(run.Began) {
+				t.Errorf("seed %d: %+v", seed, run)
+			}
+		}
+		if r.Complete {
+			back++
+		} else {
+			stuck++
+		}
+	}
+	if back == 0 || stuck == 0 {
+		t.Errorf("%d are back, %d stand still: the seeds try only one", back, stuck)
+	}
+}
+
+// Who was silent for too long at the start is not taken to answer later, also not when the plan is rolled back.
+func TestASilentHostDoesNotComeBack(t *testing.T) {
+	s := rolledBack(t, 1)
+	s.Failures = 0
+	s.Pass()
+	s.Act()
+	raw := s.Raw()
+	o := s.Options
+	o.Hosts, o.Raw, o.Start = nil, &raw, start.Add(24*time.Hour)
+	got := simulate.New(o).Run(24 * time.Hour)
+	if got.Rollback == nil || got.Rollback.Complete || got.Rollback.Back != 3 {
+		t.Errorf("%+v: %q", got.Rollback, got.Stands)
+	}
+	o.Plan = plan(t, "version: '2'\ninstructions: {rollingRules: {global: 4}}")
+	if got := simulate.New(o).Run(24 * time.Hour); got.Rollback != nil || got.Upgraded != 3 {
+		t.Errorf("%d are upgraded: %q", got.Upgraded, got.Stands)
+	}
+}
+
 func TestOutcomeTellsWhatItWaitsFor(t *testing.T) {
 	o := run(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1,
 		numbered("web", 2)...)

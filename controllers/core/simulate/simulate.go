@@ -77,6 +77,7 @@ type Simulation struct {
 	world  *world
 	seen   recorder
 	failed map[string]string // host → version that it failed to reach
+	silent map[string]bool   // hosts that were silent for too long at the start: nothing says that they would come back
 }
 
 // Run is an upgrade of a host that goes on.
@@ -90,7 +91,8 @@ func New(o Options) *Simulation {
 	if o.Plan != nil && o.Raw == nil {
 		o.Layout = keys.Layout{Prefix: o.Plan.Spec.Keys.Prefix, Records: o.Plan.Spec.Keys.RunningVersions}
 	}
-	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, world: newWorld(o.Layout), failed: map[string]string{}}
+	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, world: newWorld(o.Layout),
+		failed: map[string]string{}, silent: map[string]bool{}}
 	s.seen = newRecorder(o.Start)
 	for _, h := range o.Hosts {
 		s.Join(h)
@@ -102,6 +104,26 @@ func New(o Options) *Simulation {
 	return s
 }
 
+// Established is New for a fleet whose hosts are all where they shall be, before the plan: at the version that most have.
+func Established(o Options) *Simulation {
+	s := New(o)
+	versions := map[string]int{}
+	for _, h := range o.Hosts {
+		versions[h.Version]++
+	}
+	most := ""
+	for _, version := range fleet.NaturalKeys(versions) {
+		if most == "" || versions[version] > versions[most] {
+			most = version
+		}
+	}
+	if most != "" {
+		s.SetVersion(most)
+	}
+	s.SetKey(s.Layout.EnableGlobal(), keys.Disabled)
+	return s
+}
+
 // adopt takes hosts of a store as they are: what has begun goes on, what has failed in the eyes of the planner has.
 func (s *Simulation) adopt() {
 	d := s.Decide()
@@ -110,8 +132,10 @@ func (s *Simulation) adopt() {
 		h := &f.Hosts[i]
 		reason := d.Verdicts[i].Reason
 		switch m := h.Started; {
-		case reason == rollout.ReportedFailure || reason == rollout.DeadlineExceeded:
+		case reason == rollout.ReportedFailure:
 			s.failed[h.Name] = f.Current.Name
+		case reason == rollout.DeadlineExceeded:
+			s.silent[h.Name] = true
 		case m != nil && m.By == "":
 			end := m.Time.Add(s.takes(h.Role))
 			if end.Before(s.Now) {
@@ -210,6 +234,7 @@ func (s *Simulation) commit(d *rollout.Decision) {
 		s.log("%s", d.GateMessage)
 	}
 	if d.Rollback != nil {
+		s.seen.rolledBack(d, s.Fallback.Spec.Version, s.Now)
 		s.Control.Pin, s.Plan = d.Rollback, s.Fallback
 		s.log("back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason)
 	}
@@ -246,7 +271,7 @@ func (s *Simulation) begin() {
 
 // may is the host's own decision: DESIGN.md, section 2.
 func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
-	if f.Current.Index == 0 || h.Record.Version == f.Current.Name || h.PausedBy != fleet.ScopeNone {
+	if f.Current.Index == 0 || s.silent[h.Name] || s.arrived(h, f.Current.Name) || h.PausedBy != fleet.ScopeNone {
 		return false
 	}
 	may := h.Setting.EnablesLegacy()
@@ -255,6 +280,12 @@ func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
 			h.Setting.Index > f.Current.Index
 	}
 	return may && s.failed[h.Name] != f.Current.Name
+}
+
+// arrived says whether a host has the version. An agent that failed to reach another one has to begin again.
+func (s *Simulation) arrived(h *fleet.Host, version string) bool {
+	failed, ok := s.failed[h.Name]
+	return h.Record.Version == version && !(ok && failed != version && h.Agent())
 }
 
 // acts says whether an action stands that is for the current version.
@@ -311,6 +342,7 @@ func (s *Simulation) endOne(name string, run Run) {
 		s.logAt(run.End, "%s fails to reach %s", name, run.Version)
 		return
 	}
+	delete(s.failed, name)
 	s.world.record(name, run.Version, run.End)
 	if agent {
 		s.world.put(keys.Pair{Key: s.Layout.Started(name)})

@@ -123,12 +123,15 @@ func (r *HostRun) from() time.Time {
 	return r.Released
 }
 
-// until is when it gave its slot back: at the end, when it did not.
+// until is when it gave its slot back, or kept it for another run: at the end, when it did neither.
 func (r *HostRun) until(end time.Time) time.Time {
-	if r.Ended.IsZero() || r.Failed {
-		return end
+	switch {
+	case !r.Ended.IsZero() && !r.Failed:
+		return r.Ended
+	case !r.Again.IsZero():
+		return latest(r.Ended, r.Again)
 	}
-	return r.Ended
+	return end
 }
 
 // chart is a chart that is being drawn.
@@ -161,9 +164,12 @@ func (c *chart) open(title string) {
 // summary is the line below the title.
 func (o *Outcome) summary() string {
 	text := fmt.Sprintf("%d of %d hosts upgraded, from %s to %s (%s)", o.Upgraded, o.Total, minute(o.Start), minute(o.End), Short(o.Took()))
-	if !o.Trip.IsZero() {
+	switch {
+	case o.Rollback != nil:
+		text += fmt.Sprintf(", %s at %s: %d are there", o.Rollback, Short(o.Rollback.Time.Sub(o.Start)), o.Rollback.Back)
+	case !o.Trip.IsZero():
 		text += ", halted at " + Short(o.Trip.Sub(o.Start))
-	} else if !o.Complete {
+	case !o.Complete:
 		text += ", not complete"
 	}
 	return text

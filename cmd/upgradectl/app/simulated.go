@@ -1,0 +1,285 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
+)
+
+// Simulated is what simulate -o json prints. Durations are as 1h5m; those of waves and roles are from the start on.
+type Simulated struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Plan       string `json:"plan"`
+	Version    string `json:"version"`
+	// Start, End and Took are those of the first seed, as all that follows but Seeds.
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	Took     string    `json:"took"`
+	Complete bool      `json:"complete"`
+	// Stands says what keeps the rest from going on; absent: it is complete.
+	Stands  []string         `json:"stands,omitempty"`
+	Hosts   SimulatedHosts   `json:"hosts"`
+	Seeds   SimulatedSeeds   `json:"seeds"`
+	Windows SimulatedWindows `json:"windows,omitzero"`
+	// Trip is when the failure budget is exceeded; absent: it is not.
+	Trip *SimulatedTrip `json:"trip,omitempty"`
+	// Rollback is where the plan goes back to then; absent: nowhere.
+	Rollback *SimulatedRollback `json:"rollback,omitempty"`
+	Roles    []SimulatedRole    `json:"roles"`
+	Waves    []SimulatedWave    `json:"waves"`
+
+	outcome  *simulate.Outcome
+	budget   bool
+	windowed bool
+}
+
+// SimulatedHosts counts hosts: those that count, and what became of them.
+type SimulatedHosts struct {
+	Total    int `json:"total"`
+	Upgraded int `json:"upgraded"`
+	Failed   int `json:"failed"`
+}
+
+// SimulatedSeeds says what became of all seeds. P50 and P95 are how long those take that are complete; absent: none is.
+type SimulatedSeeds struct {
+	Count    int    `json:"count"`
+	Complete int    `json:"complete"`
+	Tripped  int    `json:"tripped"`
+	P50      string `json:"p50,omitempty"`
+	P95      string `json:"p95,omitempty"`
+}
+
+// SimulatedWindows says whether it ends in the window in which it begins, and when the windows keep hosts from being
+// released.
+type SimulatedWindows struct {
+	Inside bool              `json:"inside"`
+	Shut   []simulate.Period `json:"shut,omitempty"`
+}
+
+// SimulatedTrip is when and why a failure budget is exceeded.
+type SimulatedTrip struct {
+	Time    time.Time `json:"time"`
+	After   string    `json:"after"`
+	Message string    `json:"message"`
+}
+
+// SimulatedRollback is the revision that a plan goes back to, when, and what becomes of that.
+type SimulatedRollback struct {
+	Time     time.Time `json:"time"`
+	After    string    `json:"after"`
+	Revision int64     `json:"revision"`
+	Version  string    `json:"version"`
+	// Back is how many of the hosts that count have that version at the end, and Complete says that all have.
+	Back     int  `json:"back"`
+	Complete bool `json:"complete"`
+}
+
+// SimulatedRole is what becomes of a role.
+type SimulatedRole struct {
+	Name     string `json:"name"`
+	Total    int    `json:"total"`
+	Upgraded int    `json:"upgraded"`
+	// Start and End are its first release and its last report; absent: there is none.
+	Start string `json:"start,omitempty"`
+	End   string `json:"end,omitempty"`
+	// Peak is the highest number in flight at once, first at PeakAt; Limit is what may be, absent: any number.
+	Peak   int    `json:"peak"`
+	PeakAt string `json:"peakAt,omitempty"`
+	Limit  *int   `json:"limit,omitempty"`
+}
+
+// SimulatedWave is a set of hosts that are released before the first of them has ended.
+type SimulatedWave struct {
+	Number int    `json:"number"`
+	Start  string `json:"start"`
+	// End is absent when a host of it never ends.
+	End    string         `json:"end,omitempty"`
+	Total  int            `json:"total"`
+	Hosts  map[string]int `json:"hosts"`
+	Failed int            `json:"failed,omitempty"`
+}
+
+func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulated {
+	o := &outcomes[0]
+	s := &Simulated{APIVersion: v1alpha1.APIVersion, Kind: "Simulation", Plan: plan.Name, Version: o.Version, Start: o.Start.UTC(),
+		End: o.End.UTC(), Took: simulate.Short(o.Took()), Complete: o.Complete, Stands: o.Stands,
+		Hosts: SimulatedHosts{Total: o.Total, Upgraded: o.Upgraded}, Seeds: overSeeds(outcomes), Roles: []SimulatedRole{},
+		Waves: []SimulatedWave{}, outcome: o, budget: plan.Spec.FailurePolicy.MaxFailed != nil,
+		windowed: len(plan.Spec.Windows.Allow)+len(plan.Spec.Windows.Deny) > 0}
+	after := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return simulate.Short(t.Sub(o.Start))
+	}
+	failed := map[string]bool{}
+	for i := range o.Runs {
+		if o.Runs[i].Failed {
+			failed[o.Runs[i].Host] = true
+		}
+	}
+	s.Hosts.Failed = len(failed)
+	if s.windowed {
+		s.Windows = SimulatedWindows{Inside: o.InWindow(), Shut: o.Shut}
+	}
+	if !o.Trip.IsZero() {
+		s.Trip = &SimulatedTrip{Time: o.Trip.UTC(), After: after(o.Trip), Message: o.Tripped}
+	}
+	if r := o.Rollback; r != nil {
+		s.Rollback = &SimulatedRollback{Time: r.Time.UTC(), After: after(r.Time), Revision: r.Revision, Version: r.Version, Back: r.Back,
+			Complete: r.Complete}
+	}
+	for _, r := range o.Roles {
+		s.Roles = append(s.Roles, SimulatedRole{Name: r.Name, Total: r.Total, Upgraded: r.Upgraded, Start: after(r.Start),
+			End: after(r.End), Peak: r.Peak, PeakAt: after(r.PeakAt), Limit: r.Limit})
+	}
+	for _, w := range o.Waves {
+		s.Waves = append(s.Waves, SimulatedWave{Number: w.Number, Start: after(w.Start), End: after(w.End), Total: w.Total, Hosts: w.Hosts,
+			Failed: w.Failed})
+	}
+	return s
+}
+
+func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
+	s := SimulatedSeeds{Count: len(outcomes)}
+	var took []time.Duration
+	for i := range outcomes {
+		if outcomes[i].Complete {
+			s.Complete++
+			took = append(took, outcomes[i].Took())
+		}
+		if !outcomes[i].Trip.IsZero() {
+			s.Tripped++
+		}
+	}
+	if len(took) > 0 {
+		s.P50, s.P95 = simulate.Short(simulate.Percentile(took, 50)), simulate.Short(simulate.Percentile(took, 95))
+	}
+	return s
+}
+
+func (s *Simulated) write(w io.Writer) error {
+	list := []fact{
+		{"Plan", "upgradeplan/" + s.Plan},
+		{"Version", s.Version},
+		{"Hosts", fmt.Sprintf("%d of %d upgraded, %d failed", s.Hosts.Upgraded, s.Hosts.Total, s.Hosts.Failed)},
+		{"Total time", s.tookText()},
+		{"Seeds", s.Seeds.text()},
+		{"Window", s.windowText()},
+		{"Failure budget", s.tripText()},
+	}
+	for _, text := range s.Stands {
+		list = append(list, fact{"Stands", text})
+	}
+	if err := facts(w, list); err != nil {
+		return err
+	}
+	if err := s.writeWaves(w); err != nil {
+		return err
+	}
+	return s.writeRoles(w)
+}
+
+func (s *Simulated) tookText() string {
+	switch r := s.Rollback; {
+	case s.Complete:
+		return fmt.Sprintf("%s, from %s to %s", s.Took, describe.Stamp(s.Start), describe.Stamp(s.End))
+	case r != nil && r.Complete:
+		return fmt.Sprintf("not complete: all hosts are back at %s after %s, at %s", r.Version, s.Took, describe.Stamp(s.End))
+	case r != nil:
+		return fmt.Sprintf("not complete: it stands still after %s, at %s, with %d of %d hosts at %s", s.Took, describe.Stamp(s.End),
+			r.Back, s.Hosts.Total, r.Version)
+	}
+	return fmt.Sprintf("not complete: it stands still after %s, at %s", s.Took, describe.Stamp(s.End))
+}
+
+func (s SimulatedSeeds) text() string {
+	if s.Count == 1 {
+		return "1"
+	}
+	text := fmt.Sprintf("%d of %d complete", s.Complete, s.Count)
+	if s.P50 != "" {
+		text += fmt.Sprintf(": p50 %s, p95 %s", s.P50, s.P95)
+	}
+	if s.Tripped > 0 {
+		text += fmt.Sprintf("; the failure budget is exceeded in %d", s.Tripped)
+	}
+	return text
+}
+
+func (s *Simulated) windowText() string {
+	switch {
+	case !s.windowed:
+		return ""
+	case s.Windows.Inside:
+		return "it ends inside the window in which it begins"
+	}
+	for _, p := range s.Windows.Shut {
+		if first := s.outcome.Runs; len(first) > 0 && p.Start.After(first[0].Released) {
+			return "it does not end inside the window in which it begins, which closes after " + simulate.Short(p.Start.Sub(s.Start))
+		}
+	}
+	return "it does not end inside a window"
+}
+
+func (s *Simulated) tripText() string {
+	switch {
+	case s.Trip != nil:
+		return "exceeded after " + s.Trip.After + ": " + s.Trip.Message
+	case s.budget:
+		return "kept"
+	}
+	return ""
+}
+
+// maxWaves bounds what a table shows.
+const maxWaves = 40
+
+func (s *Simulated) writeWaves(w io.Writer) error {
+	var rows [][]string
+	for _, wave := range s.Waves[:min(len(s.Waves), maxWaves)] {
+		var parts []string
+		for _, role := range fleet.NaturalKeys(wave.Hosts) {
+			parts = append(parts, fmt.Sprintf("%s %d", role, wave.Hosts[role]))
+		}
+		text := strings.Join(parts, ", ")
+		if wave.Failed > 0 {
+			text += fmt.Sprintf(" (%d failed)", wave.Failed)
+		}
+		rows = append(rows, []string{fmt.Sprint(wave.Number), wave.Start, cmp.Or(wave.End, "never"), fmt.Sprint(wave.Total), text})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintln(w, "Waves:")
+	err := table(w, "  ", []string{"WAVE", "START", "END", "HOSTS", "BY ROLE"}, rows)
+	if more := len(s.Waves) - len(rows); more > 0 {
+		_, err = fmt.Fprintf(w, "  and %d more: -o json\n", more)
+	}
+	return err
+}
+
+func (s *Simulated) writeRoles(w io.Writer) error {
+	var rows [][]string
+	for i := range s.Roles {
+		r := &s.Roles[i]
+		rows = append(rows, []string{r.Name, fmt.Sprint(r.Total), fmt.Sprint(r.Upgraded), r.Start, r.End, fmt.Sprint(r.Peak), r.PeakAt,
+			describe.Limit(r.Limit)})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintln(w, "Roles:")
+	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "START", "END", "MOST AT ONCE", "AT", "LIMIT"}, rows)
+}
