@@ -38,10 +38,13 @@ deps: ## Fetch the modules that build and test need, as root on Debian what test
 	command -v gpg >/dev/null || missing+=(gnupg)
 	command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 	command -v sshd >/dev/null || missing+=(openssh-server)
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+	command -v npm >/dev/null || missing+=(npm)
 	[[ -e /usr/share/bash-completion/bash_completion ]] || missing+=(bash-completion)
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi
+	if command -v npm >/dev/null; then npm --prefix hack/axe ci --ignore-scripts --no-audit --no-fund; fi
 
 .PHONY: consul
 consul: ## Have a Consul for the tests: the one on the PATH, else one built into bin/
@@ -49,7 +52,7 @@ consul: ## Have a Consul for the tests: the one on the PATH, else one built into
 
 .PHONY: test
 test: consul ## Run all tests, with a real Consul, and those of concurrent code for data races too
-	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)"
+	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_PICTURES="$${UPGRADE_PICTURES:-$(CURDIR)/bin/pictures}"
 	go test ./...
 	if command -v gcc >/dev/null || command -v clang >/dev/null; then
 	  go test -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)

@@ -144,7 +144,7 @@ func (d *Dashboard) route(path string, of func(*http.Request) view) {
 			d.refuse(w, v, http.StatusServiceUnavailable, "too many plans are looked at")
 			return
 		}
-		defer f.join(d.ctx, &d.running)()
+		defer f.join(d.ctx, &d.running)() //nolint:contextcheck // others look too: it ends with the last of them
 		w.Header().Add("Vary", "Accept")
 		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 			d.stream(w, r, v, f)
@@ -206,9 +206,10 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, v view, f *fee
 	d.write(w, status, layout{Title: p.Title, Root: v.root, At: s.id, Parts: p.outer(), Plan: v.plan})
 }
 
-// refuse answers with a page that says why there is none. It reloads itself while it may come to be.
+// refuse answers with a page that says why there is none.
 func (d *Dashboard) refuse(w http.ResponseWriter, v view, status int, why string) {
-	d.write(w, status, layout{Title: http.StatusText(status), Root: v.root, Parts: []layoutPart{{ID: "summary", HTML: d.render("refused", why)}}})
+	parts := []layoutPart{{ID: "summary", HTML: d.render("refused", why)}}
+	d.write(w, status, layout{Title: http.StatusText(status), Root: v.root, Parts: parts})
 }
 
 // layout is what each page has.

@@ -5,6 +5,7 @@ package dashboard_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -30,10 +31,31 @@ import (
 // below is the path under which the proxy serves the dashboard.
 const below = "/ops/upgrades"
 
-// counted counts the reads of whole trees.
+// counted counts the reads of whole trees and the watches under way. While it is broken it answers no reader.
 type counted struct {
 	store.Store
-	trees atomic.Int64
+	trees, waits atomic.Int64
+	broken       atomic.Bool
+}
+
+func (c *counted) fail() error {
+	if c.broken.Load() {
+		return &store.Unavailable{Address: "test", Err: errors.New("it is broken")}
+	}
+	return nil
+}
+
+func (c *counted) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+	if err := c.fail(); err != nil {
+		return nil, store.Meta{}, err
+	}
+	return c.Store.Get(ctx, key...)
+}
+
+func (c *counted) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+	c.waits.Add(1)
+	defer c.waits.Add(-1)
+	return c.Store.Wait(ctx, prefix, index)
 }
 
 func (c *counted) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {

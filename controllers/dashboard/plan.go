@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const (
@@ -50,7 +51,7 @@ type planData struct {
 	Err       error
 	Counts    []stateCount
 	Warnings  []string
-	Why       []rollout.Link
+	Why       []describe.Reason
 	Events    []fleet.Event
 	Flight    []hostRow
 	FlightAll int
@@ -107,9 +108,10 @@ func (d *Dashboard) planPage(s *sight) *page {
 	o := s.plan
 	present := o.Present()
 	data := planData{
-		Name: o.Stored.Name, Plan: o.Plan, Status: status.Of(&present, o.Plan.Status, o.Plan.Generation, o.Now), Current: o.Fleet.Current.Name,
+		Name: o.Stored.Name, Plan: o.Plan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
 		Gate: o.Decision.GateMessage, Pinned: o.Decision.PinMessage, Leader: s.leader, Now: o.Now, Err: s.err,
-		Counts: countStates(present.Verdicts), Warnings: o.Decision.Warnings, Why: openLinks(o.Why().Plan()), Events: newestFirst(s.events, maxRows),
+		Counts: countStates(present.Verdicts), Warnings: o.Decision.Warnings, Why: describe.Why(o.Why().Plan()),
+		Events: newestFirst(s.events, maxRows),
 	}
 	data.Line = status.Line(data.Status)
 	for i := range present.Verdicts {
@@ -132,14 +134,6 @@ func (d *Dashboard) planPage(s *sight) *page {
 		p.add(name, d.render(name, data))
 	}
 	return p
-}
-
-// openLinks are the links of a chain, or none when nothing needs to change.
-func openLinks(chain []rollout.Link) []rollout.Link {
-	if !slices.ContainsFunc(chain, func(l rollout.Link) bool { return len(l.Change) > 0 }) {
-		return nil
-	}
-	return chain
 }
 
 func countStates(verdicts []rollout.Verdict) []stateCount {
@@ -204,9 +198,10 @@ func (d *Dashboard) drawRoles(p *page, plan string, present *rollout.Decision) {
 			part{id: "cells-" + row.ID, html: cells, key: strings.Join(hosts, " ") + " ", in: rolesPart})
 		names = append(names, row.ID)
 		fmt.Fprintf(&all, `<article class="role" aria-labelledby="name-%[1]s"><div id="head-%[1]s">%[2]s</div>`+
-			`<div id="cells-%[1]s" class="cells %[3]s" role="group" aria-label="hosts of %[1]s">%[4]s</div></article>`, row.ID, head, size, cells)
+			`<div id="cells-%[1]s" class="cells %[3]s" role="group" aria-label="hosts of %[1]s">%[4]s</div></article>`,
+			row.ID, head, size, cells)
 	}
-	p.parts = append(p.parts, part{id: rolesPart, html: template.HTML(all.String()), key: size + " " + strings.Join(names, " ")}) //nolint:gosec // names are key segments, the rest are templates
+	p.parts = append(p.parts, part{id: rolesPart, html: template.HTML(all.String()), key: size + " " + strings.Join(names, " ")})
 	p.parts = append(p.parts, parts...)
 }
 
@@ -235,7 +230,7 @@ func drawCells(cells map[string]cell, plan string, verdicts []rollout.Verdict, o
 		fmt.Fprintf(&b, `<a id="h-%[1]s" href="%[4]s/hosts/%[1]s" class="%[2]s" aria-label="%[3]s"><span>%[1]s</span></a>`,
 			v.Host, c.Class, template.HTMLEscapeString(c.Label), plan)
 	}
-	return template.HTML(b.String()), drawn //nolint:gosec // see above
+	return template.HTML(b.String()), drawn
 }
 
 func cellOf(v *rollout.Verdict) cell {

@@ -10,9 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -67,8 +64,12 @@ func (d *Dashboard) changesView(r *http.Request) view {
 	return view{plan: r.PathValue("plan"), name: "changes", root: "../../", render: func(s *sight) *page {
 		o := s.plan
 		after, changes := o.Preview()
-		data := map[string]any{"Name": o.Stored.Name, "Err": s.err, "Now": o.Now, "Total": len(changes.List), "Gate": after.Decision.GateMessage,
-			"More": max(0, len(changes.List)-maxKeys), "YAML": planText(o.Stored)}
+		text, err := describe.Manifest(o.Stored)
+		if err != nil {
+			text = err.Error()
+		}
+		data := map[string]any{"Name": o.Stored.Name, "Err": s.err, "Now": o.Now, "Total": len(changes.List),
+			"Gate": after.Decision.GateMessage, "More": max(0, len(changes.List)-maxKeys), "YAML": text}
 		changes.List = changes.List[:min(len(changes.List), maxKeys)]
 		data["Lines"] = diffLines(changes)
 		p := &page{Title: o.Stored.Name + ": changes"}
@@ -77,18 +78,6 @@ func (d *Dashboard) changesView(r *http.Request) view {
 		p.add("yaml", d.render("yaml", data))
 		return p
 	}}
-}
-
-// planText is what an operator says of a plan, defaults included.
-func planText(plan *v1alpha1.UpgradePlan) string {
-	data, err := manifest.Encode(&v1alpha1.UpgradePlan{
-		ObjectMeta: metav1.ObjectMeta{Name: plan.Name, Labels: plan.Labels, Annotations: plan.Annotations},
-		Spec:       plan.Spec,
-	})
-	if err != nil {
-		return err.Error()
-	}
-	return string(data)
 }
 
 // diffLine is a line of a diff; its class says whether something comes, goes, or is only told.
@@ -121,8 +110,8 @@ func (d *Dashboard) hostView(r *http.Request) view {
 			return p
 		}
 		h := &hosts[at]
-		p.add("summary", d.render("host", map[string]any{"Host": h, "Facts": h.Facts(s.plan, nil), "Why": s.plan.Why().Host(name),
-			"Plan": s.plan.Stored.Name, "Now": s.plan.Now, "Err": s.err}))
+		p.add("summary", d.render("host", map[string]any{"Host": h, "Facts": h.Facts(s.plan, nil),
+			"Why": describe.Why(s.plan.Why().Host(name)), "Now": s.plan.Now, "Err": s.err}))
 		return p
 	}}
 }

@@ -120,7 +120,7 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Write
 		Log:      log,
 		Observer: told{seen, supervisor},
 	}
-	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")}) //nolint:contextcheck // it is closed
+	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")})
 	defer pages.Close()
 	stop, err := serve(ctx, log, endpoint{healthFlag, o.health, healthRoutes(m)},
 		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)},

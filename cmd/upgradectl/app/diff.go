@@ -12,13 +12,13 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // PlanDiff is what diff -o json and -o yaml print for each plan.
@@ -150,14 +150,14 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 	v1alpha1.SetDefaults(next)
 	stored, err := plans.Get(ctx, d.Plan.Name)
 	if err == nil {
-		out.before, err = planText(stored)
+		out.before, err = describe.Manifest(stored)
 	} else if errors.As(err, new(*upgradeplan.NotFound)) {
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if out.after, err = planText(next); err != nil {
+	if out.after, err = describe.Manifest(next); err != nil {
 		return nil, err
 	}
 	o, err := upgradeplan.ObserveAs(ctx, s, d.Plan, c.Now())
@@ -170,15 +170,6 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 	}
 	out.changes, out.Keys, out.review = changes, changes.JSON(), o.Review()
 	return out, nil
-}
-
-// planText is what an operator says of a plan, defaults included.
-func planText(plan *v1alpha1.UpgradePlan) (string, error) {
-	data, err := manifest.Encode(&v1alpha1.UpgradePlan{
-		ObjectMeta: metav1.ObjectMeta{Name: plan.Name, Labels: plan.Labels, Annotations: plan.Annotations},
-		Spec:       plan.Spec,
-	})
-	return string(data), err
 }
 
 func (d *PlanDiff) text() string {

@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // gitTokenEnv holds the token for the repository of a source.
@@ -89,7 +90,7 @@ func (c *cli) diffDeleted(ctx context.Context, name string) (*PlanDiff, error) {
 		return nil, err
 	}
 	out := &PlanDiff{Plan: name, Outcome: deleted, source: "deleted"}
-	out.before, err = planText(stored)
+	out.before, err = describe.Manifest(stored)
 	out.Keys = out.changes.JSON()
 	return out, err
 }

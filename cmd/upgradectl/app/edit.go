@@ -20,6 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // defaultEditor is what edits when $EDITOR is not set.
@@ -118,7 +119,7 @@ func (e *editing) load(ctx context.Context) (err error) {
 	if e.stored, err = e.plans.Get(ctx, e.name); err != nil {
 		return err
 	}
-	e.text, err = planText(e.stored)
+	e.text, err = describe.Manifest(e.stored)
 	return err
 }
 

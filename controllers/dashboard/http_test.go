@@ -1,0 +1,208 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+func (s *site) get(path string) (int, string, http.Header) {
+	s.Helper()
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.url(path), http.NoBody)
+	if err != nil {
+		s.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return response.StatusCode, string(body), response.Header
+}
+
+func TestPages(t *testing.T) {
+	s := newFleet(t, 5)
+	for path, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"":                                     {200, `<a href="plans/fleet">fleet</a>`},
+		"plans/fleet":                          {200, `2 of 8 hosts upgraded`},
+		"plans/fleet/hosts":                    {200, `9 hosts found`},
+		"plans/fleet/hosts?state=InFlight":     {200, `3 hosts found`},
+		"plans/fleet/hosts?role=db&name=3":     {200, `1 host found`},
+		"plans/fleet/hosts/db1":                {200, `upgradectl release host/db1`},
+		"plans/fleet/changes":                  {200, `version: v2`},
+		"plans/fleet/hosts/web99":              {404, `no host of that name is known: &#34;web99&#34;`},
+		"plans/other":                          {404, `upgradeplan &#34;other&#34; not found`},
+		"plans/-%2Fx":                          {404, `is no name of a plan`},
+		"assets/style.css":                     {200, `prefers-color-scheme`},
+		"assets/plan.tmpl":                     {404, `not found`},
+		"assets/":                              {404, `not found`},
+		"plans/fleet/hosts?state=%3Cscript%3E": {200, `0 hosts found`},
+		"nowhere":                              {404, `not found`},
+	} {
+		status, body, header := s.get(path)
+		if status != want.status || !strings.Contains(body, want.says) {
+			t.Errorf("/%s: %d, want %d and %q:\n%s", path, status, want.status, want.says, body)
+		}
+		if csp := header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self'; style-src 'self'") {
+			t.Errorf("/%s: Content-Security-Policy %q", path, csp)
+		}
+		if strings.Contains(body, "<script>") || strings.Contains(body, " style=") || strings.Contains(body, "://") && !strings.Contains(path, "assets") {
+			t.Errorf("/%s holds a script, a style or an address of its own:\n%s", path, body)
+		}
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		request, _ := http.NewRequestWithContext(t.Context(), method, s.url("plans/fleet"), http.NoBody)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s is answered by %s", method, response.Status)
+		}
+	}
+}
+
+// stream is what a page hears.
+type stream struct {
+	*site
+	lines *bufio.Scanner
+}
+
+func (s *site) listen(path, last string) *stream {
+	s.Helper()
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.url(path), http.NoBody)
+	if err != nil {
+		s.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Last-Event-ID", last)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { _ = response.Body.Close() })
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	return &stream{s, lines}
+}
+
+type heard struct {
+	id    string
+	Parts map[string]string    `json:"parts"`
+	Cells map[string][2]string `json:"cells"`
+}
+
+// next is the next change, and how many beats came before it.
+func (s *stream) next() (h heard, beats int) {
+	s.Helper()
+	for s.lines.Scan() {
+		line := s.lines.Text()
+		switch {
+		case line == "event: beat":
+			beats++
+		case strings.HasPrefix(line, "id: "):
+			h.id = line[4:]
+		case strings.HasPrefix(line, "data: {"):
+			if err := json.Unmarshal([]byte(line[6:]), &h); err != nil {
+				s.Fatal(err)
+			}
+			return h, beats
+		}
+	}
+	s.Fatalf("the stream ended: %v", s.lines.Err())
+	return h, beats
+}
+
+func (s *site) idOf(body string) string {
+	_, rest, _ := strings.Cut(body, `data-at="`)
+	id, _, _ := strings.Cut(rest, `"`)
+	return id
+}
+
+func TestAStreamTellsWhatDiffers(t *testing.T) {
+	s := newFleet(t, 5)
+	_, body, _ := s.get("plans/fleet")
+	shown := s.listen("plans/fleet?at="+s.idOf(body), "")
+	s.reaches("web3")
+	change, _ := shown.next()
+	for change.Cells["h-web3"][0] != "s-upgraded" {
+		change, _ = shown.next()
+	}
+	if len(change.Cells) != 1 || change.Parts["roles"] != "" || change.Parts["cells-web"] != "" || change.Parts["head-web"] == "" {
+		t.Errorf("one host that has reached its version: cells %v, parts %v", change.Cells, keysOf(change.Parts))
+	}
+	if all, _ := s.listen("plans/fleet", "of-another-process").next(); all.Parts["roles"] == "" || all.Parts["summary"] == "" {
+		t.Errorf("who shows something else is told %v, not all", keysOf(all.Parts))
+	}
+	again := s.listen("plans/fleet?at=old", change.id)
+	s.at("v1", time.Now(), "web6")
+	change, beats := again.next()
+	for change.Parts["cells-web"] == "" {
+		change, _ = again.next()
+	}
+	if change.Parts["roles"] != "" || !strings.Contains(change.Parts["cells-web"], `id="h-web6"`) {
+		t.Errorf("a host that is new: %v", keysOf(change.Parts))
+	}
+	t.Logf("%d beats", beats)
+	s.write(store.Op{Verb: store.DeleteTree, Key: keys.Plan("fleet").Tree()})
+	for !strings.Contains(change.Parts["summary"], "not found") {
+		change, _ = again.next()
+	}
+}
+
+func keysOf(m map[string]string) []string { return fleet.NaturalKeys(m) }
+
+func TestAPageSaysWhenConsulDoesNotAnswer(t *testing.T) {
+	s := newFleet(t, 5)
+	_, body, _ := s.get("plans/fleet")
+	shown := s.listen("plans/fleet?at="+s.idOf(body), "")
+	s.store.broken.Store(true)
+	s.reaches("web3") // rings
+	change, _ := shown.next()
+	for !strings.Contains(change.Parts["summary"], "nothing newer can be seen") {
+		change, _ = shown.next()
+	}
+	if len(change.Cells) > 0 {
+		t.Errorf("cells changed: %v", change.Cells)
+	}
+	s.store.broken.Store(false)
+	for change.Cells["h-web3"][0] != "s-upgraded" {
+		change, _ = shown.next()
+	}
+	if strings.Contains(change.Parts["summary"], "nothing newer") {
+		t.Error("it still says that nothing newer can be seen")
+	}
+}
+
+func TestNobodyReadsWhenNobodyLooks(t *testing.T) {
+	s := newFleet(t, 5)
+	s.get("plans/fleet")
+	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for s.store.waits.Load() > 0 {
+		if deadline.Err() != nil {
+			t.Fatalf("%d watches are left", s.store.waits.Load())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
