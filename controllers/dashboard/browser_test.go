@@ -21,6 +21,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // missing skips a test whose tool is not there; CI has all.
@@ -276,7 +279,17 @@ func TestEachPageIsAccessible(t *testing.T) {
 
 func TestWhatHostsSayIsNoHTML(t *testing.T) {
 	s := newFleet(t, 5)
+	const host = `<img src=x onerror=alert(1)>`
+	s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Record("v1", host), Value: []byte(host)},
+		store.Op{Verb: store.Set, Key: keys.Layout{}.Report("web5"), Value: []byte(`{"role":"<img src=y>","version":"<img src=z>","phase":"<i>"}`)})
 	b := newBrowser(t)
+	for _, path := range []string{"plans/fleet", "plans/fleet/hosts", "plans/fleet/hosts/web5"} {
+		b.open(s.url(path))
+		b.live()
+		if got := b.eval(`document.querySelectorAll("main img, main i").length`); got != "0" {
+			t.Errorf("%s has %s elements that hosts have written", path, got)
+		}
+	}
 	b.open(s.url("plans/fleet/hosts/web4"))
 	if got := b.eval(`document.querySelector("main").textContent.includes("<b>not found</b>") && !document.querySelector("main b")`); got != "true" {
 		t.Errorf("a message of a host was not shown as it is")

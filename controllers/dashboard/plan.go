@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -190,7 +191,7 @@ func (d *Dashboard) drawRoles(p *page, plan string, present *rollout.Decision) {
 	var names []string
 	parts := []part{}
 	for i := range roles {
-		row := roleRow{RoleStatus: roles[i], ID: cmp.Or(roles[i].Name, "-"), Bar: barOf(present.Verdicts, byRole[roles[i].Name])}
+		row := roleRow{RoleStatus: roles[i], ID: template.HTMLEscapeString(cmp.Or(roles[i].Name, "-")), Bar: barOf(present.Verdicts, byRole[roles[i].Name])}
 		cells, hosts := drawCells(p.cells, plan, present.Verdicts, byRole[row.Name])
 		row.Drawn, row.Hidden = len(hosts), len(byRole[row.Name])-len(hosts)
 		head := d.render("head", row)
@@ -215,7 +216,7 @@ func sizeOf(hosts int) string {
 	return "small"
 }
 
-// drawCells draws hosts as links, whose ids are h- and their name. Host names are key segments: nothing in them is HTML.
+// drawCells draws hosts as links, whose ids are h- and their name. It is no template: there may be many.
 func drawCells(cells map[string]cell, plan string, verdicts []rollout.Verdict, of []int) (html template.HTML, drawn []string) {
 	var b strings.Builder
 	few := len(verdicts) <= maxCells
@@ -227,8 +228,8 @@ func drawCells(cells map[string]cell, plan string, verdicts []rollout.Verdict, o
 		c := cellOf(v)
 		cells["h-"+v.Host] = c
 		drawn = append(drawn, v.Host)
-		fmt.Fprintf(&b, `<a id="h-%[1]s" href="%[4]s/hosts/%[1]s" class="%[2]s" aria-label="%[3]s"><span>%[1]s</span></a>`,
-			v.Host, c.Class, template.HTMLEscapeString(c.Label), plan)
+		fmt.Fprintf(&b, `<a id="h-%[1]s" href="%[4]s/hosts/%[5]s" class="%[2]s" aria-label="%[3]s"><span>%[1]s</span></a>`,
+			template.HTMLEscapeString(v.Host), c.Class, template.HTMLEscapeString(c.Label), plan, url.PathEscape(v.Host))
 	}
 	return template.HTML(b.String()), drawn
 }

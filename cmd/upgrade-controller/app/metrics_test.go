@@ -172,3 +172,16 @@ func TestMetricsAndHealthMayHaveAddressesOfTheirOwn(t *testing.T) {
 		t.Errorf("/healthz where only metrics are served: %s", got)
 	}
 }
+
+func TestTheDashboardIsServed(t *testing.T) {
+	b := newBench(t)
+	b.agents("db1")
+	b.apply("v2")
+	address := freeAddress(t)
+	_, _ = b.daemon("--dashboard-bind-address", address)
+	pages := &process{health: address}
+	for path, want := range map[string]string{"/": `<a href="plans/fleet">`, "/plans/fleet": "1 of 1 hosts upgraded",
+		"/plans/fleet/hosts/db1": "has reached v2", "/assets/live.js": "EventSource"} {
+		eventually(t, path, func() bool { return strings.Contains(pages.probe(t, path), want) })
+	}
+}
