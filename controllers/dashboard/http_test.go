@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 func (s *site) get(path string) (int, string, http.Header) {
@@ -205,4 +206,41 @@ func TestNobodyReadsWhenNobodyLooks(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+func TestThePlotMarksWhatStoppedTheRollout(t *testing.T) {
+	s := newFleet(t, 5)
+	_, body, _ := s.get("plans/fleet")
+	if strings.Contains(body, `class="shut"`) || strings.Contains(body, `class="halt"`) || strings.Count(body, `class="cross"`) != 1 {
+		t.Errorf("nothing has stopped it, and one host has failed:\n%s", body)
+	}
+	if !strings.Contains(body, "2 of 8 hosts have reached the version") {
+		t.Error("two hosts have reached the version")
+	}
+	plans := upgradeplan.Plans{Store: s.store}
+	if _, err := plans.SetPause(t.Context(), "fleet", &fleet.Pause{By: "rb", Time: time.Now(), Reason: "lunch"}); err != nil {
+		t.Fatal(err)
+	}
+	s.pass()
+	if _, err := plans.SetPause(t.Context(), "fleet", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.pass()
+	until := func(what string) {
+		t.Helper()
+		for ctx, cancel := context.WithTimeout(t.Context(), time.Minute); ; {
+			_, body, _ := s.get("plans/fleet")
+			if strings.Contains(body, what) {
+				cancel()
+				return
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("the page never has %q:\n%s", what, body)
+			}
+		}
+	}
+	until("lunch</title>")
+	s.apply("version: v2\nwindows: {allow: [{schedule: '0 0 29 2 *', duration: 1m}]}")
+	until(`class="shut"`)
+	until("no window of windows.allow is open")
 }
