@@ -191,7 +191,8 @@ func (d *Dashboard) drawRoles(p *page, plan string, present *rollout.Decision) {
 	var names []string
 	parts := []part{}
 	for i := range roles {
-		row := roleRow{RoleStatus: roles[i], ID: template.HTMLEscapeString(cmp.Or(roles[i].Name, "-")), Bar: barOf(present.Verdicts, byRole[roles[i].Name])}
+		row := roleRow{RoleStatus: roles[i], ID: template.HTMLEscapeString(cmp.Or(roles[i].Name, "-")),
+			Bar: barOf(present.Verdicts, byRole[roles[i].Name])}
 		cells, hosts := drawCells(p.cells, plan, present.Verdicts, byRole[row.Name])
 		row.Drawn, row.Hidden = len(hosts), len(byRole[row.Name])-len(hosts)
 		head := d.render("head", row)
