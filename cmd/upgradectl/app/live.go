@@ -95,16 +95,16 @@ func (c *cli) watchPlan(ctx context.Context, s store.Store, plan string, fatal f
 	seen func(*upgradeplan.Observation) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var any atomic.Bool
+	var begun atomic.Bool
 	f := upgradeplan.Follower{Store: s, Plan: plan, Now: c.Now, Failed: func(err error) {
-		if !any.Load() && fatal(err) {
+		if !begun.Load() && fatal(err) {
 			cancel(err)
 			return
 		}
 		failed(err)
 	}}
 	err := f.Follow(ctx, func(o *upgradeplan.Observation) error {
-		any.Store(true)
+		begun.Store(true)
 		return seen(o)
 	})
 	return cmp.Or(err, context.Cause(ctx))

@@ -5,7 +5,6 @@ package app
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -18,6 +17,8 @@ import (
 // progress shows how a plan moves on.
 type progress interface {
 	show(plan string, s v1alpha1.UpgradePlanStatus)
+	// failed tells of what is tried again.
+	failed(err error)
 	// close leaves what was shown last. It may be called again.
 	close()
 }
@@ -30,28 +31,30 @@ func (c *cli) progress(wanted bool) progress {
 	case c.ErrTerminal && !c.plain():
 		return c.newScreen()
 	}
-	return &lines{out: c.Err}
+	return &lines{cli: c}
 }
 
 type noProgress struct{}
 
 func (noProgress) show(string, v1alpha1.UpgradePlanStatus) {}
+func (noProgress) failed(error)                            {}
 func (noProgress) close()                                  {}
 
 // lines is one line for each change.
 type lines struct {
-	out  io.Writer
+	*cli
 	last string
 }
 
 func (l *lines) show(plan string, s v1alpha1.UpgradePlanStatus) {
 	if line := fmt.Sprintf("%s: %s: %s", plan, s.Phase, status.Line(s)); line != l.last {
 		l.last = line
-		_, _ = fmt.Fprintln(l.out, line)
+		l.say("%s", line)
 	}
 }
 
-func (l *lines) close() {}
+func (l *lines) failed(err error) { l.warn(err.Error() + ": trying again") }
+func (l *lines) close()           {}
 
 // screen is the plan as top plan shows it.
 type screen struct {
@@ -71,6 +74,10 @@ func (c *cli) newScreen() *screen {
 
 func (s *screen) show(plan string, now v1alpha1.UpgradePlanStatus) {
 	s.program.Send(top.OfStatus(plan, now, s.now()))
+}
+
+func (s *screen) failed(err error) {
+	s.program.Send(top.Failed{Text: err.Error(), At: s.now()})
 }
 
 func (s *screen) close() {

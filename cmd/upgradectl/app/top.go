@@ -47,10 +47,10 @@ func (c *cli) topPlan() *cobra.Command {
 		} else {
 			err = c.topLines(ctx, s, name, fatal)
 		}
-		if ctx.Err() != nil || errors.Is(err, errSeenAll) {
-			return nil // as get -w: it was to go on until then
+		if ctx.Err() == nil && !errors.Is(err, errSeenAll) {
+			return err
 		}
-		return err
+		return nil // it was to go on until then, as get -w
 	})
 	return cmd
 }

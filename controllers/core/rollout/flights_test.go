@@ -43,12 +43,11 @@ func TestFlightsTellTheirTimes(t *testing.T) {
 		agent web4`, "minReadySeconds: 600")
 	f := w.observe()
 	got := rollout.Flights(rollout.Input{Plan: w.plan, Fleet: &f, Now: w.now})
-	at := func(d time.Duration) time.Time { return noon.Add(d) }
 	want := []rollout.Flight{
-		{Index: 0, Since: at(-50 * time.Minute), Due: at(10 * time.Minute)},
-		{Index: 1, Since: at(-10 * time.Minute), Due: at(50 * time.Minute)},
-		{Index: 2, Since: at(-2 * time.Hour)}, // it has failed
-		{Index: 3, Since: got[3].Since},       // it soaks
+		{Index: 0, Since: noon.Add(-50 * time.Minute), Due: noon.Add(10 * time.Minute)},
+		{Index: 1, Since: noon.Add(-10 * time.Minute), Due: noon.Add(50 * time.Minute)},
+		{Index: 2, Since: noon.Add(-2 * time.Hour)}, // it has failed
+		{Index: 3, Since: got[3].Since},             // it soaks
 	}
 	if diff := cmp.Diff(want, got); diff != "" || got[3].Since.IsZero() {
 		t.Errorf("-want +got:\n%s", diff)

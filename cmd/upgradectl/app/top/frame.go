@@ -122,7 +122,8 @@ func age(since, now time.Time) string { return duration.HumanDuration(max(now.Su
 // part is a list under its title, and the room that it got.
 type part struct {
 	title line
-	rows  []line
+	count int
+	row   func(i int) line // of count; there may be many, of which few are shown
 	// least is how many rows are shown before another part gets more.
 	least int
 	room  int // in lines, with the title
@@ -134,17 +135,17 @@ type part struct {
 
 // height is how many lines it wants.
 func (p *part) height() int {
-	if len(p.rows) == 0 {
+	if p.count == 0 {
 		return 0
 	}
-	return 1 + len(p.rows)
+	return 1 + p.count
 }
 
 // shown is how many rows there is room for, with the line that tells of the others.
 func (p *part) shown() int {
 	switch {
 	case p.room >= p.height():
-		return len(p.rows)
+		return p.count
 	case p.tail:
 		return max(p.room-1, 0)
 	}
@@ -152,20 +153,20 @@ func (p *part) shown() int {
 }
 
 func (p *part) lines() []line {
-	n := p.shown()
 	if p.room == 0 {
 		return nil
 	}
-	if n == len(p.rows) {
-		return append([]line{p.title}, p.rows...)
-	}
+	n := p.shown()
+	first := min(p.first, p.count-n)
 	if p.tail {
-		return append([]line{p.title}, p.rows[len(p.rows)-n:]...)
+		first = p.count - n
 	}
-	first := min(p.first, len(p.rows)-n)
-	lines := append([]line{p.title}, p.rows[first:first+n]...)
-	if p.room > 1 {
-		lines = append(lines, line{{faint, others(first, len(p.rows)-first-n)}})
+	lines := []line{p.title}
+	for i := range n {
+		lines = append(lines, p.row(first+i))
+	}
+	if n < p.count && !p.tail && p.room > 1 {
+		lines = append(lines, line{{faint, others(first, p.count-first-n)}})
 	}
 	return lines
 }
@@ -187,19 +188,24 @@ func (p *Picture) parts(now time.Time, w Window, used int) (parts []part, airy b
 	if !w.Inline {
 		room-- // for the keys
 	}
-	roles := part{title: legend(), rows: p.roles(w.Width, true), least: 5, first: w.First}
-	rest := []part{p.failures(), p.flights(now), p.events(now)}
-	wanted := roles.height()
-	for i := range rest {
-		wanted += rest[i].height()
+	all := []part{p.roleList(w, true), p.failures(), p.flights(now), p.events(now)}
+	wanted := wants(all)
+	if wanted > room {
+		all[0] = p.roleList(w, false)
+		wanted = wants(all)
 	}
-	if wanted > room && len(roles.rows) > len(p.Roles) {
-		wanted -= len(roles.rows) - len(p.Roles)
-		roles.rows = p.roles(w.Width, false)
-	}
-	parts = slices.DeleteFunc(append([]part{roles}, rest...), func(p part) bool { return p.height() == 0 })
+	parts = slices.DeleteFunc(all, func(p part) bool { return p.height() == 0 })
 	allot(parts, room)
 	return parts, wanted+len(parts) <= room
+}
+
+// wants is how many lines all parts want.
+func wants(parts []part) int {
+	n := 0
+	for i := range parts {
+		n += parts[i].height()
+	}
+	return n
 }
 
 // allot gives each part the least that it needs, as long as there is room, and then all that they want, the first ones first.
@@ -217,44 +223,49 @@ func allot(parts []part, room int) {
 	}
 }
 
+// roleList are the roles, which scroll.
+func (p *Picture) roleList(w Window, long bool) part {
+	rows := p.roles(w.Width, long)
+	return part{title: legend(), count: len(rows), row: func(i int) line { return rows[i] }, least: 5, first: w.First}
+}
+
 // failures are the hosts that have failed.
 func (p *Picture) failures() part {
-	f := part{title: line{{strong, fmt.Sprintf("FAILED %d", p.Status.Hosts.Failed)}}, least: 3}
-	width := 0
-	for i := range p.Status.Failures {
-		width = max(width, ansi.StringWidth(p.Status.Failures[i].Host))
+	list, width := p.Status.Failures, 0
+	for i := range list {
+		width = max(width, len(list[i].Host))
 	}
-	for i := range p.Status.Failures {
-		h := &p.Status.Failures[i]
-		f.rows = append(f.rows, line{{bad, "! " + padded(h.Host, width)}, {plain, "  " + h.Message}})
+	row := func(i int) line {
+		return line{{bad, "! " + padded(list[i].Host, width)}, {plain, "  " + list[i].Message}}
 	}
-	return f
+	return part{title: line{{strong, fmt.Sprintf("FAILED %d", p.Status.Hosts.Failed)}}, count: len(list), row: row, least: 3}
 }
 
 // flights are the hosts in flight: for how long, what they say of themselves, and whether their time runs out.
 func (p *Picture) flights(now time.Time) part {
-	f := part{title: line{{strong, fmt.Sprintf("IN FLIGHT %d", len(p.Flights))}}, least: 3}
 	name, phase := 0, 0
 	for i := range p.Flights {
-		name, phase = max(name, ansi.StringWidth(p.Flights[i].Host)), max(phase, len(p.Flights[i].Phase))
+		name, phase = max(name, len(p.Flights[i].Host)), max(phase, len(p.Flights[i].Phase))
 	}
-	for i := range p.Flights {
-		h := &p.Flights[i]
-		since := "-"
-		if !h.Since.IsZero() {
-			since = age(h.Since, now)
-		}
-		l := line{{plain, "  " + padded(h.Host, name)}, {plain, "  " + padded(since, -5)}}
-		if phase > 0 {
-			l = append(l, span{busy, "  " + padded(cmp.Or(string(h.Phase), "-"), phase)})
-		}
-		if h.closing(now) {
-			l[0] = span{bad, "! " + padded(h.Host, name)}
-			l = append(l, span{bad, "  fails in " + duration.HumanDuration(max(h.Due.Sub(now), 0))})
-		}
-		f.rows = append(f.rows, append(l, span{plain, "  " + h.Message}))
+	return part{title: line{{strong, fmt.Sprintf("IN FLIGHT %d", len(p.Flights))}}, count: len(p.Flights), least: 3,
+		row: func(i int) line { return p.Flights[i].row(now, name, phase) }}
+}
+
+// row is a host whose name and phase take so many columns.
+func (f *Flight) row(now time.Time, name, phase int) line {
+	since := "-"
+	if !f.Since.IsZero() {
+		since = age(f.Since, now)
 	}
-	return f
+	l := line{{plain, "  " + padded(f.Host, name)}, {plain, "  " + padded(since, -5)}}
+	if phase > 0 {
+		l = append(l, span{busy, "  " + padded(cmp.Or(string(f.Phase), "-"), phase)})
+	}
+	if f.closing(now) {
+		l[0] = span{bad, "! " + padded(f.Host, name)}
+		l = append(l, span{bad, "  fails in " + duration.HumanDuration(max(f.Due.Sub(now), 0))})
+	}
+	return append(l, span{plain, "  " + f.Message})
 }
 
 // closing says whether the last tenth of its time has begun.
@@ -274,19 +285,21 @@ const maxEvents = 10
 func (p *Picture) events(now time.Time) part {
 	e := part{title: line{{strong, "EVENTS"}}, least: 2, tail: true}
 	if p.Problem != "" {
-		e.rows = []line{{{bad, "! " + p.Problem}}}
+		e.count, e.row = 1, func(int) line { return line{{bad, "! " + p.Problem}} }
+		return e
 	}
-	for i := max(0, len(p.Events)-maxEvents); i < len(p.Events); i++ {
-		event := &p.Events[i]
-		mark := span{plain, "  "}
-		if event.Type == fleet.EventWarning {
-			mark = span{bad, "! "}
-		}
-		message := event.Message
-		if strings.HasPrefix(event.Object, "host/") && !strings.Contains(message, strings.TrimPrefix(event.Object, "host/")) {
-			message = event.Object + ": " + message
-		}
-		e.rows = append(e.rows, line{mark, {faint, padded(age(event.Time, now), -5) + " ago  "}, {plain, message}})
-	}
+	last := p.Events[max(0, len(p.Events)-maxEvents):]
+	e.count, e.row = len(last), func(i int) line { return eventRow(&last[i], now) }
 	return e
+}
+
+func eventRow(e *fleet.Event, now time.Time) line {
+	mark, message := span{plain, "  "}, e.Message
+	if e.Type == fleet.EventWarning {
+		mark = span{bad, "! "}
+	}
+	if host, ok := strings.CutPrefix(e.Object, "host/"); ok && !strings.Contains(message, host) {
+		message = e.Object + ": " + message
+	}
+	return line{mark, {faint, padded(age(e.Time, now), -5) + " ago  "}, {plain, message}}
 }

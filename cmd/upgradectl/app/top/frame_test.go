@@ -142,3 +142,14 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestLinesAreNoWiderThanAsked(t *testing.T) {
+	d := halted().Digest
+	lines := d.Lines(80)
+	for _, l := range lines {
+		if ansi.StringWidth(l) > 80 {
+			t.Errorf("%d columns: %s", ansi.StringWidth(l), l)
+		}
+	}
+	golden(t, "lines", strings.Join(lines, "\n")+"\n")
+}

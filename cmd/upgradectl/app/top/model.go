@@ -95,18 +95,19 @@ func (p *Picture) scroll(now time.Time, w Window) (shown, last int) {
 		return 0, 0
 	}
 	shown = parts[0].shown()
-	return shown, len(parts[0].rows) - shown
+	return shown, parts[0].count - shown
 }
 
 // View is the frame.
 func (m Model) View() tea.View {
-	window := m.window
-	if window.Inline {
-		window.Height-- // the line below is the cursor's
+	if !m.window.Inline {
+		v := tea.NewView(Frame(m.picture, m.now, m.window))
+		v.AltScreen = true
+		return v
 	}
-	v := tea.NewView(Frame(m.picture, m.now, window))
-	v.AltScreen = !window.Inline
-	return v
+	window := m.window
+	window.Height-- // for an empty line: the last one is erased at the end
+	return tea.NewView(Frame(m.picture, m.now, window) + "\n")
 }
 
 func later(a, b time.Time) time.Time {
