@@ -26,3 +26,6 @@ func (o *Observation) Present() rollout.Decision {
 	}
 	return d
 }
+
+// Flights are the hosts in flight before the next pass releases anybody, in natural order.
+func (o *Observation) Flights() []rollout.Flight { return rollout.Flights(o.input()) }

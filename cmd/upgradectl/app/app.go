@@ -168,7 +168,7 @@ func (c *cli) commands() []group {
 	return []group{
 		{"plans", "Plans:", []*cobra.Command{c.apply(), c.edit(), c.diff(), c.simulate(), c.delete(), c.convert()}},
 		{"rollout", "Rollouts:", []*cobra.Command{c.reconcile(), c.rollout(), c.hold(), c.release(), c.forget(), c.wait()}},
-		{"look", "What is, and why:", []*cobra.Command{c.status(), c.get(), c.describe(), c.explain()}},
+		{"look", "What is, and why:", []*cobra.Command{c.status(), c.top(), c.get(), c.describe(), c.explain()}},
 		{"legacy", "As python -m jiocloud.upgrade had them (and status):", []*cobra.Command{c.upgrade(), c.globalDisablePuppet()}},
 		{"jorc", "As jorc had them (with underscores too):", c.jorc()},
 		{groupOther, "Other:", []*cobra.Command{c.demo(), c.version()}},

@@ -5,103 +5,82 @@ package app
 
 import (
 	"fmt"
-	"io"
-	"sync/atomic"
+	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	tea "charm.land/bubbletea/v2"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 )
 
 // progress shows how a plan moves on.
 type progress interface {
 	show(plan string, s v1alpha1.UpgradePlanStatus)
+	// failed tells of what is tried again.
+	failed(err error)
 	// close leaves what was shown last. It may be called again.
 	close()
 }
 
-// progress is bars when people look, lines elsewhere, and nothing when there is nothing to wait for.
+// progress is a screen when people look, lines elsewhere, and nothing when there is nothing to wait for.
 func (c *cli) progress(wanted bool) progress {
 	switch {
 	case !wanted:
 		return noProgress{}
-	case c.ErrTerminal:
-		return newBars(c.Err)
+	case c.ErrTerminal && !c.plain():
+		return c.newScreen()
 	}
-	return &lines{out: c.Err}
+	return &lines{cli: c}
 }
 
 type noProgress struct{}
 
 func (noProgress) show(string, v1alpha1.UpgradePlanStatus) {}
+func (noProgress) failed(error)                            {}
 func (noProgress) close()                                  {}
 
 // lines is one line for each change.
 type lines struct {
-	out  io.Writer
+	*cli
 	last string
 }
 
 func (l *lines) show(plan string, s v1alpha1.UpgradePlanStatus) {
 	if line := fmt.Sprintf("%s: %s: %s", plan, s.Phase, status.Line(s)); line != l.last {
 		l.last = line
-		_, _ = fmt.Fprintln(l.out, line)
+		l.say("%s", line)
 	}
 }
 
-func (l *lines) close() {}
+func (l *lines) failed(err error) { l.warn(err.Error() + ": trying again") }
+func (l *lines) close()           {}
 
-// bars is a live bar for each role.
-type bars struct {
-	container *mpb.Progress
-	roles     map[string]*roleBar
-	closed    bool
+// screen is the plan as top plan shows it.
+type screen struct {
+	program *tea.Program
+	now     func() time.Time
+	ended   chan struct{}
 }
 
-type roleBar struct {
-	bar  *mpb.Bar
-	text atomic.Pointer[string]
+func (c *cli) newScreen() *screen {
+	s := &screen{program: c.program("", nil, c.Err, true), now: c.Now, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		_, _ = s.program.Run() // what is shown decides nothing
+	}()
+	return s
 }
 
-const barWidth = 32
-
-func newBars(out io.Writer) *bars {
-	return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh()), roles: map[string]*roleBar{}}
+func (s *screen) show(plan string, now v1alpha1.UpgradePlanStatus) {
+	s.program.Send(top.OfStatus(plan, now, s.now()))
 }
 
-func (b *bars) show(_ string, s v1alpha1.UpgradePlanStatus) {
-	for _, r := range s.Roles {
-		bar, ok := b.roles[r.Name]
-		if !ok {
-			bar = b.add(r.Name)
-			b.roles[r.Name] = bar
-		}
-		text := status.Line(v1alpha1.UpgradePlanStatus{Hosts: r.HostCounts})
-		bar.text.Store(&text)
-		bar.bar.SetTotal(int64(max(r.Total, 1)), false)
-		bar.bar.SetCurrent(int64(r.Upgraded))
-	}
+func (s *screen) failed(err error) {
+	s.program.Send(top.Failed{Text: err.Error(), At: s.now()})
 }
 
-func (b *bars) add(role string) *roleBar {
-	r := &roleBar{}
-	r.text.Store(new(string))
-	r.bar = b.container.AddBar(0, // of a total that may change
-		mpb.BarWidth(barWidth),
-		mpb.PrependDecorators(decor.Name(role, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + *r.text.Load() })))
-	return r
-}
-
-func (b *bars) close() {
-	if b.closed {
-		return
-	}
-	b.closed = true
-	for _, r := range b.roles {
-		r.bar.Abort(false)
-	}
-	b.container.Wait()
+func (s *screen) close() {
+	s.program.Quit()
+	<-s.ended
 }

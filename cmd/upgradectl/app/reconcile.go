@@ -223,7 +223,7 @@ func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, nam
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.As(err, &away) && o.untilComplete: // the lease says how long that may last
-			c.warn(err.Error() + ": trying again")
+			show.failed(err)
 		case err != nil:
 			return err
 		default:

@@ -14,7 +14,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 func (c *cli) rollout() *cobra.Command {
@@ -109,19 +111,17 @@ func (c *cli) named(ctx context.Context, plans upgradeplan.Plans, args []string)
 
 func (c *cli) rolloutStatus() *cobra.Command {
 	var watch bool
-	interval := defaultInterval
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Say in a sentence where a plan stands",
-		Args:  args(cobra.MaximumNArgs(1)),
+		Long: "Says in a sentence where a plan stands. With --watch, it says so whenever that changes, until the plan is complete or\n" +
+			"cannot go on without somebody; on a terminal it shows what top plan shows.",
+		Args: args(cobra.MaximumNArgs(1)),
 	}
 	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "wait until the plan is complete, for --timeout at most")
-	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks of --watch")
+	cmd.Flags().Duration("interval", 0, "has no effect: changes are seen as they happen")
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		if interval <= 0 {
-			return flagError{errors.New("--interval must be above 0")}
-		}
 		plans, s, err := c.plans()
 		if err != nil {
 			return err
@@ -130,29 +130,74 @@ func (c *cli) rolloutStatus() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for last := ""; ; {
+		switch {
+		case !watch:
 			o, err := upgradeplan.Observe(ctx, s, name, c.Now())
 			if err != nil {
 				return err
 			}
-			d := o.Present()
-			now := status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
-			done, stopped := ended(now, &o.Decision)
-			if line := sentence(name, now, done, o.Decision.GateMessage); line != last {
-				last = line
-				if _, err := fmt.Fprintln(c.Out, line); err != nil {
-					return err
-				}
-			}
-			if done || stopped != nil || !watch {
-				return stopped
-			}
-			if err := pause(ctx, interval); err != nil {
-				return err
-			}
+			return c.tellStatus(o, new(string))
+		case c.OutTerminal && !c.plain():
+			return c.showStatus(ctx, plans, s, name)
 		}
+		return c.tellStatuses(ctx, s, name)
 	})
 	return cmd
+}
+
+// anyError is fatal.
+func anyError(error) bool { return true }
+
+// showStatus shows a plan on a terminal until it is complete or cannot go on without somebody.
+func (c *cli) showStatus(ctx context.Context, plans upgradeplan.Plans, s store.Store, name string) error {
+	view := live{cli: c, plans: plans, store: s, plan: name, inline: true, fatal: anyError,
+		seen: func(o *upgradeplan.Observation) error {
+			done, stopped := ended(describe.Status(o), &o.Decision)
+			if done {
+				return errSeenAll
+			}
+			return stopped
+		}}
+	switch quit, err := view.run(ctx); {
+	case quit:
+		return errors.New("interrupted")
+	case !errors.Is(err, errSeenAll):
+		return err
+	}
+	return nil
+}
+
+// tellStatuses prints a sentence for each change until the plan is complete or cannot go on without somebody.
+func (c *cli) tellStatuses(ctx context.Context, s store.Store, name string) error {
+	last, doubt := "", doubts{cli: c}
+	err := c.watchPlan(ctx, s, name, anyError, doubt.failed, func(o *upgradeplan.Observation) error {
+		doubt.well()
+		if err := c.tellStatus(o, &last); err != nil {
+			return err
+		}
+		if o.Decision.Complete {
+			return errSeenAll
+		}
+		return nil
+	})
+	if errors.Is(err, errSeenAll) {
+		return nil
+	}
+	return err
+}
+
+// tellStatus prints the sentence of a plan, unless it is the last one. The error says that the plan cannot go on without
+// somebody.
+func (c *cli) tellStatus(o *upgradeplan.Observation, last *string) error {
+	now := describe.Status(o)
+	done, stopped := ended(now, &o.Decision)
+	if line := sentence(o.Plan.Name, now, done, o.Decision.GateMessage); line != *last {
+		*last = line
+		if _, err := fmt.Fprintln(c.Out, line); err != nil {
+			return err
+		}
+	}
+	return stopped
 }
 
 // sentence says where a plan stands, and what stops it.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/vt"
+
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -69,11 +71,21 @@ func (x *terminal) run(code int, args ...string) {
 }
 
 func TestProgressIsABarForEachRoleOnATerminal(t *testing.T) {
-	x := newTerminal(t, nil)
+	x := newTerminal(t, map[string]string{"TERM": "xterm"})
 	x.run(1, "reconcile", "-f", x.plan, "--until-complete", "--interval", time.Millisecond.String())
-	const want = "web  [=========>--------------------]  1 of 3 hosts upgraded, 2 pending\n"
-	if !strings.Contains(x.err.String(), want) {
-		t.Errorf("no bar of web at a third:\n%s", x.err.String())
+	screen := vt.NewEmulator(80, 24)
+	if _, err := screen.WriteString(strings.ReplaceAll(x.err.String(), "\n", "\r\n")); err != nil { // as a terminal's driver does
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1 of 3 hosts upgraded, 2 pending\n", "\nweb █████░░░░░░░░░░░ 1█ 2░  0/0 in flight  the limit of web is 0\n", "\nerror: "} {
+		if !strings.Contains(screen.String(), want) {
+			t.Errorf("%q is missing from\n%s", want, screen.String())
+		}
+	}
+	x = newTerminal(t, map[string]string{"TERM": "dumb"})
+	x.run(1, "reconcile", "-f", x.plan, "--until-complete", "--interval", time.Millisecond.String())
+	if got := x.err.String(); !strings.Contains(got, "fleet: Stalled: 1 of 3 hosts upgraded, 2 pending\n") || strings.Contains(got, "\x1b") {
+		t.Errorf("a terminal that can do nothing: %q", got)
 	}
 }
 

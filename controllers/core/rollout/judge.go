@@ -209,7 +209,7 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 			s.since = t
 		}
 	}
-	end := s.since.Add(j.deadline)
+	end := j.due(s)
 	switch r := h.Report; {
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == j.current.Name:
 		s.failed, s.why, s.failedAt = true, ReportedFailure, later(j.past(r.Time), s.since)
@@ -221,6 +221,9 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 		s.next = end
 	}
 }
+
+// due is when a host has failed that is not upgraded by then.
+func (j *judge) due(s *hostState) time.Time { return s.since.Add(j.deadline) }
 
 func (j *judge) base(h *fleet.Host, s hostState) State {
 	lookup := h.Setting.EnablesLegacy()
