@@ -88,6 +88,10 @@ soak: consul ## Check each property SOAK_CHECKS times (20000), play 24 rounds of
 generate: bin/controller-gen ## Write the deepcopy functions, the CRD and the reference of the commands
 	hack/generate.sh
 
+.PHONY: pictures
+pictures: build ## Make the pictures of the README anew; needs chromium
+	hack/pictures.sh
+
 .PHONY: clean
 clean: ## Remove what was built, but for bin/consul, which takes long
 	find bin -mindepth 1 ! -name consul -delete 2>/dev/null || true

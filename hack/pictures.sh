@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copyright The upgrade-controller Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Makes docs/images anew: a rollout of some 300 hosts with a real Consul and the binaries of bin/, as the dashboard and as
+# upgradectl top show it. Needs chromium, and takes about a minute and a half.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+UPGRADE_TEST_CONSUL=${UPGRADE_TEST_CONSUL:-$(hack/consul.sh)}
+export UPGRADE_TEST_CONSUL
+mkdir -p docs/images
+go run ./hack/pictures bin hack/pictures/plan.yaml docs/images
