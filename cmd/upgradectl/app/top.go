@@ -31,6 +31,7 @@ func (c *cli) topPlan() *cobra.Command {
 		Example: "  upgradectl top plan fleet",
 		Args:    args(cobra.MaximumNArgs(1)),
 	}
+	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
 		plans, s, err := c.plans()
 		if err != nil {

@@ -74,13 +74,14 @@ type console struct {
 	before *term.State
 	stop   context.CancelFunc
 	ended  chan int
+	read   chan struct{} // closed when all that the command wrote has been shown
 	err    bytes.Buffer
 }
 
 // newConsole begins a command with a fleet of three hosts, one of which has the version of the plan.
 func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 	t.Helper()
-	x := &console{t: t, store: &shaky{Store: memory.New(scriptNow)}, screen: vt.NewEmulator(80, 24), ended: make(chan int, 1)}
+	x := &console{t: t, store: &shaky{Store: memory.New(scriptNow)}, screen: vt.NewEmulator(80, 24), ended: make(chan int, 1), read: make(chan struct{})}
 	x.txn(
 		store.Op{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("v2")},
 		store.Op{Verb: store.Set, Key: keys.Layout{}.EnableGlobal(), Value: []byte(keys.Disabled)})
@@ -129,6 +130,7 @@ func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 }
 
 func (x *console) show() {
+	defer close(x.read)
 	buffer := make([]byte, 4096)
 	for {
 		n, err := x.person.Read(buffer)
@@ -203,7 +205,7 @@ func (x *console) press(key string) {
 	}
 }
 
-// ends waits for the end of the command, which leaves the terminal as it was.
+// ends waits for the end of the command, which leaves the terminal as it was. What it wrote is on the screen then.
 func (x *console) ends(code int) {
 	x.t.Helper()
 	select {
@@ -221,7 +223,21 @@ func (x *console) ends(code int) {
 	if !reflect.DeepEqual(x.before, after) {
 		x.t.Errorf("the terminal was left otherwise: %+v, not %+v", after, x.before)
 	}
-	x.until("left the alternate screen", func(_ string, alternate bool) bool { return !alternate })
+	_ = x.tty.Close()
+	<-x.read
+	if _, alternate := x.frame(); alternate || x.screen.CursorHidden() {
+		x.t.Errorf("alternate screen: %t, cursor hidden: %t", alternate, x.screen.CursorHidden())
+	}
+}
+
+// leaves says what must stand on the screen after the end.
+func (x *console) leaves(wants ...string) {
+	x.t.Helper()
+	for _, want := range wants {
+		if text, _ := x.frame(); !strings.Contains(text, want) {
+			x.t.Errorf("%q is missing from\n%s", want, text)
+		}
+	}
 }
 
 func TestTopShowsWhatMovesUntilSomebodyQuits(t *testing.T) {
@@ -229,9 +245,9 @@ func TestTopShowsWhatMovesUntilSomebodyQuits(t *testing.T) {
 	for _, key := range []string{"q", "\x1b", "\x03"} {
 		x := newConsole(t, map[string]string{"TERM": "xterm-256color"}, "top", "plan", "fleet")
 		x.until("shows the fleet", shows("1 of 3 hosts upgraded, 2 upgrading"))
-		if text, alternate := x.frame(); !alternate || !strings.Contains(text, "nobody leads") || !strings.Contains(text, "2/0 in flight") {
-			t.Errorf("alternate screen %t:\n%s", alternate, text)
-		}
+		x.until("shows who leads, on a screen of its own", func(text string, alternate bool) bool {
+			return alternate && strings.Contains(text, "nobody leads") && strings.Contains(text, "2/0 in flight")
+		})
 		x.reach("web2")
 		x.until("shows the host that moved", shows("2 of 3 hosts upgraded, 1 upgrading"))
 		x.reach("web3")
@@ -281,16 +297,13 @@ func TestRolloutStatusOnATerminalLeavesItsLastFrame(t *testing.T) {
 	x := begin()
 	x.reach("web2", "web3")
 	x.ends(0)
-	x.until("leaves the frame", shows("web █"))
-	x.until("leaves the last frame", shows("Complete"))
-	x.mu.Lock()
+	x.leaves("fleet  v2  Complete", "3 of 3 hosts upgraded", "\nweb █")
 	if bytes.Contains(x.raw.Bytes(), []byte("\x1b[?1049h")) {
 		t.Error("it took the whole screen")
 	}
 	if colors := regexp.MustCompile(`\x1b\[([0-9;]*;)?[349][0-9][0-9;]*m`).FindAll(x.raw.Bytes(), -1); colors != nil {
 		t.Errorf("coloured although NO_COLOR is set: %q", colors)
 	}
-	x.mu.Unlock()
 
 	x = begin()
 	x.reach("web2")
@@ -299,7 +312,7 @@ func TestRolloutStatusOnATerminalLeavesItsLastFrame(t *testing.T) {
 	if got := x.err.String(); !strings.HasPrefix(got, "error: the rollout has stalled: web3: ") {
 		t.Errorf("%q", got)
 	}
-	x.until("leaves the frame", shows("2 of 3 hosts upgraded, 1 pending"))
+	x.leaves("fleet  v2  Stalled", "2 of 3 hosts upgraded, 1 pending", "\nweb █")
 
 	x = begin()
 	x.press("q")
@@ -315,9 +328,8 @@ func TestADumbTerminalGetsLines(t *testing.T) {
 	x.until("tells of the fleet", shows("1 of 3 hosts upgraded, 2 upgrading"))
 	x.reach("web2", "web3")
 	x.ends(0)
-	x.until("tells of the end", shows("Complete: 3 of 3 hosts upgraded"))
-	if x.mu.Lock(); bytes.Contains(x.raw.Bytes(), []byte("\x1b")) {
+	x.leaves("Complete: 3 of 3 hosts upgraded")
+	if bytes.Contains(x.raw.Bytes(), []byte("\x1b")) {
 		t.Errorf("%q", x.raw.String())
 	}
-	x.mu.Unlock()
 }

@@ -261,12 +261,26 @@ func (p *planner) enableRoles() {
 
 // blocked is the sentence of the first host of the role that waits.
 func (p *planner) blocked(r *role) string {
-	for _, i := range r.hosts {
-		if v := &p.out.Verdicts[i]; v.Counts && v.Base == Pending && v.Reason != Starting {
-			return v.Message
-		}
+	if i := p.firstWaiting(r); i >= 0 {
+		return p.out.Verdicts[i].Message
 	}
 	return ""
+}
+
+// firstWaiting is the first host of a role that counts and waits, one that is held only if all are: that tells nothing of the
+// others. Negative: none waits.
+func (p *planner) firstWaiting(r *role) int {
+	held := -1
+	for _, i := range r.hosts {
+		switch v := &p.out.Verdicts[i]; {
+		case !v.Counts || v.Base != Pending || v.Reason == Starting:
+		case v.Reason != OnHold && v.Reason != PausedByKey:
+			return i
+		case held < 0:
+			held = i
+		}
+	}
+	return held
 }
 
 // conclude sums up.

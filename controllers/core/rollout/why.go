@@ -54,23 +54,15 @@ func (w Why) Role(name string) []Link {
 	if !ok {
 		return nil
 	}
-	first := -1
+	if i := w.p.firstWaiting(r); i >= 0 {
+		return w.Host(w.p.out.Verdicts[i].Host)
+	}
 	for _, i := range r.hosts {
-		v := &w.p.out.Verdicts[i]
-		if !v.Counts || v.Complete {
-			continue
-		}
-		if v.Base == Pending && v.Reason != Starting {
+		if v := &w.p.out.Verdicts[i]; v.Counts && !v.Complete {
 			return w.Host(v.Host)
 		}
-		if first < 0 {
-			first = i
-		}
 	}
-	if first < 0 {
-		return nil
-	}
-	return w.Host(w.p.out.Verdicts[first].Host)
+	return nil
 }
 
 // Plan is what stops every new start; else of each role that is not complete the first reason, and the last of its chain.
