@@ -17,6 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -86,6 +87,7 @@ type stateCount struct {
 type hostRow struct {
 	rollout.Verdict
 	Phase string
+	// Since is since when it is in flight, or since when it is upgraded.
 	Since time.Time
 }
 
@@ -115,13 +117,14 @@ func (d *Dashboard) planPage(s *sight) *page {
 		Events: newestFirst(s.events, maxRows),
 	}
 	data.Line = status.Line(data.Status)
+	since := sinces(o)
 	for i := range present.Verdicts {
 		v := &present.Verdicts[i]
 		if v.State == rollout.Failed {
-			data.Failed = append(data.Failed, rowOf(&o.Fleet.Hosts[i], v))
+			data.Failed = append(data.Failed, rowOf(&o.Fleet.Hosts[i], v, since[i]))
 		}
 		if v.InFlight {
-			data.Flight = append(data.Flight, rowOf(&o.Fleet.Hosts[i], v))
+			data.Flight = append(data.Flight, rowOf(&o.Fleet.Hosts[i], v, since[i]))
 		}
 	}
 	slices.SortStableFunc(data.Flight, func(a, b hostRow) int { return a.Since.Compare(b.Since) })
@@ -151,18 +154,22 @@ func countStates(verdicts []rollout.Verdict) []stateCount {
 	return out
 }
 
-func rowOf(h *fleet.Host, v *rollout.Verdict) hostRow {
-	row := hostRow{Verdict: *v}
+// sinces are since when hosts are in flight, by their place among the verdicts.
+func sinces(o *upgradeplan.Observation) map[int]time.Time {
+	since := map[int]time.Time{}
+	for _, f := range o.Flights() {
+		since[f.Index] = f.Since
+	}
+	return since
+}
+
+func rowOf(h *fleet.Host, v *rollout.Verdict, since time.Time) hostRow {
+	row := hostRow{Verdict: *v, Since: since}
 	if h.Report != nil {
 		row.Phase = string(h.Report.Phase)
 	}
-	switch {
-	case h.Started != nil:
-		row.Since = h.Started.Time
-	case v.Base == rollout.Upgraded: // it soaks
+	if !v.InFlight && v.Base == rollout.Upgraded {
 		row.Since = reachedAt(h)
-	case v.Granted > 0:
-		row.Since = time.Unix(v.Granted, 0)
 	}
 	return row
 }

@@ -120,7 +120,7 @@ func (d *Dashboard) hostView(r *http.Request) view {
 func (d *Dashboard) hostsView(r *http.Request) view {
 	wanted := hostQuery{State: r.URL.Query().Get("state"), Role: r.URL.Query().Get("role"), Name: r.URL.Query().Get("name")}
 	return view{plan: r.PathValue("plan"), name: "hosts?" + wanted.key(), root: "../../", render: func(s *sight) *page {
-		present := s.plan.Present()
+		present, since := s.plan.Present(), sinces(s.plan)
 		var rows []hostRow
 		found := 0
 		for i := range present.Verdicts {
@@ -129,7 +129,7 @@ func (d *Dashboard) hostsView(r *http.Request) view {
 				continue
 			}
 			if found++; found <= maxFound {
-				rows = append(rows, rowOf(&s.plan.Fleet.Hosts[i], v))
+				rows = append(rows, rowOf(&s.plan.Fleet.Hosts[i], v, since[i]))
 			}
 		}
 		var names []string
