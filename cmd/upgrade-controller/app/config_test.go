@@ -65,7 +65,7 @@ func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
 			CAFile: "/etc/consul.d/ca.pem", ClientCert: "/etc/upgrade-controller/client.pem",
 			ClientKey: "/etc/upgrade-controller/client-key.pem"},
 		log: flags.Log{Format: "console", Verbosity: 1}, minGap: time.Second, resync: 5 * time.Minute,
-		health: "127.0.0.1:8081", metrics: "127.0.0.1:8080", webhook: "0", source: gitsync.Source{Interval: "1m0s"},
+		health: "127.0.0.1:8081", metrics: "127.0.0.1:8080", dashboard: "127.0.0.1:8082", webhook: "0", source: gitsync.Source{Interval: "1m0s"},
 	})
 	c, err := decode("config.yaml", sample)
 	if err != nil {
@@ -140,7 +140,7 @@ log: {format: json}
 		t.Fatal(err)
 	}
 	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token"},
-		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour, health: off, metrics: ":9000", webhook: "0", source: gitsync.Source{Interval: "1m0s"}}
+		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour, health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0", source: gitsync.Source{Interval: "1m0s"}}
 	want(t, o, file)
 	// Also where it says what is the default.
 	o, err = loaded(t, text, "--min-gap", "1s", "--token", "secret", "--log-format", "console", "--http-addr", "other:8500")

@@ -188,10 +188,10 @@ func (p *Picture) parts(now time.Time, w Window, used int) (parts []part, airy b
 	if !w.Inline {
 		room-- // for the keys
 	}
-	all := []part{p.roleList(w, true), p.failures(), p.flights(now), p.events(now)}
+	all := []part{p.roleList(w, true), p.failures(w, true), p.flights(now), p.events(now)}
 	wanted := wants(all)
 	if wanted > room {
-		all[0] = p.roleList(w, false)
+		all[0], all[1] = p.roleList(w, false), p.failures(w, false)
 		wanted = wants(all)
 	}
 	parts = slices.DeleteFunc(all, func(p part) bool { return p.height() == 0 })
@@ -229,16 +229,25 @@ func (p *Picture) roleList(w Window, long bool) part {
 	return part{title: legend(), count: len(rows), row: func(i int) line { return rows[i] }, least: 5, first: w.First}
 }
 
-// failures are the hosts that have failed.
-func (p *Picture) failures() part {
+// failures are the hosts that have failed. Long, what is said of one may take two rows.
+func (p *Picture) failures(w Window, long bool) part {
 	list, width := p.Status.Failures, 0
 	for i := range list {
 		width = max(width, len(list[i].Host))
 	}
-	row := func(i int) line {
-		return line{{bad, "! " + padded(list[i].Host, width)}, {plain, "  " + list[i].Message}}
+	var rows []line
+	for i := range list {
+		said := []string{list[i].Message}
+		if long {
+			said = wrapped(list[i].Message, w.Width-width-4, 2)
+		}
+		rows = append(rows, line{{bad, "! " + padded(list[i].Host, width)}, {plain, "  " + said[0]}})
+		for _, more := range said[1:] {
+			rows = append(rows, line{{plain, strings.Repeat(" ", width+4) + more}})
+		}
 	}
-	return part{title: line{{strong, fmt.Sprintf("FAILED %d", p.Status.Hosts.Failed)}}, count: len(list), row: row, least: 3}
+	return part{title: line{{strong, fmt.Sprintf("FAILED %d", p.Status.Hosts.Failed)}}, count: len(rows),
+		row: func(i int) line { return rows[i] }, least: 3}
 }
 
 // flights are the hosts in flight: for how long, what they say of themselves, and whether their time runs out.
