@@ -20,6 +20,7 @@ type feed struct {
 	stop    context.CancelFunc // nil: nobody reads
 	idle    *time.Timer
 	last    *sight
+	past    []*sight      // the ones before, of which only the pages are kept
 	changed chan struct{} // closed when there is another than last
 }
 
@@ -34,7 +35,7 @@ func (f *feed) join(ctx context.Context, running *sync.WaitGroup) (leave func())
 	}
 	if f.stop == nil {
 		ctx, f.stop = context.WithCancel(ctx)
-		f.last, f.changed = nil, make(chan struct{})
+		f.last, f.past, f.changed = nil, nil, make(chan struct{})
 		running.Go(func() { f.read(ctx, func(s *sight) { f.put(ctx, s) }) })
 	}
 	return sync.OnceFunc(f.leave)
@@ -70,9 +71,31 @@ func (f *feed) put(ctx context.Context, s *sight) {
 	if ctx.Err() != nil {
 		return
 	}
+	if f.last != nil {
+		f.past = append(f.past, f.last.past())
+		f.past = f.past[max(0, len(f.past)-maxPast):]
+	}
 	f.last = s
 	close(f.changed)
 	f.changed = make(chan struct{})
+}
+
+// maxPast is how many sights back a page may be that is told only what differs.
+const maxPast = 4
+
+// shown is the page of that name as the sight of that id had it; nil: that is not known any more.
+func (f *feed) shown(id, name string) *page {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.past {
+		if s.id == id {
+			return s.pages[name]
+		}
+	}
+	if f.last != nil && f.last.id == id {
+		return f.last.past().pages[name]
+	}
+	return nil
 }
 
 // next waits for a sight that is another than the given one, or for beat to end. Nil: there is none until then.

@@ -208,7 +208,7 @@ func (p *plot) halts(o *upgradeplan.Observation, events []fleet.Event) {
 	var since time.Time
 	var why string
 	end := func(at time.Time) {
-		if !since.IsZero() && at.After(p.From) {
+		if !since.IsZero() && !at.Before(p.From) { // events tell whole seconds
 			p.Halted = append(p.Halted, p.span(maxTime(since, p.From), at, why))
 		}
 		since = time.Time{}

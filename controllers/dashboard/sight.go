@@ -6,6 +6,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,13 @@ func (s *sight) page(name string, render func(*sight) *page) *page {
 	}
 	s.pages[name] = p
 	return p
+}
+
+// past is what is kept of a sight when there is another.
+func (s *sight) past() *sight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &sight{id: s.id, pages: maps.Clone(s.pages)}
 }
 
 // empty says that there is nothing to see.

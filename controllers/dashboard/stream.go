@@ -13,7 +13,7 @@ import (
 )
 
 // stream tells a page what has changed since the sight that it shows, whose id it names when it begins and when it comes
-// back after a cut. When that is not the last one, it is told all.
+// back after a cut. When that is long ago, it is told all.
 func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, v view, f *feed) {
 	if d.streams.Add(1) > maxStreams {
 		d.streams.Add(-1)
@@ -42,7 +42,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, v view, f *fe
 // tell writes what changes until the reader is gone.
 func (d *Dashboard) tell(ctx context.Context, out events, v view, f *feed, shows string) {
 	var last *sight
-	var shown *page
+	shown := f.shown(shows, v.name)
 	for ctx.Err() == nil {
 		s := f.next(ctx, last, d.options.Beat)
 		var err error
@@ -56,7 +56,7 @@ func (d *Dashboard) tell(ctx context.Context, out events, v view, f *feed, shows
 			shown = nil
 		default:
 			p := s.page(v.name, v.render)
-			if m := p.since(shown); (shown != nil || s.id != shows) && !m.empty() {
+			if m := p.since(shown); !m.empty() {
 				err = out.message(s.id, m)
 			}
 			shown = p
