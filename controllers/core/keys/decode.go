@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -124,7 +123,8 @@ func (v version) find(host string) (string, bool) {
 	return v.keys[i], true
 }
 
-// byVersion cuts the sorted keys where the version changes.
+// byVersion cuts the sorted keys where the version changes. It looks at each, so that all keys of a version are of it even
+// if they are not sorted.
 func byVersion(keys []string, tree int) []version {
 	var out []version
 	for from := 0; from < len(keys); {
@@ -134,7 +134,10 @@ func byVersion(keys []string, tree int) []version {
 			continue
 		}
 		prefix := keys[from][:tree+slash+1]
-		to := from + sort.Search(len(keys)-from, func(i int) bool { return !strings.HasPrefix(keys[from+i], prefix) })
+		to := from + 1
+		for to < len(keys) && strings.HasPrefix(keys[to], prefix) {
+			to++
+		}
 		out = append(out, version{keys: keys[from:to], host: len(prefix)})
 		from = to
 	}
