@@ -172,8 +172,8 @@ func TestTheImportTableFindsWhatItForbids(t *testing.T) {
 		want          []string
 	}{
 		{"controllers/core/rollout", []string{"fmt", "time", module + "controllers/core/fleet", "k8s.io/apimachinery/pkg/types"}, nil, nil},
-		{"apis/upgrade/v1alpha1", []string{module + "apis/upgrade/strict"}, nil,
-			[]string{`apis/upgrade/v1alpha1 imports apis/upgrade/strict: of ours, apis/upgrade/v1alpha1 may import only []`}},
+		{"apis/upgrade/v1alpha1", []string{module + "apis/upgrade/strictyaml"}, nil,
+			[]string{`apis/upgrade/v1alpha1 imports apis/upgrade/strictyaml: of ours, apis/upgrade/v1alpha1 may import only []`}},
 		{"apis/upgrade/legacy", []string{module + "controllers/core/keys"}, nil,
 			[]string{`apis/upgrade/legacy imports controllers/core/keys: of ours, apis/... may import only ["apis/..."]`}},
 		{"controllers/core/status", []string{"os", "net/http"}, nil,

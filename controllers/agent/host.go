@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
@@ -78,7 +78,7 @@ func (f File) Version() (string, error) {
 
 // SetVersion replaces the file in one step.
 func (f File) SetVersion(version string) error {
-	if err := durable.Write(string(f), []byte(version+"\n"), 0o644); err != nil {
+	if err := atomicfile.Write(string(f), []byte(version+"\n"), 0o644); err != nil {
 		return fmt.Errorf("version file: %w", err)
 	}
 	return nil

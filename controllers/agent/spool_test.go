@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -176,7 +176,7 @@ func (s lossy) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 }
 
 func TestASpoolOnDisk(t *testing.T) {
-	var s Spool = durable.State[Unsent](filepath.Join(t.TempDir(), "unsent"))
+	var s Spool = atomicfile.State[Unsent](filepath.Join(t.TempDir(), "unsent"))
 	u := Unsent{fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon, DurationSeconds: 5}, 17}
 	if err := s.Save(u); err != nil {
 		t.Fatal(err)

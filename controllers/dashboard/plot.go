@@ -11,8 +11,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
-	"github.com/jiocloud/upgrade-controller/controllers/core/windows"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -161,7 +161,7 @@ func (p *plot) draw(reached []time.Time) {
 // shut are the times in which no window was open.
 func (p *plot) shut(w v1alpha1.Windows) {
 	for at, i := p.From, 0; i < maxSpans && at.Before(p.To); i++ {
-		state := windows.At(w, at)
+		state := maintenance.At(w, at)
 		end := p.To
 		if !state.Next.IsZero() && state.Next.Before(end) {
 			end = state.Next

@@ -18,8 +18,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -37,7 +37,7 @@ type bench struct {
 }
 
 func newBench(b *testing.B) *bench {
-	agent := consultest.StartWith(b, devagent.Options{Server: true})
+	agent := consultest.StartWith(b, consuldev.Options{Server: true})
 	s, err := consul.New(consul.Config{Address: agent.Addr()})
 	if err != nil {
 		b.Fatal(err)

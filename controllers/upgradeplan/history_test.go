@@ -20,8 +20,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
@@ -185,7 +185,7 @@ func TestHistoryOfTwoControllers(t *testing.T) {
 // A token that may not see all: what ACLs hide must not look as if it were not there.
 func TestFilteredByACLsStartsNobody(t *testing.T) {
 	const management = "6f6b7b1e-8f0e-4d2a-9f3b-1c2d3e4f5a6b"
-	addr := consultest.StartWith(t, devagent.Options{ManagementToken: management}).Addr()
+	addr := consultest.StartWith(t, consuldev.Options{ManagementToken: management}).Addr()
 	open := func(token string) *consul.Store {
 		s, err := consul.New(consul.Config{Address: addr, Token: token, RetryFor: -1})
 		if err != nil {

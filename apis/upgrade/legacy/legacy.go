@@ -16,7 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
@@ -37,13 +37,13 @@ type rollingRules struct {
 // Values are a string or a list, numbers 1 or "1". A pattern in group_mappings that is a string is one pattern, where
 // python-jiocloud took each character of it for one. Names and patterns are not judged: validation does that.
 func Parse(source string, data []byte) (v1alpha1.Instructions, error) {
-	documents, errs := strict.Read(source, data)
+	documents, errs := strictyaml.Read(source, data)
 	if len(errs) > 0 {
 		return v1alpha1.Instructions{}, errs
 	}
 	d := documents[0]
 	fail := func(field, format string, args ...any) {
-		errs = append(errs, &strict.Error{Source: source, Line: d.LineOf(field), Field: field, Detail: fmt.Sprintf(format, args...)})
+		errs = append(errs, &strictyaml.Error{Source: source, Line: d.LineOf(field), Field: field, Detail: fmt.Sprintf(format, args...)})
 	}
 	if len(documents) > 1 {
 		fail("", "holds %d documents, not one", len(documents))

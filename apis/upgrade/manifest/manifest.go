@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
@@ -31,7 +31,7 @@ type Document struct {
 	Source string
 	Line   int
 
-	document *strict.Document
+	document *strictyaml.Document
 }
 
 // Locate gives the errors of a validation the lines of the fields that they are about; nil for an empty list.
@@ -41,10 +41,10 @@ func (d Document) Locate(list field.ErrorList) error { return d.document.Locate(
 // in the file; then there are no plans. A status is read as strictly as all else and left out: a manifest says what is
 // wanted.
 func Decode(source string, data []byte) ([]Document, error) {
-	documents, problems := strict.Read(source, data)
+	documents, problems := strictyaml.Read(source, data)
 	plans := make([]Document, 0, len(documents))
 	lines := map[string]int{}
-	var found strict.Errors
+	var found strictyaml.Errors
 	for _, d := range documents {
 		plan, errs := decode(d)
 		if first, ok := lines[plan.Name]; ok && plan.Name != "" {
@@ -61,7 +61,7 @@ func Decode(source string, data []byte) ([]Document, error) {
 	return plans, nil
 }
 
-func decode(d *strict.Document) (*v1alpha1.UpgradePlan, strict.Errors) {
+func decode(d *strictyaml.Document) (*v1alpha1.UpgradePlan, strictyaml.Errors) {
 	plan := &v1alpha1.UpgradePlan{}
 	if errs := identify(d); len(errs) > 0 {
 		return plan, errs
@@ -81,19 +81,19 @@ func decode(d *strict.Document) (*v1alpha1.UpgradePlan, strict.Errors) {
 }
 
 // identify says what is wrong with apiVersion and kind. A document of another kind is not read further.
-func identify(d *strict.Document) strict.Errors {
+func identify(d *strictyaml.Document) strictyaml.Errors {
 	if legacy := legacyNames(d); len(legacy) > 0 && !slices.Contains(d.Names(), "kind") {
-		return strict.Errors{problem(d, d.Line, "", fmt.Sprintf(
+		return strictyaml.Errors{problem(d, d.Line, "", fmt.Sprintf(
 			"is not a plan but instructions of python-jiocloud (%s): %s", strings.Join(legacy, ", "), ConvertHint))}
 	}
 	return d.Identify(v1alpha1.APIVersion, v1alpha1.Kind)
 }
 
-func problem(d *strict.Document, line int, path, detail string) *strict.Error {
-	return &strict.Error{Source: d.Source, Line: line, Field: path, Detail: detail}
+func problem(d *strictyaml.Document, line int, path, detail string) *strictyaml.Error {
+	return &strictyaml.Error{Source: d.Source, Line: line, Field: path, Detail: detail}
 }
 
-func legacyNames(d *strict.Document) []string {
+func legacyNames(d *strictyaml.Document) []string {
 	return slices.DeleteFunc(d.Names(), func(name string) bool { return hint(name) == "" })
 }
 

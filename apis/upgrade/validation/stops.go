@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/window"
 )
 
 func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.ErrorList {
@@ -90,11 +90,11 @@ func validateWindow(w v1alpha1.Window, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child(name), text, err.Error()))
 		}
 	}
-	_, err := window.ParseSchedule(w.Schedule)
+	_, err := schedule.ParseSchedule(w.Schedule)
 	part("schedule", w.Schedule, err)
-	_, err = window.ParseDuration(w.Duration)
+	_, err = schedule.ParseDuration(w.Duration)
 	part("duration", w.Duration, err)
-	_, err = window.ParseZone(w.TimeZone)
+	_, err = schedule.ParseZone(w.TimeZone)
 	part("timeZone", w.TimeZone, err)
 	return errs
 }

@@ -34,8 +34,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
@@ -86,7 +86,7 @@ func hosts() []string {
 
 type chaos struct {
 	t           *testing.T
-	cluster     *devagent.Cluster
+	cluster     *consuldev.Cluster
 	direct      store.Store // to the cluster, past the proxy
 	controllers []*controller
 }
@@ -100,7 +100,7 @@ type controller struct {
 }
 
 func newChaos(t *testing.T) *chaos {
-	cluster, err := devagent.StartCluster(t.Context(), consultest.Binary(t), 3)
+	cluster, err := consuldev.StartCluster(t.Context(), consultest.Binary(t), 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
 const plan = `
@@ -33,7 +33,7 @@ func planFile(t *testing.T, text string) string {
 }
 
 // startAgents runs the agents of hosts at v1, with tokens of their own, and returns what tells a host's version.
-func startAgents(t *testing.T, consul *devagent.Agent, hosts []string, prefix string) func(host string) string {
+func startAgents(t *testing.T, consul *consuldev.Agent, hosts []string, prefix string) func(host string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, host := range hosts {
@@ -64,7 +64,7 @@ func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
 }
 
 // rollOut goes through a rollout of three hosts, everybody with the token of their policy.
-func rollOut(t *testing.T, consul *devagent.Agent, prefix string) {
+func rollOut(t *testing.T, consul *consuldev.Agent, prefix string) {
 	t.Helper()
 	ctl := func(name string) program { return as(t, consul, "upgradectl", below(t, prefix, policy(t, name, ""))) }
 	operator, viewer := ctl("operator"), ctl("viewer")

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // root is where the module is, and binEnv names the folder that the binaries are built into.
@@ -180,9 +180,9 @@ const node = "ctl1"
 
 // newConsul is a Consul with ACLs on, where nothing is allowed that no policy allows; with keyLists, not even to list
 // what may be read.
-func newConsul(t *testing.T, keyLists bool) *devagent.Agent {
+func newConsul(t *testing.T, keyLists bool) *consuldev.Agent {
 	t.Helper()
-	return consultest.StartWith(t, devagent.Options{ManagementToken: management,
+	return consultest.StartWith(t, consuldev.Options{ManagementToken: management,
 		Config: fmt.Sprintf("node_name = %q\nacl { enable_key_list_policy = %t }\n", node, keyLists)})
 }
 
@@ -193,7 +193,7 @@ func policy(t testing.TB, name, host string) string {
 }
 
 // as is a binary that asks with a token of the rules, from a file.
-func as(t *testing.T, consul *devagent.Agent, name, rules string) program {
+func as(t *testing.T, consul *consuldev.Agent, name, rules string) program {
 	t.Helper()
 	token := consultest.Token(t, consul.Addr(), management, rules)
 	file := write(t, filepath.Join(t.TempDir(), "token"), token+"\n")

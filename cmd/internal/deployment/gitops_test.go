@@ -23,14 +23,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // gitops is a repository behind a server, and a controller that follows it under its policy.
 type gitops struct {
 	*testing.T
-	consul           *devagent.Agent
+	consul           *consuldev.Agent
 	git              *gittest.Repository
 	controller       program
 	operator, viewer program
@@ -173,7 +173,7 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 func TestAKilledSyncLosesNothing(t *testing.T) {
 	t.Parallel()
 	const fleets = 40 // each has eight watches
-	consul := consultest.StartWith(t, devagent.Options{Config: "limits { http_max_conns_per_client = 2000 }\n"})
+	consul := consultest.StartWith(t, consuldev.Options{Config: "limits { http_max_conns_per_client = 2000 }\n"})
 	env := []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}
 	g := &gitops{T: t, consul: consul, git: gittest.New(t), controller: program{"upgrade-controller", env},
 		operator: program{"upgradectl", env}, viewer: program{"upgradectl", env}}

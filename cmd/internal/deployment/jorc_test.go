@@ -11,8 +11,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // TestTheCommandsOfJorcWorkUnderTheirPolicies: those of a host with the token of that host, those of the fleet with that of
@@ -32,14 +32,14 @@ func TestTheCommandsOfJorcWorkUnderTheirPolicies(t *testing.T) {
 
 // withServices is a Consul as newConsul makes it, whose node has the name and three services with a check that passes, all in
 // the catalog.
-func withServices(t *testing.T, node string, keyLists bool) *devagent.Agent {
+func withServices(t *testing.T, node string, keyLists bool) *consuldev.Agent {
 	t.Helper()
 	var services []string
 	for _, name := range []string{"puppet", "validation", "other"} {
 		services = append(services, fmt.Sprintf("{ name = %q  token = %q  check { ttl = \"24h\"  status = \"passing\" } }",
 			name, management))
 	}
-	consul := consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: fmt.Sprintf(
+	consul := consultest.StartWith(t, consuldev.Options{ManagementToken: management, Config: fmt.Sprintf(
 		"node_name = %q\nacl { enable_key_list_policy = %t }\nservices = [%s]\n", node, keyLists, strings.Join(services, ", "))})
 	health := managing(t, consul).Health()
 	eventually(t, "the services", func() bool {
@@ -50,7 +50,7 @@ func withServices(t *testing.T, node string, keyLists bool) *devagent.Agent {
 }
 
 // managing is a client that may do all.
-func managing(t *testing.T, consul *devagent.Agent) *api.Client {
+func managing(t *testing.T, consul *consuldev.Agent) *api.Client {
 	t.Helper()
 	client, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: management})
 	if err != nil {
@@ -59,7 +59,7 @@ func managing(t *testing.T, consul *devagent.Agent) *api.Client {
 	return client
 }
 
-func useJorc(t *testing.T, consul *devagent.Agent, prefix string) {
+func useJorc(t *testing.T, consul *consuldev.Agent, prefix string) {
 	t.Helper()
 	command := func(p program, line string) {
 		t.Helper()

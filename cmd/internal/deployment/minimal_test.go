@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +("[^"]*") +\{ policy = "(\w+)" \}$`)
@@ -25,10 +25,10 @@ var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +
 func TestNoRuleIsThereForNothing(t *testing.T) {
 	t.Parallel()
 	consul, host := withServices(t, node, true), withServices(t, "web1", true)
-	clients := map[*devagent.Agent]*api.Client{consul: managing(t, consul), host: managing(t, host)}
+	clients := map[*consuldev.Agent]*api.Client{consul: managing(t, consul), host: managing(t, host)}
 	file := planFile(t, plan+"  healthGate: {checks: [puppet], maxUnhealthy: 1}\n  hosts: {source: Catalog}\n"+
 		"  action: {type: Command, name: reboot}\n")
-	all := func(t *testing.T, consul *devagent.Agent, token, binary string, lines ...string) bool {
+	all := func(t *testing.T, consul *consuldev.Agent, token, binary string, lines ...string) bool {
 		t.Helper()
 		return !slices.ContainsFunc(lines, func(line string) bool {
 			return !succeeds(t, consul, token, binary, strings.Fields(line)...)
@@ -42,7 +42,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 		"pipeline: {puppet: {path: "+puppet+"}}\nchecks: {}\n")
 	for _, tt := range []struct {
 		policy string
-		consul *devagent.Agent
+		consul *consuldev.Agent
 		// works says whether all works that the policy is for.
 		works func(t *testing.T, token string) bool
 	}{
@@ -99,7 +99,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 }
 
 // succeeds runs a command, and says whether it did all that it was to do.
-func succeeds(t *testing.T, consul *devagent.Agent, token, binary string, args ...string) bool {
+func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args ...string) bool {
 	t.Helper()
 	code, out := program{binary, []string{"CONSUL_HTTP_ADDR=" + consul.Addr(), "CONSUL_HTTP_TOKEN=" + token}}.run(t, args...)
 	if code != 0 && !strings.Contains(out, "the token needs ") {
@@ -110,7 +110,7 @@ func succeeds(t *testing.T, consul *devagent.Agent, token, binary string, args .
 
 // seed makes a fleet, whose nodes the catalog knows, in which a host in the field may have begun, a switch of the version
 // is due, one host may start, pause keys are left of holds that have ended, and only the old tree may hold records.
-func seed(t *testing.T, consul *devagent.Agent, client *api.Client, file string) {
+func seed(t *testing.T, consul *consuldev.Agent, client *api.Client, file string) {
 	t.Helper()
 	empty(t, client, "")
 	for _, key := range []string{"current_version=v1", "config_state/enable_puppet/host/web1=True", "running_version/v0/web2=1"} {

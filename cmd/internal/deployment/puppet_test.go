@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
 const puppetPlan = `
@@ -43,7 +43,7 @@ func (p puppets) manifest(host, more string) {
 		p.path(host, "made-by-puppet"), more))
 }
 
-func (p puppets) start(consul *devagent.Agent, host string) {
+func (p puppets) start(consul *consuldev.Agent, host string) {
 	p.Helper()
 	if err := os.MkdirAll(p.path(host, "facts.d"), 0o755); err != nil {
 		p.Fatal(err)

@@ -19,11 +19,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	consulstore "github.com/jiocloud/upgrade-controller/controllers/store/consul"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func storeWith(t *testing.T, consul *devagent.Agent, token string) *consulstore.Store {
+func storeWith(t *testing.T, consul *consuldev.Agent, token string) *consulstore.Store {
 	t.Helper()
 	s, err := consulstore.New(consulstore.Config{Address: consul.Addr(), Token: token})
 	if err != nil {
@@ -33,7 +33,7 @@ func storeWith(t *testing.T, consul *devagent.Agent, token string) *consulstore.
 }
 
 // syncs follows a source as a controller does, with a token, and says whether all of that is allowed.
-func syncs(t *testing.T, consul *devagent.Agent, token string) bool {
+func syncs(t *testing.T, consul *consuldev.Agent, token string) bool {
 	t.Helper()
 	git := gittest.New(t)
 	git.Commit("fleet.yaml", strings.TrimSpace(plan)+"\n")
@@ -73,7 +73,7 @@ func syncs(t *testing.T, consul *devagent.Agent, token string) bool {
 }
 
 // rings asks for a sync, as upgradectl reconcile source does, and says whether that is allowed.
-func rings(t *testing.T, consul *devagent.Agent, token string) bool {
+func rings(t *testing.T, consul *consuldev.Agent, token string) bool {
 	t.Helper()
 	err := gitsync.Ring(t.Context(), storeWith(t, consul, token), "default", gitsync.Request{ID: "test"})
 	if err != nil && !strings.Contains(err.Error(), "permission denied") {

@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // authority is a CA in a folder.
@@ -86,13 +86,13 @@ func (a *authority) client(name string, end time.Time) access {
 }
 
 // serve runs a Consul with a certificate for 127.0.0.1 and consul.example.com that is good until end, and that wants one of its clients.
-func (a *authority) serve(name string, end time.Time) *devagent.Agent {
+func (a *authority) serve(name string, end time.Time) *consuldev.Agent {
 	a.t.Helper()
 	template := certificate(name, end)
 	template.IPAddresses, template.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"consul.example.com"}
 	cert, key := a.issue(template)
-	return consultest.StartWith(a.t, devagent.Options{ManagementToken: management,
-		HTTPS: &devagent.Certificates{CAFile: a.file, CertFile: cert, KeyFile: key}})
+	return consultest.StartWith(a.t, consuldev.Options{ManagementToken: management,
+		HTTPS: &consuldev.Certificates{CAFile: a.file, CertFile: cert, KeyFile: key}})
 }
 
 // access is how a client reaches Consul; what is empty is not given.

@@ -23,8 +23,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // asAgent in the environment makes the test binary an upgrade-agent.
@@ -211,7 +211,7 @@ func hostPolicy(t *testing.T) string {
 
 func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
 	const root = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
-	h := newHostOn(t, consultest.StartWith(t, devagent.Options{ManagementToken: root}).Addr(), root, "v1", "exit 0")
+	h := newHostOn(t, consultest.StartWith(t, consuldev.Options{ManagementToken: root}).Addr(), root, "v1", "exit 0")
 	client, err := api.NewClient(&api.Config{Address: h.addr, Token: root})
 	if err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // The bounds of what an agent costs its host.
@@ -65,7 +65,7 @@ func BenchmarkLook(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := newCounter(b, consultest.StartWith(b, devagent.Options{Server: true}).Addr())
+	c := newCounter(b, consultest.StartWith(b, consuldev.Options{Server: true}).Addr())
 	version := filepath.Join(b.TempDir(), "current_version")
 	if err := os.WriteFile(version, []byte("v1\n"), 0o600); err != nil {
 		b.Fatal(err)

@@ -13,10 +13,10 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/inhibit"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
@@ -31,14 +31,14 @@ type builder struct {
 	log    logr.Logger
 }
 
-func (b builder) spool() agent.Spool { return durable.State[agent.Unsent](b.state + ".unsent") }
+func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.state + ".unsent") }
 
 // board is nil when the file wants no checks.
 func (b builder) board() *checks.Board {
 	if b.file.Checks == nil {
 		return nil
 	}
-	return &checks.Board{Consul: b.store, Results: durable.State[map[string]checks.Result](b.state + ".checks"),
+	return &checks.Board{Consul: b.store, Results: atomicfile.State[map[string]checks.Result](b.state + ".checks"),
 		TTL: b.file.Checks.TTL.Or(config.DefaultTTL), Log: b.log}
 }
 
@@ -54,7 +54,7 @@ func (b builder) pipeline(board *checks.Board) (agent.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline.Pipeline{Steps: steps, Journal: durable.State[pipeline.Entry](b.state + ".journal"), Log: b.log}
+	p := &pipeline.Pipeline{Steps: steps, Journal: atomicfile.State[pipeline.Entry](b.state + ".journal"), Log: b.log}
 	if board != nil {
 		p.Ended = board.Ended
 	}

@@ -19,8 +19,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // askFirst is the file in a script's folder with the lines of docs/migrating.md that make maybe-upgrade.sh ask.
@@ -71,7 +71,7 @@ func linesThatAsk(t *testing.T) string {
 
 // startConsul runs a Consul whose node has the name.
 func startConsul(ts *testscript.TestScript, binary string, args []string) {
-	a, err := devagent.Start(context.Background(), devagent.Options{Binary: binary, Config: "node_name = \"" + args[0] + "\"\n" +
+	a, err := consuldev.Start(context.Background(), consuldev.Options{Binary: binary, Config: "node_name = \"" + args[0] + "\"\n" +
 		strings.Join(args[1:], " ")})
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(a.Stop()) })

@@ -17,8 +17,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 // configure writes the configuration of the host: what is given, after the lines that name the host and its Consul.
@@ -139,7 +139,7 @@ func TestAnAgentThatIsKilledGoesOnWithTheStep(t *testing.T) {
 
 // TestAReportWaitsUntilConsulIsBack stops a real Consul while the step runs, and starts it again.
 func TestAReportWaitsUntilConsulIsBack(t *testing.T) {
-	cluster, err := devagent.StartCluster(t.Context(), consultest.Binary(t), 1)
+	cluster, err := consuldev.StartCluster(t.Context(), consultest.Binary(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

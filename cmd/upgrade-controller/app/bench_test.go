@@ -21,8 +21,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -76,7 +76,7 @@ type benchFleet struct {
 
 // newBenchFleet is a fleet of hosts that are at v1.
 func newBenchFleet(tb testing.TB, hosts int) *benchFleet {
-	addr := consultest.StartWith(tb, devagent.Options{Server: true}).Addr()
+	addr := consultest.StartWith(tb, consuldev.Options{Server: true}).Addr()
 	s, err := consul.New(consul.Config{Address: addr})
 	if err != nil {
 		tb.Fatal(err)

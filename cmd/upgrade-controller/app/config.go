@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 )
@@ -106,12 +106,12 @@ func load(path string, f *pflag.FlagSet) (*config, error) {
 
 // decode reads the file; source is its name in errors, which are strict.Errors.
 func decode(source string, data []byte) (*config, error) {
-	documents, errs := strict.Read(source, data)
+	documents, errs := strictyaml.Read(source, data)
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	if len(documents) > 1 {
-		return nil, &strict.Error{Source: source, Line: documents[1].Line, Detail: "is a second document: there may be one"}
+		return nil, &strictyaml.Error{Source: source, Line: documents[1].Line, Detail: "is a second document: there may be one"}
 	}
 	d, c := documents[0], &config{}
 	if errs := d.Identify(v1alpha1.APIVersion, configKind); len(errs) > 0 {

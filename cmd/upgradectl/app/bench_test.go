@@ -15,8 +15,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 const benchHosts = 100_000
@@ -34,7 +34,7 @@ func BenchmarkStatus(b *testing.B) {
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	addr := consultest.StartWith(b, devagent.Options{Server: true}).Addr()
+	addr := consultest.StartWith(b, consuldev.Options{Server: true}).Addr()
 	s, err := consul.New(consul.Config{Address: addr})
 	if err != nil {
 		b.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
 // onConsul runs the demo on a Consul of its own.
@@ -26,7 +26,7 @@ func (d *demo) onConsul(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Fprintln(d.Err, "Starting a Consul …")
-	server, err := devagent.Start(ctx, devagent.Options{})
+	server, err := consuldev.Start(ctx, consuldev.Options{})
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -168,7 +168,7 @@ func (e *editing) store(ctx context.Context, body string) error {
 
 // explain is the comment on what keeps an edited plan from being stored. What no editing mends is an error.
 func (e *editing) explain(ctx context.Context, problem error) (string, error) {
-	wrong, invalid, outdated := strict.Errors(nil), (*upgradeplan.Invalid)(nil), (*upgradeplan.Outdated)(nil)
+	wrong, invalid, outdated := strictyaml.Errors(nil), (*upgradeplan.Invalid)(nil), (*upgradeplan.Outdated)(nil)
 	const sorry = "This was not stored:\n"
 	switch {
 	case errors.As(problem, &wrong):

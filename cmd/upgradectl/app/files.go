@@ -17,7 +17,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 )
 
@@ -83,7 +83,7 @@ func (c *cli) readOne(path string) ([]manifest.Document, error) {
 
 // readFile reads a file, not much more of it than may be in one, and says what it is called in errors.
 func (c *cli) readFile(path string) (data []byte, source string, err error) {
-	return c.readUpTo(path, strict.MaxSize)
+	return c.readUpTo(path, strictyaml.MaxSize)
 }
 
 // readUpTo reads a file of at most so many bytes, and says what it is called in errors.

@@ -30,8 +30,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -257,12 +257,12 @@ func condition(name string) (bool, error) {
 
 // startConsul runs a Consul for the script; with a token, one with ACLs.
 func startConsul(ts *testscript.TestScript, binary string, args []string) {
-	o := devagent.Options{Binary: binary}
+	o := consuldev.Options{Binary: binary}
 	if len(args) > 0 {
 		o.ManagementToken = args[0]
 		ts.Setenv("SCRIPT_TOKEN", args[0])
 	}
-	a, err := devagent.Start(context.Background(), o)
+	a, err := consuldev.Start(context.Background(), o)
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(a.Stop()) })
 	ts.Setenv("CONSUL_HTTP_ADDR", a.Addr())

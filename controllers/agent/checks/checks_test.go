@@ -15,8 +15,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
@@ -36,7 +36,7 @@ func (r *recorder) SetCheck(_ context.Context, id string, ttl time.Duration, sta
 
 func board(t *testing.T, c checks.Consul) *checks.Board {
 	return &checks.Board{Consul: c, TTL: time.Hour,
-		Results: durable.State[map[string]checks.Result](filepath.Join(t.TempDir(), "checks"))}
+		Results: atomicfile.State[map[string]checks.Result](filepath.Join(t.TempDir(), "checks"))}
 }
 
 func want(t *testing.T, r *recorder, lines ...string) {

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/strict"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
@@ -185,9 +185,9 @@ func Load(path string) (Config, error) {
 
 // Decode reads a configuration; source is its name in errors. The error is a strict.Errors with all that is wrong.
 func Decode(source string, data []byte) (Config, error) {
-	documents, problems := strict.Read(source, data)
+	documents, problems := strictyaml.Read(source, data)
 	if len(problems) == 0 && len(documents) > 1 {
-		problems = strict.Errors{{Source: source, Line: documents[1].Line, Detail: "must be the only document of the file"}}
+		problems = strictyaml.Errors{{Source: source, Line: documents[1].Line, Detail: "must be the only document of the file"}}
 	}
 	if len(problems) > 0 {
 		return Config{}, problems

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
@@ -23,7 +23,7 @@ var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "v2"}
 // line is a pipeline of steps a, b and c, whose journal is a file, and what was run of it.
 type line struct {
 	t       *testing.T
-	journal durable.State[pipeline.Entry]
+	journal atomicfile.State[pipeline.Entry]
 	// act is what a step does; nil: it succeeds.
 	act func(step string) (string, error)
 	// ran are the steps that were run, and ended those that ended.
@@ -32,7 +32,7 @@ type line struct {
 }
 
 func newLine(t *testing.T) *line {
-	return &line{t: t, journal: durable.State[pipeline.Entry](filepath.Join(t.TempDir(), "journal")), names: []string{"a", "b", "c"}}
+	return &line{t: t, journal: atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "journal")), names: []string{"a", "b", "c"}}
 }
 
 func (l *line) run(ctx context.Context, c agent.Change) (string, error) {
@@ -164,7 +164,7 @@ func TestAStepThatIsStoppedIsResumedAndHasNotEnded(t *testing.T) {
 
 func TestNothingIsRunThatTheJournalCannotTellOf(t *testing.T) {
 	l := newLine(t)
-	l.journal = durable.State[pipeline.Entry](filepath.Join(t.TempDir(), "none", "journal"))
+	l.journal = atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "none", "journal"))
 	if _, err := l.run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "journal: ") || len(l.ran) > 0 {
 		t.Errorf("%v, ran %v", err, l.ran)
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 )
 
 // The names of the steps.
@@ -42,7 +42,7 @@ func (f Facts) Step() Step {
 		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 			return "", err
 		}
-		return "", durable.Write(f.Path, []byte("current_version="+c.To+"\n"), 0o644)
+		return "", atomicfile.Write(f.Path, []byte("current_version="+c.To+"\n"), 0o644)
 	}}
 }
 
@@ -63,7 +63,7 @@ func (s Sources) Step() Step {
 		if err != nil {
 			return "", err
 		}
-		return "", durable.Write(s.Path, text, 0o644)
+		return "", atomicfile.Write(s.Path, text, 0o644)
 	}}
 }
 

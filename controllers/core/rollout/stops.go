@@ -9,7 +9,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/windows"
+	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 )
 
 // stopped says that nobody may start before somebody, or time, lets the rollout go on. What agents were allowed and have not
@@ -104,7 +104,7 @@ func (p *planner) outsideWindow() string {
 		p.out.Closes = o.Until
 		return ""
 	}
-	w := windows.At(p.spec.Windows, p.in.Now)
+	w := maintenance.At(p.spec.Windows, p.in.Now)
 	if w.Open {
 		p.out.Closes = w.Next
 		return ""

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/window"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
@@ -305,7 +305,7 @@ func (p *planner) changeWindow() []string {
 // zone is that of the first window that names one.
 func zone(w v1alpha1.Windows) *time.Location {
 	for _, one := range slices.Concat(w.Allow, w.Deny) {
-		if parsed, err := window.Parse(one); err == nil && strings.TrimSpace(one.TimeZone) != "" {
+		if parsed, err := schedule.Parse(one); err == nil && strings.TrimSpace(one.TimeZone) != "" {
 			return parsed.Zone
 		}
 	}

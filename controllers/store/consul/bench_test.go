@@ -14,8 +14,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 const benchHosts = 100_000
@@ -23,7 +23,7 @@ const benchHosts = 100_000
 // BenchmarkRead reads the two trees of a fleet of 100,000 hosts from a real single server, beside the same requests
 // whose answers are thrown away: as near to nothing as a client can do.
 func BenchmarkRead(b *testing.B) {
-	agent := consultest.StartWith(b, devagent.Options{Server: true})
+	agent := consultest.StartWith(b, consuldev.Options{Server: true})
 	s := open(b, consul.Config{Address: agent.Addr()})
 	records, enabled := keys.Layout{}.RecordTree(), keys.Layout{}.EnableTree()
 	fill(b, s, func(host string) []store.Op {
@@ -102,7 +102,7 @@ func discard(b *testing.B, addr, prefix, what string) {
 
 // BenchmarkTxn writes 128 keys in one transaction.
 func BenchmarkTxn(b *testing.B) {
-	s := open(b, consul.Config{Address: consultest.StartWith(b, devagent.Options{Server: true}).Addr()})
+	s := open(b, consul.Config{Address: consultest.StartWith(b, consuldev.Options{Server: true}).Addr()})
 	ops := make([]store.Op, store.MaxOps)
 	n := uint64(0)
 	for b.Loop() {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 const namedNode = `node_name = "web1"`
@@ -50,7 +50,7 @@ func waitForStatus(t *testing.T, s *consul.Store, id, want string) {
 
 func TestAChecksStatusIsWhatWasSaidLast(t *testing.T) {
 	t.Parallel()
-	s := open(t, consul.Config{Address: consultest.StartWith(t, devagent.Options{Config: namedNode}).Addr()})
+	s := open(t, consul.Config{Address: consultest.StartWith(t, consuldev.Options{Config: namedNode}).Addr()})
 	ctx := t.Context()
 	for _, status := range []string{consul.Warning, consul.Critical, consul.Passing} {
 		if err := s.SetCheck(ctx, "puppet", time.Hour, status, "it is "+status); err != nil {
@@ -72,7 +72,7 @@ func TestAChecksStatusIsWhatWasSaidLast(t *testing.T) {
 
 func TestChecksOfANodeThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	s := open(t, consul.Config{Address: consultest.StartWith(t, devagent.Options{Config: namedNode}).Addr()})
+	s := open(t, consul.Config{Address: consultest.StartWith(t, consuldev.Options{Config: namedNode}).Addr()})
 	if checks, _, err := s.NodeChecks(t.Context(), "web2"); err != nil || len(checks) != 0 {
 		t.Errorf("%v, %v", checks, err)
 	}
@@ -104,7 +104,7 @@ func TestWhatIsWrongWithACheckIsSaidBeforeItIsSent(t *testing.T) {
 func TestChecksTakeTheRightToWriteTheirNodeOrService(t *testing.T) {
 	t.Parallel()
 	const management = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
-	addr := consultest.StartWith(t, devagent.Options{ManagementToken: management, Config: namedNode +
+	addr := consultest.StartWith(t, consuldev.Options{ManagementToken: management, Config: namedNode +
 		"\nservice { name = \"validation\"  check { ttl = \"1h\" } }"}).Addr()
 	as := func(rules string) *consul.Store {
 		return open(t, consul.Config{Address: addr, Token: consultest.Token(t, addr, management, rules)})

@@ -18,8 +18,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 	"github.com/jiocloud/upgrade-controller/controllers/store/storetest"
 )
 
@@ -33,7 +33,7 @@ func open(t testing.TB, c consul.Config) *consul.Store {
 }
 
 func TestConformance(t *testing.T) {
-	for name, options := range map[string]devagent.Options{"dev": {}, "server": {Server: true}} {
+	for name, options := range map[string]consuldev.Options{"dev": {}, "server": {Server: true}} {
 		t.Run(name, func(t *testing.T) {
 			agent := consultest.StartWith(t, options)
 			storetest.Run(t, func(t *testing.T) store.Store {

@@ -25,8 +25,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 const secret = "2b8e1a4c-0000-4000-8000-0000000000ff"
@@ -201,7 +201,7 @@ func TestAServerThatIsNotConsul(t *testing.T) {
 }
 
 // token makes a token with the rules.
-func token(t *testing.T, agent *devagent.Agent, rules string) string {
+func token(t *testing.T, agent *consuldev.Agent, rules string) string {
 	t.Helper()
 	c, err := api.NewClient(&api.Config{Address: agent.Addr(), Token: secret})
 	if err != nil {
@@ -233,7 +233,7 @@ func wantForbidden(t *testing.T, err error, key, rule string) {
 }
 
 func TestACLs(t *testing.T) {
-	agent := consultest.StartWith(t, devagent.Options{ManagementToken: secret})
+	agent := consultest.StartWith(t, consuldev.Options{ManagementToken: secret})
 	all := open(t, consul.Config{Address: agent.Addr(), Token: secret})
 	for _, key := range []string{"current_version", "config_state/enable_puppet/global", "hidden/a", "seen/a"} {
 		if _, err := all.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: key, Value: []byte("x")}}); err != nil {
@@ -320,7 +320,7 @@ func TestACLs(t *testing.T) {
 }
 
 func TestACLsOfTheCatalog(t *testing.T) {
-	agent := consultest.StartWith(t, devagent.Options{ManagementToken: secret})
+	agent := consultest.StartWith(t, consuldev.Options{ManagementToken: secret})
 	client, err := api.NewClient(&api.Config{Address: agent.Addr(), Token: secret})
 	if err != nil {
 		t.Fatal(err)
@@ -392,7 +392,7 @@ func TestListNeedsListWhereThePolicyIsOn(t *testing.T) {
 }
 
 // before114 lets a real Consul look like one before 1.14.
-func before114(t *testing.T, agent *devagent.Agent, between func()) string {
+func before114(t *testing.T, agent *consuldev.Agent, between func()) string {
 	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {

@@ -9,19 +9,19 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
 // Start runs a Consul in dev mode until the test ends. Without a binary the test fails.
-func Start(t testing.TB) *devagent.Agent { return StartWith(t, devagent.Options{}) }
+func Start(t testing.TB) *consuldev.Agent { return StartWith(t, consuldev.Options{}) }
 
 // StartWith is Start with options.
-func StartWith(t testing.TB, o devagent.Options) *devagent.Agent {
+func StartWith(t testing.TB, o consuldev.Options) *consuldev.Agent {
 	t.Helper()
 	if o.Binary == "" {
 		o.Binary = Binary(t)
 	}
-	a, err := devagent.Start(t.Context(), o)
+	a, err := consuldev.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,13 +36,13 @@ func StartWith(t testing.TB, o devagent.Options) *devagent.Agent {
 // Binary is the Consul that tests run: that of devagent.Find, else bin/consul of the module. Without one the test fails.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if path, err := devagent.Find(""); err == nil {
+	if path, err := consuldev.Find(""); err == nil {
 		return path
 	}
-	if path, err := devagent.Find(filepath.Join(moduleRoot(t), "bin", "consul")); err == nil {
+	if path, err := consuldev.Find(filepath.Join(moduleRoot(t), "bin", "consul")); err == nil {
 		return path
 	}
-	t.Fatal("needs Consul: run `make consul`, or set " + devagent.BinaryEnv)
+	t.Fatal("needs Consul: run `make consul`, or set " + consuldev.BinaryEnv)
 	return ""
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package window reads the windows of a plan.
-package window
+package schedule
 
 import (
 	"errors"

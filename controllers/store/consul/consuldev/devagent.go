@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package devagent runs a Consul of its own on free ports of the loopback address, for tests and demonstrations.
-package devagent
+package consuldev
 
 import (
 	"bytes"

@@ -6,7 +6,7 @@
 // line, the path of the field, what is allowed and, where one is near, what was probably meant.
 //
 // Scalars are read as YAML 1.2 has them: yes and on are strings, and a string that looks like a number must be quoted.
-package strict
+package strictyaml
 
 import (
 	"bytes"

@@ -1,15 +1,15 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package window_test
+package schedule_test
 
 import (
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/window"
 )
 
 func TestParse(t *testing.T) {
@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		{"0 0 * * *", "4h", "Local", `timeZone "Local": must be the IANA name of a time zone (Europe/Berlin)`},
 		{"0 0 * * *", "4h", "../etc/passwd", `timeZone "../etc/passwd": must be the IANA name of a time zone (Europe/Berlin)`},
 	} {
-		_, err := window.Parse(v1alpha1.Window{Schedule: e.schedule, Duration: e.duration, TimeZone: e.zone})
+		_, err := schedule.Parse(v1alpha1.Window{Schedule: e.schedule, Duration: e.duration, TimeZone: e.zone})
 		if got := text(err); got != e.want {
 			t.Errorf("%q %q %q: %s\nwant %s", e.schedule, e.duration, e.zone, got, e.want)
 		}
@@ -52,7 +52,7 @@ func TestNoScheduleMakesTheParserPanic(t *testing.T) {
 		for range 5 {
 			line += field.Draw(t, "field") + " "
 		}
-		_, _ = window.ParseSchedule(line)
-		_, _ = window.ParseSchedule(rapid.String().Draw(t, "rubbish"))
+		_, _ = schedule.ParseSchedule(line)
+		_, _ = schedule.ParseSchedule(rapid.String().Draw(t, "rubbish"))
 	})
 }

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package windows_test
+package maintenance_test
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/windows"
+	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 )
 
 // list reads windows: "schedule for duration in zone", separated by ";".
@@ -88,7 +88,7 @@ func TestWindows(t *testing.T) {
 		{"a deny that cannot be read closes", "", "0 8 * * * for 1h in Nowhere", "2026-03-06 12:00", false, "", `windows.deny[0] cannot be read: timeZone "Nowhere"`},
 	} {
 		t.Run(e.name, func(t *testing.T) {
-			got := windows.At(v1alpha1.Windows{Allow: list(e.allow), Deny: list(e.deny)}, at(t, e.at))
+			got := maintenance.At(v1alpha1.Windows{Allow: list(e.allow), Deny: list(e.deny)}, at(t, e.at))
 			var next time.Time
 			if e.next != "" {
 				next = at(t, e.next)
@@ -134,14 +134,14 @@ func TestWindowsAgreeWithTheClockOnTheWall(t *testing.T) {
 			}
 			open = open || matches(wall(m))
 		}
-		got := windows.At(w, now)
+		got := maintenance.At(w, now)
 		if got.Open != open {
 			t.Fatalf("at %s: %+v, want open %v", now.In(zone), got, open)
 		}
-		if !got.Next.After(now) || got.Open != windows.At(w, got.Next.Add(-time.Second)).Open {
+		if !got.Next.After(now) || got.Open != maintenance.At(w, got.Next.Add(-time.Second)).Open {
 			t.Fatalf("at %s: %+v changes before that", now.In(zone), got)
 		}
-		if !got.Open && !windows.At(w, got.Next).Open {
+		if !got.Open && !maintenance.At(w, got.Next).Open {
 			t.Fatalf("at %s: %+v, and then it is not open", now.In(zone), got)
 		}
 	})

@@ -20,7 +20,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
 func main() {
@@ -39,7 +39,7 @@ func main() {
 
 // run starts all that a rollout needs, takes the pictures, and ends all of it.
 func run(ctx context.Context, binaries, plan, images string) (err error) {
-	server, err := devagent.Start(ctx, devagent.Options{})
+	server, err := consuldev.Start(ctx, consuldev.Options{})
 	if err != nil {
 		return err
 	}

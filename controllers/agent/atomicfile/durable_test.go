@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package durable_test
+package atomicfile_test
 
 import (
 	"os"
@@ -9,14 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/controllers/agent/durable"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 )
 
 func TestWriteReplacesAFileAndLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	for _, content := range []string{"one", "", strings.Repeat("two", 1<<16)} {
-		if err := durable.Write(path, []byte(content), 0o640); err != nil {
+		if err := atomicfile.Write(path, []byte(content), 0o640); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(path)
@@ -27,10 +27,10 @@ func TestWriteReplacesAFileAndLeavesNothingBehind(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v %v", info.Mode(), err)
 	}
-	if err := durable.Write(filepath.Join(dir, "none", "file"), nil, 0o600); err == nil {
+	if err := atomicfile.Write(filepath.Join(dir, "none", "file"), nil, 0o600); err == nil {
 		t.Error("a folder that is missing is no error")
 	}
-	if err := durable.Write(dir, nil, 0o600); err == nil {
+	if err := atomicfile.Write(dir, nil, 0o600); err == nil {
 		t.Error("a folder in its place is no error")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
@@ -40,7 +40,7 @@ func TestWriteReplacesAFileAndLeavesNothingBehind(t *testing.T) {
 
 func TestAStateIsWhatWasSavedLast(t *testing.T) {
 	type thing struct{ Name string }
-	s := durable.State[thing](filepath.Join(t.TempDir(), "state"))
+	s := atomicfile.State[thing](filepath.Join(t.TempDir(), "state"))
 	if _, ok, err := s.Load(); ok || err != nil {
 		t.Errorf("no file: %v %v", ok, err)
 	}

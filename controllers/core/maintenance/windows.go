@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package windows says whether the windows of a plan are open at a time, and when that changes.
-package windows
+package maintenance
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/window"
 )
 
 // State is what holds at a time.
@@ -46,7 +46,7 @@ type set struct{ allow, deny []opening }
 
 // opening is a window and what to call it.
 type opening struct {
-	window.Window
+	schedule.Window
 	name string
 }
 
@@ -54,7 +54,7 @@ func parse(list string, windows []v1alpha1.Window) ([]opening, error) {
 	var out []opening
 	for i, w := range windows {
 		name := fmt.Sprintf("windows.%s[%d]", list, i)
-		parsed, err := window.Parse(w)
+		parsed, err := schedule.Parse(w)
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", name, err)
 		}

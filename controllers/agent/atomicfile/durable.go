@@ -3,7 +3,7 @@
 
 // Package durable writes small files so that a crash or a loss of power leaves the old content or the new one, never
 // something between.
-package durable
+package atomicfile
 
 import (
 	"encoding/json"

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package devagent_test
+package consuldev_test
 
 import (
 	"context"
@@ -16,13 +16,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul/devagent"
 )
 
 const token = "2b8e1a4c-0000-4000-8000-00000000000a"
 
-func get(t *testing.T, a *devagent.Agent, token string) (int, string) {
+func get(t *testing.T, a *consuldev.Agent, token string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.Addr()+"/v1/kv/a?keys", nil)
 	if err != nil {
@@ -42,14 +42,14 @@ func get(t *testing.T, a *devagent.Agent, token string) (int, string) {
 }
 
 func TestStartAndStop(t *testing.T) {
-	for name, options := range map[string]devagent.Options{
+	for name, options := range map[string]consuldev.Options{
 		"dev": {}, "server": {Server: true}, "dev with ACLs": {ManagementToken: token},
 		"server with ACLs": {Server: true, ManagementToken: token},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())
 			options.Binary = consultest.Binary(t)
-			a, err := devagent.Start(t.Context(), options)
+			a, err := consuldev.Start(t.Context(), options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestStartAndStop(t *testing.T) {
 }
 
 func TestMoreOfItsConfigurationGoesBeforeTheRest(t *testing.T) {
-	a := consultest.StartWith(t, devagent.Options{ManagementToken: token,
+	a := consultest.StartWith(t, consuldev.Options{ManagementToken: token,
 		Config: "node_name = \"other\"\nacl { default_policy = \"allow\" }"})
 	if status, body := get(t, a, ""); status != http.StatusNotFound {
 		t.Errorf("without a token, where all is allowed: status %d: %s", status, body)
@@ -102,7 +102,7 @@ func TestHTTPSWantsAClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert := file("cert.pem", "CERTIFICATE", server.Certificate().Raw)
-	a := consultest.StartWith(t, devagent.Options{HTTPS: &devagent.Certificates{CAFile: cert, CertFile: cert,
+	a := consultest.StartWith(t, consuldev.Options{HTTPS: &consuldev.Certificates{CAFile: cert, CertFile: cert,
 		KeyFile: file("key.pem", "PRIVATE KEY", key)}})
 	_, err = server.Client().Get("https://" + a.AddrTLS() + "/v1/status/leader")
 	if err == nil || !strings.Contains(err.Error(), "certificate required") {
@@ -120,7 +120,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestStartRefused(t *testing.T) {
-	if _, err := devagent.Start(t.Context(), devagent.Options{Binary: "/nowhere/consul"}); err == nil ||
+	if _, err := consuldev.Start(t.Context(), consuldev.Options{Binary: "/nowhere/consul"}); err == nil ||
 		!strings.Contains(err.Error(), "/nowhere/consul") {
 		t.Errorf("missing binary: %v", err)
 	}
@@ -129,13 +129,13 @@ func TestStartRefused(t *testing.T) {
 	if err := os.WriteFile(ends, []byte("#!/bin/sh\necho no such flag >&2\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := devagent.Start(t.Context(), devagent.Options{Binary: ends})
+	_, err := consuldev.Start(t.Context(), consuldev.Options{Binary: ends})
 	if err == nil || !strings.Contains(err.Error(), "no such flag") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("a binary that ends by itself: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := devagent.Start(ctx, devagent.Options{Binary: consultest.Binary(t)}); !errors.Is(err, context.Canceled) {
+	if _, err := consuldev.Start(ctx, consuldev.Options{Binary: consultest.Binary(t)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "upgrade-*")); err != nil || len(left) > 0 {
@@ -152,7 +152,7 @@ func TestTakenPortIsTriedAgain(t *testing.T) {
 	if err := os.WriteFile(flaky, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	a, err := devagent.Start(t.Context(), devagent.Options{Binary: flaky})
+	a, err := consuldev.Start(t.Context(), consuldev.Options{Binary: flaky})
 	if err != nil {
 		t.Fatal(err)
 	}
