@@ -90,7 +90,7 @@ generate: bin/controller-gen ## Write the deepcopy functions, the CRD and the re
 
 .PHONY: pictures
 pictures: build ## Make the pictures of the README anew; needs chromium
-	hack/pictures.sh
+	hack/screenshots.sh
 
 .PHONY: clean
 clean: ## Remove what was built, but for bin/consul, which takes long

@@ -10,4 +10,4 @@ cd "$(dirname "$0")/.."
 UPGRADE_TEST_CONSUL=${UPGRADE_TEST_CONSUL:-$(hack/consul.sh)}
 export UPGRADE_TEST_CONSUL
 mkdir -p docs/images
-go run ./hack/pictures bin hack/pictures/plan.yaml docs/images
+go run ./hack/screenshots bin hack/screenshots/plan.yaml docs/images

@@ -99,7 +99,7 @@ type Agent struct {
 	// retry is the last failure, and when the step may be run again for it.
 	retry retry
 	// said is the last verdict that was logged.
-	said Answer
+	said Permission
 }
 
 // New makes an agent.
@@ -152,7 +152,7 @@ func (a *Agent) Once(ctx context.Context) (Verdict, error) {
 	var refused error
 	for range maxTurns {
 		v, err := a.turn(ctx)
-		if !errors.As(err, new(*store.Conflict)) {
+		if !errors.As(err, new(*store.ConflictError)) {
 			return v, err
 		}
 		a.Log.Info("what was read has changed meanwhile, reading again", "refused", err.Error())
@@ -182,7 +182,7 @@ func (a *Agent) turn(ctx context.Context) (Verdict, error) {
 		}
 	}
 	a.say(v)
-	if !v.Change.Yes || a.retry.waits(o) {
+	if !v.Change.Allowed || a.retry.waits(o) {
 		return v, nil
 	}
 	if err := a.write(ctx, &o, a.begin(o)); err != nil {
@@ -308,7 +308,7 @@ func (a *Agent) say(v Verdict) {
 		log = log.V(1)
 	}
 	a.said = v.Change
-	log.Info(v.Change.Sentence, "change", v.Change.Yes, "reason", v.Change.Reason, "puppet", v.Puppet.Yes)
+	log.Info(v.Change.Message, "change", v.Change.Allowed, "reason", v.Change.Reason, "puppet", v.Puppet.Allowed)
 }
 
 // StepError is a step that did not bring the host to its version.

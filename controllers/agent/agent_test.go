@@ -322,7 +322,7 @@ func TestThePauseOfAHoldIsNoPauseToAnAgent(t *testing.T) {
 	b.grant("v2")
 	b.write(store.Op{Verb: store.Set, Key: pauseRole, Value: []byte("False"), Flags: keys.HoldFlags})
 	b.set(holdHost, `{"reason":"disk"}`)
-	if v := b.once(); v.Change.Reason != Held || !v.Puppet.Yes {
+	if v := b.once(); v.Change.Reason != Held || !v.Puppet.Allowed {
 		t.Errorf("on hold: %+v", v)
 	}
 	b.set(holdHost, `{"expires":"2001-01-01T00:00:00Z"}`)
@@ -397,7 +397,7 @@ func TestAHoldAfterTheReadStartsNobody(t *testing.T) {
 		}
 	}}
 	b.restart()
-	if v := b.once(); v.Change.Yes || len(b.changes) > 0 {
+	if v := b.once(); v.Change.Allowed || len(b.changes) > 0 {
 		t.Errorf("verdict %+v, changes %v", v.Change, b.changes)
 	}
 }
@@ -414,7 +414,7 @@ func TestAHostThatIsRefusedAgainAndAgainGivesUp(t *testing.T) {
 	}}
 	b.restart()
 	_, err := b.agent.Once(t.Context())
-	if !errors.As(err, new(*store.Conflict)) || turn != maxTurns {
+	if !errors.As(err, new(*store.ConflictError)) || turn != maxTurns {
 		t.Errorf("error %v after %d turns", err, turn)
 	}
 }
@@ -698,7 +698,7 @@ func (c *crasher) Txn(ctx context.Context, ops []store.Op) (r store.Result, err 
 	if c.lost {
 		defer func() {
 			if recover() != nil {
-				err = &store.Unavailable{Address: "here", Err: errCrash}
+				err = &store.UnavailableError{Address: "here", Err: errCrash}
 			}
 		}()
 	}
@@ -794,7 +794,7 @@ func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *
 					deciding = all[key]
 				}
 			}
-			if deciding.Exists() && !keys.DecodeSwitch(deciding).Enables(c.To) {
+			if deciding.Exists() && !keys.DecodeEnableValue(deciding).Enables(c.To) {
 				r.Errorf("the step was run for %s though it is disabled", c.To)
 			}
 			if keys.DecodePause(all[pauseHost]) || !all[pauseHost].Exists() && keys.DecodePause(all[pauseGlobal]) {
@@ -884,7 +884,7 @@ type awayStore struct {
 
 func (s awayStore) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	if *s.away {
-		return nil, store.Meta{}, &store.Unavailable{Address: "here", Err: errCrash}
+		return nil, store.Meta{}, &store.UnavailableError{Address: "here", Err: errCrash}
 	}
 	return s.Store.Get(ctx, key...)
 }

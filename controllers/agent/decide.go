@@ -73,7 +73,7 @@ func scopes() [3]fleet.Scope {
 func setting(byScope ...keys.Pair) fleet.Setting {
 	for i, p := range byScope {
 		if p.Exists() {
-			return fleet.Setting{Scope: scopes()[i], Switch: keys.DecodeSwitch(p)}
+			return fleet.Setting{Scope: scopes()[i], EnableValue: keys.DecodeEnableValue(p)}
 		}
 	}
 	return fleet.Setting{}
@@ -125,33 +125,33 @@ const (
 	Resuming       Reason = "Resuming"       // the host has begun, was interrupted, and may finish
 )
 
-// Answer is a yes or a no with its reason and a sentence for people. The sentence is the same as long as the state is.
-type Answer struct {
-	Yes      bool
-	Reason   Reason
-	Sentence string
+// Permission is a yes or a no with its reason and a sentence for people. The sentence is the same as long as the state is.
+type Permission struct {
+	Allowed bool
+	Reason  Reason
+	Message string
 }
 
 // Verdict answers the two questions of a host.
 type Verdict struct {
 	// Puppet: may Puppet run at the version that the host has?
-	Puppet Answer
+	Puppet Permission
 	// Change: may the host change its version, to current_version?
-	Change Answer
+	Change Permission
 }
 
 // Decide says what the host may do.
 func Decide(o Observation) Verdict { return Verdict{Puppet: o.puppet(), Change: o.change()} }
 
-func no(r Reason, format string, args ...any) Answer {
-	return Answer{Reason: r, Sentence: fmt.Sprintf(format, args...)}
+func no(r Reason, format string, args ...any) Permission {
+	return Permission{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
-func yes(r Reason, format string, args ...any) Answer {
-	return Answer{Yes: true, Reason: r, Sentence: fmt.Sprintf(format, args...)}
+func yes(r Reason, format string, args ...any) Permission {
+	return Permission{Allowed: true, Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
-func (o Observation) puppet() Answer {
+func (o Observation) puppet() Permission {
 	if o.PausedBy != fleet.ScopeNone {
 		return o.paused()
 	}
@@ -164,7 +164,7 @@ func (o Observation) puppet() Answer {
 	return yes(Enabled, "enable_puppet of %s is %q", o.name(o.Setting.Scope), o.Setting.Text)
 }
 
-func (o Observation) change() Answer {
+func (o Observation) change() Permission {
 	begun, failed := o.begun()
 	version := o.Current.Name
 	switch wrong := keys.ValidVersion(version); {
@@ -179,7 +179,7 @@ func (o Observation) change() Answer {
 	switch {
 	case o.PausedBy != fleet.ScopeNone:
 		return o.paused()
-	case o.Current.Acts != (action != nil):
+	case o.Current.HasAction != (action != nil):
 		return no(ActionUnclear, "current_version and the key of the action do not say the same of %s: the controller mends that", version)
 	case action != nil && o.Local == "":
 		return no(NoVersionYet, "%s has no version yet, and command %s brings none", o.Host, action.Name)
@@ -201,7 +201,7 @@ func (o Observation) action() *fleet.Action {
 
 // granted is the rule for a start: an explicit yes that is newer than current_version. On first boot the lookup
 // suffices.
-func (o Observation) granted(version string) Answer {
+func (o Observation) granted(version string) Permission {
 	switch first := o.Local == ""; {
 	case first && o.enabled(version):
 		return yes(FirstBoot, "%s has no version yet, and the lookup enables it", o.Host)
@@ -221,12 +221,12 @@ func (o Observation) enabled(version string) bool {
 	return o.Setting.Scope == fleet.ScopeNone || o.Setting.Enables(version)
 }
 
-func (o Observation) paused() Answer {
+func (o Observation) paused() Permission {
 	return no(Paused, "an operator paused %s", o.name(o.PausedBy))
 }
 
 // disabled says why the deciding key does not enable the version.
-func (o Observation) disabled(version string) Answer {
+func (o Observation) disabled(version string) Permission {
 	scope, text := o.name(o.Setting.Scope), o.Setting.Text
 	switch o.Setting.Value {
 	case fleet.Invalid:

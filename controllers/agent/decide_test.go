@@ -175,15 +175,15 @@ func TestDecide(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := observed(tt.local, tt.store)
 			v := Decide(o)
-			if v.Puppet.Yes != tt.puppet {
-				t.Errorf("may Puppet run: %v, want %v (%s)", v.Puppet.Yes, tt.puppet, v.Puppet.Sentence)
+			if v.Puppet.Allowed != tt.puppet {
+				t.Errorf("may Puppet run: %v, want %v (%s)", v.Puppet.Allowed, tt.puppet, v.Puppet.Message)
 			}
-			if v.Change.Yes != tt.change || v.Change.Reason != tt.reason {
-				t.Errorf("may it change: %v %s, want %v %s (%s)", v.Change.Yes, v.Change.Reason, tt.change, tt.reason,
-					v.Change.Sentence)
+			if v.Change.Allowed != tt.change || v.Change.Reason != tt.reason {
+				t.Errorf("may it change: %v %s, want %v %s (%s)", v.Change.Allowed, v.Change.Reason, tt.change, tt.reason,
+					v.Change.Message)
 			}
-			if v.Change.Sentence == "" || v.Puppet.Sentence == "" || !strings.Contains(v.Change.Sentence, tt.says) {
-				t.Errorf("sentences %q and %q, want %q in the first", v.Change.Sentence, v.Puppet.Sentence, tt.says)
+			if v.Change.Message == "" || v.Puppet.Message == "" || !strings.Contains(v.Change.Message, tt.says) {
+				t.Errorf("sentences %q and %q, want %q in the first", v.Change.Message, v.Puppet.Message, tt.says)
 			}
 		})
 	}

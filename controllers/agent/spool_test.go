@@ -25,7 +25,7 @@ type cut struct {
 
 func (s cut) err() error {
 	if *s.away {
-		return &store.Unavailable{Address: "here", Err: errors.New("connection refused")}
+		return &store.UnavailableError{Address: "here", Err: errors.New("connection refused")}
 	}
 	return nil
 }
@@ -57,13 +57,13 @@ func outage(t *testing.T, failure error) *bench {
 		b.clock.now = noon.Add(time.Minute)
 		return "", failure
 	}
-	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.Unavailable)) {
+	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.UnavailableError)) {
 		t.Errorf("while it is away: %v", err)
 	}
 	if r := b.report(); r.Phase != fleet.PhaseUpgrading || !b.spool.held {
 		t.Errorf("reported %+v, kept: %v", r, b.spool.held)
 	}
-	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.Unavailable)) || len(b.changes) != 1 {
+	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.UnavailableError)) || len(b.changes) != 1 {
 		t.Errorf("still away: %v, %d changes", err, len(b.changes))
 	}
 	away = false
@@ -154,7 +154,7 @@ func TestAReportThatArrivesLateOvertakesNone(t *testing.T) {
 	b.clock.now = noon.Add(time.Hour)
 	b.once()
 	want := b.report()
-	if _, err := b.store.Txn(t.Context(), late); !errors.As(err, new(*store.Conflict)) {
+	if _, err := b.store.Txn(t.Context(), late); !errors.As(err, new(*store.ConflictError)) {
 		t.Errorf("the late one: %v", err)
 	}
 	if want.Phase != fleet.PhaseIdle || b.report() != want {
@@ -170,7 +170,7 @@ type lossy struct {
 
 func (s lossy) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	if s.lose(ops) {
-		return store.Result{}, &store.Unavailable{Address: "here", Err: errors.New("no answer")}
+		return store.Result{}, &store.UnavailableError{Address: "here", Err: errors.New("no answer")}
 	}
 	return s.Store.Txn(ctx, ops)
 }

@@ -156,7 +156,7 @@ func (o Observation) reportsLocal() bool {
 func oddity(v Verdict) string {
 	switch v.Change.Reason {
 	case InvalidVersion, InvalidValue, ActionUnclear:
-		return v.Change.Sentence
+		return v.Change.Message
 	}
 	return ""
 }

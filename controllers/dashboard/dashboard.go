@@ -191,7 +191,7 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, v view, f *fee
 	case s == nil:
 		d.refuse(w, v, http.StatusServiceUnavailable, fmt.Sprintf("Consul has not answered for %s", firstSight))
 		return
-	case s.empty() && errors.As(s.err, new(*upgradeplan.NotFound)):
+	case s.empty() && errors.As(s.err, new(*upgradeplan.NotFoundError)):
 		d.refuse(w, v, http.StatusNotFound, s.err.Error())
 		return
 	case s.empty():

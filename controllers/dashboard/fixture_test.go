@@ -40,7 +40,7 @@ type counted struct {
 
 func (c *counted) fail() error {
 	if c.broken.Load() {
-		return &store.Unavailable{Address: "test", Err: errors.New("it is broken")}
+		return &store.UnavailableError{Address: "test", Err: errors.New("it is broken")}
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (c *counted) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Me
 	return c.Store.Get(ctx, key...)
 }
 
-func (c *counted) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+func (c *counted) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
 	c.waits.Add(1)
 	defer c.waits.Add(-1)
 	return c.Store.Wait(ctx, prefix, index)

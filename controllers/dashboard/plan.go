@@ -48,7 +48,7 @@ type planData struct {
 	Current   string
 	Gate      string
 	Pinned    string
-	Leader    *store.Held
+	Leader    *store.LockHeldError
 	Now       time.Time
 	Err       error
 	Counts    []stateCount

@@ -128,8 +128,8 @@ func began(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time
 		earlier(reached[0])
 	}
 	for i := range o.Fleet.Hosts {
-		if v := &o.Decision.Verdicts[i]; v.Granted > 0 && v.Enable && v.Reason != rollout.Starting {
-			earlier(time.Unix(v.Granted, 0))
+		if v := &o.Decision.Verdicts[i]; v.GrantedAt > 0 && v.Enable && v.Reason != rollout.Starting {
+			earlier(time.Unix(v.GrantedAt, 0))
 		}
 	}
 	return first

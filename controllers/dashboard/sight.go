@@ -26,7 +26,7 @@ type sight struct {
 	plans  []*v1alpha1.UpgradePlan
 	plan   *upgradeplan.Observation
 	events []fleet.Event
-	leader *store.Held
+	leader *store.LockHeldError
 	// err is why there is nothing to see, or, when there is, why nothing newer can be seen.
 	err error
 
@@ -112,7 +112,7 @@ func (r *reader) see(ctx context.Context, name string, o *upgradeplan.Observatio
 		r.failed(err)
 		return nil
 	}
-	leader, err := store.HeldBy(ctx, r.options.Store, keys.Leader)
+	leader, err := store.LockHolder(ctx, r.options.Store, keys.Leader)
 	if err != nil && ctx.Err() == nil {
 		r.failed(err)
 		return nil
@@ -138,7 +138,7 @@ const plansGap = time.Second
 // readPlans looks at the plans and their status, as the controller last wrote it.
 func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 	r := reader{Dashboard: d, put: put, last: &sight{}}
-	bells := store.NewBells(d.options.Store, plansGap, r.failed)
+	bells := store.NewWatchSet(d.options.Store, plansGap, r.failed)
 	defer bells.Stop()
 	for ok := true; ok; {
 		wait := resync
@@ -146,7 +146,7 @@ func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 			r.failed(err)
 			wait = retryAfter
 		}
-		bells.Hang(ctx, []store.Bell{{Prefix: keys.Plans}})
+		bells.SetTargets(ctx, []store.WatchTarget{{Prefix: keys.Plans}})
 		_, ok = bells.Wait(ctx, wait)
 	}
 }
@@ -154,10 +154,10 @@ func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 // seePlans shows the plans that can be read, with what is wrong with others.
 func (r *reader) seePlans(ctx context.Context) error {
 	plans, invalid := upgradeplan.Plans{Store: r.options.Store}.List(ctx)
-	if invalid != nil && !errors.As(invalid, new(*upgradeplan.Invalid)) {
+	if invalid != nil && !errors.As(invalid, new(*upgradeplan.InvalidPlanError)) {
 		return invalid
 	}
-	leader, err := store.HeldBy(ctx, r.options.Store, keys.Leader)
+	leader, err := store.LockHolder(ctx, r.options.Store, keys.Leader)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Plans stores plans, fenced by the lock of the one writer: an error with a method LostLock that says true means that
+// Plans stores plans, fenced by the lock of the one writer: an error with a method LostLockError that says true means that
 // nothing can be stored any more.
 type Plans interface {
 	// Origins are those of all plans that come from Git, by the name of the plan.

@@ -122,7 +122,7 @@ func (f *fixture) start(sources ...gitsync.Source) {
 		sources = []gitsync.Source{f.source}
 	}
 	r := &gitsync.Runner{Sources: sources, Store: f.store,
-		Plans:  func(session string) gitsync.Plans { return upgradeplan.Keeper{Store: f.store, Session: session} },
+		Plans:  func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: f.store, Session: session} },
 		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 },
 		MinGap: time.Millisecond, Log: logr.Discard(), Observer: &f.told}
 	ctx, cancel := context.WithCancel(f.Context())

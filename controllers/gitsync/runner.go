@@ -102,7 +102,7 @@ func (r *Runner) Run(ctx context.Context, session string) error {
 			o := store.WatchOptions{MinGap: cmp.Or(r.MinGap, DefaultMinGap), Failed: func(err error) {
 				r.Log.Error(err, "requests to sync are not seen: the source is looked at by the clock", "source", s.Name)
 			}}
-			store.Watch(ctx, r.Store, keys.Request(s.Name), o, func(store.Mark) { f.ring() })
+			store.Watch(ctx, r.Store, keys.Request(s.Name), o, func(store.WatchIndex) { f.ring() })
 		})
 	}
 	running.Wait()
@@ -152,7 +152,7 @@ func (r *Runner) retire(ctx context.Context, session string) error {
 func (r *Runner) write(ctx context.Context, session string, ops ...store.Op) error {
 	check := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: session}
 	_, err := r.Store.Txn(ctx, slices.Concat([]store.Op{check}, ops))
-	if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
+	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
 		return &lostLock{err}
 	}
 	return err
@@ -321,7 +321,7 @@ func (f *follower) keep(ctx context.Context, pairs []keys.Pair, s Status) error 
 		return nil
 	}
 	err = f.write(ctx, f.session, ops...)
-	if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) {
+	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 		return nil // somebody has asked meanwhile: that sync writes it
 	}
 	if err != nil && !lost(err) {

@@ -29,7 +29,7 @@ import (
 type away struct{ store.Store }
 
 func (away) Txn(context.Context, []store.Op) (store.Result, error) {
-	return store.Result{}, &store.Unavailable{Err: io.EOF}
+	return store.Result{}, &store.UnavailableError{Err: io.EOF}
 }
 
 func TestWebhooks(t *testing.T) {

@@ -85,7 +85,7 @@ func (m *Manager) Ready(ctx context.Context) (string, error) {
 	if now != leading && now != standingBy {
 		return "", errors.New(now.String())
 	}
-	if _, err := store.HeldBy(ctx, m.Store, keys.Leader); err != nil {
+	if _, err := store.LockHolder(ctx, m.Store, keys.Leader); err != nil {
 		return "", fmt.Errorf("%s, but %w", now, err)
 	}
 	return now.String(), nil

@@ -45,7 +45,7 @@ type loop struct {
 type known struct {
 	bells map[string]hung // by prefix
 	// rang is what rang since the last pass began.
-	rang store.Rang
+	rang store.ChangedPrefixes
 	// resync is when all is looked at again.
 	resync time.Time
 }
@@ -71,7 +71,7 @@ func (l *loop) run(ctx context.Context) {
 			}
 		})
 	}
-	l.hang(ctx, allPlans, []store.Bell{{Prefix: keys.PlansEpoch}})
+	l.hang(ctx, allPlans, []store.WatchTarget{{Prefix: keys.PlansEpoch}})
 	l.queue.Add(allPlans)
 	for _, runner := range l.Also {
 		l.running.Go(func() {
@@ -116,7 +116,7 @@ func (l *loop) list(ctx context.Context) {
 	l.queue.AddAfter(allPlans, l.nextResync())
 	for _, plan := range plans {
 		if !l.knows(plan) {
-			l.hang(ctx, plan, []store.Bell{}) // it is known now
+			l.hang(ctx, plan, []store.WatchTarget{}) // it is known now
 			l.queue.Add(plan)
 		}
 	}
@@ -153,19 +153,19 @@ func (l *loop) pass(ctx context.Context, plan string) {
 		l.queue.AddAfter(plan, max(time.Until(next), 0))
 	}
 	if err != nil {
-		l.ring(plan, func(r *store.Rang) { r.All = true })
+		l.ring(plan, func(r *store.ChangedPrefixes) { r.All = true })
 	}
 }
 
 // take is what rang since the last pass over a plan began, and when all is looked at again.
-func (l *loop) take(plan string) (rang store.Rang, resync time.Time) {
+func (l *loop) take(plan string) (rang store.ChangedPrefixes, resync time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.plans[plan]
 	if k == nil {
-		return store.Rang{All: true}, time.Now()
+		return store.ChangedPrefixes{All: true}, time.Now()
 	}
-	rang, k.rang = k.rang, store.Rang{}
+	rang, k.rang = k.rang, store.ChangedPrefixes{}
 	if now := time.Now(); !now.Before(k.resync) {
 		rang.All = true
 		k.resync = now.Add(l.nextResync())
@@ -174,7 +174,7 @@ func (l *loop) take(plan string) (rang store.Rang, resync time.Time) {
 }
 
 // ring notes what the next pass over a plan shall look at.
-func (l *loop) ring(plan string, note func(*store.Rang)) {
+func (l *loop) ring(plan string, note func(*store.ChangedPrefixes)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k := l.plans[plan]; k != nil {
@@ -204,7 +204,7 @@ func (l *loop) knows(plan string) bool {
 
 // hang hangs the bells of a plan that do not hang yet, and takes down its others. Nil: the plan is gone. A new bell rings
 // once: something may have changed between the pass that named it and the moment from which it watches.
-func (l *loop) hang(ctx context.Context, plan string, bells []store.Bell) {
+func (l *loop) hang(ctx context.Context, plan string, bells []store.WatchTarget) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.plans[plan]
@@ -213,7 +213,7 @@ func (l *loop) hang(ctx context.Context, plan string, bells []store.Bell) {
 		l.plans[plan] = k
 	}
 	for prefix, h := range k.bells {
-		if !slices.Contains(bells, store.Bell{Prefix: prefix, MinGap: h.minGap}) {
+		if !slices.Contains(bells, store.WatchTarget{Prefix: prefix, MinGap: h.minGap}) {
 			h.stop()
 			delete(k.bells, prefix)
 		}
@@ -232,13 +232,13 @@ func (l *loop) hang(ctx context.Context, plan string, bells []store.Bell) {
 }
 
 // watch rings for a plan whenever something below the bell's prefix may have changed.
-func (l *loop) watch(ctx context.Context, plan string, bell store.Bell) {
+func (l *loop) watch(ctx context.Context, plan string, bell store.WatchTarget) {
 	o := store.WatchOptions{MinGap: max(bell.MinGap, cmp.Or(l.MinGap, DefaultMinGap)), Failed: func(err error) {
 		l.Log.Error(err, "it is not seen when something changes: all is looked at by the clock", "prefix", bell.Prefix,
 			"resync", cmp.Or(l.Resync, DefaultResync).String())
 	}}
-	store.Watch(ctx, l.Store, bell.Prefix, o, func(m store.Mark) {
-		l.ring(plan, func(r *store.Rang) { r.Add(bell.Prefix, m) })
+	store.Watch(ctx, l.Store, bell.Prefix, o, func(m store.WatchIndex) {
+		l.ring(plan, func(r *store.ChangedPrefixes) { r.Add(bell.Prefix, m) })
 		l.queue.AddAfter(plan, settle)
 	})
 }

@@ -36,8 +36,8 @@ type Worker interface {
 	// Reconcile makes one pass over a plan, fenced by the session. Rang is what may have changed since the last one: all of
 	// it in the first pass of a term, after an error and at a resync. Next is when it is to be looked at again although
 	// nothing has changed; zero: never. Watch are the prefixes that it depends on; nil: those of the last pass. An error
-	// may have one of the methods Gone, LostLock and Stalled of the kinds of errors: see after.
-	Reconcile(ctx context.Context, session, plan string, rang store.Rang) (next time.Time, watch []store.Bell, err error)
+	// may have one of the methods Gone, LostLockError and Stalled of the kinds of errors: see after.
+	Reconcile(ctx context.Context, session, plan string, rang store.ChangedPrefixes) (next time.Time, watch []store.WatchTarget, err error)
 }
 
 // Runner is other work that is done while the manager leads.
@@ -69,12 +69,12 @@ type Manager struct {
 
 // Observer is told what a manager does whenever that changes, one call after the other.
 type Observer interface {
-	Does(d Doing)
+	StateChanged(d State)
 }
 
-// Doing is what a manager does. Between two terms of leadership there is always something else; nothing of a term goes on
+// State is what a manager does. Between two terms of leadership there is always something else; nothing of a term goes on
 // by then.
-type Doing struct {
+type State struct {
 	// Leading says that it leads, and Ready that it leads or stands by.
 	Leading, Ready bool
 	// Text says it in a few words: "standing by: the leader is …".
@@ -90,7 +90,7 @@ func (m *Manager) Run(ctx context.Context) {
 	m.does(starting, "")
 	defer m.does(ended, "")
 	options := m.Lease
-	options.Waiting = func(held store.Held) {
+	options.Waiting = func(held store.LockHeldError) {
 		m.does(standingBy, ": the leader is "+cmp.Or(held.Holder, "unknown"))
 		m.Log.Info("standing by", "leader", held.Holder, "since", held.Since)
 	}
@@ -121,7 +121,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) does(now mode, more string) {
 	m.health.set(now)
 	if m.Observer != nil {
-		m.Observer.Does(Doing{Leading: now == leading, Ready: now == leading || now == standingBy, Text: now.String() + more})
+		m.Observer.StateChanged(State{Leading: now == leading, Ready: now == leading || now == standingBy, Text: now.String() + more})
 	}
 }
 

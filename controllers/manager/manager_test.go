@@ -36,7 +36,7 @@ type counting struct {
 	down     bool
 }
 
-func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
 	c.mu.Lock()
 	c.waits[prefix]++
 	c.waiting++
@@ -51,7 +51,7 @@ func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store
 		c.waiting--
 	}()
 	if down {
-		return store.Mark{}, errors.New("no answer")
+		return store.WatchIndex{}, errors.New("no answer")
 	}
 	return c.Store.Wait(ctx, prefix, index)
 }
@@ -99,7 +99,7 @@ type worker struct {
 	mu      sync.Mutex
 	answers map[string]answer // by plan; those that are not there are gone
 	passes  map[string][]time.Time
-	rang    []store.Rang // of all passes
+	rang    []store.ChangedPrefixes // of all passes
 	session string
 }
 
@@ -121,7 +121,7 @@ func (w *worker) Plans(context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store.Rang) (time.Time, []store.Bell, error) {
+func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store.ChangedPrefixes) (time.Time, []store.WatchTarget, error) {
 	w.mu.Lock()
 	a, ok := w.answers[plan]
 	w.rang = append(w.rang, rang)
@@ -142,9 +142,9 @@ func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store
 	if a.next > 0 {
 		next = time.Now().Add(a.next)
 	}
-	var bells []store.Bell
+	var bells []store.WatchTarget
 	for _, prefix := range a.watch {
-		bells = append(bells, store.Bell{Prefix: prefix, MinGap: a.minGap})
+		bells = append(bells, store.WatchTarget{Prefix: prefix, MinGap: a.minGap})
 	}
 	return next, bells, a.err
 }
@@ -168,7 +168,7 @@ func (w *worker) times(plan string) []time.Time {
 	return slices.Clone(w.passes[plan])
 }
 
-func (w *worker) told() []store.Rang {
+func (w *worker) told() []store.ChangedPrefixes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.rang)
@@ -197,16 +197,16 @@ type bench struct {
 // told is what managers have told of what they do, one after the other.
 type told struct {
 	mu    sync.Mutex
-	doing []manager.Doing
+	doing []manager.State
 }
 
-func (d *told) Does(doing manager.Doing) {
+func (d *told) StateChanged(doing manager.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.doing = append(d.doing, doing)
 }
 
-func (d *told) take() []manager.Doing {
+func (d *told) take() []manager.State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	doing := d.doing
@@ -540,7 +540,7 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		waitFor(time.Minute)
 		b.want("after its end", first.count("a")-worked, 0)
 		b.stop()
-		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held != nil {
+		if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
 			t.Errorf("the lock was left to %+v (%v)", held, err)
 		}
 	})
@@ -552,7 +552,7 @@ func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
 		stopped := make(chan time.Time)
 		go func() { b.stop(); stopped <- time.Now() }()
 		waitFor(200 * time.Millisecond)
-		if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held == nil {
+		if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held == nil {
 			t.Errorf("the lock was given up during a pass (%v)", err)
 		}
 		if at := <-stopped; at.Sub(told) != 300*time.Millisecond {
@@ -564,11 +564,11 @@ func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
 
 func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
 	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
-		asking := manager.Doing{Text: "asking for the lock"}
-		leads := manager.Doing{Leading: true, Ready: true, Text: "leading"}
-		standsBy := manager.Doing{Ready: true, Text: "standing by: the leader is " + manager.HolderPrefix + " test"}
-		ended := manager.Doing{Text: "ended"}
-		want := func(what string, want ...manager.Doing) {
+		asking := manager.State{Text: "asking for the lock"}
+		leads := manager.State{Leading: true, Ready: true, Text: "leading"}
+		standsBy := manager.State{Ready: true, Text: "standing by: the leader is " + manager.HolderPrefix + " test"}
+		ended := manager.State{Text: "ended"}
+		want := func(what string, want ...manager.State) {
 			t.Helper()
 			if got := b.told.take(); !slices.Equal(got, want) {
 				t.Errorf("%s: told %+v, want %+v", what, got, want)

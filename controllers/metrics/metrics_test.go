@@ -186,7 +186,7 @@ func TestNothingStaysOfAPlanThatIsGoneNorOfATerm(t *testing.T) {
 	other.Plan = "\xffother"
 	b.Reconciled(other)
 	both := b.plans()
-	other.Err = fmt.Errorf("looked: %w", &upgradeplan.NotFound{})
+	other.Err = fmt.Errorf("looked: %w", &upgradeplan.NotFoundError{})
 	b.Reconciled(other)
 	if got := b.plans(); 2*got != both || got == 0 {
 		t.Errorf("%d series of one plan, %d of two", got, both)

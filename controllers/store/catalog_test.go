@@ -48,19 +48,19 @@ func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hiding hiding
 		asked  store.SnapshotOptions
-		want   keys.Raw
+		want   keys.Snapshot
 	}{
-		"nothing":           {hiding{checks: true, nodes: true}, store.SnapshotOptions{}, keys.Raw{}},
-		"checks":            {hiding{nodes: true}, store.SnapshotOptions{Checks: true}, keys.Raw{Checks: checks}},
-		"nodes":             {hiding{checks: true}, store.SnapshotOptions{Nodes: true}, keys.Raw{Nodes: names}},
-		"both":              {hiding{}, store.SnapshotOptions{Checks: true, Nodes: true}, keys.Raw{Checks: checks, Nodes: names}},
-		"checks are hidden": {hiding{checks: true}, store.SnapshotOptions{Checks: true}, keys.Raw{Checks: checks, Incomplete: needsChecks}},
+		"nothing":           {hiding{checks: true, nodes: true}, store.SnapshotOptions{}, keys.Snapshot{}},
+		"checks":            {hiding{nodes: true}, store.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks}},
+		"nodes":             {hiding{checks: true}, store.SnapshotOptions{Nodes: true}, keys.Snapshot{Nodes: names}},
+		"both":              {hiding{}, store.SnapshotOptions{Checks: true, Nodes: true}, keys.Snapshot{Checks: checks, Nodes: names}},
+		"checks are hidden": {hiding{checks: true}, store.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks, Incomplete: needsChecks}},
 		"nodes are hidden": {hiding{nodes: true}, store.SnapshotOptions{Nodes: true},
-			keys.Raw{Nodes: names, Incomplete: `ACLs hid nodes: the token needs node_prefix "" { policy = "read" }`}},
+			keys.Snapshot{Nodes: names, Incomplete: `ACLs hid nodes: the token needs node_prefix "" { policy = "read" }`}},
 	} {
 		tt.hiding.Store = s
 		raw, _, err := store.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
-		got := keys.Raw{Checks: raw.Checks, Nodes: raw.Nodes, Incomplete: raw.Incomplete}
+		got := keys.Snapshot{Checks: raw.Checks, Nodes: raw.Nodes, Incomplete: raw.Incomplete}
 		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)
 		}
@@ -75,7 +75,7 @@ func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
 
 // No host's name, and so no key of a host, has an empty segment as a bell has.
 func TestNoKeyIsSpelledAsABell(t *testing.T) {
-	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
 		if !slices.ContainsFunc(strings.Split(bell, "/"), func(segment string) bool { return !keys.ValidSegment(segment) }) {
 			t.Errorf("%s could be a key", bell)
 		}

@@ -34,17 +34,17 @@ type LeaseOptions struct {
 	// TTL is how long the lease lasts without renewal, from 10 s to 24 h; 0: DefaultLeaseTTL.
 	TTL time.Duration
 	// Waiting is told who holds the lock that Acquire waits for: once for each holder.
-	Waiting func(Held)
+	Waiting func(LockHeldError)
 }
 
-// Held says that another holds the lock. Holder and Since are what the holder wrote, empty when that cannot be read.
-type Held struct {
+// LockHeldError says that another holds the lock. Holder and Since are what the holder wrote, empty when that cannot be read.
+type LockHeldError struct {
 	Key    string    `json:"-"`
 	Holder string    `json:"holder"`
 	Since  time.Time `json:"since"`
 }
 
-func (e *Held) Error() string {
+func (e *LockHeldError) Error() string {
 	switch {
 	case e.Holder == "":
 		return fmt.Sprintf("the lock %s is held by somebody unknown", e.Key)
@@ -72,15 +72,15 @@ type Lease struct {
 	release func() error
 }
 
-// HeldBy says who holds the lock; nil: nobody.
-func HeldBy(ctx context.Context, s Store, key string) (*Held, error) {
+// LockHolder says who holds the lock; nil: nobody.
+func LockHolder(ctx context.Context, s Store, key string) (*LockHeldError, error) {
 	pairs, _, err := s.Get(ctx, key)
 	if err != nil || pairs[0].Session == "" {
 		return nil, err
 	}
-	held := &Held{}
+	held := &LockHeldError{}
 	if json.Unmarshal(pairs[0].Value, held) != nil {
-		held = &Held{} // somebody wrote over it: the lock stands all the same
+		held = &LockHeldError{} // somebody wrote over it: the lock stands all the same
 	}
 	held.Key = key
 	return held, nil
@@ -89,11 +89,11 @@ func HeldBy(ctx context.Context, s Store, key string) (*Held, error) {
 // Acquire takes the lock of key for holder, a few words on who this is, and waits for it as long as another holds it.
 // The context is the parent of Lease.Context.
 func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (*Lease, error) {
-	var told Held
-	var seen Mark
+	var told LockHeldError
+	var seen WatchIndex
 	for {
 		lease, err := TryAcquire(ctx, s, key, holder, o)
-		var held *Held
+		var held *LockHeldError
 		if !errors.As(err, &held) {
 			return lease, err
 		}
@@ -114,18 +114,18 @@ func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (
 
 // untilMoved waits until the lock may be free. The wait is short for one of its kind: a connection that is dead without a
 // word must not keep a standby from taking over.
-func untilMoved(ctx context.Context, w Watcher, key string, seen Mark) Mark {
+func untilMoved(ctx context.Context, w Watcher, key string, seen WatchIndex) WatchIndex {
 	bounded, cancel := context.WithTimeout(ctx, standbyWait)
 	defer cancel()
 	mark, err := w.Wait(bounded, key, seen.Index)
 	switch {
 	case err != nil && bounded.Err() == nil:
 		_ = pause(ctx, maxLook)
-		return Mark{}
+		return WatchIndex{}
 	case err != nil: // it took as long as it may
 		return seen
 	case mark.Index < seen.Index:
-		return Mark{}
+		return WatchIndex{}
 	}
 	return mark
 }
@@ -137,12 +137,12 @@ func TryAcquire(ctx context.Context, s Store, key, holder string, o LeaseOptions
 	}
 	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if held, err := HeldBy(bounded, s, key); err != nil {
+	if held, err := LockHolder(bounded, s, key); err != nil {
 		return nil, err
 	} else if held != nil {
 		return nil, held
 	}
-	value, err := json.Marshal(Held{Holder: holder, Since: time.Now().UTC().Truncate(time.Second)})
+	value, err := json.Marshal(LockHeldError{Holder: holder, Since: time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return nil, err
 	}
@@ -165,16 +165,16 @@ func (l *Lease) refused(ctx context.Context, err error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	destroyed := l.store.DestroySession(clean, l.session)
-	var conflict *Conflict
+	var conflict *ConflictError
 	if !errors.As(err, &conflict) {
 		return errors.Join(err, destroyed)
 	}
-	held, err := HeldBy(clean, l.store, l.key)
+	held, err := LockHolder(clean, l.store, l.key)
 	if err != nil {
 		return err
 	}
 	if held == nil { // released meanwhile, or in the lock-delay: look again
-		held = &Held{Key: l.key}
+		held = &LockHeldError{Key: l.key}
 	}
 	return held
 }
@@ -263,7 +263,7 @@ func (l *Lease) giveUp() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), releaseTimeout)
 	defer cancel()
 	_, unlocked := l.store.Txn(ctx, []Op{{Verb: Unlock, Key: l.key, Value: l.value, Session: l.session}})
-	var conflict *Conflict
+	var conflict *ConflictError
 	if errors.As(unlocked, &conflict) {
 		unlocked = nil // it was lost before
 	}

@@ -29,7 +29,7 @@ type faulty struct {
 	sessions    atomic.Int64
 }
 
-var errDown = &store.Unavailable{Address: "here", Err: errors.New("refused")}
+var errDown = &store.UnavailableError{Address: "here", Err: errors.New("refused")}
 
 func (f *faulty) fault(ctx context.Context) error {
 	if f.hangs.Load() {
@@ -109,13 +109,13 @@ func TestLeaseIsRenewed(t *testing.T) {
 
 func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
-		if held, err := store.HeldBy(t.Context(), s, keys.Leader); held != nil || err != nil {
+		if held, err := store.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
 			t.Errorf("before: %v, %v", held, err)
 		}
 		since := time.Now()
 		first := acquire(t, s, "upgrade-controller on a")
 		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
-		var held *store.Held
+		var held *store.LockHeldError
 		if !errors.As(err, &held) || held.Holder != "upgrade-controller on a" || !held.Since.Equal(since) {
 			t.Fatalf("while held: %v", err)
 		}
@@ -128,13 +128,13 @@ func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: keys.Leader, Value: []byte("rubbish")}}); err != nil {
 			t.Fatal(err)
 		}
-		if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
+		if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
 			t.Errorf("overwritten: %v, %v", held, err)
 		}
 		if err := first.Release(); err != nil {
 			t.Fatal(err)
 		}
-		if held, err := store.HeldBy(t.Context(), s, keys.Leader); held != nil || err != nil {
+		if held, err := store.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
 			t.Errorf("released: %v, %v", held, err)
 		}
 		acquire(t, s, "b")
@@ -148,7 +148,7 @@ func TestAcquireWaits(t *testing.T) {
 		got := make(chan *store.Lease)
 		go func() {
 			l, err := store.Acquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl,
-				Waiting: func(h store.Held) { told = append(told, h.Holder) }})
+				Waiting: func(h store.LockHeldError) { told = append(told, h.Holder) }})
 			if err != nil {
 				t.Error(err)
 			}
@@ -181,7 +181,7 @@ func TestAcquireStopsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := store.Acquire(ctx, s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
-		var held *store.Held
+		var held *store.LockHeldError
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &held) || held.Holder != "a" {
 			t.Errorf("%v", err)
 		}
@@ -207,7 +207,7 @@ func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
 					t.Errorf("it ended %s after the failure, want the TTL after the last good renewal, a second before", lasted)
 				}
 				// The store expires the session later than the holder gives up.
-				if held, err := store.HeldBy(t.Context(), s.Store, keys.Leader); held == nil || err != nil {
+				if held, err := store.LockHolder(t.Context(), s.Store, keys.Leader); held == nil || err != nil {
 					t.Errorf("the store let go of the lock before its holder did: %v", err)
 				}
 				started := time.Now()
@@ -265,7 +265,7 @@ func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
 				if err := take(t.Context(), s, l); err != nil {
 					t.Fatal(err)
 				}
-				var conflict *store.Conflict
+				var conflict *store.ConflictError
 				if _, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}}); !errors.As(err, &conflict) ||
 					!conflict.FailedKey(keys.Leader) {
 					t.Errorf("the fence let a write through: %v", err)
@@ -295,7 +295,7 @@ func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
+		if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
 			t.Errorf("held by %v, %v", held, err)
 		}
 		if _, err := s.Txn(t.Context(), []store.Op{second.Fence()}); err != nil {
@@ -334,7 +334,7 @@ func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		s.loseLock.Store(true)
 		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "a", store.LeaseOptions{TTL: ttl})
-		var unavailable *store.Unavailable
+		var unavailable *store.UnavailableError
 		if !errors.As(err, &unavailable) {
 			t.Fatalf("%v", err)
 		}

@@ -35,8 +35,8 @@ const manyKeys = 1024
 // ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
 // itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts only
 // ever move on. The layout comes back with the tree of records that was found.
-func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Raw, keys.Layout, error) {
-	raw := keys.Raw{}
+func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
+	raw := keys.Snapshot{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
 	if err != nil {
 		return raw, l, err
@@ -72,8 +72,8 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 // ReadNames reads what the keys of a fleet's hosts are called, in parallel, and no value of theirs: Started and Reports hold
 // pairs that have none. That is enough to tell which hosts there are. The layout comes back with the tree of records that
 // was found.
-func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Raw, keys.Layout, error) {
-	raw, found := keys.Raw{}, l
+func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Snapshot, keys.Layout, error) {
+	raw, found := keys.Snapshot{}, l
 	r := snapshotReader{store: s, raw: &raw}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.keys(gctx, l.StartedTree(), &raw.Started) })
@@ -95,7 +95,7 @@ func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Raw, keys.Lay
 }
 
 // ReadValues reads anew the records of a raw whose values decide something: after its marks, or the version, have changed.
-func ReadValues(ctx context.Context, s Reader, raw keys.Raw, l keys.Layout, o SnapshotOptions) (keys.Raw, error) {
+func ReadValues(ctx context.Context, s Reader, raw keys.Snapshot, l keys.Layout, o SnapshotOptions) (keys.Snapshot, error) {
 	raw.Records = nil
 	r := snapshotReader{store: s, raw: &raw}
 	err := r.values(ctx, l, o)
@@ -113,7 +113,7 @@ func probes(l keys.Layout) []string {
 
 type snapshotReader struct {
 	store    Reader
-	raw      *keys.Raw
+	raw      *keys.Snapshot
 	filtered filteredReads
 }
 

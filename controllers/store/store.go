@@ -121,9 +121,9 @@ type Result struct {
 	ModifyIndex map[string]uint64
 }
 
-// Conflict says that a transaction was refused and nothing of it applied. It is news, not a failure: read again and
+// ConflictError says that a transaction was refused and nothing of it applied. It is news, not a failure: read again and
 // compute again.
-type Conflict struct {
+type ConflictError struct {
 	// Failed are the operations that did not pass, with the store's words.
 	Failed []FailedOp
 }
@@ -135,7 +135,7 @@ type FailedOp struct {
 	What  string
 }
 
-func (e *Conflict) Error() string {
+func (e *ConflictError) Error() string {
 	parts := make([]string, 0, len(e.Failed))
 	for _, f := range e.Failed {
 		parts = append(parts, fmt.Sprintf("%s %s: %s", f.Op.Verb, f.Op.Key, f.What))
@@ -144,7 +144,7 @@ func (e *Conflict) Error() string {
 }
 
 // Failed says whether the operation on key was among those that did not pass.
-func (e *Conflict) FailedKey(key string) bool {
+func (e *ConflictError) FailedKey(key string) bool {
 	for _, f := range e.Failed {
 		if f.Op.Key == key {
 			return true
@@ -153,8 +153,8 @@ func (e *Conflict) FailedKey(key string) bool {
 	return false
 }
 
-// Forbidden says that the token may not do it.
-type Forbidden struct {
+// ForbiddenError says that the token may not do it.
+type ForbiddenError struct {
 	// Key or prefix that was asked for.
 	Key string
 	// Policy is the rule that would allow it.
@@ -162,18 +162,18 @@ type Forbidden struct {
 	Err    error
 }
 
-func (e *Forbidden) Error() string {
+func (e *ForbiddenError) Error() string {
 	return fmt.Sprintf("permission denied on %s: the token needs %s (%v)", e.Key, e.Policy, e.Err)
 }
 
-func (e *Forbidden) Unwrap() error { return e.Err }
+func (e *ForbiddenError) Unwrap() error { return e.Err }
 
-// Unavailable says that the store did not answer, or has no leader. A write may or may not have been applied.
-type Unavailable struct {
+// UnavailableError says that the store did not answer, or has no leader. A write may or may not have been applied.
+type UnavailableError struct {
 	Address string
 	Err     error
 }
 
-func (e *Unavailable) Error() string { return fmt.Sprintf("consul at %s: %v", e.Address, e.Err) }
+func (e *UnavailableError) Error() string { return fmt.Sprintf("consul at %s: %v", e.Address, e.Err) }
 
-func (e *Unavailable) Unwrap() error { return e.Err }
+func (e *UnavailableError) Unwrap() error { return e.Err }

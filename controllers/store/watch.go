@@ -14,8 +14,8 @@ import (
 // MaxWait is how long one Wait lasts at most when nothing changes.
 const MaxWait = 5 * time.Minute
 
-// Mark is where a prefix stood when it was looked at.
-type Mark struct {
+// WatchIndex is where a prefix stood when it was looked at.
+type WatchIndex struct {
 	// Index is never 0. It moves with each change below the prefix, and may move, or go backwards, without one.
 	Index uint64
 	// Empty says that there is nothing below the prefix. Then the index may move with every write to the store.
@@ -23,33 +23,33 @@ type Mark struct {
 }
 
 // Watcher waits for changes. What is waited for is a prefix of keys: a/b stands for a/b/c as well as for a/bc; or it is
-// UnhealthyBell or NodesBell, which are never empty.
+// ChecksTarget or NodesTarget, which are never empty.
 type Watcher interface {
 	// Wait returns when the index of the prefix is above the given one: at once for 0, when something below it is written
 	// or removed, and after MaxWait in any case. A return is no promise that anything changed. What is transferred does
 	// not grow with what is below a/b, as long as that is all below a/b/; below a/b/, it grows with the number of a/b/c.
-	Wait(ctx context.Context, prefix string, index uint64) (Mark, error)
+	Wait(ctx context.Context, prefix string, index uint64) (WatchIndex, error)
 }
 
-// Bell is a prefix that rings when something below it changes.
-type Bell struct {
+// WatchTarget is a prefix that rings when something below it changes.
+type WatchTarget struct {
 	Prefix string
 	// MinGap is the least time between two rings, two of which may follow each other at once; 0: that of whoever waits.
 	MinGap time.Duration
 }
 
-// Rang is what may have changed since the last look.
-type Rang struct {
+// ChangedPrefixes is what may have changed since the last look.
+type ChangedPrefixes struct {
 	// All says that anything may.
 	All bool
 	// At are the prefixes below which something may, with where each stood when it rang last.
-	At map[string]Mark
+	At map[string]WatchIndex
 }
 
 // Add notes a ring.
-func (r *Rang) Add(prefix string, m Mark) {
+func (r *ChangedPrefixes) Add(prefix string, m WatchIndex) {
 	if r.At == nil {
-		r.At = map[string]Mark{}
+		r.At = map[string]WatchIndex{}
 	}
 	r.At[prefix] = m
 }
@@ -71,12 +71,12 @@ const (
 // Watch calls changed, with where the prefix stands, whenever something below it may have changed, first as soon as it
 // watches, until the context ends. Changes that follow each other within MinGap are told as one. The rules are those of Consul's blocking
 // queries: an index that went backwards, and a failure, begin again at 0.
-func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func(Mark)) {
+func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func(WatchIndex)) {
 	limit := rate.NewLimiter(rate.Inf, 2)
 	if o.MinGap > 0 {
 		limit = rate.NewLimiter(rate.Every(o.MinGap), 2)
 	}
-	var last Mark
+	var last WatchIndex
 	backoff := firstBackoff
 	for limit.Wait(ctx) == nil {
 		mark, err := w.Wait(ctx, prefix, last.Index)
@@ -87,7 +87,7 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 			if o.Failed != nil {
 				o.Failed(err)
 			}
-			last = Mark{}
+			last = WatchIndex{}
 			if pause(ctx, backoff+rand.N(backoff)) != nil {
 				return
 			}

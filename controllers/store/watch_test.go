@@ -23,23 +23,23 @@ type scripted struct {
 }
 
 type looked struct {
-	mark store.Mark
+	mark store.WatchIndex
 	err  error
 }
 
-func (s *scripted) Wait(ctx context.Context, _ string, index uint64) (store.Mark, error) {
+func (s *scripted) Wait(ctx context.Context, _ string, index uint64) (store.WatchIndex, error) {
 	s.asked, s.at = append(s.asked, index), append(s.at, time.Since(s.begun))
 	if len(s.asked) > len(s.script) {
 		<-ctx.Done()
-		return store.Mark{}, ctx.Err()
+		return store.WatchIndex{}, ctx.Err()
 	}
 	next := s.script[len(s.asked)-1]
 	return next.mark, next.err
 }
 
 func TestWatchKeepsTheRulesOfBlockingQueries(t *testing.T) {
-	at := func(index uint64) looked { return looked{mark: store.Mark{Index: index}} }
-	empty := func(index uint64) looked { return looked{mark: store.Mark{Index: index, Empty: true}} }
+	at := func(index uint64) looked { return looked{mark: store.WatchIndex{Index: index}} }
+	empty := func(index uint64) looked { return looked{mark: store.WatchIndex{Index: index, Empty: true}} }
 	failed := looked{err: errors.New("no leader")}
 	for name, tt := range map[string]struct {
 		script []looked
@@ -59,7 +59,7 @@ func TestWatchKeepsTheRulesOfBlockingQueries(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				rings := 0
-				store.Watch(ctx, s, "a/", store.WatchOptions{MinGap: time.Second}, func(store.Mark) { rings++ })
+				store.Watch(ctx, s, "a/", store.WatchOptions{MinGap: time.Second}, func(store.WatchIndex) { rings++ })
 				if !slices.Equal(s.asked, tt.asked) || rings != tt.rings {
 					t.Errorf("asked for %d and rang %d times, want %d and %d", s.asked, rings, tt.asked, tt.rings)
 				}
@@ -74,19 +74,19 @@ func TestWatchPauses(t *testing.T) {
 		down := &scripted{begun: time.Now()}
 		failures := 0
 		for i := range uint64(100) {
-			busy.script = append(busy.script, looked{mark: store.Mark{Index: i + 1}})
+			busy.script = append(busy.script, looked{mark: store.WatchIndex{Index: i + 1}})
 			down.script = append(down.script, looked{err: errors.New("no leader")})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		store.Watch(ctx, busy, "a/", store.WatchOptions{MinGap: time.Minute}, func(store.Mark) {})
+		store.Watch(ctx, busy, "a/", store.WatchOptions{MinGap: time.Minute}, func(store.WatchIndex) {})
 		if want := []time.Duration{0, 0, time.Minute, 2 * time.Minute}; !slices.Equal(busy.at[:4], want) || len(busy.at) > 62 {
 			t.Errorf("%d looks in an hour: %s", len(busy.at), busy.at[:4])
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		down.begun = time.Now()
-		store.Watch(ctx, down, "a/", store.WatchOptions{Failed: func(error) { failures++ }}, func(store.Mark) { t.Error("it rang") })
+		store.Watch(ctx, down, "a/", store.WatchOptions{Failed: func(error) { failures++ }}, func(store.WatchIndex) { t.Error("it rang") })
 		for i := 1; i < len(down.at); i++ {
 			least := min(500*time.Millisecond<<min(i-1, 10), 30*time.Second)
 			if gap := down.at[i] - down.at[i-1]; gap < least || gap > 2*least {

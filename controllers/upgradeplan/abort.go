@@ -31,7 +31,7 @@ func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Abort
 	for try := 1; ; try++ {
 		var err error
 		did.Changed, err = p.abort(ctx, name, order)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		if err != nil {
@@ -41,7 +41,7 @@ func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Abort
 	}
 	for try := 1; ; try++ {
 		did.Left = p.takeBack(ctx, name, order.Time)
-		if conflict := (*store.Conflict)(nil); !errors.As(did.Left, &conflict) || forbidden(did.Left) || try == attempts {
+		if conflict := (*store.ConflictError)(nil); !errors.As(did.Left, &conflict) || forbidden(did.Left) || try == attempts {
 			return did, nil
 		}
 	}

@@ -18,7 +18,7 @@ func TestAnActionComesAndGoesWithItsVersion(t *testing.T) {
 			pair, current := f.get(f.layout.Action()), keys.DecodeCurrent(f.get(f.layout.CurrentVersion()))
 			got := keys.DecodeAction(pair)
 			switch {
-			case current.Name != version || current.Acts != (action != nil) || (got != nil) != (action != nil):
+			case current.Name != version || current.HasAction != (action != nil) || (got != nil) != (action != nil):
 				t.Errorf("%s: %+v with %+v", what, current, got)
 			case action != nil && (got.Name != action.Name || got.Version != action.Version || got.TimeoutSeconds != action.TimeoutSeconds):
 				t.Errorf("%s: the action is %+v", what, got)

@@ -71,7 +71,7 @@ func (f *fixture) lock() {
 	f.must(err)
 	f.session = session
 	lock := []store.Op{{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())}}
-	for refused := (*store.Conflict)(nil); ; { // Consul delays a lock that was lost
+	for refused := (*store.ConflictError)(nil); ; { // Consul delays a lock that was lost
 		_, err := f.store.Txn(f.ctx(), lock)
 		if !errors.As(err, &refused) {
 			f.must(err)
@@ -202,16 +202,16 @@ func (f *fixture) upgrade(r upgradeplan.Result) int {
 }
 
 // setting is what a host finds when it looks now.
-func (f *fixture) setting(h fleet.Host) fleet.Switch {
+func (f *fixture) setting(h fleet.Host) fleet.EnableValue {
 	f.t.Helper()
 	pairs, _, err := f.store.Get(f.ctx(), f.layout.EnableHost(h.Name), f.layout.EnableRole(h.LookupRole), f.layout.EnableGlobal())
 	f.must(err)
 	for _, p := range pairs {
 		if p.Exists() {
-			return keys.DecodeSwitch(p)
+			return keys.DecodeEnableValue(p)
 		}
 	}
-	return fleet.Switch{}
+	return fleet.EnableValue{}
 }
 
 // complete reconciles and lets hosts upgrade until the plan is complete.
@@ -239,7 +239,7 @@ func names(role string, n int) []string {
 // watched is a store that counts transactions, may fail them, and shows the state to a referee after each.
 type watched struct {
 	store.Store
-	referee *plantest.Referee
+	referee *plantest.InvariantChecker
 	txns    int
 	// failAt is the transaction that fails, counted from 1; lost says that it is applied all the same.
 	failAt int
@@ -256,7 +256,7 @@ func (w *watched) Txn(ctx context.Context, ops []store.Op) (store.Result, error)
 	if w.txns == 1 {
 		w.look(ctx)
 	}
-	broken := &store.Unavailable{Address: "test", Err: fmt.Errorf("transaction %d is cut off", w.txns)}
+	broken := &store.UnavailableError{Address: "test", Err: fmt.Errorf("transaction %d is cut off", w.txns)}
 	if w.txns == w.failAt && !w.lost {
 		return store.Result{}, broken
 	}

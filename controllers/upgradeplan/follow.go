@@ -34,21 +34,21 @@ type Follower struct {
 
 // Follow tells seen what there is: first at once, and then whenever something has changed or time has changed a verdict.
 // Observations are not changed after that, and may be kept. It ends with the context, without an error; with the error of
-// seen; and when the plan is gone or cannot be read, with *NotFound or *Invalid.
+// seen; and when the plan is gone or cannot be read, with *NotFoundError or *Invalid.
 func (f *Follower) Follow(ctx context.Context, seen func(*Observation) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	bells := store.NewBells(f.Store, followGap, f.Failed)
+	bells := store.NewWatchSet(f.Store, followGap, f.Failed)
 	defer bells.Stop()
 	m := &memory{ages: true}
 	k := keys.Plan(f.Plan)
-	rang, readAll := store.Rang{All: true}, f.Now().Add(followAll)
+	rang, readAll := store.ChangedPrefixes{All: true}, f.Now().Add(followAll)
 	for {
 		o, err := f.look(ctx, m, rang)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, new(*NotFound)), errors.As(err, new(*Invalid)):
+		case errors.As(err, new(*NotFoundError)), errors.As(err, new(*InvalidPlanError)):
 			return err
 		case err != nil:
 			f.Failed(err)
@@ -57,7 +57,7 @@ func (f *Follower) Follow(ctx context.Context, seen func(*Observation) error) er
 			if err := seen(o); err != nil {
 				return err
 			}
-			bells.Hang(ctx, append(o.Watched(), store.Bell{Prefix: k.Status()}))
+			bells.SetTargets(ctx, append(o.Watched(), store.WatchTarget{Prefix: k.Status()}))
 		}
 		var ok bool
 		if rang, ok = bells.Wait(ctx, f.patience(m, err)); !ok {
@@ -81,7 +81,7 @@ func (f *Follower) patience(m *memory, err error) time.Duration {
 	return min(max(m.wake.Sub(f.Now()), followGap), followAll)
 }
 
-func (f *Follower) look(ctx context.Context, m *memory, rang store.Rang) (*Observation, error) {
+func (f *Follower) look(ctx context.Context, m *memory, rang store.ChangedPrefixes) (*Observation, error) {
 	if err := m.refresh(ctx, f.Store, f.Plan); err != nil {
 		return nil, err
 	}

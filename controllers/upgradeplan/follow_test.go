@@ -100,7 +100,7 @@ func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
 		t.Error("what was seen first has been changed since")
 	}
 	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("{")})
-	var invalid *upgradeplan.Invalid
+	var invalid *upgradeplan.InvalidPlanError
 	for err := error(nil); err == nil; {
 		select {
 		case <-x.seen:

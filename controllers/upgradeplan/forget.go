@@ -19,10 +19,12 @@ import (
 // goneAfter is how long a host must have been silent to be taken for gone.
 const goneAfter = time.Hour
 
-// StillThere says that a host that was to be forgotten may well be alive.
-type StillThere struct{ Host, Why string }
+// HostActiveError says that a host that was to be forgotten may well be alive.
+type HostActiveError struct{ Host, Why string }
 
-func (e *StillThere) Error() string { return fmt.Sprintf("host %q may not be gone: %s", e.Host, e.Why) }
+func (e *HostActiveError) Error() string {
+	return fmt.Sprintf("host %q may not be gone: %s", e.Host, e.Why)
+}
 
 // Forgotten is what Forget did.
 type Forgotten struct {
@@ -32,8 +34,8 @@ type Forgotten struct {
 	OwnPause string
 }
 
-// Forgetting says which host is to be forgotten.
-type Forgetting struct {
+// ForgetOptions says which host is to be forgotten.
+type ForgetOptions struct {
 	// Plan is the one whose fleet it is of; empty: there is none, and Layout says where its keys are.
 	Plan   string
 	Layout keys.Layout
@@ -44,19 +46,19 @@ type Forgetting struct {
 }
 
 // Forget removes all that is kept of a host that is gone, in one transaction: its records of all versions, its report, its
-// started mark, its enable key and its hold. Unless forced, it refuses with *StillThere when the host is in flight or has
+// started mark, its enable key and its hold. Unless forced, it refuses with *HostActiveError when the host is in flight or has
 // reported within an hour; a report that comes in between makes it look again.
-func (p Plans) Forget(ctx context.Context, f Forgetting) (Forgotten, error) {
+func (p Plans) Forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {
 	for try := 1; ; try++ {
 		did, err := p.forget(ctx, f)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err
 	}
 }
 
-func (p Plans) forget(ctx context.Context, f Forgetting) (Forgotten, error) {
+func (p Plans) forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {
 	o, err := p.look(ctx, f)
 	if err != nil {
 		return Forgotten{}, err
@@ -73,12 +75,12 @@ func (p Plans) forget(ctx context.Context, f Forgetting) (Forgotten, error) {
 		return Forgotten{}, err
 	}
 	if why := o.alive(f, pairs[:len(records)]); why != "" && !f.Force {
-		return Forgotten{}, &StillThere{f.Host, why}
+		return Forgotten{}, &HostActiveError{f.Host, why}
 	}
 	return p.remove(ctx, pairs, l.Pause(at))
 }
 
-func (p Plans) look(ctx context.Context, f Forgetting) (*Observation, error) {
+func (p Plans) look(ctx context.Context, f ForgetOptions) (*Observation, error) {
 	if f.Plan == "" {
 		return ObserveFleet(ctx, p.Store, f.Layout, f.Now)
 	}
@@ -97,7 +99,7 @@ func (o *Observation) RecordsOf(host string) []string {
 }
 
 // alive says why a host may not be gone; empty: nothing speaks for it.
-func (o *Observation) alive(f Forgetting, records []keys.Pair) string {
+func (o *Observation) alive(f ForgetOptions, records []keys.Pair) string {
 	if o.Fleet.Incomplete != "" {
 		return "that cannot be told: " + o.Fleet.Incomplete
 	}

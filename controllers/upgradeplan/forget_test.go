@@ -15,7 +15,7 @@ import (
 )
 
 func (f *fixture) forget(host string, force bool) (upgradeplan.Forgotten, error) {
-	return upgradeplan.Plans{Store: f.through}.Forget(f.ctx(), upgradeplan.Forgetting{Plan: "fleet", Host: host, Force: force,
+	return upgradeplan.Plans{Store: f.through}.Forget(f.ctx(), upgradeplan.ForgetOptions{Plan: "fleet", Host: host, Force: force,
 		Now: f.clock.Now()})
 }
 
@@ -73,7 +73,7 @@ func TestForgetRefusesWhoMayBeThere(t *testing.T) {
 				f.hosts(true, "1", "web1")
 				arrange(f)
 				_, err := f.forget("web1", false)
-				if still := (*upgradeplan.StillThere)(nil); !errors.As(err, &still) {
+				if still := (*upgradeplan.HostActiveError)(nil); !errors.As(err, &still) {
 					t.Fatalf("got %v", err)
 				}
 				if !f.get(f.layout.Record("1", "web1")).Exists() {

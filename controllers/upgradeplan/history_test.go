@@ -32,11 +32,11 @@ type history struct {
 	*fixture
 	proxy *consultest.Proxy
 	mu    sync.Mutex
-	judge *plantest.Referee
+	judge *plantest.InvariantChecker
 }
 
 func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) *history {
-	h := &history{judge: &plantest.Referee{Limits: limits}}
+	h := &history{judge: &plantest.InvariantChecker{Limits: limits}}
 	o.Judge = func(ctx context.Context, direct store.Store) error {
 		pairs, _, err := direct.List(ctx, "")
 		if err != nil {
@@ -226,7 +226,7 @@ func TestFilteredByACLsStartsNobody(t *testing.T) {
 			f.through = open(consultest.Token(t, addr, management,
 				`key_prefix "" { policy = "write" } session_prefix "" { policy = "write" } `+c.rule))
 			_, err := f.reconciler().Reconcile(t.Context(), "fleet")
-			forbidden := (*store.Forbidden)(nil)
+			forbidden := (*store.ForbiddenError)(nil)
 			if !errors.As(err, &forbidden) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}

@@ -26,8 +26,8 @@ type HoldAt struct {
 	fleet.Hold
 }
 
-// Held is what setting or releasing a hold did.
-type Held struct {
+// HoldResult is what setting or releasing a hold did.
+type HoldResult struct {
 	// Before is the hold that stood; nil: none did.
 	Before *fleet.Hold
 	// Changed says that something was written.
@@ -40,32 +40,32 @@ type Held struct {
 
 // Set puts a host or role on hold, in one transaction: the hold, the epoch that every commit checks, and the pause key
 // that hosts in the field know, unless one stands already.
-func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (Held, error) {
+func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (HoldResult, error) {
 	return h.change(ctx, at, &hold)
 }
 
 // Release ends a hold, in one transaction. Of pause keys it removes only the one that stands for the hold.
-func (h Holds) Release(ctx context.Context, at fleet.Place) (Held, error) {
+func (h Holds) Release(ctx context.Context, at fleet.Place) (HoldResult, error) {
 	return h.change(ctx, at, nil)
 }
 
-func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (Held, error) {
+func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (HoldResult, error) {
 	for try := 1; ; try++ {
 		did, err := h.tryChange(ctx, at, hold)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err
 	}
 }
 
-func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) (Held, error) {
+func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) (HoldResult, error) {
 	pairs, _, err := h.Store.Get(ctx, h.Layout.Hold(at), h.Layout.HoldEpoch(), h.Layout.Pause(at))
 	if err != nil {
-		return Held{}, err
+		return HoldResult{}, err
 	}
 	old, epoch, pause := pairs[0], pairs[1], pairs[2]
-	did := Held{Before: keys.DecodeHold(old)}
+	did := HoldResult{Before: keys.DecodeHold(old)}
 	if pause.Exists() && !keys.OfHold(pause) {
 		did.OwnPause, did.OwnStops = pause.Key, keys.DecodePause(pause)
 	}

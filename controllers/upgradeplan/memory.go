@@ -76,7 +76,7 @@ type memory struct {
 	// statusAt is when the status was written alone the last time, and toldAt when it is to be next; zero: it is not.
 	statusAt, toldAt time.Time
 	// left is what the last pass left of the keys that only a controller writes; nil: that is not known.
-	left *keys.Raw
+	left *keys.Snapshot
 }
 
 // forget ends what is remembered, but for what drift is told by.
@@ -85,7 +85,7 @@ func (m *memory) forget() {
 }
 
 // observe reads what has changed since the last pass, and decides.
-func (m *memory) observe(ctx context.Context, s Store, name string, now time.Time, rang store.Rang) (*Observation, error) {
+func (m *memory) observe(ctx context.Context, s Store, name string, now time.Time, rang store.ChangedPrefixes) (*Observation, error) {
 	n := m.news(rang)
 	if n.all {
 		return m.readAll(ctx, s, name, now)
@@ -128,7 +128,7 @@ type news struct {
 
 func (n news) none() bool { return n == news{} }
 
-func (m *memory) news(rang store.Rang) news {
+func (m *memory) news(rang store.ChangedPrefixes) news {
 	n := news{all: rang.All || m.last == nil}
 	if n.all {
 		return n
@@ -137,9 +137,9 @@ func (m *memory) news(rang store.Rang) news {
 	for prefix, mark := range rang.At {
 		switch prefix = tree(prefix); {
 		case m.known[prefix] == mark.Index || m.ours[mark.Index] || mark.Empty && m.last.nothingBelow(prefix):
-		case prefix == store.UnhealthyBell:
+		case prefix == store.ChecksTarget:
 			n.checks = mark.Index
-		case prefix == store.NodesBell:
+		case prefix == store.NodesTarget:
 			n.nodes = mark.Index
 		case prefix == tree(l.ConfigState()):
 			n.config = true
@@ -172,7 +172,7 @@ func (o *Observation) nothingBelow(prefix string) bool {
 func tree(prefix string) string { return strings.TrimSuffix(prefix, "/") }
 
 // idle says that nothing rang that is not known, and that it is not time yet for anything.
-func (m *memory) idle(rang store.Rang, now time.Time) bool {
+func (m *memory) idle(rang store.ChangedPrefixes, now time.Time) bool {
 	return m.news(rang).none() && (m.wake.IsZero() || now.Before(m.wake))
 }
 
@@ -180,7 +180,7 @@ func (m *memory) idle(rang store.Rang, now time.Time) bool {
 // not relied upon.
 func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.UpgradePlanStatus) {
 	after := o.after(written, status)
-	m.left = &keys.Raw{Config: after.Raw.Config, Current: after.Raw.Current}
+	m.left = &keys.Snapshot{Config: after.Raw.Config, Current: after.Raw.Current}
 	for _, index := range written.Indexes {
 		m.ours[index] = true
 	}
@@ -190,7 +190,7 @@ func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.U
 
 // rely remembers an observation, and what stands after it.
 func (m *memory) rely(o, after *Observation) {
-	if o.Raw.Incomplete != "" || o.Decision.Orders() {
+	if o.Raw.Incomplete != "" || o.Decision.UpdatesControl() {
 		m.forget()
 		return
 	}
@@ -200,12 +200,12 @@ func (m *memory) rely(o, after *Observation) {
 			m.flying = append(m.flying, v.Host)
 		}
 	}
-	m.wake = o.Decision.Wake()
+	m.wake = o.Decision.RequeueAt()
 	m.wakeAt(m.toldAt)
 	if len(m.owed) > 0 {
 		m.wakeAt(m.lookedAt.Add(m.gap(o)))
 	}
-	m.last, m.looked, m.unfinished = after, false, o.Decision.Unfinished()
+	m.last, m.looked, m.unfinished = after, false, o.Decision.NeedsAnotherPass()
 }
 
 // wakeAt makes the next pass come no later than that.
@@ -236,7 +236,7 @@ func (m *memory) gap(o *Observation) time.Duration {
 // refused remembers nothing but what a commit has written of which the rest was refused.
 func (m *memory) refused(o *Observation, written store.Committed) {
 	after := o.after(written, o.Plan.Status)
-	m.left = &keys.Raw{Config: after.Raw.Config, Current: after.Raw.Current}
+	m.left = &keys.Snapshot{Config: after.Raw.Config, Current: after.Raw.Current}
 	m.forget()
 }
 
@@ -272,12 +272,12 @@ func wantsOthers(o *Observation, written store.Committed) bool {
 }
 
 // drift is what has changed of the keys that only a controller writes.
-func drift(left, now *keys.Raw, l keys.Layout) []diff.Change {
+func drift(left, now *keys.Snapshot, l keys.Layout) []diff.Change {
 	if left == nil {
 		return nil
 	}
-	ours := func(raw *keys.Raw) diff.KeySet {
-		return slices.DeleteFunc(keys.Actual(keys.Raw{Config: raw.Config, Current: raw.Current}, l), func(e diff.Entry) bool {
+	ours := func(raw *keys.Snapshot) diff.KeySet {
+		return slices.DeleteFunc(keys.Actual(keys.Snapshot{Config: raw.Config, Current: raw.Current}, l), func(e diff.Entry) bool {
 			return e.Key != l.CurrentVersion() && !strings.HasPrefix(e.Key, l.EnableTree())
 		})
 	}

@@ -33,7 +33,7 @@ import (
 type remembering struct {
 	*fixture
 	worker *upgradeplan.Worker
-	bells  map[string]store.Mark // where they stood when they rang last
+	bells  map[string]store.WatchIndex // where they stood when they rang last
 	all    bool
 	reads  *reads
 	// reportsMayHide says that hosts report that are not in flight, which another report hides: only decisions must be right.
@@ -41,14 +41,14 @@ type remembering struct {
 }
 
 func newRemembering(f *fixture) *remembering {
-	r := &remembering{fixture: f, bells: map[string]store.Mark{}, all: true, reads: &reads{Store: f.through}}
+	r := &remembering{fixture: f, bells: map[string]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
 	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), LookGap: 1}
 	return r
 }
 
 // rang is what rang since the last pass, as store.Watch would tell it.
-func (r *remembering) rang() store.Rang {
-	rang := store.Rang{All: r.all}
+func (r *remembering) rang() store.ChangedPrefixes {
+	rang := store.ChangedPrefixes{All: r.all}
 	for prefix, before := range r.bells {
 		mark, err := r.store.Wait(r.ctx(), prefix, 0)
 		r.must(err)
@@ -65,7 +65,7 @@ func (r *remembering) pass() (time.Time, error) {
 	next, watch, err := r.worker.Reconcile(r.ctx(), r.session, "fleet", r.rang())
 	r.all = err != nil
 	if watch != nil {
-		hang := map[string]store.Mark{}
+		hang := map[string]store.WatchIndex{}
 		for _, b := range watch {
 			hang[b.Prefix] = r.bells[b.Prefix]
 		}
@@ -342,7 +342,7 @@ func TestTheStatusAloneIsWrittenOnceASecond(t *testing.T) {
 // An agent that begins just before the version is switched keeps its slot, though it is released by nobody.
 func TestAMarkThatComesBetweenSwitchAndRelease(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 2}}}
+		w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 2}}}
 		f.through = w
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 9)...)
@@ -364,7 +364,7 @@ func TestAMarkThatComesBetweenSwitchAndRelease(t *testing.T) {
 func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 	scenario := func(t *testing.T, prepare func(*fixture, *watched), between func(*fixture, int)) (txns int, end map[string]string) {
 		onMemory(t, func(f *fixture) {
-			w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 170, "db": 2}}}
+			w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 170, "db": 2}}}
 			f.through = w
 			f.set("current_version", "1")
 			f.hosts(true, "1", names("web", 400)...)
@@ -377,9 +377,9 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 			for range 40 {
 				between(f, w.txns)
 				if _, err := r.pass(); err != nil {
-					if lost := (*upgradeplan.LostLock)(nil); errors.As(err, &lost) {
+					if lost := (*upgradeplan.LostLockError)(nil); errors.As(err, &lost) {
 						f.lock()
-					} else if unavailable := (*store.Unavailable)(nil); !errors.As(err, &unavailable) {
+					} else if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
 						t.Fatal(err)
 					}
 					continue
@@ -451,7 +451,7 @@ func TestWhatAWorkerBelievesIsTrue(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := newClock()
 		f := newFixture(t, memory.New(c.Now), c)
-		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 3, "db": 3}}}
+		w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 3, "db": 3}}}
 		f.through = w
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 6)...)
@@ -558,7 +558,7 @@ func (r *remembering) forgive(t *rapid.T) {
 	if len(w.referee.Faults) > 0 {
 		t.Fatal(w.referee.Faults)
 	}
-	w.referee = &plantest.Referee{Limits: w.referee.Limits}
+	w.referee = &plantest.InvariantChecker{Limits: w.referee.Limits}
 	w.look(r.ctx())
 }
 

@@ -25,7 +25,7 @@ type Observation struct {
 	Plan, Stored *v1alpha1.UpgradePlan
 	Control      fleet.Control
 	Layout       keys.Layout
-	Raw          keys.Raw
+	Raw          keys.Snapshot
 	Fleet        fleet.Fleet
 	Decision     rollout.Decision
 	Now          time.Time
@@ -224,7 +224,7 @@ func (o *Observation) input() rollout.Input {
 func (o *Observation) Changes() diff.Changes {
 	if o.changes == nil {
 		o.changes = &diff.Changes{}
-		if !o.Decision.Frozen {
+		if !o.Decision.ReadOnly {
 			*o.changes = o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.Now))
 		}
 	}
@@ -256,7 +256,7 @@ func (o *Observation) steps() (*Observation, []diff.Changes) {
 		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
 		after.Raw.Ledger, after.changes = after.Decision.Ledger, nil
 		after.Control.Halt = cmp.Or(after.Decision.Halt, after.Control.Halt)
-		if !after.Decision.Unfinished() || after.Decision.Rollback != nil { // another spec goes on from there
+		if !after.Decision.NeedsAnotherPass() || after.Decision.Rollback != nil { // another spec goes on from there
 			break
 		}
 		after.decide()

@@ -28,7 +28,7 @@ func TestAPlanIsDeletedInTheMidst(t *testing.T) {
 		f.reconcile()
 		before := strings.Join(f.enabled(), " ")
 		f.must(upgradeplan.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
-		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*upgradeplan.NotFound)) {
+		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*upgradeplan.NotFoundError)) {
 			f.t.Errorf("%v", err)
 		}
 		if after := strings.Join(f.enabled(), " "); after != before || string(f.get("current_version").Value) != "v2" {

@@ -47,24 +47,24 @@ func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]flee
 	return found, nil
 }
 
-// Keeper stores the plans that come from Git, while its session holds the lock of the one writer. Errors are *LostLock when
+// ManagedPlans stores the plans that come from Git, while its session holds the lock of the one writer. Errors are *LostLockError when
 // it does not.
-type Keeper struct {
+type ManagedPlans struct {
 	Store   Store
 	Session string
 }
 
 // Origins are those of all plans that come from Git.
-func (k Keeper) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
+func (k ManagedPlans) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
 	return Plans{k.Store}.Origins(ctx)
 }
 
 // Apply stores a plan as Plans.Apply does, with where it comes from, in one transaction. The plans that are leaving count as
 // gone: a plan may take the place of one of them.
-func (k Keeper) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (
+func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (
 	outcome string, err error) {
 	fenced := k.fenced(store.Op{Verb: store.Set, Key: keys.Plan(plan.Name).Manager(), Value: keys.EncodeOrigin(from)})
-	_, did, err := Plans{fenced}.apply(ctx, plan, storing{dryRun: dryRun, leaving: leaving})
+	_, did, err := Plans{fenced}.apply(ctx, plan, applyOptions{dryRun: dryRun, leaving: leaving})
 	if err != nil || dryRun {
 		return string(did), lost(err)
 	}
@@ -77,18 +77,18 @@ func (k Keeper) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from flee
 
 // Prune deletes a plan that has left its source. Kept says which order of an operator keeps it: with the plan, the order
 // would be gone. A plan that does not come from that source is left alone.
-func (k Keeper) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
+func (k ManagedPlans) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
 	for try := 1; ; try++ {
 		kept, err := k.prune(ctx, name, source, dryRun)
 		err = lost(err)
-		if errors.As(err, new(*store.Conflict)) && !errors.As(err, new(*LostLock)) && !forbidden(err) && try < attempts {
+		if errors.As(err, new(*store.ConflictError)) && !errors.As(err, new(*LostLockError)) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return kept, err
 	}
 }
 
-func (k Keeper) prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
+func (k ManagedPlans) prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
 	p := keys.Plan(name)
 	pairs, _, err := k.Store.Get(ctx, p.Spec(), p.Control(), p.Manager(), keys.PlansEpoch)
 	if err != nil {
@@ -130,20 +130,20 @@ func standing(name string, spec, orders keys.Pair) string {
 }
 
 // Release lets a plan go: nobody manages it any more.
-func (k Keeper) Release(ctx context.Context, name string) error {
+func (k ManagedPlans) Release(ctx context.Context, name string) error {
 	_, err := k.fenced(store.Op{Verb: store.Delete, Key: keys.Plan(name).Manager()}).Txn(ctx, nil)
 	return lost(err)
 }
 
-func (k Keeper) fenced(also ...store.Op) fenced {
+func (k ManagedPlans) fenced(also ...store.Op) fenced {
 	return fenced{whole{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
 }
 
 // lost tells a transaction that was refused because the lock is not ours from others.
 func lost(err error) error {
-	var conflict *store.Conflict
+	var conflict *store.ConflictError
 	if errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
-		return &LostLock{err}
+		return &LostLockError{err}
 	}
 	return err
 }

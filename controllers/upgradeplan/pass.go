@@ -28,7 +28,7 @@ type Pass struct {
 	Starts, Transactions, Conflicts int
 	Begun                           time.Time
 	Took                            time.Duration
-	// Err is *NotFound when the plan is gone.
+	// Err is *NotFoundError when the plan is gone.
 	Err error
 }
 

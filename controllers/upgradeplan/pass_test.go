@@ -54,11 +54,11 @@ func TestAnObserverIsToldOfEachPass(t *testing.T) {
 		t.Errorf("the pass that saw web1 fail: %+v", p)
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.Invalid)) || p.Version != "" || p.Failed != nil {
+	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
 		t.Errorf("a plan that cannot be read: %+v", p)
 	}
 	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
-	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.NotFound)) {
+	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.NotFoundError)) {
 		t.Errorf("a plan that is gone: %+v", p)
 	}
 }

@@ -124,10 +124,10 @@ type Undone struct {
 	Paused bool
 }
 
-// CannotUndo says why no revision can be chosen.
-type CannotUndo struct{ Name, Why string }
+// UndoError says why no revision can be chosen.
+type UndoError struct{ Name, Why string }
 
-func (e *CannotUndo) Error() string {
+func (e *UndoError) Error() string {
 	return fmt.Sprintf("upgradeplan %q cannot be undone: %s", e.Name, e.Why)
 }
 
@@ -136,7 +136,7 @@ func (e *CannotUndo) Error() string {
 func (p Plans) Undo(ctx context.Context, name string, u Undo) (Undone, error) {
 	for try := 1; ; try++ {
 		did, err := p.undo(ctx, name, u)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err
@@ -159,7 +159,7 @@ func (p Plans) undo(ctx context.Context, name string, u Undo) (Undone, error) {
 	}
 	digest := digestOf(pairs[0].Value)
 	if u.Revision == 0 && control.Pin != nil && control.Pin.Digest == digest {
-		return Undone{}, &CannotUndo{name, fmt.Sprintf("revision %d is pinned already: say which one shall be (--to-revision)",
+		return Undone{}, &UndoError{name, fmt.Sprintf("revision %d is pinned already: say which one shall be (--to-revision)",
 			control.Pin.Revision)}
 	}
 	pair, number, err := p.choose(ctx, stored, digest, u.Revision)
@@ -168,7 +168,7 @@ func (p Plans) undo(ctx context.Context, name string, u Undo) (Undone, error) {
 	}
 	plan, err := revisionOf(stored, pair)
 	if err != nil {
-		return Undone{}, &CannotUndo{name, err.Error()}
+		return Undone{}, &UndoError{name, err.Error()}
 	}
 	pin := &fleet.Pin{Revision: number, Digest: digest, By: u.By, Time: u.Time, Reason: u.Reason}
 	did := Undone{Revision: number, Version: plan.Spec.Version, Paused: control.Pause != nil || stored.Spec.Paused}
@@ -213,9 +213,9 @@ func (p Plans) choose(ctx context.Context, stored *v1alpha1.UpgradePlan, digest 
 	slices.SortFunc(all, fleet.CompareNatural)
 	switch {
 	case at == 0 && number == 0:
-		return found, 0, &CannotUndo{stored.Name, "no earlier revision was kept"}
+		return found, 0, &UndoError{stored.Name, "no earlier revision was kept"}
 	case at == 0:
-		return found, 0, &CannotUndo{stored.Name, fmt.Sprintf("there is no revision %d (there are %s)", number, strings.Join(all, ", "))}
+		return found, 0, &UndoError{stored.Name, fmt.Sprintf("there is no revision %d (there are %s)", number, strings.Join(all, ", "))}
 	}
 	return found, at, nil
 }

@@ -93,7 +93,7 @@ func TestAPinnedRevisionIsKept(t *testing.T) {
 		f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Revision(1)})
 		before := f.indexes()
 		r := f.reconcile()
-		if v := verdict(t, r, "web1"); !r.Decision.Frozen || !strings.Contains(v.Message+r.Decision.GateMessage, "revision 1 is pinned") {
+		if v := verdict(t, r, "web1"); !r.Decision.ReadOnly || !strings.Contains(v.Message+r.Decision.GateMessage, "revision 1 is pinned") {
 			t.Errorf("%s: %s", v.Reason, v.Message)
 		}
 		for key, index := range f.indexes() {
@@ -110,7 +110,7 @@ func TestWhatCannotBeUndone(t *testing.T) {
 		plans := upgradeplan.Plans{Store: f.store}
 		for name, want := range map[int64]string{0: "no earlier revision", 7: "there is no revision 7 (there are 1)"} {
 			_, err := plans.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: name})
-			if cannot := (*upgradeplan.CannotUndo)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
+			if cannot := (*upgradeplan.UndoError)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 		}

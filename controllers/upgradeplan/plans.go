@@ -40,19 +40,21 @@ const (
 	Unchanged  Outcome = "unchanged"
 )
 
-// NotFound says that there is no plan of that name.
-type NotFound struct{ Name string }
+// NotFoundError says that there is no plan of that name.
+type NotFoundError struct{ Name string }
 
-func (e *NotFound) Error() string { return fmt.Sprintf("upgradeplan %q not found", e.Name) }
+func (e *NotFoundError) Error() string { return fmt.Sprintf("upgradeplan %q not found", e.Name) }
 
-// Invalid says that a plan in the store, or one to be stored, is not what a plan may be.
-type Invalid struct {
+// InvalidPlanError says that a plan in the store, or one to be stored, is not what a plan may be.
+type InvalidPlanError struct {
 	Name string
 	Err  error
 }
 
-func (e *Invalid) Error() string { return fmt.Sprintf("upgradeplan %q is invalid: %v", e.Name, e.Err) }
-func (e *Invalid) Unwrap() error { return e.Err }
+func (e *InvalidPlanError) Error() string {
+	return fmt.Sprintf("upgradeplan %q is invalid: %v", e.Name, e.Err)
+}
+func (e *InvalidPlanError) Unwrap() error { return e.Err }
 
 // attempts is how often a change of a plan is tried anew when somebody else changed it meanwhile.
 const attempts = 5
@@ -111,43 +113,43 @@ func (p Plans) beginning(ctx context.Context, prefix string) ([]keys.Plan, error
 // Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
 // be). The plan must be valid; a plan for a fleet that another plan is about is refused.
 func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
-	return p.apply(ctx, plan, storing{dryRun: dryRun})
+	return p.apply(ctx, plan, applyOptions{dryRun: dryRun})
 }
 
 // Replace is Apply to a plan that is stored at that generation. The error is *Outdated when it has another by now.
 func (p Plans) Replace(ctx context.Context, plan *v1alpha1.UpgradePlan, generation int64) (*v1alpha1.UpgradePlan, Outcome, error) {
-	return p.apply(ctx, plan, storing{over: generation})
+	return p.apply(ctx, plan, applyOptions{over: generation})
 }
 
-// Outdated says that a plan was to be replaced that is not the one that is stored.
-type Outdated struct {
+// GenerationError says that a plan was to be replaced that is not the one that is stored.
+type GenerationError struct {
 	Name string
 	// Generation is that of the one that was to be replaced, and Now that of the one that is stored.
 	Generation, Now int64
 }
 
-func (e *Outdated) Error() string {
+func (e *GenerationError) Error() string {
 	return fmt.Sprintf("upgradeplan %q has changed meanwhile: its generation is %d, not %d", e.Name, e.Now, e.Generation)
 }
 
-// storing says how a plan is stored: over the one of a generation, 0 is whatever is stored; the plans that are leaving count
+// applyOptions says how a plan is stored: over the one of a generation, 0 is whatever is stored; the plans that are leaving count
 // as gone already.
-type storing struct {
+type applyOptions struct {
 	over    int64
 	dryRun  bool
 	leaving []string
 }
 
-func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how storing) (
+func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how applyOptions) (
 	*v1alpha1.UpgradePlan, Outcome, error) {
 	plan = plan.DeepCopy()
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
-		return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
+		return nil, "", &InvalidPlanError{plan.Name, errs.ToAggregate()}
 	}
 	for try := 1; ; try++ {
 		stored, outcome, err := p.applyOnce(ctx, plan, how)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return stored, outcome, err
@@ -155,11 +157,11 @@ func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how storin
 }
 
 func forbidden(err error) bool {
-	var f *store.Forbidden
+	var f *store.ForbiddenError
 	return errors.As(err, &f)
 }
 
-func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how storing) (
+func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how applyOptions) (
 	*v1alpha1.UpgradePlan, Outcome, error) {
 	k, l := keys.Plan(plan.Name), Layout(plan)
 	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control(), k.Ledger(), l.HoldEpoch(), keys.PlansEpoch)
@@ -172,7 +174,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how st
 	next.Generation = 1
 	moved := true // to keys that may be another plan's
 	if how.over != 0 && !spec.Exists() {
-		return nil, "", &NotFound{plan.Name}
+		return nil, "", &NotFoundError{plan.Name}
 	}
 	if spec.Exists() {
 		old, err := decodePlan(plan.Name, spec)
@@ -180,10 +182,10 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how st
 			return nil, "", err
 		}
 		if how.over != 0 && old.Generation != how.over {
-			return nil, "", &Outdated{plan.Name, how.over, old.Generation}
+			return nil, "", &GenerationError{plan.Name, how.over, old.Generation}
 		}
 		if errs := validation.ValidateUpgradePlanUpdate(next, old); len(errs) > 0 {
-			return nil, "", &Invalid{plan.Name, errs.ToAggregate()}
+			return nil, "", &InvalidPlanError{plan.Name, errs.ToAggregate()}
 		}
 		if outcome = Configured; equal(old, next) {
 			outcome = Unchanged
@@ -243,7 +245,7 @@ func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan, le
 	}
 	for _, other := range others {
 		if other.Name != plan.Name && !slices.Contains(leaving, other.Name) && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
-			return &Invalid{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: there is one plan a fleet",
+			return &InvalidPlanError{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: there is one plan a fleet",
 				plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name)}
 		}
 	}
@@ -290,14 +292,14 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 			return err
 		}
 		if !pairs[0].Exists() {
-			return &NotFound{name}
+			return &NotFoundError{name}
 		}
 		if dryRun {
 			return nil
 		}
 		_, err = p.Store.Txn(ctx, []store.Op{{Verb: store.CheckIndex, Key: k.Spec(), Index: pairs[0].ModifyIndex},
 			{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])})
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && try < attempts {
 			continue
 		}
 		return err
@@ -309,7 +311,7 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 func (p Plans) SetPause(ctx context.Context, name string, pause *fleet.Pause, also ...store.Op) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := p.setPause(ctx, name, pause, also)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && try < attempts {
 			continue
 		}
 		return changed, err
@@ -323,7 +325,7 @@ func (p Plans) setPause(ctx context.Context, name string, pause *fleet.Pause, al
 		return false, err
 	}
 	if !pairs[0].Exists() {
-		return false, &NotFound{name}
+		return false, &NotFoundError{name}
 	}
 	var control fleet.Control
 	if pairs[1].Exists() {
@@ -350,18 +352,18 @@ func Layout(plan *v1alpha1.UpgradePlan) keys.Layout {
 
 func decodePlan(name string, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
 	if !pair.Exists() {
-		return nil, &NotFound{name}
+		return nil, &NotFoundError{name}
 	}
 	plan := &v1alpha1.UpgradePlan{}
 	d := json.NewDecoder(bytes.NewReader(pair.Value))
 	d.DisallowUnknownFields()
 	if err := d.Decode(plan); err != nil {
-		return nil, &Invalid{name, fmt.Errorf("%s: %w", pair.Key, err)}
+		return nil, &InvalidPlanError{name, fmt.Errorf("%s: %w", pair.Key, err)}
 	}
 	plan.TypeMeta, plan.Name = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}, name
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
-		return nil, &Invalid{name, fmt.Errorf("%s: %w", pair.Key, errs.ToAggregate())}
+		return nil, &InvalidPlanError{name, fmt.Errorf("%s: %w", pair.Key, errs.ToAggregate())}
 	}
 	return plan, nil
 }
@@ -403,7 +405,7 @@ func (p Plans) Events(ctx context.Context, name string) ([]fleet.Event, error) {
 		return nil, err
 	}
 	if !pairs[0].Exists() {
-		return nil, &NotFound{name}
+		return nil, &NotFoundError{name}
 	}
 	pairs, _, err = p.Store.List(ctx, k.Events())
 	return keys.DecodeEvents(pairs), err

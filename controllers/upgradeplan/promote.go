@@ -13,20 +13,20 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// CannotPromote says why the canaries of a plan are not promoted.
-type CannotPromote struct{ Name, Why string }
+// PromoteError says why the canaries of a plan are not promoted.
+type PromoteError struct{ Name, Why string }
 
-func (e *CannotPromote) Error() string {
+func (e *PromoteError) Error() string {
 	return fmt.Sprintf("the canaries of upgradeplan %q are not promoted: %s", e.Name, e.Why)
 }
 
 // Promote lets the other hosts follow the canaries of the version that is carried out: one compare-and-set on control, which
-// needs no controller and no lock. Unless forced, it refuses with *CannotPromote as long as a canary is not upgraded or
+// needs no controller and no lock. Unless forced, it refuses with *PromoteError as long as a canary is not upgraded or
 // soaks. It says whether anything changed.
 func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, force bool) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := p.promote(ctx, name, order, force)
-		if conflict := (*store.Conflict)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return changed, err
@@ -45,16 +45,16 @@ func (p Plans) promote(ctx context.Context, name string, order fleet.Pause, forc
 	version, canary := o.Plan.Spec.Version, o.Decision.Canary
 	switch {
 	case !o.Plan.Spec.Canary.Given():
-		return false, &CannotPromote{name, "it has none (spec.canary)"}
+		return false, &PromoteError{name, "it has none (spec.canary)"}
 	case control.Promotion.Holds(version) || o.Raw.Ledger.Promoted == version:
 		return false, nil
 	case force:
 	case o.Fleet.Incomplete != "":
-		return false, &CannotPromote{name, "it cannot be told where they stand: " + o.Fleet.Incomplete}
+		return false, &PromoteError{name, "it cannot be told where they stand: " + o.Fleet.Incomplete}
 	case canary == nil && o.Decision.Current != version:
-		return false, &CannotPromote{name, "the version is not switched to " + version + " yet (--force promotes them beforehand)"}
+		return false, &PromoteError{name, "the version is not switched to " + version + " yet (--force promotes them beforehand)"}
 	case canary != nil && !canary.Awaiting:
-		return false, &CannotPromote{name, fmt.Sprintf("%d of %d are upgraded and have soaked (--force promotes them all the same)",
+		return false, &PromoteError{name, fmt.Sprintf("%d of %d are upgraded and have soaked (--force promotes them all the same)",
 			canary.Complete, canary.Total)}
 	}
 	control.Promotion = &fleet.Promotion{Pause: order, Version: version}

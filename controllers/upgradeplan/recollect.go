@@ -56,13 +56,13 @@ func (r *recollection) readCatalog(ctx context.Context, n news) (enough bool, er
 		if r.Raw.Checks, meta, err = r.store.Unhealthy(ctx); err != nil || meta.Filtered {
 			return false, err
 		}
-		r.known[store.UnhealthyBell] = n.checks
+		r.known[store.ChecksTarget] = n.checks
 	}
 	if n.nodes != 0 {
 		if r.Raw.Nodes, meta, err = r.store.Nodes(ctx); err != nil || meta.Filtered {
 			return false, err
 		}
-		r.known[store.NodesBell] = n.nodes
+		r.known[store.NodesTarget] = n.nodes
 	}
 	return true, nil
 }
@@ -73,7 +73,7 @@ func (r *recollection) readHosts(ctx context.Context, n news) (enough bool, err 
 	if enough, err = r.readMarks(ctx); !enough || err != nil {
 		return false, err
 	}
-	agents, field := keys.Signs(r.Raw, r.Layout, r.flying)
+	agents, field := keys.ProgressKeys(r.Raw, r.Layout, r.flying)
 	records, reports := r.Layout.RecordTree(), r.Layout.ReportTree()
 	if n.records != 0 {
 		if enough, err = r.readSigns(ctx, field); !enough || err != nil {
@@ -128,7 +128,7 @@ func (r *recollection) readSigns(ctx context.Context, signs []string) (enough bo
 	if err != nil {
 		return false, err
 	}
-	return r.readMoved(ctx, keys.Moved(r.Raw, r.Layout, pairs))
+	return r.readMoved(ctx, keys.ChangedHosts(r.Raw, r.Layout, pairs))
 }
 
 // readMoved reads all that there is of some hosts.
@@ -181,14 +181,14 @@ func (r *recollection) readConfig(ctx context.Context) (enough bool, err error) 
 	}
 	r.Raw.Config, r.known[tree(r.Layout.ConfigState())] = pairs, meta.Index
 	r.Drift = append(r.Drift, drift(r.left, &r.Raw, r.Layout)...)
-	r.left = &keys.Raw{Config: pairs, Current: r.Raw.Current}
+	r.left = &keys.Snapshot{Config: pairs, Current: r.Raw.Current}
 	return true, nil
 }
 
 // makeSure lets nothing be written that does not stand on marks read in this pass, and on a config_state/ in which nobody
 // else has written since. What switches the version or stops the plan stands on a read of all.
 func (r *recollection) makeSure(ctx context.Context) (enough bool, err error) {
-	if r.Decision.Switch || r.Decision.Orders() {
+	if r.Decision.Switch || r.Decision.UpdatesControl() {
 		return false, nil
 	}
 	if r.Changes().Empty() {
@@ -213,5 +213,5 @@ func (r *recollection) makeSure(ctx context.Context) (enough bool, err error) {
 	if again {
 		r.decide()
 	}
-	return !r.Decision.Switch && !r.Decision.Orders(), nil
+	return !r.Decision.Switch && !r.Decision.UpdatesControl(), nil
 }

@@ -52,11 +52,11 @@ const maxConflicts = 10
 // filled. It writes nothing when nothing must change. A conflict is news: it looks again. Losing the lock, and a store
 // that does not answer, are errors; what was written before stands, and the next pass goes on from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
-	return r.reconcile(ctx, name, &memory{}, store.Rang{All: true})
+	return r.reconcile(ctx, name, &memory{}, store.ChangedPrefixes{All: true})
 }
 
 // reconcile makes a pass that begins with what is remembered and what rang since, and leaves its own memory.
-func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.Rang) (Result, error) {
+func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.ChangedPrefixes) (Result, error) {
 	var result Result
 	for round := 0; ; {
 		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
@@ -64,7 +64,7 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 			m.lost()
 			return result, r.refuse(ctx, name, err)
 		}
-		rang = store.Rang{}
+		rang = store.ChangedPrefixes{}
 		if r.approve != nil {
 			if err := r.approve(o); err != nil {
 				return result, err
@@ -73,11 +73,11 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		written, err := r.commit(ctx, o, m, &result)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
-		conflict := (*store.Conflict)(nil)
+		conflict := (*store.ConflictError)(nil)
 		switch {
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			m.lost()
-			return result, &LostLock{err}
+			return result, &LostLockError{err}
 		case errors.As(err, &conflict) && result.Conflicts < maxConflicts && r.approve == nil:
 			result.Conflicts++
 			m.refused(o, written)
@@ -89,17 +89,17 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		}
 		m.keep(o, written, result.Status)
 		result.Starts += o.Decision.Starts()
-		if round++; !o.Decision.Unfinished() || round == maxRounds {
+		if round++; !o.Decision.NeedsAnotherPass() || round == maxRounds {
 			return result, nil
 		}
 	}
 }
 
-// LostLock says that the lock of the one writer is no longer ours.
-type LostLock struct{ Err error }
+// LostLockError says that the lock of the one writer is no longer ours.
+type LostLockError struct{ Err error }
 
-func (e *LostLock) Error() string { return fmt.Sprintf("the lock is lost: %v", e.Err) }
-func (e *LostLock) Unwrap() error { return e.Err }
+func (e *LostLockError) Error() string { return fmt.Sprintf("the lock is lost: %v", e.Err) }
+func (e *LostLockError) Unwrap() error { return e.Err }
 
 // commit writes what the observation's decision asks for, and the status that tells of it. The status alone has to wait
 // until a moment after it was written alone the last time.
@@ -121,13 +121,13 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
-	if o.Decision.Frozen {
+	if o.Decision.ReadOnly {
 		if o.Decision.Gate == rollout.ObservationIncomplete { // what cannot be read is not to be overwritten
 			return store.Committed{}, nil
 		}
 		c.Ledger = o.Raw.Ledger
 	}
-	if changes.Empty() && !o.Decision.Orders() && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
+	if changes.Empty() && !o.Decision.UpdatesControl() && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
 		if len(c.Last) == 0 || !m.mayTell(o.Now) {
 			return store.Committed{}, nil
 		}
@@ -145,7 +145,7 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 // controlOp records a halt, or a rollback, in the transaction of the decision by which it is seen. The fence checks, in the
 // same transaction, that control is still as it was read: no order of an operator is overwritten.
 func (r *Reconciler) controlOp(o *Observation) []store.Op {
-	if !o.Decision.Orders() {
+	if !o.Decision.UpdatesControl() {
 		return nil
 	}
 	control := o.Control

@@ -101,7 +101,7 @@ func TestSecondPassWritesNothing(t *testing.T) {
 
 func TestRolloutCompletes(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		w := &watched{Store: f.store, referee: &plantest.Referee{Limits: map[string]int{"web": 2, "db": 2}}}
+		w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 2}}}
 		f.through = w
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 7)...)
@@ -112,7 +112,7 @@ func TestRolloutCompletes(t *testing.T) {
 	})
 }
 
-func report(t testing.TB, r *plantest.Referee) {
+func report(t testing.TB, r *plantest.InvariantChecker) {
 	t.Helper()
 	for _, fault := range r.Faults {
 		t.Error(fault)
@@ -125,7 +125,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 	scenario := func(t *testing.T, failAt int, lost bool) (txns int, end map[string]string) {
 		onMemory(t, func(f *fixture) {
 			w := &watched{Store: f.store, failAt: failAt, lost: lost,
-				referee: &plantest.Referee{Limits: map[string]int{"web": 170, "db": 2}}}
+				referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 170, "db": 2}}}
 			f.through = w
 			f.set("current_version", "1")
 			f.hosts(true, "1", names("web", 500)...)
@@ -136,7 +136,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 			for range 40 {
 				r, err := f.reconciler().Reconcile(f.ctx(), "fleet")
 				if err != nil {
-					if unavailable := (*store.Unavailable)(nil); !errors.As(err, &unavailable) {
+					if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
 						t.Fatal(err)
 					}
 					continue
@@ -256,7 +256,7 @@ func TestStaleLeaderCannotWrite(t *testing.T) {
 		f.lock()
 		before := f.indexes()
 		_, err := stale.Reconcile(f.ctx(), "fleet")
-		if lost := (*upgradeplan.LostLock)(nil); !errors.As(err, &lost) {
+		if lost := (*upgradeplan.LostLockError)(nil); !errors.As(err, &lost) {
 			t.Errorf("got %v", err)
 		}
 		if d := cmp.Diff(before, f.indexes()); d != "" {
@@ -473,7 +473,7 @@ func TestPlans(t *testing.T) {
 			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
 		}
 		f.must(plans.Delete(f.ctx(), "fleet", false))
-		missing := (*upgradeplan.NotFound)(nil)
+		missing := (*upgradeplan.NotFoundError)(nil)
 		if _, err := plans.Get(f.ctx(), "fleet"); !errors.As(err, &missing) {
 			t.Errorf("got %v", err)
 		}

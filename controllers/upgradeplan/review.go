@@ -92,9 +92,9 @@ func (o *Observation) Review() Review {
 	return r
 }
 
-// Moved says that reviewed changes are not to be written as they are: What names each key that has moved since, or says
+// StaleReviewError says that reviewed changes are not to be written as they are: What names each key that has moved since, or says
 // otherwise why not. Written is what had been written before that was seen.
-type Moved struct {
+type StaleReviewError struct {
 	What    []string
 	Written store.Committed
 }
@@ -102,7 +102,7 @@ type Moved struct {
 // maxMoved bounds how many keys an error names.
 const maxMoved = 10
 
-func (e *Moved) Error() string {
+func (e *StaleReviewError) Error() string {
 	some := e.What[:min(len(e.What), maxMoved)]
 	text := strings.Join(some, "\n")
 	if more := len(e.What) - len(some); more > 0 {
@@ -123,7 +123,7 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 		return Result{}, err
 	}
 	if len(what) > 0 {
-		return Result{}, &Moved{What: what}
+		return Result{}, &StaleReviewError{What: what}
 	}
 	if _, _, err := (Plans{r.Store}).Apply(ctx, review.Manifest, false); err != nil {
 		return Result{}, err
@@ -133,19 +133,19 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 		what := review.refuses(o, step)
 		step++
 		if len(what) > 0 {
-			return &Moved{What: what}
+			return &StaleReviewError{What: what}
 		}
 		return nil
 	}
 	result, err := pass.Reconcile(ctx, review.Plan)
-	moved, conflict := (*Moved)(nil), (*store.Conflict)(nil)
+	moved, conflict := (*StaleReviewError)(nil), (*store.ConflictError)(nil)
 	switch {
 	case errors.As(err, &moved):
 		moved.Written = result.Written
-	case errors.As(err, &conflict) && !forbidden(err) && !errors.As(err, new(*LostLock)):
-		err = &Moved{What: []string{conflict.Error()}, Written: result.Written}
+	case errors.As(err, &conflict) && !forbidden(err) && !errors.As(err, new(*LostLockError)):
+		err = &StaleReviewError{What: []string{conflict.Error()}, Written: result.Written}
 	case err == nil && step < len(review.Steps):
-		err = &Moved{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}
+		err = &StaleReviewError{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}
 	}
 	return result, err
 }
@@ -180,7 +180,7 @@ func (r *Reconciler) moved(ctx context.Context, review Review) ([]string, error)
 		}
 		what = append(what, differences(want, have)...)
 	}
-	if len(what) > 0 && o.Decision.GateMessage != "" && !o.Decision.Unfinished() {
+	if len(what) > 0 && o.Decision.GateMessage != "" && !o.Decision.NeedsAnotherPass() {
 		what = append(what, o.Decision.GateMessage)
 	}
 	return what, nil

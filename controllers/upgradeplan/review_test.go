@@ -58,7 +58,7 @@ func TestReviewedChangesAreWritten(t *testing.T) {
 	if result.Starts != 2 || string(f.get(f.layout.CurrentVersion()).Value) != "2" {
 		t.Errorf("%d starts", result.Starts)
 	}
-	if _, err := f.carry(r); !errors.As(err, new(*upgradeplan.Moved)) {
+	if _, err := f.carry(r); !errors.As(err, new(*upgradeplan.StaleReviewError)) {
 		t.Errorf("a second time: %v", err)
 	}
 }
@@ -133,7 +133,7 @@ func TestReviewedChangesEndWhereSomethingMoves(t *testing.T) {
 		}
 	}}
 	_, err := f.carry(r)
-	moved := (*upgradeplan.Moved)(nil)
+	moved := (*upgradeplan.StaleReviewError)(nil)
 	if !errors.As(err, &moved) || moved.Written.Writes == 0 || !strings.Contains(err.Error(), "stand, the rest was not written") {
 		t.Fatalf("%v", err)
 	}
@@ -147,7 +147,7 @@ func TestReviewedChangesNeedTheLock(t *testing.T) {
 	r := f.review(reviewedPlan)
 	reconciler := f.reconciler()
 	f.lock() // by another
-	if _, err := reconciler.ReconcileReviewed(f.ctx(), r); !errors.As(err, new(*upgradeplan.LostLock)) {
+	if _, err := reconciler.ReconcileReviewed(f.ctx(), r); !errors.As(err, new(*upgradeplan.LostLockError)) {
 		t.Errorf("%v", err)
 	}
 	if pairs, _, err := f.store.List(f.ctx(), f.layout.EnableTree()); err != nil || len(pairs) != 2 {

@@ -107,7 +107,7 @@ func TestEventsAreBounded(t *testing.T) {
 // A worker tells that somebody else has changed keys of the plan, and mends them.
 func TestDriftIsToldAndMended(t *testing.T) {
 	f, w := workerFixture(t)
-	pass := func(rang store.Rang) {
+	pass := func(rang store.ChangedPrefixes) {
 		t.Helper()
 		_, _, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
 		f.must(err)
@@ -120,7 +120,7 @@ func TestDriftIsToldAndMended(t *testing.T) {
 	mark, err := f.store.Wait(t.Context(), f.layout.ConfigState(), 0)
 	f.must(err)
 	f.clock.Advance(time.Minute)
-	pass(store.Rang{At: map[string]store.Mark{f.layout.ConfigState(): mark}})
+	pass(store.ChangedPrefixes{At: map[string]store.WatchIndex{f.layout.ConfigState(): mark}})
 	told := f.events(&since)
 	for _, want := range []string{"Warning Drift config_state/enable_puppet/global"} {
 		if !slices.Contains(told, want) {
@@ -238,7 +238,7 @@ func TestABrokenSpecIsNotAccepted(t *testing.T) {
 	good := f.get(keys.Plan("fleet").Spec()).Value
 	f.set(keys.Plan("fleet").Spec(), strings.Replace(string(good), `"version"`, `"versoin"`, 1))
 	for range 2 {
-		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*upgradeplan.Invalid)) {
+		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*upgradeplan.InvalidPlanError)) {
 			t.Fatal(err)
 		}
 	}
@@ -269,7 +269,7 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 	s.SetNodes("web1", "web2", "web3")
 	f.apply("version: v1\nhosts: {source: Catalog}\nhealthGate: {checks: [puppet], maxUnhealthy: 0}\ninstructions: {rollingRules: {global: 1}}")
 	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
-	pass := func(rang store.Rang) []string {
+	pass := func(rang store.ChangedPrefixes) []string {
 		t.Helper()
 		_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
 		f.must(err)
@@ -277,19 +277,19 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 		return prefixes(watch)
 	}
 	bells := pass(everything())
-	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
 		if !slices.Contains(bells, bell) {
 			t.Errorf("no bell for %s: %q", bell, bells)
 		}
 	}
-	rings := func(bell string) store.Rang {
+	rings := func(bell string) store.ChangedPrefixes {
 		t.Helper()
 		mark, err := s.Wait(t.Context(), bell, 0)
 		f.must(err)
-		return store.Rang{At: map[string]store.Mark{bell: mark}}
+		return store.ChangedPrefixes{At: map[string]store.WatchIndex{bell: mark}}
 	}
 	s.SetNodes("web1", "web3")
-	pass(rings(store.NodesBell))
+	pass(rings(store.NodesTarget))
 	if got := f.stored().Hosts; got.Lost != 1 || got.Total != 2 {
 		t.Errorf("%+v", got)
 	}
@@ -300,12 +300,12 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 		t.Errorf("switched to %s although web3 is critical", got)
 	}
 	s.SetChecks("web3")
-	pass(rings(store.UnhealthyBell))
+	pass(rings(store.ChecksTarget))
 	if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True" {
 		t.Error(got)
 	}
 	s.SetChecks("web1", fleet.Check{ID: "puppet", Status: fleet.Warning})
-	pass(rings(store.UnhealthyBell))
+	pass(rings(store.ChecksTarget))
 	if got := f.stored().Failures; len(got) != 1 || got[0].Reason != string(rollout.ChecksFailing) {
 		t.Errorf("%+v", got)
 	}
@@ -321,7 +321,7 @@ func TestPromote(t *testing.T) {
 		refused := func(why string) {
 			f.t.Helper()
 			_, err := promote(false)
-			if !errors.As(err, new(*upgradeplan.CannotPromote)) || !strings.Contains(err.Error(), why) {
+			if !errors.As(err, new(*upgradeplan.PromoteError)) || !strings.Contains(err.Error(), why) {
 				f.t.Errorf("%v, want %q", err, why)
 			}
 		}

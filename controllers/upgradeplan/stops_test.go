@@ -156,8 +156,8 @@ func TestWindows(t *testing.T) {
 		if again := f.reconcile(); again.Written.Transactions != 0 {
 			t.Errorf("a second pass wrote %s", again.Written)
 		}
-		if opens := time.Date(2026, 3, 6, 22, 0, 0, 0, time.UTC); !r.Decision.Wake().Equal(opens) {
-			t.Errorf("it wakes at %s", r.Decision.Wake())
+		if opens := time.Date(2026, 3, 6, 22, 0, 0, 0, time.UTC); !r.Decision.RequeueAt().Equal(opens) {
+			t.Errorf("it wakes at %s", r.Decision.RequeueAt())
 		}
 		f.clock.Advance(8 * time.Hour)
 		f.lock()

@@ -54,7 +54,7 @@ func (w *Worker) Plans(ctx context.Context) ([]string, error) {
 
 // Reconcile makes one pass over a plan, of which that rang since the last one. Next is when time alone may change what it
 // decided, and watch are the prefixes that it depends on; nil: those of the last pass, or that is not known.
-func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store.Rang) (next time.Time, watch []store.Bell, err error) {
+func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store.ChangedPrefixes) (next time.Time, watch []store.WatchTarget, err error) {
 	m := w.memory(session, plan)
 	if m.idle(rang, w.Now()) {
 		return m.wake, nil, nil
@@ -71,17 +71,17 @@ func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store
 	}
 	k := keys.Plan(plan)
 	switch {
-	case errors.As(err, new(*NotFound)):
+	case errors.As(err, new(*NotFoundError)):
 		w.forget(plan)
 		return time.Time{}, nil, err
-	case errors.As(err, new(*Invalid)):
-		return time.Time{}, []store.Bell{{Prefix: k.Spec()}}, err
+	case errors.As(err, new(*InvalidPlanError)):
+		return time.Time{}, []store.WatchTarget{{Prefix: k.Spec()}}, err
 	case result.Observation == nil:
 		return time.Time{}, nil, err
 	}
-	watch = append(watched(result.Observation), store.Bell{Prefix: k.Spec()}, store.Bell{Prefix: k.Control()})
+	watch = append(watched(result.Observation), store.WatchTarget{Prefix: k.Spec()}, store.WatchTarget{Prefix: k.Control()})
 	if m.last == nil { // what was not relied upon is all that there is to go by
-		return result.Decision.Wake(), watch, err
+		return result.Decision.RequeueAt(), watch, err
 	}
 	return m.wake, watch, err
 }
@@ -108,28 +108,28 @@ func (w *Worker) forget(plan string) {
 
 // watched are the prefixes of a fleet. Marks are not among them: each is written with a report. The tree whose keys all
 // stand on one level is named without the slash at its end: see store.Watcher.
-func watched(o *Observation) []store.Bell {
+func watched(o *Observation) []store.WatchTarget {
 	l, rare := o.Layout, time.Duration(0)
 	if len(o.Raw.RecordKeys) > smallFleet {
 		rare = rareGap
 	}
-	bells := []store.Bell{{Prefix: l.CurrentVersion()}, {Prefix: l.HoldTree()}, {Prefix: l.RecordTree()},
+	bells := []store.WatchTarget{{Prefix: l.CurrentVersion()}, {Prefix: l.HoldTree()}, {Prefix: l.RecordTree()},
 		{Prefix: l.ConfigState(), MinGap: rare}, {Prefix: strings.TrimSuffix(l.ReportTree(), "/"), MinGap: rare}}
 	if l.Records == "" && len(o.Raw.RecordKeys) == 0 { // hosts that report there may come first
 		l.Records = keys.RunningVersionsOld
-		bells = append(bells, store.Bell{Prefix: l.RecordTree()})
+		bells = append(bells, store.WatchTarget{Prefix: l.RecordTree()})
 	}
 	if o.Raw.Action.Exists() { // a watch on a key that does not exist wakes for every other
-		bells = append(bells, store.Bell{Prefix: l.Action()})
+		bells = append(bells, store.WatchTarget{Prefix: l.Action()})
 	}
 	if o.Plan == nil {
 		return bells
 	}
 	if readsChecks(&o.Plan.Spec) { // it rings for any check, also for what one that passes says
-		bells = append(bells, store.Bell{Prefix: store.UnhealthyBell, MinGap: checksGap})
+		bells = append(bells, store.WatchTarget{Prefix: store.ChecksTarget, MinGap: checksGap})
 	}
 	if o.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {
-		bells = append(bells, store.Bell{Prefix: store.NodesBell, MinGap: rareGap})
+		bells = append(bells, store.WatchTarget{Prefix: store.NodesTarget, MinGap: rareGap})
 	}
 	return bells
 }
@@ -146,10 +146,10 @@ func (w whole) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 }
 
 // Gone is true: there is nothing to reconcile.
-func (e *NotFound) Gone() bool { return true }
+func (e *NotFoundError) Gone() bool { return true }
 
 // Stalled is true: reconciling it again is of no use until it is changed.
-func (e *Invalid) Stalled() bool { return true }
+func (e *InvalidPlanError) Stalled() bool { return true }
 
-// LostLock is true: whoever leads must stop.
-func (e *LostLock) LostLock() bool { return true }
+// LostLockError is true: whoever leads must stop.
+func (e *LostLockError) LostLock() bool { return true }

@@ -27,9 +27,9 @@ func workerFixture(t *testing.T) (*fixture, *upgradeplan.Worker) {
 	return f, &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
 }
 
-func everything() store.Rang { return store.Rang{All: true} }
+func everything() store.ChangedPrefixes { return store.ChangedPrefixes{All: true} }
 
-func prefixes(bells []store.Bell) (out []string) {
+func prefixes(bells []store.WatchTarget) (out []string) {
 	for _, b := range bells {
 		out = append(out, b.Prefix)
 	}

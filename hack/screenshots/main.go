@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command pictures makes the pictures of the README: a real Consul, a controller, and a fleet of agents in this process
+// Command screenshots makes the pictures of the README: a real Consul, a controller, and a fleet of agents in this process
 // carry out a plan, while a browser looks at the dashboard and a pseudo terminal at upgradectl top.
 package main
 
@@ -25,7 +25,7 @@ import (
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: pictures BINARIES PLAN IMAGES")
+		fmt.Fprintln(os.Stderr, "usage: screenshots BINARIES PLAN IMAGES")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

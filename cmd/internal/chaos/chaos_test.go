@@ -106,7 +106,7 @@ func newChaos(t *testing.T) *chaos {
 	}
 	t.Cleanup(func() { _ = cluster.Stop() })
 	front := frontOf(t, cluster.Addrs())
-	judge := &plantest.Referee{Limits: map[string]int{"web": 2, "db": 1}}
+	judge := &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 1}}
 	proxy := consultest.StartProxy(t, front, consultest.ProxyOptions{
 		Judge: func(ctx context.Context, direct store.Store) error {
 			pairs, _, err := direct.List(ctx, "")
@@ -210,7 +210,7 @@ func (c *chaos) reached(version string) int {
 func (c *chaos) leader() *controller {
 	var leader *controller
 	c.await("a controller that leads", func() bool {
-		held, err := store.HeldBy(c.t.Context(), c.direct, keys.Leader)
+		held, err := store.LockHolder(c.t.Context(), c.direct, keys.Leader)
 		if err != nil || held == nil {
 			return false
 		}

@@ -51,7 +51,7 @@ func syncs(t *testing.T, consul *consuldev.Agent, token string) bool {
 		}
 	}, funcr.Options{})
 	r := &gitsync.Runner{Sources: []gitsync.Source{{Name: "default", Location: repository.Location{URL: git.URL()}}}, Store: s,
-		Plans:  func(session string) gitsync.Plans { return upgradeplan.Keeper{Store: s, Session: session} },
+		Plans:  func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: s, Session: session} },
 		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 }, Log: log}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, lease.Session()) }()

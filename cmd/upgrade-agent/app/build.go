@@ -34,11 +34,11 @@ type builder struct {
 func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.state + ".unsent") }
 
 // board is nil when the file wants no checks.
-func (b builder) board() *checks.Board {
+func (b builder) board() *checks.Reporter {
 	if b.file.Checks == nil {
 		return nil
 	}
-	return &checks.Board{Consul: b.store, Results: atomicfile.State[map[string]checks.Result](b.state + ".checks"),
+	return &checks.Reporter{Consul: b.store, Results: atomicfile.State[map[string]checks.Result](b.state + ".checks"),
 		TTL: b.file.Checks.TTL.Or(config.DefaultTTL), Log: b.log}
 }
 
@@ -46,10 +46,10 @@ func (b builder) inhibiting(step agent.Step) agent.Step {
 	if !b.file.InhibitShutdown {
 		return step
 	}
-	return inhibit.Around(step, inhibit.Logind, b.log)
+	return inhibit.WithInhibitor(step, inhibit.Logind, b.log)
 }
 
-func (b builder) pipeline(board *checks.Board) (agent.Step, error) {
+func (b builder) pipeline(board *checks.Reporter) (agent.Step, error) {
 	steps, err := b.steps()
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func TestPendingUpdateHasTheExitCodesOfJorc(t *testing.T) {
 
 func TestAScriptMayGoOnWhenPuppetMayRunAndNothingIsHeld(t *testing.T) {
 	set := func(scope fleet.Scope, v fleet.Value, text string) fleet.Setting {
-		return fleet.Setting{Scope: scope, Switch: fleet.Switch{Value: v, Text: text, Index: 5}}
+		return fleet.Setting{Scope: scope, EnableValue: fleet.EnableValue{Value: v, Text: text, Index: 5}}
 	}
 	for _, tt := range []struct {
 		name string
@@ -71,7 +71,7 @@ func TestAScriptMayGoOnWhenPuppetMayRunAndNothingIsHeld(t *testing.T) {
 		{"held and disabled", agent.Observation{Hold: &fleet.Hold{}, HoldScope: fleet.ScopeHost,
 			Setting: set(fleet.ScopeGlobal, fleet.False, "False")}, agent.Disabled, false},
 	} {
-		if got := mayGoOn(tt.o, agent.Decide(tt.o)); got.Reason != tt.want || got.Yes != tt.yes {
+		if got := mayGoOn(tt.o, agent.Decide(tt.o)); got.Reason != tt.want || got.Allowed != tt.yes {
 			t.Errorf("%s: %+v, want %s", tt.name, got, tt.want)
 		}
 	}

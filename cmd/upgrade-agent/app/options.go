@@ -140,7 +140,7 @@ func (o *options) fill(file config.Config) {
 type running struct {
 	agent *agent.Agent
 	// board is nil when no checks are kept.
-	board *checks.Board
+	board *checks.Reporter
 	lock  *os.File
 }
 

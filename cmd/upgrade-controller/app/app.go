@@ -148,7 +148,7 @@ type told struct {
 	systemd *systemd
 }
 
-func (t told) Does(d manager.Doing) {
+func (t told) StateChanged(d manager.State) {
 	t.metrics.Leads(d.Leading)
 	t.systemd.does(d)
 }

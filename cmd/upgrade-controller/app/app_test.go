@@ -195,7 +195,7 @@ func TestADaemonDrivesAFleetWithoutAClock(t *testing.T) {
 	eventually(t, "the version", is(l.CurrentVersion(), "v3"))
 	eventually(t, "v3 again", b.complete("v3"))
 	stop()
-	if held, err := store.HeldBy(t.Context(), b.store, keys.Leader); err != nil || held != nil {
+	if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
 		t.Errorf("the lock was left to %+v (%v)", held, err)
 	}
 }

@@ -138,7 +138,7 @@ func (f *benchFleet) apply(version string, inFlight int) {
 // released waits until a host is.
 func (f *benchFleet) released(host string) {
 	f.Helper()
-	for mark := (store.Mark{}); ; {
+	for mark := (store.WatchIndex{}); ; {
 		pairs, _, err := f.store.Get(f.Context(), f.layout.EnableHost(host))
 		if err != nil {
 			f.Fatal(err)

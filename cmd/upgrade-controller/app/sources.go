@@ -59,7 +59,7 @@ func runner(sources []gitsync.Source, s store.Store, seen gitsync.Observer, log 
 	return &gitsync.Runner{
 		Sources:  sources,
 		Store:    s,
-		Plans:    func(session string) gitsync.Plans { return upgradeplan.Keeper{Store: s, Session: session} },
+		Plans:    func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: s, Session: session} },
 		Limits:   repository.DefaultLimits(),
 		Now:      time.Now,
 		Random:   rand.N[time.Duration],

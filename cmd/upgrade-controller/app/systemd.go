@@ -22,7 +22,7 @@ type systemd struct {
 }
 
 // does tells what the manager does. The service is ready once it leads or stands by.
-func (s *systemd) does(d manager.Doing) {
+func (s *systemd) does(d manager.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {

@@ -46,7 +46,7 @@ func (c *cli) describePlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		held, err := store.HeldBy(ctx, s, keys.Leader)
+		held, err := store.LockHolder(ctx, s, keys.Leader)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *cli) describePlan() *cobra.Command {
 	return cmd
 }
 
-func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.Held, keeper string, events []fleet.Event) error {
+func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.LockHeldError, keeper string, events []fleet.Event) error {
 	now := describe.Status(o)
 	if err := facts(w, describe.Plan(o, held, keeper)); err != nil {
 		return err

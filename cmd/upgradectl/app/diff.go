@@ -141,7 +141,7 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 		return nil, err
 	}
 	out := &PlanDiff{Plan: d.Plan.Name, source: d.Source}
-	outcome, err := upgradeplan.Keeper{Store: s}.Apply(ctx, d.Plan, fleet.Origin{}, leaving, true)
+	outcome, err := upgradeplan.ManagedPlans{Store: s}.Apply(ctx, d.Plan, fleet.Origin{}, leaving, true)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 	stored, err := plans.Get(ctx, d.Plan.Name)
 	if err == nil {
 		out.before, err = describe.Manifest(stored)
-	} else if errors.As(err, new(*upgradeplan.NotFound)) {
+	} else if errors.As(err, new(*upgradeplan.NotFoundError)) {
 		err = nil
 	}
 	if err != nil {

@@ -66,7 +66,7 @@ func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifes
 		return nil, nil, err
 	}
 	for _, name := range gitsync.Leaving(origins, from, content) {
-		kept, err := upgradeplan.Keeper{Store: s}.Prune(ctx, name, from.Name, true)
+		kept, err := upgradeplan.ManagedPlans{Store: s}.Prune(ctx, name, from.Name, true)
 		switch {
 		case err != nil:
 			return nil, nil, err

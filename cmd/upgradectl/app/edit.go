@@ -168,7 +168,7 @@ func (e *editing) store(ctx context.Context, body string) error {
 
 // explain is the comment on what keeps an edited plan from being stored. What no editing mends is an error.
 func (e *editing) explain(ctx context.Context, problem error) (string, error) {
-	wrong, invalid, outdated := strictyaml.Errors(nil), (*upgradeplan.Invalid)(nil), (*upgradeplan.Outdated)(nil)
+	wrong, invalid, outdated := strictyaml.Errors(nil), (*upgradeplan.InvalidPlanError)(nil), (*upgradeplan.GenerationError)(nil)
 	const sorry = "This was not stored:\n"
 	switch {
 	case errors.As(problem, &wrong):
@@ -186,7 +186,7 @@ func (e *editing) explain(ctx context.Context, problem error) (string, error) {
 		return "This was not stored, for somebody else has changed the plan meanwhile:\n" +
 			udiff.Unified("as it was", "as it is stored now", before, e.text) +
 			"To store yours in its place, delete this comment and save. To give up, leave it as it is.\n", nil
-	case errors.As(problem, &invalid), !errors.As(problem, new(*upgradeplan.NotFound)) && errors.Unwrap(problem) == nil:
+	case errors.As(problem, &invalid), !errors.As(problem, new(*upgradeplan.NotFoundError)) && errors.Unwrap(problem) == nil:
 		return sorry + problem.Error() + "\n" + editHelp, nil
 	}
 	return "", problem

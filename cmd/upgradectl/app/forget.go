@@ -39,7 +39,7 @@ func (c *cli) forget() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		f := upgradeplan.Forgetting{Layout: c.flags.layout, Force: force, Now: c.Now()}
+		f := upgradeplan.ForgetOptions{Layout: c.flags.layout, Force: force, Now: c.Now()}
 		if of != nil {
 			f.Plan = of.Name
 		}
@@ -54,10 +54,10 @@ func (c *cli) forget() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) forgetOne(ctx context.Context, plans upgradeplan.Plans, f upgradeplan.Forgetting) error {
+func (c *cli) forgetOne(ctx context.Context, plans upgradeplan.Plans, f upgradeplan.ForgetOptions) error {
 	did, err := plans.Forget(ctx, f)
 	switch {
-	case errors.As(err, new(*upgradeplan.StillThere)):
+	case errors.As(err, new(*upgradeplan.HostActiveError)):
 		return fmt.Errorf("%w; --force forgets it all the same", err)
 	case err != nil:
 		return fmt.Errorf("host/%s: %w", f.Host, err)

@@ -71,7 +71,7 @@ func (c *cli) hold() *cobra.Command {
 	return cmd
 }
 
-func heldWord(did upgradeplan.Held, now time.Time) string {
+func heldWord(did upgradeplan.HoldResult, now time.Time) string {
 	switch {
 	case !did.Changed:
 		return "already held"

@@ -112,9 +112,9 @@ func (c *cli) watchPlan(ctx context.Context, s store.Store, plan string, fatal f
 
 // asides tells of the leader and of events whenever they change.
 func (l *live) asides(ctx context.Context, p *tea.Program) {
-	bells := store.NewBells(l.store, watchGap, l.failed(p))
+	bells := store.NewWatchSet(l.store, watchGap, l.failed(p))
 	defer bells.Stop()
-	bells.Hang(ctx, []store.Bell{{Prefix: keys.Leader}, {Prefix: keys.Plan(l.plan).Events()}})
+	bells.SetTargets(ctx, []store.WatchTarget{{Prefix: keys.Leader}, {Prefix: keys.Plan(l.plan).Events()}})
 	for wait := time.Duration(-1); ; {
 		if _, ok := bells.Wait(ctx, wait); !ok {
 			return
@@ -124,7 +124,7 @@ func (l *live) asides(ctx context.Context, p *tea.Program) {
 		case err == nil:
 			wait = -1
 			p.Send(aside)
-		case errors.As(err, new(*store.Unavailable)):
+		case errors.As(err, new(*store.UnavailableError)):
 			wait = asideRetry
 		default:
 			wait = -1
@@ -134,7 +134,7 @@ func (l *live) asides(ctx context.Context, p *tea.Program) {
 }
 
 func (l *live) aside(ctx context.Context) (top.Aside, error) {
-	held, err := store.HeldBy(ctx, l.store, keys.Leader)
+	held, err := store.LockHolder(ctx, l.store, keys.Leader)
 	if err != nil {
 		return top.Aside{}, err
 	}

@@ -91,7 +91,7 @@ func (c *cli) applyOffline(ctx context.Context, documents []manifest.Document) e
 	}
 	for _, d := range documents {
 		_, outcome, err := upgradeplan.Plans{Store: s}.Apply(ctx, d.Plan, true)
-		var away *store.Unavailable
+		var away *store.UnavailableError
 		switch {
 		case errors.As(err, &away):
 			outcome = "valid"
@@ -130,7 +130,7 @@ func (c *cli) store(ctx context.Context, plans upgradeplan.Plans, documents []ma
 
 // refused: a plan that is not what a plan may be is bad input.
 func refused(err error) error {
-	if errors.As(err, new(*upgradeplan.Invalid)) {
+	if errors.As(err, new(*upgradeplan.InvalidPlanError)) {
 		return usageError{err}
 	}
 	return err
@@ -138,7 +138,7 @@ func refused(err error) error {
 
 // hintController says so when a stored plan will not move. Whether that can be told does not matter to what was stored.
 func (c *cli) hintController(ctx context.Context, s store.Store, plan string) {
-	if held, err := store.HeldBy(ctx, s, keys.Leader); err == nil && held == nil {
+	if held, err := store.LockHolder(ctx, s, keys.Leader); err == nil && held == nil {
 		c.say("no controller is running: start upgrade-controller, or run upgradectl reconcile %s", plan)
 	}
 }
@@ -285,7 +285,7 @@ func (c *cli) planOrNone(ctx context.Context, name string) (*v1alpha1.UpgradePla
 		return plan, s, err
 	}
 	all, err := c.candidates(ctx, plans)
-	switch invalid := (*upgradeplan.Invalid)(nil); {
+	switch invalid := (*upgradeplan.InvalidPlanError)(nil); {
 	case len(all) > 1:
 		return nil, nil, usagef("there are several plans: name one of them, or give --prefix (%s)", nameList(all))
 	case len(all) == 1:

@@ -181,13 +181,13 @@ func (c *cli) carryOut(ctx context.Context, s store.Store, name string, o carryi
 }
 
 // lead takes the lock. When an upgrade-controller has it, that is who leads; for others it waits.
-func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*store.Lease, *store.Held, error) {
+func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*store.Lease, *store.LockHeldError, error) {
 	until := time.Now().Add(timeout)
 	holder := fmt.Sprintf("upgradectl of %s (pid %d)", c.Who, os.Getpid())
 	told := ""
 	for {
 		lease, err := store.TryAcquire(ctx, s, keys.Leader, holder, store.LeaseOptions{})
-		var held *store.Held
+		var held *store.LockHeldError
 		switch {
 		case !errors.As(err, &held):
 			return lease, nil, err
@@ -218,7 +218,7 @@ func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, nam
 	defer show.close()
 	for {
 		result, err := r.Reconcile(ctx, name)
-		var away *store.Unavailable
+		var away *store.UnavailableError
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -303,7 +303,7 @@ func (c *cli) follow(ctx context.Context, s store.Store, name string, o carrying
 		switch {
 		case err != nil && o.untilComplete:
 			return err
-		case done && o.untilComplete, !o.untilComplete && !seen.Decision.Unfinished() && seen.Changes().Empty():
+		case done && o.untilComplete, !o.untilComplete && !seen.Decision.NeedsAnotherPass() && seen.Changes().Empty():
 			show.close()
 			if led {
 				fmt.Fprintf(c.Out, "upgradeplan/%s reconciled by the controller: %s\n", name, status.Line(now))
@@ -311,7 +311,7 @@ func (c *cli) follow(ctx context.Context, s store.Store, name string, o carrying
 			return nil
 		}
 		if led {
-			if held, err := store.HeldBy(ctx, s, keys.Leader); err != nil {
+			if held, err := store.LockHolder(ctx, s, keys.Leader); err != nil {
 				return err
 			} else if held == nil {
 				return errNoLeader

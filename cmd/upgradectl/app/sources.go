@@ -213,7 +213,7 @@ func (c *cli) reconcileSource() *cobra.Command {
 
 // mustLead says by an error that no controller leads: nobody would sync.
 func mustLead(ctx context.Context, s store.Store) error {
-	held, err := store.HeldBy(ctx, s, keys.Leader)
+	held, err := store.LockHolder(ctx, s, keys.Leader)
 	switch {
 	case err != nil:
 		return err

@@ -41,7 +41,7 @@ func (c *cli) topPlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fatal := func(err error) bool { return !errors.As(err, new(*store.Unavailable)) }
+		fatal := func(err error) bool { return !errors.As(err, new(*store.UnavailableError)) }
 		if c.OutTerminal && !c.plain() {
 			view := live{cli: c, plans: plans, store: s, plan: name, fatal: fatal}
 			_, err = view.run(ctx)

@@ -36,7 +36,7 @@ type shaky struct {
 
 func (s *shaky) fails() error {
 	if s.away.Load() {
-		return &store.Unavailable{Address: "127.0.0.1:8500", Err: errors.New("it is away")}
+		return &store.UnavailableError{Address: "127.0.0.1:8500", Err: errors.New("it is away")}
 	}
 	return nil
 }
@@ -55,9 +55,9 @@ func (s *shaky) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta
 	return s.Store.Get(ctx, key...)
 }
 
-func (s *shaky) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+func (s *shaky) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
 	if err := s.fails(); err != nil {
-		return store.Mark{}, err
+		return store.WatchIndex{}, err
 	}
 	return s.Store.Wait(ctx, prefix, index)
 }

@@ -35,7 +35,7 @@ type seen[T any] struct {
 	items []T
 	// watch are the prefixes by which it shows that another look is worth while, and next when time alone makes it so; zero:
 	// never.
-	watch []store.Bell
+	watch []store.WatchTarget
 	next  time.Time
 }
 
@@ -45,16 +45,16 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 	if err != nil {
 		return err
 	}
-	bells := store.NewBells(s, watchGap, func(err error) { c.warn(err.Error()) })
+	bells := store.NewWatchSet(s, watchGap, func(err error) { c.warn(err.Error()) })
 	defer bells.Stop()
-	var hung []store.Bell
+	var hung []store.WatchTarget
 	p := printer[T]{cli: c, kind: k, format: format, last: map[string]string{}}
 	for {
 		found, err := see(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && !errors.As(err, new(*store.Unavailable)):
+		case err != nil && !errors.As(err, new(*store.UnavailableError)):
 			return err
 		case err == nil:
 			if err := p.show(found.items); err != nil {
@@ -64,7 +64,7 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 		if err == nil {
 			hung = found.watch
 		}
-		bells.Hang(ctx, hung)
+		bells.SetTargets(ctx, hung)
 		if _, ok := bells.Wait(ctx, until(found.next, c.Now())); !ok {
 			return nil
 		}
@@ -182,9 +182,9 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 	if err != nil {
 		return seen[*v1alpha1.UpgradePlan]{}, err
 	}
-	out := seen[*v1alpha1.UpgradePlan]{watch: []store.Bell{{Prefix: keys.PlansEpoch}}}
+	out := seen[*v1alpha1.UpgradePlan]{watch: []store.WatchTarget{{Prefix: keys.PlansEpoch}}}
 	all, unreadable := plans.List(ctx)
-	if unreadable != nil && !errors.As(unreadable, new(*upgradeplan.Invalid)) {
+	if unreadable != nil && !errors.As(unreadable, new(*upgradeplan.InvalidPlanError)) {
 		return out, unreadable
 	}
 	for _, plan := range all {
@@ -192,7 +192,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 			continue
 		}
 		o, err := upgradeplan.Observe(ctx, s, plan.Name, c.Now())
-		if errors.As(err, new(*upgradeplan.NotFound)) {
+		if errors.As(err, new(*upgradeplan.NotFoundError)) {
 			continue // it was deleted a moment ago
 		}
 		if err != nil {
@@ -201,7 +201,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 		o.Stored.Status = describe.Status(o)
 		out.items = append(out.items, o.Stored)
 		out.watch = append(out.watch, o.Watched()...)
-		out.sooner(o.Decision.Wake())
+		out.sooner(o.Decision.RequeueAt())
 	}
 	return out, nil
 }
@@ -209,19 +209,19 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 // seeHosts looks at those hosts of a fleet that are wanted.
 func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func(*describe.Host) bool) (seen[describe.Host], error) {
 	o, hosts, err := c.observeHosts(ctx, plan, times)
-	if plan == "" && errors.As(err, new(*upgradeplan.NotFound)) { // the only plan was deleted just after it was found
+	if plan == "" && errors.As(err, new(*upgradeplan.NotFoundError)) { // the only plan was deleted just after it was found
 		o, hosts, err = c.observeHosts(ctx, plan, times)
 	}
 	if err != nil {
 		return seen[describe.Host]{}, err
 	}
-	out := seen[describe.Host]{watch: append(o.Watched(), store.Bell{Prefix: keys.PlansEpoch})}
+	out := seen[describe.Host]{watch: append(o.Watched(), store.WatchTarget{Prefix: keys.PlansEpoch})}
 	for i := range hosts {
 		if wanted(&hosts[i]) {
 			out.items = append(out.items, hosts[i])
 		}
 	}
-	out.sooner(o.Decision.Wake())
+	out.sooner(o.Decision.RequeueAt())
 	return out, nil
 }
 

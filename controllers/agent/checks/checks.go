@@ -49,8 +49,8 @@ type Results interface {
 	Save(results map[string]Result) error
 }
 
-// Board is the checks of this host. It is safe for concurrent use. A check of which nothing is known is not registered.
-type Board struct {
+// Reporter is the checks of this host. It is safe for concurrent use. A check of which nothing is known is not registered.
+type Reporter struct {
 	Consul  Consul
 	Results Results
 	// TTL is how long a check stands that is not renewed.
@@ -61,7 +61,7 @@ type Board struct {
 }
 
 // Ended is told how a step of the pipeline ended.
-func (b *Board) Ended(ctx context.Context, c agent.Change, step, says string, err error) {
+func (b *Reporter) Ended(ctx context.Context, c agent.Change, step, says string, err error) {
 	if step != pipeline.PuppetStep && step != pipeline.ValidationStep {
 		return
 	}
@@ -89,7 +89,7 @@ func resultOf(c agent.Change, says string, err error) Result {
 	return Result{Warning, output}
 }
 
-func (b *Board) load() map[string]Result {
+func (b *Reporter) load() map[string]Result {
 	results, ok, err := b.Results.Load()
 	if err != nil {
 		b.Log.Error(err, "the results of checks are lost")
@@ -101,7 +101,7 @@ func (b *Board) load() map[string]Result {
 }
 
 // Renew sets all checks as they stand.
-func (b *Board) Renew(ctx context.Context) error {
+func (b *Reporter) Renew(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	results := b.load()
@@ -116,7 +116,7 @@ func (b *Board) Renew(ctx context.Context) error {
 const renewals = 3
 
 // Keep renews the checks until the context ends.
-func (b *Board) Keep(ctx context.Context, clock agent.Clock) {
+func (b *Reporter) Keep(ctx context.Context, clock agent.Clock) {
 	for {
 		if err := b.Renew(ctx); err != nil && ctx.Err() == nil {
 			b.Log.Error(err, "the checks cannot be renewed")

@@ -34,8 +34,8 @@ func (r *recorder) SetCheck(_ context.Context, id string, ttl time.Duration, sta
 	return r.away
 }
 
-func board(t *testing.T, c checks.Consul) *checks.Board {
-	return &checks.Board{Consul: c, TTL: time.Hour,
+func board(t *testing.T, c checks.Consul) *checks.Reporter {
+	return &checks.Reporter{Consul: c, TTL: time.Hour,
 		Results: atomicfile.State[map[string]checks.Result](filepath.Join(t.TempDir(), "checks"))}
 }
 
@@ -60,7 +60,7 @@ func TestTheTwoStepsAreChecks(t *testing.T) {
 	b.Ended(t.Context(), change, "validation", "no route", errors.New("20-net: exit status 3"))
 	passing, failing := "puppet 1h0m0s passing: passed for v2", "validation 1h0m0s warning: failed for v2: 20-net: exit status 3\nno route"
 	want(t, r, passing, failing)
-	again := &checks.Board{Consul: r, Results: b.Results, TTL: b.TTL} // after a restart
+	again := &checks.Reporter{Consul: r, Results: b.Results, TTL: b.TTL} // after a restart
 	if err := again.Renew(t.Context()); err != nil {
 		t.Error(err)
 	}

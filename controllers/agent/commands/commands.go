@@ -50,16 +50,16 @@ type Commands struct {
 	Output io.Writer
 }
 
-// Refused is an action that this host does not run.
-type Refused struct{ Why string }
+// RefusedError is an action that this host does not run.
+type RefusedError struct{ Why string }
 
-func (e *Refused) Error() string { return "refused: " + e.Why }
+func (e *RefusedError) Error() string { return "refused: " + e.Why }
 
 // Run runs the command that the action names. One that is not defined, or whose arguments do not fit, is Refused.
 func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Action) (says string, err error) {
 	d, ok := c.Defined[action.Name]
 	if !ok {
-		return "", &Refused{fmt.Sprintf("command %q is not defined on this host", action.Name)}
+		return "", &RefusedError{fmt.Sprintf("command %q is not defined on this host", action.Name)}
 	}
 	if err := d.fits(action); err != nil {
 		return "", err
@@ -81,11 +81,11 @@ const maxTold = 64
 
 func (d Definition) fits(action fleet.Action) error {
 	if len(action.Args) != len(d.Args) {
-		return &Refused{fmt.Sprintf("command %s takes %d arguments on this host, not %d", action.Name, len(d.Args), len(action.Args))}
+		return &RefusedError{fmt.Sprintf("command %s takes %d arguments on this host, not %d", action.Name, len(d.Args), len(action.Args))}
 	}
 	for i, pattern := range d.Args {
 		if arg := action.Args[i]; !pattern.regexp.MatchString(arg) {
-			return &Refused{fmt.Sprintf("argument %d of command %s is %.*q, which does not fit %s",
+			return &RefusedError{fmt.Sprintf("argument %d of command %s is %.*q, which does not fit %s",
 				i+1, action.Name, maxTold, arg, pattern.text)}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 )
 
-// Take takes an inhibitor, which stands until it is closed.
-type Take func(why string) (io.Closer, error)
+// AcquireFunc takes an inhibitor, which stands until it is closed.
+type AcquireFunc func(why string) (io.Closer, error)
 
 // Logind takes one of systemd-logind, on the system bus.
 func Logind(why string) (io.Closer, error) {
@@ -27,9 +27,9 @@ func Logind(why string) (io.Closer, error) {
 	return connection.Inhibit("shutdown", "upgrade-agent", why, "block")
 }
 
-// Around is a step around which an inhibitor is held. Without one the step is run all the same, and the first failure to take one
+// WithInhibitor is a step around which an inhibitor is held. Without one the step is run all the same, and the first failure to take one
 // is logged.
-func Around(step agent.Step, take Take, log logr.Logger) agent.Step {
+func WithInhibitor(step agent.Step, take AcquireFunc, log logr.Logger) agent.Step {
 	told := false
 	return func(ctx context.Context, c agent.Change) (string, error) {
 		lock, err := take("changing the version to " + c.To)

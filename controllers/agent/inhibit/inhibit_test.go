@@ -87,7 +87,7 @@ func TestAnInhibitorStandsWhileTheStepRuns(t *testing.T) {
 	l := startBus(t)
 	var given inhibitor
 	broken := errors.New("exit status 3")
-	step := inhibit.Around(func(context.Context, agent.Change) (string, error) {
+	step := inhibit.WithInhibitor(func(context.Context, agent.Change) (string, error) {
 		if given = <-l; given.asked != "shutdown|upgrade-agent|changing the version to v2|block" {
 			t.Errorf("logind was asked %q", given.asked)
 		}
@@ -111,7 +111,7 @@ func TestWithoutABusTheStepIsRunAndThatIsSaidOnce(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus")
 	var lines []string
 	ran := 0
-	step := inhibit.Around(func(context.Context, agent.Change) (string, error) {
+	step := inhibit.WithInhibitor(func(context.Context, agent.Change) (string, error) {
 		ran++
 		return "", nil
 	}, inhibit.Logind, funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))

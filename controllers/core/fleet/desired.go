@@ -13,8 +13,8 @@ type Grant struct {
 	Unhealthy bool
 }
 
-// Mark is a started mark that the controller sets on behalf of a host that was never seen as an agent.
-type Mark struct {
+// StartedMarker is a started mark that the controller sets on behalf of a host that was never seen as an agent.
+type StartedMarker struct {
 	Host string
 	Started
 }
@@ -33,8 +33,8 @@ type Desired struct {
 	Enabling string
 	// Hosts and Roles shall be enabled. All others shall not.
 	Hosts, Roles []Grant
-	// Marks are all that shall stand.
-	Marks []Mark
+	// StartedMarkers are all that shall stand.
+	StartedMarkers []StartedMarker
 	// Holds are all that shall be shown to hosts in the field by a pause key of ours.
 	Holds []Place
 }

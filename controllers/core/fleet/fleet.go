@@ -38,8 +38,8 @@ const (
 	Invalid
 )
 
-// Switch is one enable_puppet key.
-type Switch struct {
+// EnableValue is one enable_puppet key.
+type EnableValue struct {
 	Value Value
 	// Text is the value as it stands in the store, bounded in length.
 	Text string
@@ -52,28 +52,28 @@ type Switch struct {
 }
 
 // Enables says whether an agent that reads the switch may change to the version.
-func (s Switch) Enables(version string) bool {
+func (s EnableValue) Enables(version string) bool {
 	return s.Value == True || s.Value == Version && s.Text == version
 }
 
 // EnablesLegacy says whether a host in the field reads the switch as a yes: all but the exact text False is one.
-func (s Switch) EnablesLegacy() bool { return s.Text != "False" }
+func (s EnableValue) EnablesLegacy() bool { return s.Text != "False" }
 
 // Proper says whether the switch is spelled so that every reader understands it the same way.
-func (s Switch) Proper() bool { return s.Text == "True" || s.Text == "False" }
+func (s EnableValue) Proper() bool { return s.Text == "True" || s.Text == "False" }
 
 // Setting is the switch that decides for a host, and where it stands.
 type Setting struct {
 	Scope Scope
-	Switch
+	EnableValue
 }
 
 // CurrentVersion is the key current_version. Index 0: there is none.
 type CurrentVersion struct {
 	Name  string
 	Index uint64
-	// Acts says that an action goes with it.
-	Acts bool
+	// HasAction says that an action goes with it.
+	HasAction bool
 }
 
 // Record is one entry below running/versions: a host has reached a version. Indexes and time are zero when only the
@@ -245,11 +245,11 @@ type Fleet struct {
 	Current CurrentVersion
 	// Hosts are sorted in natural order.
 	Hosts []Host
-	// Strangers are the enabling keys of hosts that nothing else is known of: somebody enabled them before they reported.
-	Strangers []Grant
+	// UnknownHostGrants are the enabling keys of hosts that nothing else is known of: somebody enabled them before they reported.
+	UnknownHostGrants []Grant
 	// Global and Roles are the enable_puppet keys of these scopes.
-	Global Switch
-	Roles  map[string]Switch
+	Global EnableValue
+	Roles  map[string]EnableValue
 	Ledger Ledger
 	// Holds are those that stand and are shown to hosts in the field by a pause key of ours, sorted. Where an operator's
 	// own pause key stands, there is none.

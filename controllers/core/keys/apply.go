@@ -13,13 +13,13 @@ import (
 
 // Apply is what would be read after the changes were written at the index: the basis of dry runs and simulations. The
 // raw that it is given stays as it is.
-func Apply(raw Raw, l Layout, c diff.Changes, index uint64) Raw {
+func Apply(raw Snapshot, l Layout, c diff.Changes, index uint64) Snapshot {
 	return ApplyAt(raw, l, c, func(string) uint64 { return index })
 }
 
 // ApplyAt is what would be read after a commit of which index tells at which index each key was written or removed, the
 // tree of the changes by its prefix; 0: it was not. The raw that it is given stays as it is.
-func ApplyAt(raw Raw, l Layout, c diff.Changes, index func(key string) uint64) Raw {
+func ApplyAt(raw Snapshot, l Layout, c diff.Changes, index func(key string) uint64) Snapshot {
 	if c.Tree != "" && index(c.Tree) != 0 {
 		raw.Config = slices.DeleteFunc(slices.Clone(raw.Config), func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) })
 	}

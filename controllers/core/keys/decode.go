@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Raw is what was read of a fleet's keys.
-type Raw struct {
+// Snapshot is what was read of a fleet's keys.
+type Snapshot struct {
 	Current Pair
 	// Action is what hosts do instead of an upgrade.
 	Action Pair
@@ -47,7 +47,7 @@ type Options struct {
 }
 
 // Decode makes a Fleet of what was read.
-func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
+func Decode(raw Snapshot, l Layout, o Options) fleet.Fleet {
 	d := decoder{raw: raw, layout: l, options: o, roleCache: map[string]string{}}
 	d.findings = make([]finding, 0, len(raw.RecordKeys)+len(raw.Records)+len(raw.Config)+len(raw.Reports)+len(raw.Started))
 	d.records()
@@ -65,7 +65,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 		Incomplete: raw.Incomplete,
 		Index:      raw.RecordIndex,
 	}
-	f.Strangers, f.Holds = d.strangers, d.shown
+	f.UnknownHostGrants, f.Holds = d.strangers, d.shown
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
 		d.note("current_version is %q, which is no version name", f.Current.Name)
 	}
@@ -76,7 +76,7 @@ func Decode(raw Raw, l Layout, o Options) fleet.Fleet {
 
 // Wanted are the keys of those records whose values and indexes decide something: of hosts that stand under two
 // versions, and of hosts on whose behalf the controller set a mark. Sorted.
-func Wanted(raw Raw, l Layout) []string {
+func Wanted(raw Snapshot, l Layout) []string {
 	hosts := map[string]struct{}{}
 	for _, p := range raw.Started {
 		if s := DecodeStarted(p); s.By == fleet.ByController {
@@ -99,7 +99,7 @@ func Wanted(raw Raw, l Layout) []string {
 }
 
 // Versions are the versions that hosts are recorded under, in the order of their keys.
-func (raw Raw) Versions(l Layout) []string {
+func (raw Snapshot) Versions(l Layout) []string {
 	tree := len(l.RecordTree())
 	var names []string
 	for _, v := range byVersion(raw.RecordKeys, tree) {
@@ -183,13 +183,13 @@ const (
 )
 
 type decoder struct {
-	raw       Raw
+	raw       Snapshot
 	layout    Layout
 	options   Options
 	names     []string // of hosts, one for each finding
 	findings  []finding
-	global    fleet.Switch
-	roles     map[string]fleet.Switch
+	global    fleet.EnableValue
+	roles     map[string]fleet.EnableValue
 	paused    map[string]bool // operators' pause keys that are set, by scope/name: whether they stop
 	ofHold    []string        // scope/name of pause keys that stand for a hold
 	holdOf    map[string]*fleet.Hold
@@ -262,7 +262,7 @@ func (d *decoder) stranger(name string, own *Pair) {
 	if own == nil {
 		return
 	}
-	if s := DecodeSwitch(*own); s.Enables(DecodeVersion(d.raw.Current.Value)) {
+	if s := DecodeEnableValue(*own); s.Enables(DecodeVersion(d.raw.Current.Value)) {
 		d.strangers = append(d.strangers, fleet.Grant{Name: name, Time: s.Granted})
 	}
 }
@@ -321,7 +321,7 @@ func newer(a, b fleet.Record) bool {
 // config sorts config_state/ into switches and pauses. Other keys there are other people's.
 func (d *decoder) config() {
 	enable, state := d.layout.EnableTree(), d.layout.ConfigState()
-	d.roles, d.paused = map[string]fleet.Switch{}, map[string]bool{}
+	d.roles, d.paused = map[string]fleet.EnableValue{}, map[string]bool{}
 	for i, p := range d.raw.Config {
 		if rest, ok := strings.CutPrefix(p.Key, enable); ok {
 			d.enable(rest, p, i)
@@ -343,7 +343,7 @@ func (d *decoder) enable(rest string, p Pair, at int) {
 		d.note("%s is none of global, role/<role> and host/<host>: nobody reads it", bounded([]byte(p.Key)))
 		return
 	}
-	s := DecodeSwitch(p)
+	s := DecodeEnableValue(p)
 	if s.Value == fleet.Invalid || s.Value == fleet.Version && s.Text != DecodeVersion(d.raw.Current.Value) {
 		d.note("%s is %q: agents read that as a no, and hosts in the field as a yes", p.Key, s.Text)
 	}
@@ -458,13 +458,13 @@ func (d *decoder) intern(role string) string {
 
 func (d *decoder) settingOf(h *fleet.Host, own *Pair) {
 	if own != nil {
-		h.Setting = fleet.Setting{Scope: fleet.ScopeHost, Switch: DecodeSwitch(*own)}
+		h.Setting = fleet.Setting{Scope: fleet.ScopeHost, EnableValue: DecodeEnableValue(*own)}
 		return
 	}
 	if s, ok := d.roles[h.LookupRole]; ok && h.LookupRole != "" {
-		h.Setting = fleet.Setting{Scope: fleet.ScopeRole, Switch: s}
+		h.Setting = fleet.Setting{Scope: fleet.ScopeRole, EnableValue: s}
 	} else if d.global.Index != 0 {
-		h.Setting = fleet.Setting{Scope: fleet.ScopeGlobal, Switch: d.global}
+		h.Setting = fleet.Setting{Scope: fleet.ScopeGlobal, EnableValue: d.global}
 	}
 }
 

@@ -29,7 +29,7 @@ func TestDecodeTakesAnyBytes(t *testing.T) {
 			}
 			return out
 		}
-		raw := keys.Raw{Current: keys.Pair{Value: rubbish.Draw(t, "version"), ModifyIndex: rapid.Uint64Range(0, 2).Draw(t, "index")},
+		raw := keys.Snapshot{Current: keys.Pair{Value: rubbish.Draw(t, "version"), ModifyIndex: rapid.Uint64Range(0, 2).Draw(t, "index")},
 			Config: append(list(l.ConfigState()), list(l.EnableTree())...), Records: list(l.RecordTree()),
 			Started: list(l.StartedTree()), Reports: list(l.ReportTree()), Holds: list(l.HoldTree())}
 		for _, p := range raw.Records {
@@ -73,7 +73,7 @@ func TestWantedAreTheRecordsThatDecide(t *testing.T) {
 	mark := func(host, by string) keys.Pair {
 		return keys.Pair{Key: l.Started(host), Value: keys.EncodeStarted(fleet.Started{By: by}), ModifyIndex: 1}
 	}
-	raw := keys.Raw{RecordKeys: []string{l.Record("v1", "a1"), l.Record("v1", "b1"), l.Record("v1", "c1"), l.Record("v1", "d1"),
+	raw := keys.Snapshot{RecordKeys: []string{l.Record("v1", "a1"), l.Record("v1", "b1"), l.Record("v1", "c1"), l.Record("v1", "d1"),
 		l.Record("v2", "b1"), l.Record("v2", "c1"), l.Record("v3", "b1")},
 		Started: []keys.Pair{mark("a1", ""), mark("c1", fleet.ByController), mark("d1", fleet.ByController)}}
 	want := []string{l.Record("v1", "b1"), l.Record("v1", "c1"), l.Record("v1", "d1"), l.Record("v2", "b1"), l.Record("v2", "c1"), l.Record("v3", "b1")}
@@ -93,7 +93,7 @@ func TestRecordsOfOneTransaction(t *testing.T) {
 			}
 			return keys.Pair{Key: l.Record(version, "web1"), Value: []byte(value), ModifyIndex: 7}
 		}
-		raw := keys.Raw{RecordKeys: []string{l.Record("v1", "web1"), l.Record("v2", "web1")}, Records: []keys.Pair{pair("v1"), pair("v2")}}
+		raw := keys.Snapshot{RecordKeys: []string{l.Record("v1", "web1"), l.Record("v2", "web1")}, Records: []keys.Pair{pair("v1"), pair("v2")}}
 		if got := keys.Decode(raw, l, keys.Options{}).Hosts[0].Record.Version; got != late {
 			t.Errorf("%s is taken, %s has the larger time", got, late)
 		}
@@ -103,7 +103,7 @@ func TestRecordsOfOneTransaction(t *testing.T) {
 // Flags that no clock gives do not wrap into the past: the host would have failed at once.
 func TestAGrantTimeThatNoClockGives(t *testing.T) {
 	for _, flags := range []uint64{1 << 62, 1<<63 + 5, 1<<64 - 1} {
-		s := keys.DecodeSwitch(keys.Pair{Value: []byte("True"), Flags: flags, ModifyIndex: 1})
+		s := keys.DecodeEnableValue(keys.Pair{Value: []byte("True"), Flags: flags, ModifyIndex: 1})
 		if at := time.Unix(s.Granted, 0); at.Before(time.Unix(1<<35, 0)) || at.Year() > 1e6 {
 			t.Errorf("flags %d: granted at %s", flags, at)
 		}

@@ -12,7 +12,7 @@ import (
 
 // HostKeys are the keys that tell of hosts: of each its mark, its report, its record of the current version, and those of
 // its records of which raw knows.
-func HostKeys(raw Raw, l Layout, hosts []string) []string {
+func HostKeys(raw Snapshot, l Layout, hosts []string) []string {
 	records := recordKeys(raw, l)
 	var out []string
 	for _, host := range hosts {
@@ -22,7 +22,7 @@ func HostKeys(raw Raw, l Layout, hosts []string) []string {
 }
 
 // recordKeys finds the records of a host of which raw knows, and that of the current version.
-func recordKeys(raw Raw, l Layout) func(host string) []string {
+func recordKeys(raw Snapshot, l Layout) func(host string) []string {
 	current := DecodeVersion(raw.Current.Value)
 	versions := byVersion(raw.RecordKeys, len(l.RecordTree()))
 	return func(host string) []string {
@@ -44,9 +44,9 @@ func recordsOf(versions []version, host string) (out []string) {
 	return out
 }
 
-// Signs are the keys by which it shows at little cost that hosts have moved on: an agent writes its report, a host in the
+// ProgressKeys are the keys by which it shows at little cost that hosts have moved on: an agent writes its report, a host in the
 // field its records. See Moved.
-func Signs(raw Raw, l Layout, hosts []string) (agents, field []string) {
+func ProgressKeys(raw Snapshot, l Layout, hosts []string) (agents, field []string) {
 	reports, records := byKey(raw.Reports), recordKeys(raw, l)
 	for _, host := range hosts {
 		if _, agent := findPair(reports, l.Report(host)); agent {
@@ -58,8 +58,8 @@ func Signs(raw Raw, l Layout, hosts []string) (agents, field []string) {
 	return agents, field
 }
 
-// Moved are the hosts whose signs are not what raw has of them, each once.
-func Moved(raw Raw, l Layout, signs []Pair) (hosts []string) {
+// ChangedHosts are the hosts whose signs are not what raw has of them, each once.
+func ChangedHosts(raw Snapshot, l Layout, signs []Pair) (hosts []string) {
 	reports, records := byKey(raw.Reports), make(map[string]uint64, len(raw.Records))
 	for _, p := range raw.Records {
 		records[p.Key] = p.ModifyIndex
@@ -111,7 +111,7 @@ func (l Layout) hostOf(key string) string {
 // Patch is raw with what was read of some hosts in the place of what it had of them: of each that moved all of HostKeys,
 // a key that is gone as a pair that does not exist. With ages the values of the current version's records are kept, else
 // only those that Wanted names. The raw that it is given stays as it is.
-func Patch(raw Raw, l Layout, read []Pair, ages bool) Raw {
+func Patch(raw Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 	var started, reports, records []Pair
 	for _, p := range read {
 		switch {
@@ -129,7 +129,7 @@ func Patch(raw Raw, l Layout, read []Pair, ages bool) Raw {
 }
 
 // withRecords puts the records in the place of those that raw had of their hosts. They are sorted.
-func withRecords(raw Raw, l Layout, records []Pair, ages bool) Raw {
+func withRecords(raw Snapshot, l Layout, records []Pair, ages bool) Snapshot {
 	if len(records) == 0 {
 		return raw
 	}
@@ -174,7 +174,7 @@ func mergeKeys(list []string, pairs []Pair) []string {
 	return append(out, list...)
 }
 
-func markedByUs(raw Raw, l Layout, host string) bool {
+func markedByUs(raw Snapshot, l Layout, host string) bool {
 	at, found := findPair(raw.Started, l.Started(host))
 	return found && DecodeStarted(raw.Started[at]).By == fleet.ByController
 }

@@ -58,8 +58,8 @@ func (s *tree) get(names []string) (out []keys.Pair) {
 }
 
 // whole is a read of all.
-func (s *tree) whole(l keys.Layout, ages bool) keys.Raw {
-	raw := keys.Raw{Current: s.pairs[l.CurrentVersion()], RecordIndex: s.index}
+func (s *tree) whole(l keys.Layout, ages bool) keys.Snapshot {
+	raw := keys.Snapshot{Current: s.pairs[l.CurrentVersion()], RecordIndex: s.index}
 	raw.Config, _ = s.below(l.ConfigState())
 	raw.Started, _ = s.below(l.StartedTree())
 	raw.Reports, _ = s.below(l.ReportTree())
@@ -133,7 +133,7 @@ func TestAPatchIsAsGoodAsAWholeRead(t *testing.T) {
 	})
 }
 
-func clone(raw keys.Raw) keys.Raw {
+func clone(raw keys.Snapshot) keys.Snapshot {
 	raw.RecordKeys = slices.Clone(raw.RecordKeys)
 	for _, list := range []*[]keys.Pair{&raw.Records, &raw.Started, &raw.Reports, &raw.Config} {
 		*list = slices.Clone(*list)
@@ -152,7 +152,7 @@ func TestSignsShowWhoMoved(t *testing.T) {
 	s.set(l.Report("web2"), "{}")
 	raw := s.whole(l, false)
 	hosts := []string{"db1", "db2", "web1", "web2"}
-	agents, field := keys.Signs(raw, l, hosts)
+	agents, field := keys.ProgressKeys(raw, l, hosts)
 	if want := []string{l.Report("web1"), l.Report("web2")}; !slices.Equal(agents, want) {
 		t.Errorf("signs of agents %q, want %q", agents, want)
 	}
@@ -160,13 +160,13 @@ func TestSignsShowWhoMoved(t *testing.T) {
 		t.Errorf("signs in the field %q, want %q", field, want)
 	}
 	signs := slices.Concat(agents, field)
-	if moved := keys.Moved(raw, l, s.get(signs)); len(moved) > 0 {
+	if moved := keys.ChangedHosts(raw, l, s.get(signs)); len(moved) > 0 {
 		t.Errorf("%q moved, although nobody did", moved)
 	}
 	s.set(l.Record("v2", "db2"), "2")
 	s.set(l.Report("web1"), `{"phase":"Failed"}`)
 	delete(s.pairs, l.Report("web2"))
-	if moved := keys.Moved(raw, l, s.get(signs)); !slices.Equal(moved, []string{"db2", "web1", "web2"}) {
+	if moved := keys.ChangedHosts(raw, l, s.get(signs)); !slices.Equal(moved, []string{"db2", "web1", "web2"}) {
 		t.Errorf("%q moved", moved)
 	}
 	delete(s.pairs, l.Record("v1", "db1"))

@@ -23,7 +23,7 @@ const (
 
 // Actual are the keys that Render is compared with: the enable_puppet tree, current_version and the action, the marks that the
 // controller set, and the pause keys that stand for holds.
-func Actual(raw Raw, l Layout) diff.KeySet {
+func Actual(raw Snapshot, l Layout) diff.KeySet {
 	set := make(diff.KeySet, 0, len(raw.Config)+1)
 	for _, p := range raw.Config {
 		rest, ok := strings.CutPrefix(p.Key, l.EnableTree())
@@ -73,8 +73,8 @@ func entry(p Pair, rank int) diff.Entry {
 
 // Render is the keys that say what is desired. A key that disables, that somebody else wrote, stays, spelled properly.
 func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
-	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.Marks)+len(d.Holds)+2)
-	for _, m := range d.Marks {
+	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.StartedMarkers)+len(d.Holds)+2)
+	for _, m := range d.StartedMarkers {
 		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMark})
 	}
 	for _, p := range d.Holds {
@@ -135,7 +135,7 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 // disables says that the writer of a value meant no, or that nobody can tell what was meant. A yes that is not desired
 // is deleted instead: it was a grant.
 func disables(value string) bool {
-	s := DecodeSwitch(Pair{Value: []byte(value), ModifyIndex: 1})
+	s := DecodeEnableValue(Pair{Value: []byte(value), ModifyIndex: 1})
 	return s.Value == fleet.False || s.Value == fleet.Invalid
 }
 

@@ -15,7 +15,7 @@ import (
 func TestSwitchLeavesGlobalFalseWhateverStoodThere(t *testing.T) {
 	for _, before := range []string{"", "False", "True", "false"} {
 		var l keys.Layout
-		raw := keys.Raw{Current: keys.Pair{Key: l.CurrentVersion(), Value: []byte("v1"), ModifyIndex: 1, CreateIndex: 1}}
+		raw := keys.Snapshot{Current: keys.Pair{Key: l.CurrentVersion(), Value: []byte("v1"), ModifyIndex: 1, CreateIndex: 1}}
 		if before != "" {
 			raw.Config = append(raw.Config, keys.Pair{Key: l.EnableGlobal(), Value: []byte(before), ModifyIndex: 2})
 		}

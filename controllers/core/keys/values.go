@@ -40,13 +40,13 @@ func grantFlags(g fleet.Grant) uint64 {
 	return flags
 }
 
-// DecodeSwitch reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
+// DecodeEnableValue reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
 // a version. Anything else is Invalid and disables.
-func DecodeSwitch(p Pair) fleet.Switch {
+func DecodeEnableValue(p Pair) fleet.EnableValue {
 	if !p.Exists() {
-		return fleet.Switch{}
+		return fleet.EnableValue{}
 	}
-	s := fleet.Switch{Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
+	s := fleet.EnableValue{Granted: int64(min(p.Flags, maxSeconds)), Index: p.ModifyIndex}
 	if t := p.Flags &^ unhealthyFlag; t != p.Flags && t != 0 && t <= maxSeconds {
 		s.Granted, s.Unhealthy = int64(t), true
 	}
@@ -104,7 +104,7 @@ func bounded(value []byte) string {
 
 // DecodeCurrent reads the key current_version.
 func DecodeCurrent(p Pair) fleet.CurrentVersion {
-	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, Acts: p.Flags == ActionFlags}
+	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, HasAction: p.Flags == ActionFlags}
 }
 
 // DecodeVersion reads a version name as hosts do: without the white space around it.

@@ -155,7 +155,7 @@ func TestTheFormatMayChangeInTheMidst(t *testing.T) {
 			}
 		}
 		for _, v := range w.settle().Verdicts[:4] {
-			if v.Reason != rollout.Released {
+			if v.Reason != rollout.Granted {
 				t.Errorf("%s: %+v", format, v)
 			}
 		}

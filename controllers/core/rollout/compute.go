@@ -75,7 +75,7 @@ func (p *planner) judge() {
 	p.teams.limit(p.spec.Instructions.RollingRules)
 	p.findCanary()
 	p.order = newOrder(p.spec.Instructions.RoleOrder, p.teams, p.in.Fleet.Ledger.Roles, p.awaited())
-	p.out.Frozen = p.in.Plan == nil || p.in.Fleet.Incomplete != "" || p.in.Conflict != ""
+	p.out.ReadOnly = p.in.Plan == nil || p.in.Fleet.Incomplete != "" || p.in.Conflict != ""
 }
 
 // chooseGate finds what stops every new start. The first that applies is the one that is told.
@@ -112,16 +112,16 @@ func (p *planner) chooseGate() {
 	}
 	p.out.Pending = !p.out.Switch && p.mustSwitch()
 	if taken := p.takeBack(); !taken && p.stopped() && p.target != p.spec.Version {
-		p.out.Frozen = true // the tree is made anew when the version may be switched: until then it is left alone
+		p.out.ReadOnly = true // the tree is made anew when the version may be switched: until then it is left alone
 	}
 	if n := p.correcting(); p.out.Gate == "" && n > 0 {
-		p.gate(TakingBack, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
+		p.gate(Revoking, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
 	}
 }
 
 // mustSwitch: the version is not the plan's, or does not say whether an action goes with it as it should.
 func (p *planner) mustSwitch() bool {
-	return p.target != p.spec.Version || p.in.Fleet.Current.Acts != (p.out.Action != nil)
+	return p.target != p.spec.Version || p.in.Fleet.Current.HasAction != (p.out.Action != nil)
 }
 
 func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
@@ -129,7 +129,7 @@ func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage
 // takeBack finds the grants that must go, if there are any: those of agents that have not started and are stopped. What
 // has started is not taken back, nor what a host in the field was once allowed, but by an abort.
 func (p *planner) takeBack() (taken bool) {
-	if p.out.Frozen || p.out.Switch {
+	if p.out.ReadOnly || p.out.Switch {
 		return false
 	}
 	for i := range p.hosts {
@@ -210,9 +210,9 @@ func (p *planner) start(i int) {
 	p.teams.role(h.Role).start(s.inFlight)
 	s.inFlight, s.starting = true, true
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
-	v.Enable, v.Granted, v.Renew, v.Unhealthy = true, p.in.Now.Unix(), true, s.ailing
-	if v.Granted == h.Setting.Granted {
-		v.Granted++ // writing the same value with the same flags would move no index, and grant nothing
+	v.Enable, v.GrantedAt, v.Renew, v.Unhealthy = true, p.in.Now.Unix(), true, s.ailing
+	if v.GrantedAt == h.Setting.Granted {
+		v.GrantedAt++ // writing the same value with the same flags would move no index, and grant nothing
 	}
 }
 
@@ -228,8 +228,8 @@ func (p *planner) keep(i int) {
 		return
 	}
 	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
-	if v.Granted = p.in.Now.Unix(); h.Setting.Granted != 0 && explicit {
-		v.Granted = h.Setting.Granted
+	if v.GrantedAt = p.in.Now.Unix(); h.Setting.Granted != 0 && explicit {
+		v.GrantedAt = h.Setting.Granted
 	}
 	if v.Unhealthy = s.ailing; h.Setting.Scope == fleet.ScopeHost && explicit {
 		v.Unhealthy = h.Setting.Unhealthy
@@ -285,40 +285,40 @@ func (p *planner) firstWaiting(r *role) int {
 
 // conclude sums up.
 func (p *planner) conclude() {
-	p.out.Complete = p.in.Plan != nil && !p.out.Frozen && p.target == p.spec.Version
+	p.out.Complete = p.in.Plan != nil && !p.out.ReadOnly && p.target == p.spec.Version
 	for i := range p.out.Verdicts {
 		if v := &p.out.Verdicts[i]; v.Counts && !v.Complete {
 			p.out.Complete = false
 			break
 		}
 	}
-	p.out.Marks = p.marks()
+	p.out.StartedMarkers = p.marks()
 	if pin := p.in.Control.Pin; pin != nil {
 		p.out.Pinned, p.out.PinMessage = pin.Revision, p.words.pin(pin, p.spec.Version)
 	}
-	p.out.Strangers, p.out.Holds = p.in.Fleet.Strangers, p.in.Fleet.Holds
+	p.out.UnknownHostGrants, p.out.Holds = p.in.Fleet.UnknownHostGrants, p.in.Fleet.Holds
 	p.out.Ledger = p.ledger()
 	p.out.Warnings = p.warnings()
 }
 
 // marks are those that stand and have not expired, and new ones for hosts in the field whose permission this pass takes
 // away: they may have begun, so they keep their slot until they report or their deadline passes.
-func (p *planner) marks() []fleet.Mark {
-	if p.out.Frozen {
+func (p *planner) marks() []fleet.StartedMarker {
+	if p.out.ReadOnly {
 		return nil
 	}
-	var marks []fleet.Mark
+	var marks []fleet.StartedMarker
 	for i := range p.hosts {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		byUs := h.Started != nil && h.Started.By == fleet.ByController
 		switch {
 		case (h.Started == nil || byUs) && !h.Agent() && !s.upgraded && s.granted &&
 			(s.implied || p.out.Switch || s.takeBack && !s.started):
-			marks = append(marks, fleet.Mark{Host: h.Name, Started: fleet.Started{
+			marks = append(marks, fleet.StartedMarker{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
 		case byUs && (s.started || p.out.Verdicts[i].Enable && h.Record.Version == "" && !h.Agent()):
 			// of a host without record and report nothing but the mark tells: it stays as long as the host is enabled
-			marks = append(marks, fleet.Mark{Host: h.Name, Started: *h.Started})
+			marks = append(marks, fleet.StartedMarker{Host: h.Name, Started: *h.Started})
 		}
 	}
 	return marks

@@ -60,8 +60,8 @@ const (
 	DeadlineExceeded      Reason = "ProgressDeadlineExceeded"
 	HasStarted            Reason = "Started"
 	Unverified            Reason = "Unverified"
-	Released              Reason = "Released"
-	TakenBack             Reason = "TakenBack"
+	Granted               Reason = "Released"
+	Revoked               Reason = "TakenBack"
 	NoRole                Reason = "NoRole"
 	ExcludedByPlan        Reason = "Excluded"
 	ExemptByHold          Reason = "ExemptByHold"
@@ -78,7 +78,7 @@ const (
 	TooManyUnhealthy      Reason = "TooManyUnhealthy"
 	VersionKeysRefused    Reason = "VersionKeysRefused"
 	VersionSwitch         Reason = "VersionSwitch"
-	TakingBack            Reason = "TakingBack"
+	Revoking              Reason = "TakingBack"
 	WaitingForCanary      Reason = "WaitingForCanary"
 	AwaitingPromotion     Reason = "AwaitingPromotion"
 	WaitingForRole        Reason = "WaitingForRole"
@@ -98,8 +98,8 @@ type Verdict struct {
 	// InFlight says that the host takes a slot. Complete says that it is upgraded, soak included.
 	InFlight, Complete bool
 	// Enable says that its key shall enable it, and Granted since when (Unix seconds).
-	Enable  bool
-	Granted int64
+	Enable    bool
+	GrantedAt int64
 	// Unhealthy says that its checks failed already when it was enabled.
 	Unhealthy bool
 	// Renew says that its key must be written again even if it says the same: it is older than current_version.
@@ -132,8 +132,8 @@ type Decision struct {
 	Enabling string
 	// Pending says that the version is to be switched and cannot be yet.
 	Pending bool
-	// Frozen says that nothing at all may be written: the observation is incomplete, or there is no plan.
-	Frozen bool
+	// ReadOnly says that nothing at all may be written: the observation is incomplete, or there is no plan.
+	ReadOnly bool
 	// Complete says that every host that counts is upgraded.
 	Complete bool
 	// Pinned is the revision that is carried out in the place of the spec, and PinMessage says who ordered that; 0: none.
@@ -146,10 +146,10 @@ type Decision struct {
 	Verdicts []Verdict
 	// Roles are in natural order.
 	Roles []Role
-	// Strangers keep their keys until the next switch.
-	Strangers []fleet.Grant
-	// Marks are all marks that shall stand on behalf of hosts.
-	Marks []fleet.Mark
+	// UnknownHostGrants keep their keys until the next switch.
+	UnknownHostGrants []fleet.Grant
+	// StartedMarkers are all marks that shall stand on behalf of hosts.
+	StartedMarkers []fleet.StartedMarker
 	// Holds shall be shown to hosts in the field.
 	Holds []fleet.Place
 	// Ledger is what shall be remembered. Its Counter is the commit's affair.
@@ -164,8 +164,8 @@ type Decision struct {
 	Canary *CanaryState
 	// Next is when time alone may let somebody go on, or fail; zero: never.
 	Next time.Time
-	// Closes is when a window may close that is open; zero: never.
-	Closes time.Time
+	// WindowClosesAt is when a window may close that is open; zero: never.
+	WindowClosesAt time.Time
 }
 
 // CanaryState is where the canaries of a version stand.
@@ -187,13 +187,13 @@ func (d *Decision) Starts() int {
 	return n
 }
 
-// Orders says whether the decision is to be recorded in control.
-func (d *Decision) Orders() bool { return d.Halt != nil || d.Rollback != nil }
+// UpdatesControl says whether the decision is to be recorded in control.
+func (d *Decision) UpdatesControl() bool { return d.Halt != nil || d.Rollback != nil }
 
-// Wake is when time alone may change the decision; zero: never.
-func (d *Decision) Wake() time.Time {
-	if d.Next.IsZero() || !d.Closes.IsZero() && d.Closes.Before(d.Next) {
-		return d.Closes
+// RequeueAt is when time alone may change the decision; zero: never.
+func (d *Decision) RequeueAt() time.Time {
+	if d.Next.IsZero() || !d.WindowClosesAt.IsZero() && d.WindowClosesAt.Before(d.Next) {
+		return d.WindowClosesAt
 	}
 	return d.Next
 }
@@ -201,16 +201,16 @@ func (d *Decision) Wake() time.Time {
 // Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
 func (d *Decision) Desired(now time.Time) fleet.Desired {
 	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
-		Marks: d.Marks, Holds: d.Holds, Pending: d.Pending, Action: d.Action, Enabling: d.Enabling}
+		StartedMarkers: d.StartedMarkers, Holds: d.Holds, Pending: d.Pending, Action: d.Action, Enabling: d.Enabling}
 	if d.Switch {
 		out.Version = d.Version
 	}
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Enable {
-			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.Granted, Renew: v.Renew, Unhealthy: v.Unhealthy})
+			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.GrantedAt, Renew: v.Renew, Unhealthy: v.Unhealthy})
 		}
 	}
-	for _, g := range d.Strangers {
+	for _, g := range d.UnknownHostGrants {
 		if g.Time == 0 {
 			g.Time = now.Unix()
 		}
@@ -224,8 +224,8 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 	return out
 }
 
-// Unfinished says that a pass must look again after what this decision changes: nobody was to start while that was
+// NeedsAnotherPass says that a pass must look again after what this decision changes: nobody was to start while that was
 // pending.
-func (d *Decision) Unfinished() bool {
-	return d.Gate == VersionSwitch || d.Gate == TakingBack || d.Rollback != nil
+func (d *Decision) NeedsAnotherPass() bool {
+	return d.Gate == VersionSwitch || d.Gate == Revoking || d.Rollback != nil
 }

@@ -219,7 +219,7 @@ func TestNoPrefixOfTheChangesStartsAboveALimit(t *testing.T) {
 					t.Fatalf("%s is taken back by changes that also start others\n%s%s", h, shortly(changes), told(d))
 				}
 			}
-			if !d.Unfinished() {
+			if !d.NeedsAnotherPass() {
 				break
 			}
 		}
@@ -306,7 +306,7 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		d := w.decide()
-		if d.Frozen {
+		if d.ReadOnly {
 			return
 		}
 		want := d.Desired(w.now)
@@ -348,8 +348,8 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 				marks++
 			}
 		}
-		if marks != len(want.Marks) {
-			t.Fatalf("%d marks, desired %d", marks, len(want.Marks))
+		if marks != len(want.StartedMarkers) {
+			t.Fatalf("%d marks, desired %d", marks, len(want.StartedMarkers))
 		}
 	})
 }

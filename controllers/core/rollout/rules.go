@@ -32,9 +32,9 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{DeadlineExceeded, Failed, (*planner).deadlineExceeded},
 	{PausedByKey, Held, (*planner).pausedByKey},
 	{OnHold, Held, (*planner).onHold},
-	{TakenBack, "", (*planner).takenBack},
+	{Revoked, "", (*planner).takenBack},
 	{Unverified, "", (*planner).unverified},
-	{Released, "", (*planner).released},
+	{Granted, "", (*planner).released},
 	{CannotAct, "", (*planner).cannotAct},
 	{NoPlan, "", gated(NoPlan)},
 	{ObservationIncomplete, "", gated(ObservationIncomplete)},
@@ -46,7 +46,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{TooManyUnhealthy, "", gated(TooManyUnhealthy)},
 	{VersionKeysRefused, "", gated(VersionKeysRefused)},
 	{VersionSwitch, "", gated(VersionSwitch)},
-	{TakingBack, "", gated(TakingBack)},
+	{Revoking, "", gated(Revoking)},
 	{WaitingForCanary, "", (*planner).waitingForCanary},
 	{AwaitingPromotion, "", (*planner).awaitingPromotion},
 	{WaitingForRole, "", (*planner).waitingForRole},
@@ -195,14 +195,14 @@ func (p *planner) holdText(h *fleet.Host, what string) string {
 func (p *planner) takenBack(h *fleet.Host, s *hostState) (string, bool) {
 	switch {
 	case s.takeBack && !h.Agent():
-		return p.words.once(wordKey{TakenBack, "field", 0}, func() string {
+		return p.words.once(wordKey{Revoked, "field", 0}, func() string {
 			return "it was released and may have begun: that is taken back, and it keeps its slot until it reports: " + p.out.GateMessage
 		}), true
 	case s.takeBack:
-		return p.words.once(wordKey{TakenBack, "agent", 0}, func() string {
+		return p.words.once(wordKey{Revoked, "agent", 0}, func() string {
 			return "it was released and has not started; that is taken back: " + p.out.GateMessage
 		}), true
-	case s.implied && s.granted && !p.out.Frozen:
+	case s.implied && s.granted && !p.out.ReadOnly:
 		return "enabled although no proper key says so: the keys are mended, and it keeps its slot until it reports", true
 	}
 	return "", false
@@ -212,7 +212,7 @@ func (p *planner) released(h *fleet.Host, s *hostState) (string, bool) {
 	if !s.granted {
 		return "", false
 	}
-	key := wordKey{Released, h.Setting.Scope.String(), h.Setting.Granted}
+	key := wordKey{Granted, h.Setting.Scope.String(), h.Setting.Granted}
 	if s.started {
 		key = wordKey{HasStarted, "", s.since.Unix()}
 	}

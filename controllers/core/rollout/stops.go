@@ -65,7 +65,7 @@ func (p *planner) rollback(reason string) string {
 // exceeded.
 func (p *planner) exceeded() string {
 	budget := p.spec.FailurePolicy.MaxFailed
-	if p.out.Frozen || budget == nil || p.target != p.spec.Version {
+	if p.out.ReadOnly || budget == nil || p.target != p.spec.Version {
 		return "" // before the switch nobody is in flight under the plan's version
 	}
 	counted := p.teams.fleet.counted
@@ -101,12 +101,12 @@ func (p *planner) spends(i int) bool {
 // outsideWindow says in words why the windows are closed; empty: they are open.
 func (p *planner) outsideWindow() string {
 	if o := p.in.Control.Override; o.Opens(p.spec.Version, p.in.Now) {
-		p.out.Closes = o.Until
+		p.out.WindowClosesAt = o.Until
 		return ""
 	}
 	w := maintenance.At(p.spec.Windows, p.in.Now)
 	if w.Open {
-		p.out.Closes = w.Next
+		p.out.WindowClosesAt = w.Next
 		return ""
 	}
 	p.next(w.Next)

@@ -247,8 +247,8 @@ func TestADecisionKnowsWhenWindowsChange(t *testing.T) {
 		{"no window", "record v1 web1", "", time.Time{}, time.Time{}, time.Time{}},
 	} {
 		d := newWorld(t, e.fleet, e.spec).decide()
-		if !d.Next.Equal(e.next) || !d.Closes.Equal(e.closes) || !d.Wake().Equal(e.wake) {
-			t.Errorf("%s: next %s, closes %s, wake %s", e.name, d.Next, d.Closes, d.Wake())
+		if !d.Next.Equal(e.next) || !d.WindowClosesAt.Equal(e.closes) || !d.RequeueAt().Equal(e.wake) {
+			t.Errorf("%s: next %s, closes %s, wake %s", e.name, d.Next, d.WindowClosesAt, d.RequeueAt())
 		}
 	}
 }

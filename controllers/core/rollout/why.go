@@ -169,7 +169,7 @@ func (p *planner) change(i int) []string {
 		return []string{"after: " + clock(s.next)}
 	case ReportedFailure, DeadlineExceeded:
 		return []string{"it reports " + p.target}
-	case Released:
+	case Granted:
 		return []string{p.reports(s)}
 	case Unverified:
 		return []string{"its own report of " + p.target}
@@ -181,7 +181,7 @@ func (p *planner) change(i int) []string {
 		return holdEnds(h)
 	case PausedByKey:
 		return []string{"the key config_state/" + pausePlace(h) + "/enable_puppet is deleted"}
-	case Starting, TakenBack:
+	case Starting, Revoked:
 		return []string{"the next pass"}
 	case WaitingForRole:
 		return p.changeOrder(v.Role)
@@ -283,7 +283,7 @@ func (p *planner) changeGate(gate Reason) []string {
 		return []string{"fewer hosts are critical", "healthGate.maxUnhealthy"}
 	case AwaitingPromotion:
 		return []string{"`upgradectl rollout promote`"}
-	case VersionSwitch, TakingBack:
+	case VersionSwitch, Revoking:
 		return []string{"the next pass"}
 	}
 	return nil

@@ -39,7 +39,7 @@ type world struct {
 	plan    *v1alpha1.UpgradePlan
 	control fleet.Control
 	layout  keys.Layout
-	raw     keys.Raw
+	raw     keys.Snapshot
 	index   uint64
 
 	fallback *rollout.Fallback
@@ -333,7 +333,7 @@ func (w *world) decide() rollout.Decision {
 }
 
 func (w *world) changes(d rollout.Decision) diff.Changes {
-	if d.Frozen {
+	if d.ReadOnly {
 		return diff.Changes{}
 	}
 	return w.layout.Changes(keys.Actual(w.raw, w.layout), d.Desired(w.now))
@@ -344,7 +344,7 @@ func (w *world) step() (rollout.Decision, diff.Changes) {
 	w.Helper()
 	d := w.decide()
 	c := w.changes(d)
-	if !d.Frozen {
+	if !d.ReadOnly {
 		w.write(c, d.Ledger)
 		if d.Halt != nil {
 			w.control.Halt = d.Halt
@@ -369,7 +369,7 @@ func (w *world) settle() rollout.Decision {
 	w.Helper()
 	for range 5 {
 		d, _ := w.step()
-		if d.Unfinished() {
+		if d.NeedsAnotherPass() {
 			continue
 		}
 		again := w.decide()

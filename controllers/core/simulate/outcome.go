@@ -151,7 +151,7 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 
 // next is when a host ends, has been silent for too long, or time alone lets something go on; zero: never.
 func (s *Simulation) next(d *rollout.Decision) time.Time {
-	next := d.Wake()
+	next := d.RequeueAt()
 	deadline := s.deadline()
 	for _, run := range s.Running {
 		for _, at := range []time.Time{run.End, run.Began.Add(deadline)} {

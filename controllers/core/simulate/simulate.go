@@ -45,7 +45,7 @@ type Options struct {
 	Fallback *v1alpha1.UpgradePlan
 	Control  fleet.Control
 	// Raw is what a store holds at the start, below Layout; nil: what Hosts have reported, where the plan says.
-	Raw    *keys.Raw
+	Raw    *keys.Snapshot
 	Layout keys.Layout
 	Hosts  []Host
 	Start  time.Time
@@ -190,7 +190,7 @@ func (s *Simulation) SetNodes(names []string) {
 func (s *Simulation) DeleteKey(key string) { s.world.put(keys.Pair{Key: key}) }
 
 // Raw is what the store holds.
-func (s *Simulation) Raw() keys.Raw { return s.world.raw() }
+func (s *Simulation) Raw() keys.Snapshot { return s.world.raw() }
 
 // Fleet is what a controller sees now. It is good until something happens.
 func (s *Simulation) Fleet() *fleet.Fleet {
@@ -217,10 +217,10 @@ const maxRounds = 8
 func (s *Simulation) Pass() rollout.Decision {
 	for round := 1; ; round++ {
 		d := s.Decide()
-		if !d.Frozen {
+		if !d.ReadOnly {
 			s.commit(&d)
 		}
-		if !d.Unfinished() || round == maxRounds {
+		if !d.NeedsAnotherPass() || round == maxRounds {
 			return d
 		}
 	}
@@ -276,7 +276,7 @@ func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
 	}
 	may := h.Setting.EnablesLegacy()
 	if h.Agent() {
-		may = h.Hold == nil && s.acts(f) == f.Current.Acts && h.Setting.Enables(f.Current.Name) &&
+		may = h.Hold == nil && s.acts(f) == f.Current.HasAction && h.Setting.Enables(f.Current.Name) &&
 			h.Setting.Index > f.Current.Index
 	}
 	return may && s.failed[h.Name] != f.Current.Name

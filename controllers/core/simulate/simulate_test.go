@@ -354,7 +354,7 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 	}
 	s.Pass()
 	d = s.Decide()
-	if d.Frozen {
+	if d.ReadOnly {
 		return
 	}
 	if c := s.Layout.Changes(keys.Actual(s.Raw(), s.Layout), d.Desired(s.Now)); !c.Empty() {

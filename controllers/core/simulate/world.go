@@ -24,7 +24,7 @@ type world struct {
 	shared map[string]keys.Pair
 	hosts  map[string]*hostKeys
 	// rest are the trees that a simulation does not write.
-	rest        keys.Raw
+	rest        keys.Snapshot
 	recordIndex uint64
 
 	// seen is the fleet as it was decoded; changed are the hosts whose keys are others since, and stale says that all must
@@ -52,8 +52,8 @@ func newWorld(l keys.Layout) *world {
 }
 
 // load puts what was read from a store into the world.
-func (w *world) load(raw keys.Raw) {
-	w.rest = keys.Raw{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
+func (w *world) load(raw keys.Snapshot) {
+	w.rest = keys.Snapshot{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
 		Incomplete: raw.Incomplete}
 	w.current, w.recordIndex = raw.Current, raw.RecordIndex
 	w.index = max(raw.Current.ModifyIndex, raw.RecordIndex)
@@ -149,7 +149,7 @@ func (w *world) leave(name string) {
 }
 
 // raw is what would be read of all hosts.
-func (w *world) raw() keys.Raw {
+func (w *world) raw() keys.Snapshot {
 	all := make([]string, 0, len(w.hosts))
 	for name := range w.hosts {
 		all = append(all, name)
@@ -159,7 +159,7 @@ func (w *world) raw() keys.Raw {
 }
 
 // rawOf is what would be read if there were no other hosts.
-func (w *world) rawOf(names []string) keys.Raw {
+func (w *world) rawOf(names []string) keys.Snapshot {
 	raw := w.rest
 	raw.Current, raw.RecordIndex = w.current, w.recordIndex
 	for _, p := range w.shared {

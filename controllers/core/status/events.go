@@ -86,7 +86,7 @@ func (e *events) changes(d *rollout.Decision) {
 		switch v := &d.Verdicts[i]; {
 		case v.Reason == rollout.Starting:
 			released = append(released, v.Host)
-		case v.Reason == rollout.TakenBack && !v.Enable:
+		case v.Reason == rollout.Revoked && !v.Enable:
 			taken = append(taken, v.Host)
 		}
 	}
@@ -124,7 +124,7 @@ func (e *events) failures(before, after []v1alpha1.HostFailure) {
 func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePlanStatus) {
 	after := reconciling(s)
 	passing := func(reason string) bool { // within a pass
-		return reason == string(rollout.VersionSwitch) || reason == string(rollout.TakingBack)
+		return reason == string(rollout.VersionSwitch) || reason == string(rollout.Revoking)
 	}
 	progressing := after == string(v1alpha1.PhaseProgressing)
 	if after == before || passing(after) || progressing && (before == "" || passing(before)) || d.Rollback != nil {

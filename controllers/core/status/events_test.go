@@ -62,7 +62,7 @@ func TestEvents(t *testing.T) {
 		{"many are", with(moving), with(moving, hosts(7, rollout.Starting, rollout.Upgrading)), nil,
 			"Normal Released plan: released: x1, x2, x3, x4, x5 and 2 more\n"},
 		{"paused, and what had not begun is taken back", with(moving),
-			with(gate(rollout.PlanPaused, "paused by ops"), hosts(1, rollout.TakenBack, rollout.Upgrading)), nil,
+			with(gate(rollout.PlanPaused, "paused by ops"), hosts(1, rollout.Revoked, rollout.Upgrading)), nil,
 			"Normal TakenBack host/x1: what was released and has not begun is taken back: x1\nNormal PlanPaused plan: paused by ops\n"},
 		{"still paused", with(gate(rollout.PlanPaused, "paused by ops")), with(gate(rollout.PlanPaused, "paused by ops")), nil, ""},
 		{"resumed", with(gate(rollout.PlanPaused, "paused by ops")), with(moving), nil,

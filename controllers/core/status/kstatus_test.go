@@ -33,7 +33,7 @@ func TestKstatusUnderstands(t *testing.T) {
 		}, 2, kstatus.InProgressStatus},
 		{"stalled", func(*rollout.Decision) {}, 2, kstatus.FailedStatus},
 		{"halted", func(d *rollout.Decision) { d.Gate = rollout.FailureBudgetExceeded }, 2, kstatus.FailedStatus},
-		{"another plan is in the way", func(d *rollout.Decision) { d.Frozen, d.Gate = true, rollout.PlanConflict }, 2, kstatus.FailedStatus},
+		{"another plan is in the way", func(d *rollout.Decision) { d.ReadOnly, d.Gate = true, rollout.PlanConflict }, 2, kstatus.FailedStatus},
 	} {
 		d := decision()
 		e.change(d)

@@ -152,7 +152,7 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 		return v1alpha1.PhaseHalted
 	case d.Switch || d.Gate == rollout.OutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending
-	case d.Frozen:
+	case d.ReadOnly:
 		return v1alpha1.PhaseStalled
 	case stalled(d) && d.Canary != nil && d.Canary.Awaiting && d.Gate == "":
 		return v1alpha1.PhaseAwaiting
@@ -164,7 +164,7 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 
 // stalled: nothing moves, and no time that passes will move it.
 func stalled(d *rollout.Decision) bool {
-	if d.Gate == rollout.TakingBack || d.Gate == rollout.TooManyUnhealthy || d.Rollback != nil {
+	if d.Gate == rollout.Revoking || d.Gate == rollout.TooManyUnhealthy || d.Rollback != nil {
 		return false
 	}
 	for i := range d.Verdicts {

@@ -70,13 +70,13 @@ func TestPhasesAndConditions(t *testing.T) {
 		{"a window will open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow; d.Next = time.Unix(200, 0) },
 			v1alpha1.PhaseProgressing, ""},
 		{"a window will open, and the switch is due", func(d *rollout.Decision) {
-			d.Gate, d.Current, d.Frozen, d.Next = rollout.OutsideWindow, "v1", true, time.Unix(200, 0)
+			d.Gate, d.Current, d.ReadOnly, d.Next = rollout.OutsideWindow, "v1", true, time.Unix(200, 0)
 		}, v1alpha1.PhasePending, ""},
 		{"no window will ever open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
 		{"no window will ever open, and the switch is due", func(d *rollout.Decision) {
-			d.Gate, d.Current, d.Frozen = rollout.OutsideWindow, "v1", true
+			d.Gate, d.Current, d.ReadOnly = rollout.OutsideWindow, "v1", true
 		}, v1alpha1.PhaseStalled, "OutsideWindow"},
-		{"that a window closes moves nothing", func(d *rollout.Decision) { d.Closes = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
+		{"that a window closes moves nothing", func(d *rollout.Decision) { d.WindowClosesAt = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
 		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = rollout.VersionSwitch }, v1alpha1.PhasePending, ""},
 		{"too many are critical: that passes", func(d *rollout.Decision) { d.Gate = rollout.TooManyUnhealthy },
 			v1alpha1.PhaseProgressing, ""},
@@ -85,9 +85,9 @@ func TestPhasesAndConditions(t *testing.T) {
 		{"it goes back", func(d *rollout.Decision) {
 			d.Gate, d.Rollback = rollout.FailureBudgetExceeded, &fleet.Pin{Revision: 1}
 		}, v1alpha1.PhaseProgressing, ""},
-		{"another plan is in the way", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.PlanConflict },
+		{"another plan is in the way", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.PlanConflict },
 			v1alpha1.PhaseStalled, "Conflict"},
-		{"not all was seen", func(d *rollout.Decision) { d.Frozen = true; d.Gate = rollout.ObservationIncomplete },
+		{"not all was seen", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.ObservationIncomplete },
 			v1alpha1.PhaseStalled, "ObservationIncomplete"},
 	} {
 		d := decision()

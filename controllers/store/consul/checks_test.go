@@ -111,7 +111,7 @@ func TestChecksTakeTheRightToWriteTheirNodeOrService(t *testing.T) {
 	}
 	none, node, service := as(`key "a" { policy = "read" }`), as(`node "web1" { policy = "write" }`),
 		as(`service "validation" { policy = "write" }`)
-	var forbidden *store.Forbidden
+	var forbidden *store.ForbiddenError
 	set := func(s *consul.Store, id string) error {
 		return s.SetCheck(t.Context(), id, time.Hour, consul.Passing, "")
 	}

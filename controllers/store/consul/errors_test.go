@@ -71,7 +71,7 @@ func server(t *testing.T, f http.HandlerFunc) (addr string, requests *atomic.Int
 
 func wantUnavailable(t *testing.T, err error, addr string) {
 	t.Helper()
-	var unavailable *store.Unavailable
+	var unavailable *store.UnavailableError
 	if !errors.As(err, &unavailable) || unavailable.Address != addr || !strings.Contains(err.Error(), addr) {
 		t.Errorf("got %v, want unavailable, naming %s", err, addr)
 	}
@@ -226,7 +226,7 @@ func token(t *testing.T, agent *consuldev.Agent, rules string) string {
 
 func wantForbidden(t *testing.T, err error, key, rule string) {
 	t.Helper()
-	var forbidden *store.Forbidden
+	var forbidden *store.ForbiddenError
 	if !errors.As(err, &forbidden) || forbidden.Key != key || forbidden.Policy != rule {
 		t.Errorf("got %v, want forbidden on %s: %s", err, key, rule)
 	}
@@ -307,7 +307,7 @@ func TestACLs(t *testing.T) {
 		s := open(t, consul.Config{Address: agent.Addr(), Token: unknown})
 		for name, c := range calls {
 			err := c.call(ctx, s)
-			var forbidden *store.Forbidden
+			var forbidden *store.ForbiddenError
 			if !errors.As(err, &forbidden) || strings.Contains(err.Error(), unknown) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -360,11 +360,11 @@ func TestACLsOfTheCatalog(t *testing.T) {
 		s := open(t, consul.Config{Address: agent.Addr(), Token: "2b8e1a4c-0000-4000-8000-00000000dead"})
 		_, _, err := s.Unhealthy(t.Context())
 		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
-		_, err = s.Wait(t.Context(), store.UnhealthyBell, 0)
+		_, err = s.Wait(t.Context(), store.ChecksTarget, 0)
 		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
 		_, _, err = s.Nodes(t.Context())
 		wantForbidden(t, err, "nodes", nodeRead)
-		_, err = s.Wait(t.Context(), store.NodesBell, 0)
+		_, err = s.Wait(t.Context(), store.NodesTarget, 0)
 		wantForbidden(t, err, "nodes", nodeRead)
 	})
 	t.Run("what the message says", func(t *testing.T) {

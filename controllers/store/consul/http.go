@@ -67,7 +67,7 @@ func (s *Store) read(ctx context.Context, r request, answer func(*http.Response)
 	until := time.Now().Add(s.config.RetryFor)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := s.attempt(ctx, s.config.ReadTimeout, r, answer)
-		var unavailable *store.Unavailable
+		var unavailable *store.UnavailableError
 		if !errors.As(err, &unavailable) || time.Now().Add(pause).After(until) {
 			return err
 		}
@@ -165,7 +165,7 @@ func (s *Store) refusal(r request, response *http.Response) error {
 	text := s.hide.Replace(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
 	switch code := response.StatusCode; {
 	case code == http.StatusForbidden:
-		return &store.Forbidden{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
+		return &store.ForbiddenError{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
 	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
 		return s.unavailable(&statusError{code, text})
 	default:
@@ -182,7 +182,7 @@ type statusError struct {
 func (e *statusError) Error() string { return fmt.Sprintf("status %d: %s", e.code, e.text) }
 
 func (s *Store) unavailable(err error) error {
-	return &store.Unavailable{Address: s.addr, Err: err}
+	return &store.UnavailableError{Address: s.addr, Err: err}
 }
 
 func (s *Store) ended(ctx context.Context) error {

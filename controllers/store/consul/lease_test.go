@@ -43,7 +43,7 @@ func TestLeaseChangesHands(t *testing.T) {
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	first := acquire(t, s, "a")
 	_, err := store.TryAcquire(t.Context(), s, keys.Leader, "b", shortLease)
-	var held *store.Held
+	var held *store.LockHeldError
 	if !errors.As(err, &held) || held.Holder != "a" || held.Since.IsZero() {
 		t.Fatalf("while held: %v", err)
 	}
@@ -58,7 +58,7 @@ func TestLeaseChangesHands(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := acquire(t, s, "b")
-	var conflict *store.Conflict
+	var conflict *store.ConflictError
 	if err := write(first); !errors.As(err, &conflict) || !conflict.FailedKey(keys.Leader) {
 		t.Errorf("the one that released wrote: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestLeaseIsLostWithItsSession(t *testing.T) {
 	if err := first.Release(); err != nil {
 		t.Error(err)
 	}
-	if held, err := store.HeldBy(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
+	if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
 		t.Errorf("held by %v, %v", held, err)
 	}
 	if err := second.Context().Err(); err != nil {

@@ -105,7 +105,7 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 
 // refused makes the error of a transaction that was refused: Forbidden when a token lacks something, else a Conflict.
 func (s *Store) refused(ops []store.Op, failures api.TxnErrors) error {
-	conflict := &store.Conflict{}
+	conflict := &store.ConflictError{}
 	for _, failure := range failures {
 		if failure.OpIndex < 0 || failure.OpIndex >= len(ops) {
 			return fmt.Errorf("consul at %s: operation %d of %d failed: %s", s.addr, failure.OpIndex, len(ops), failure.What)
@@ -113,7 +113,7 @@ func (s *Store) refused(ops []store.Op, failures api.TxnErrors) error {
 		op, what := ops[failure.OpIndex], s.hide.Replace(failure.What)
 		if denied(what) {
 			needs := needOp(op)
-			return &store.Forbidden{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
+			return &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
 		}
 		conflict.Failed = append(conflict.Failed, store.FailedOp{Index: failure.OpIndex, Op: op, What: what})
 	}
@@ -155,7 +155,7 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 			return nil, nil, fmt.Errorf("consul at %s: read of %d keys: %s", s.addr, len(key), what)
 		case denied(what):
 			needs := needKey(key[at], "read")
-			return nil, nil, &store.Forbidden{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
+			return nil, nil, &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
 		case verb == verbGet && strings.Contains(what, "doesn't exist"):
 			missing = append(missing, at)
 		default:
@@ -175,7 +175,7 @@ func (s *Store) inOrder(key []string, results api.TxnResults) ([]keys.Pair, erro
 	for i, k := range key {
 		if i >= len(results) || results[i].KV == nil || results[i].KV.Key != k {
 			needs := needKey(k, "read")
-			return nil, &store.Forbidden{Key: needs.key, Policy: needs.rule,
+			return nil, &store.ForbiddenError{Key: needs.key, Policy: needs.rule,
 				Err: errors.New("the answer leaves it out")}
 		}
 		kv := results[i].KV

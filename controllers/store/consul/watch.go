@@ -19,7 +19,7 @@ const answerTime = 10 * time.Second
 const nothing = `Node == ""`
 
 // Wait is one blocking query, tried once. Consul adds up to a sixteenth to the time that it is asked to wait.
-func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark store.Mark, err error) {
+func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark store.WatchIndex, err error) {
 	r := watched(prefix)
 	r.kind = kindWait
 	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second))
@@ -30,11 +30,11 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark sto
 	err = s.attempt(ctx, timeout, r, func(response *http.Response) error {
 		meta, err := s.meta(response)
 		// An index of 0 would make the next query return at once, and every one after it.
-		mark = store.Mark{Index: max(meta.Index, 1), Empty: response.StatusCode == http.StatusNotFound}
+		mark = store.WatchIndex{Index: max(meta.Index, 1), Empty: response.StatusCode == http.StatusNotFound}
 		return err
 	})
 	if err != nil {
-		return store.Mark{}, err
+		return store.WatchIndex{}, err
 	}
 	return mark, nil
 }
@@ -44,9 +44,9 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (mark sto
 // warning does not wake a query for those.
 func watched(prefix string) request {
 	switch prefix {
-	case store.UnhealthyBell:
+	case store.ChecksTarget:
 		return catalogRequest(checksPath, needChecks(), filter(nothing))
-	case store.NodesBell:
+	case store.NodesTarget:
 		return catalogRequest(nodesPath, needNodes(), filter(nothing))
 	}
 	return request{method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{"keys", "separator=/"},

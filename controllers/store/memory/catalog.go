@@ -60,11 +60,11 @@ func (s *Store) setCatalog(nodes map[string][]store.ServiceCheck) {
 	}
 	if checks {
 		s.catalog.checkIndex = s.index
-		s.moved(store.UnhealthyBell)
+		s.moved(store.ChecksTarget)
 	}
 	if names {
 		s.catalog.nodeIndex = s.index
-		s.moved(store.NodesBell)
+		s.moved(store.NodesTarget)
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *Store) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 		}
 	}
 	if len(failed) > 0 {
-		return store.Result{}, &store.Conflict{Failed: failed}
+		return store.Result{}, &store.ConflictError{Failed: failed}
 	}
 	result := store.NewResult(ops, func(key string) uint64 {
 		e, _ := t.get(key)

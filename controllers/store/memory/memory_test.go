@@ -83,19 +83,19 @@ func TestABellWakesWhoWaits(t *testing.T) {
 			bell   string
 			change func()
 		}{
-			{store.NodesBell, func() { s.SetNodes("web1", "web2") }},
-			{store.UnhealthyBell, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
-			{store.UnhealthyBell, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
-			{store.UnhealthyBell, func() { s.SetChecks("web1") }},
-			{store.NodesBell, func() { s.SetChecks("web3") }},
-			{store.UnhealthyBell, func() { s.SetNodes("web2") }},
+			{store.NodesTarget, func() { s.SetNodes("web1", "web2") }},
+			{store.ChecksTarget, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
+			{store.ChecksTarget, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
+			{store.ChecksTarget, func() { s.SetChecks("web1") }},
+			{store.NodesTarget, func() { s.SetChecks("web3") }},
+			{store.ChecksTarget, func() { s.SetNodes("web2") }},
 		} {
 			begun := time.Now()
 			before, err := s.Wait(t.Context(), step.bell, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			woken := make(chan store.Mark, 1)
+			woken := make(chan store.WatchIndex, 1)
 			go func() {
 				mark, err := s.Wait(t.Context(), step.bell, before.Index)
 				if err != nil {

@@ -18,12 +18,12 @@ type waiter struct {
 }
 
 // Wait returns when the index of the prefix is above the given one, or after store.MaxWait.
-func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.Mark, error) {
+func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
 	over := time.NewTimer(store.MaxWait)
 	defer over.Stop()
 	for timeout := false; ; {
 		if err := s.lock(ctx); err != nil {
-			return store.Mark{}, err
+			return store.WatchIndex{}, err
 		}
 		mark := s.mark(prefix)
 		if index == 0 || mark.Index > index || timeout {
@@ -52,14 +52,14 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.Ma
 }
 
 // mark is where the prefix stands: with nothing below it, where the whole store does.
-func (s *Store) mark(prefix string) store.Mark {
+func (s *Store) mark(prefix string) store.WatchIndex {
 	switch prefix {
-	case store.UnhealthyBell:
-		return store.Mark{Index: s.catalog.checkIndex}
-	case store.NodesBell:
-		return store.Mark{Index: s.catalog.nodeIndex}
+	case store.ChecksTarget:
+		return store.WatchIndex{Index: s.catalog.checkIndex}
+	case store.NodesTarget:
+		return store.WatchIndex{Index: s.catalog.nodeIndex}
 	}
-	m := store.Mark{Empty: true}
+	m := store.WatchIndex{Empty: true}
 	for _, key := range s.below(prefix) {
 		m.Index, m.Empty = max(m.Index, s.entries[key].ModifyIndex), false
 	}

@@ -179,15 +179,15 @@ func unhealthyBell(h registered) {
 		{"", []fleet.Check{check("disk", fleet.Critical), check("_node_maintenance", fleet.Critical)}},
 		{"", nil},
 	} {
-		h.rings(store.UnhealthyBell, func() { h.register("web1", change.service, change.checks...) })
+		h.rings(store.ChecksTarget, func() { h.register("web1", change.service, change.checks...) })
 	}
-	h.rings(store.UnhealthyBell, func() { h.Deregister(h, "other2") })
+	h.rings(store.ChecksTarget, func() { h.Deregister(h, "other2") })
 }
 
 func nodesBell(h registered) {
 	for range 2 {
-		h.rings(store.NodesBell, func() { h.register("web1", "") }, func() { h.register("other", "", check("disk", passing)) })
-		h.rings(store.NodesBell, func() { h.Deregister(h, "web1") },
+		h.rings(store.NodesTarget, func() { h.register("web1", "") }, func() { h.register("other", "", check("disk", passing)) })
+		h.rings(store.NodesTarget, func() { h.Deregister(h, "web1") },
 			func() { h.register("other", "", check("disk", fleet.Critical)) },
 			func() { h.register("other", "", check("disk", fleet.Warning)) })
 		h.Deregister(h, "other")
@@ -213,7 +213,7 @@ func (h registered) rings(bell string, change func(), before ...func()) {
 }
 
 func bellsLate(h registered) {
-	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
 		before := h.mark(bell)
 		h.register("web"+bell[2:], "", check("disk", fleet.Critical))
 		last := h.set("other", bell)
@@ -228,7 +228,7 @@ func bellsLate(h registered) {
 }
 
 func bellsStop(h registered) {
-	for _, bell := range []string{store.UnhealthyBell, store.NodesBell} {
+	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
 		before := h.mark(bell)
 		ctx, cancel := context.WithCancel(h.Context())
 		stopped := make(chan error)

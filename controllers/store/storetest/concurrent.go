@@ -52,7 +52,7 @@ func concurrent(h harness) {
 				}
 				_, err = h.Txn(h.Context(), []store.Op{{Verb: store.CAS, Key: "n", Index: pairs[0].ModifyIndex,
 					Value: strconv.AppendInt(nil, int64(n+1), 10)}})
-				var conflict *store.Conflict
+				var conflict *store.ConflictError
 				switch {
 				case err == nil:
 					done++

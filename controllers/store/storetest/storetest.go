@@ -121,10 +121,10 @@ func (h harness) refused(ops ...store.Op) {
 	_ = h.conflict(ops...)
 }
 
-func (h harness) conflict(ops ...store.Op) *store.Conflict {
+func (h harness) conflict(ops ...store.Op) *store.ConflictError {
 	h.Helper()
 	_, err := h.Txn(h.Context(), ops)
-	var conflict *store.Conflict
+	var conflict *store.ConflictError
 	if !errors.As(err, &conflict) {
 		h.Fatalf("got %v, want a conflict", err)
 	}
@@ -569,7 +569,7 @@ func checksAlone(h harness) {
 func (h harness) invalid(want string, ops ...store.Op) {
 	h.Helper()
 	_, err := h.Txn(h.Context(), ops)
-	var conflict *store.Conflict
+	var conflict *store.ConflictError
 	if err == nil || errors.As(err, &conflict) || !strings.Contains(err.Error(), want) {
 		h.Errorf("got %v, want an error with %q", err, want)
 	}

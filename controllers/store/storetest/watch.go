@@ -10,7 +10,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-func (h harness) mark(prefix string) store.Mark {
+func (h harness) mark(prefix string) store.WatchIndex {
 	h.Helper()
 	mark, err := h.Wait(h.Context(), prefix, 0)
 	if err != nil {
@@ -23,8 +23,8 @@ func (h harness) mark(prefix string) store.Mark {
 }
 
 // waiting waits for a change of the prefix after the mark, and tells where it stands then.
-func (h harness) waiting(prefix string, after store.Mark) <-chan store.Mark {
-	woken := make(chan store.Mark, 1)
+func (h harness) waiting(prefix string, after store.WatchIndex) <-chan store.WatchIndex {
+	woken := make(chan store.WatchIndex, 1)
 	go func() {
 		defer close(woken)
 		mark, err := h.Wait(h.Context(), prefix, after.Index)

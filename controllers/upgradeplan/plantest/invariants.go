@@ -12,9 +12,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// Referee judges the whole state of a store, look after look, by rules in its own words: whoever is newly in flight must
+// InvariantChecker judges the whole state of a store, look after look, by rules in its own words: whoever is newly in flight must
 // have found a free slot.
-type Referee struct {
+type InvariantChecker struct {
 	Layout keys.Layout
 	// Limits are how many hosts of each role may be in flight.
 	Limits map[string]int
@@ -25,7 +25,7 @@ type Referee struct {
 }
 
 // Look takes all pairs of the store, and says what is wrong now, if anything is.
-func (r *Referee) Look(pairs []keys.Pair) error {
+func (r *InvariantChecker) Look(pairs []keys.Pair) error {
 	s := r.sort(pairs)
 	flying, count := map[string]bool{}, map[string]int{}
 	for host, version := range s.version {
@@ -56,7 +56,7 @@ type state struct {
 	agent, started map[string]bool
 }
 
-func (r *Referee) sort(pairs []keys.Pair) state {
+func (r *InvariantChecker) sort(pairs []keys.Pair) state {
 	s := state{at: map[string]keys.Pair{}, version: map[string]string{}, agent: map[string]bool{}, started: map[string]bool{}}
 	newest := map[string]uint64{}
 	for _, p := range pairs {

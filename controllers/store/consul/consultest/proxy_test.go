@@ -107,7 +107,7 @@ func TestReadsAndRefusalsAreNotJudged(t *testing.T) {
 	if len(p.Writes()) != 0 || judged != 0 {
 		t.Errorf("reads: %q, %d judged", p.Writes(), judged)
 	}
-	var conflict *store.Conflict
+	var conflict *store.ConflictError
 	_, err := s.Txn(t.Context(), []store.Op{{Verb: store.CAS, Key: "a", Index: 7}, {Verb: store.Set, Key: "b"}})
 	if !errors.As(err, &conflict) {
 		t.Errorf("%v", err)
@@ -133,7 +133,7 @@ func TestFailWrite(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		got = append(got, set(s, key, "x"))
 	}
-	var unavailable *store.Unavailable
+	var unavailable *store.UnavailableError
 	if got[0] != nil || !errors.As(got[1], &unavailable) || got[2] != nil {
 		t.Errorf("%v", got)
 	}
@@ -151,7 +151,7 @@ func TestDropReply(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		got = append(got, set(s, key, "x"))
 	}
-	var unavailable *store.Unavailable
+	var unavailable *store.UnavailableError
 	if got[0] != nil || !errors.As(got[1], &unavailable) || got[2] != nil {
 		t.Errorf("%v", got)
 	}

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// Bells are prefixes that are watched for one who waits for any of them. Hang and Wait are called by that one alone.
-type Bells struct {
+// WatchSet are prefixes that are watched for one who waits for any of them. Hang and Wait are called by that one alone.
+type WatchSet struct {
 	store Watcher
 	// minGap is that of bells that name none; failed is told of each failure.
 	minGap time.Duration
 	failed func(error)
 
-	on      map[Bell]context.CancelFunc
+	on      map[WatchTarget]context.CancelFunc
 	running sync.WaitGroup
 	rings   chan struct{}
 
 	mu   sync.Mutex
-	rang Rang
+	rang ChangedPrefixes
 }
 
-// NewBells has none yet. MinGap is the least time between two rings of a bell that names none; failed is told of each
+// NewWatchSet has none yet. MinGap is the least time between two rings of a bell that names none; failed is told of each
 // failure, by several goroutines at once.
-func NewBells(w Watcher, minGap time.Duration, failed func(error)) *Bells {
-	return &Bells{store: w, minGap: minGap, failed: failed, on: map[Bell]context.CancelFunc{}, rings: make(chan struct{}, 1)}
+func NewWatchSet(w Watcher, minGap time.Duration, failed func(error)) *WatchSet {
+	return &WatchSet{store: w, minGap: minGap, failed: failed, on: map[WatchTarget]context.CancelFunc{}, rings: make(chan struct{}, 1)}
 }
 
-// Hang hangs the bells that do not hang yet, until the context ends, and takes down the others. A new bell rings once:
+// SetTargets hangs the bells that do not hang yet, until the context ends, and takes down the others. A new bell rings once:
 // something may have changed before it was watched.
-func (b *Bells) Hang(ctx context.Context, bells []Bell) {
-	wanted := make(map[Bell]bool, len(bells))
+func (b *WatchSet) SetTargets(ctx context.Context, bells []WatchTarget) {
+	wanted := make(map[WatchTarget]bool, len(bells))
 	for _, bell := range bells {
 		wanted[bell] = true
 		if b.on[bell] != nil {
@@ -44,7 +44,7 @@ func (b *Bells) Hang(ctx context.Context, bells []Bell) {
 		b.on[bell] = stop
 		b.running.Go(func() {
 			o := WatchOptions{MinGap: cmp.Or(bell.MinGap, b.minGap), Failed: b.failed}
-			Watch(watched, b.store, bell.Prefix, o, func(m Mark) { b.ring(bell.Prefix, m) })
+			Watch(watched, b.store, bell.Prefix, o, func(m WatchIndex) { b.notify(bell.Prefix, m) })
 		})
 	}
 	for bell, stop := range b.on {
@@ -55,7 +55,7 @@ func (b *Bells) Hang(ctx context.Context, bells []Bell) {
 	}
 }
 
-func (b *Bells) ring(prefix string, m Mark) {
+func (b *WatchSet) notify(prefix string, m WatchIndex) {
 	b.mu.Lock()
 	b.rang.Add(prefix, m)
 	b.mu.Unlock()
@@ -67,7 +67,7 @@ func (b *Bells) ring(prefix string, m Mark) {
 
 // Wait waits for a ring, or for so long (negative: for no time in particular), and returns what has rung since the last
 // call. False: the context has ended.
-func (b *Bells) Wait(ctx context.Context, atMost time.Duration) (Rang, bool) {
+func (b *WatchSet) Wait(ctx context.Context, atMost time.Duration) (ChangedPrefixes, bool) {
 	var alarm <-chan time.Time
 	if atMost >= 0 {
 		timer := time.NewTimer(atMost)
@@ -78,17 +78,17 @@ func (b *Bells) Wait(ctx context.Context, atMost time.Duration) (Rang, bool) {
 	case <-b.rings:
 	case <-alarm:
 	case <-ctx.Done():
-		return Rang{}, false
+		return ChangedPrefixes{}, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rang := b.rang
-	b.rang = Rang{}
+	b.rang = ChangedPrefixes{}
 	return rang, true
 }
 
 // Stop takes all bells down and returns when none is watched any more.
-func (b *Bells) Stop() {
+func (b *WatchSet) Stop() {
 	for bell, stop := range b.on {
 		stop()
 		delete(b.on, bell)

@@ -13,15 +13,15 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	const schedule = "must be five fields, as cron has them: minute, hour, day of month, month, day of week (30 22 * * 1-5)"
+	const fields = "must be five fields, as cron has them: minute, hour, day of month, month, day of week (30 22 * * 1-5)"
 	for _, e := range []struct{ schedule, duration, zone, want string }{
 		{"30 22 * * 1-5", "4h", "", ""},
 		{"*/15 0,12 1-7 JAN-MAR sun", "1m", "Europe/Berlin", ""},
 		{"0 0 29 2 *", "8784h", "UTC", ""},
-		{"", "4h", "", `schedule "": ` + schedule},
-		{"@daily", "4h", "", `schedule "@daily": ` + schedule},
-		{"0 30 22 * * 1", "4h", "", `schedule "0 30 22 * * 1": ` + schedule},
-		{"TZ=UTC 22 * * 1", "4h", "", `schedule "TZ=UTC 22 * * 1": ` + schedule},
+		{"", "4h", "", `schedule "": ` + fields},
+		{"@daily", "4h", "", `schedule "@daily": ` + fields},
+		{"0 30 22 * * 1", "4h", "", `schedule "0 30 22 * * 1": ` + fields},
+		{"TZ=UTC 22 * * 1", "4h", "", `schedule "TZ=UTC 22 * * 1": ` + fields},
 		{"61 22 * * *", "4h", "", `schedule "61 22 * * *": is no schedule of cron: end of range (61) above maximum (59): 61`},
 		{"0 0 30 2 *", "4h", "", `schedule "0 0 30 2 *": there is no such day`},
 		{"0 0 * * *", "", "", `duration "": must be a duration (90m, 4h) of a minute at least and a year (8784h) at most`},

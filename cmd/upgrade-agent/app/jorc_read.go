@@ -50,9 +50,9 @@ func newCheckPuppet() *cobra.Command {
 			return err
 		}
 		if verbose {
-			fmt.Fprintln(out, answer.Sentence)
+			fmt.Fprintln(out, answer.Message)
 		}
-		if !answer.Yes {
+		if !answer.Allowed {
 			return nein
 		}
 		return nil
@@ -60,18 +60,18 @@ func newCheckPuppet() *cobra.Command {
 	return cmd
 }
 
-func ask(ctx context.Context, a *agent.Agent) (agent.Answer, error) {
+func ask(ctx context.Context, a *agent.Agent) (agent.Permission, error) {
 	o, v, err := a.Look(ctx)
 	return mayGoOn(o, v), err
 }
 
 // mayGoOn answers a script that runs Puppet and changes the version in one go, as maybe-upgrade.sh does. So a hold, which
 // lets an agent run Puppet at the version that it has, is a no as well.
-func mayGoOn(o agent.Observation, v agent.Verdict) agent.Answer {
-	if !v.Puppet.Yes || o.Hold == nil {
+func mayGoOn(o agent.Observation, v agent.Verdict) agent.Permission {
+	if !v.Puppet.Allowed || o.Hold == nil {
 		return v.Puppet
 	}
-	return agent.Answer{Reason: agent.Held, Sentence: fmt.Sprintf("a hold on the %s of %s keeps it where it is",
+	return agent.Permission{Reason: agent.Held, Message: fmt.Sprintf("a hold on the %s of %s keeps it where it is",
 		o.HoldScope, o.Host)}
 }
 
