@@ -167,7 +167,7 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 		r.filtered.note(below(l.RecordTree()), meta)
 		r.raw.Records = pairs
 	}
-	wanted := keys.Wanted(*r.raw, l)
+	wanted := keys.WantedRecords(*r.raw, l)
 	switch {
 	case len(wanted) == 0:
 		return nil

@@ -20,7 +20,7 @@ func (w *Worker) Remembered(ctx context.Context, plan string, now time.Time) (*O
 	o := *m.last
 	o.Now = now
 	if m.stale {
-		pairs, _, err := w.Store.Get(ctx, keys.Wanted(o.Raw, o.Layout)...)
+		pairs, _, err := w.Store.Get(ctx, keys.WantedRecords(o.Raw, o.Layout)...)
 		if err != nil {
 			return nil, err
 		}

@@ -166,7 +166,7 @@ func (r *recollection) readOwed(ctx context.Context) (enough bool, err error) {
 	}
 	moved := keys.HostsBetween(r.Raw.RecordKeys, names, r.Layout)
 	r.Raw.RecordKeys, r.Raw.RecordIndex = names, meta.Index
-	moved = append(moved, keys.HostsBetween(nil, keys.Wanted(r.Raw, r.Layout), r.Layout)...)
+	moved = append(moved, keys.HostsBetween(nil, keys.WantedRecords(r.Raw, r.Layout), r.Layout)...)
 	slices.Sort(moved)
 	r.known[tree(r.Layout.RecordTree())], r.lookedAt = meta.Index, r.Now
 	clear(r.owed)

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diff compares the keys that exist with those that should, and says what must change.
 package diff
 
 import (
@@ -11,22 +10,22 @@ import (
 	"strings"
 )
 
-// Entry is one key: as it exists, or as it should.
+// Entry is one key, either as it exists or as it should be.
 type Entry struct {
 	Key   string
 	Value string
-	// Flags of the pair. Other flags alone are no difference, unless the existing ones are 0: then they are unknown,
-	// and are written once.
+	// Flags of the pair. Flags that differ are no change on their own, unless the existing flags are 0. Zero means
+	// unknown, and the flags are written once.
 	Flags uint64
-	// Index is the ModifyIndex of an existing key; 0 in what should be.
+	// Index is the ModifyIndex of an existing key. It is 0 in a desired entry.
 	Index uint64
-	// Rank orders changes: sets in ascending rank, then deletes in descending rank.
+	// Rank orders changes: sets by ascending rank, then deletes by descending rank.
 	Rank int
-	// Renew asks to write the key even if it says the same.
+	// Renew asks to write the key even if its value is unchanged.
 	Renew bool
 }
 
-// KeySet is a set of keys, each once, in the order in which they shall be written.
+// KeySet is a set of keys without duplicates, in the order in which they are written.
 type KeySet []Entry
 
 // Op is what a change does to a key.
@@ -38,15 +37,15 @@ const (
 	Delete Op = "delete"
 )
 
-// Change is what must happen to one key. From is what was seen of it, Index 0 if it did not exist; To is what it shall
-// be.
+// Change is one operation on one key. From is the key as it was read; its Index is 0 if the key did not exist. To is
+// the desired entry, and is zero for a delete.
 type Change struct {
 	Op   Op
 	From Entry
 	To   Entry
 }
 
-// Key is the key that changes.
+// Key returns the key that changes.
 func (c Change) Key() string {
 	if c.Op == Delete {
 		return c.From.Key
@@ -54,20 +53,20 @@ func (c Change) Key() string {
 	return c.To.Key
 }
 
-// Changes is all that must happen, in order.
+// Changes is an ordered list of changes.
 type Changes struct {
 	List []Change
-	// Tree, if not empty, is a prefix: all changes below it, and Atomic, are applied in one transaction in which the
-	// whole tree is deleted first.
+	// Tree is a prefix. If it is set, one transaction deletes everything below it and then applies the changes below
+	// it together with those of Atomic.
 	Tree string
-	// Atomic are keys outside of Tree that change in that same transaction.
+	// Atomic lists keys outside of Tree that change in the same transaction.
 	Atomic []string
 }
 
-// Empty says that nothing must change.
+// Empty reports whether there is nothing to change.
 func (c Changes) Empty() bool { return len(c.List) == 0 }
 
-// Compute says what must change for actual to become desired. Neither is modified.
+// Compute returns the changes that turn actual into desired. It modifies neither.
 func Compute(actual, desired KeySet) Changes {
 	existing := make(map[string]int, len(actual))
 	for i, e := range actual {
@@ -99,7 +98,7 @@ func differ(from, to Entry) bool {
 	return from.Value != to.Value || from.Flags == 0 && to.Flags != 0 || to.Renew
 }
 
-// order puts sets before deletes; a later rank is set later and deleted earlier.
+// order sorts sets before deletes. A higher rank is set later and deleted earlier.
 func (c Change) order() int {
 	if c.Op == Delete {
 		return 1<<16 - c.From.Rank
@@ -107,7 +106,7 @@ func (c Change) order() int {
 	return c.To.Rank
 }
 
-// String is the changes as a unified diff would show them: two lines a key, without context.
+// String renders the changes as a unified diff without context: at most two lines for each key.
 func (c Changes) String() string {
 	var b strings.Builder
 	for _, change := range c.List {
@@ -125,10 +124,10 @@ func (c Change) note() string {
 	if c.From.Index == 0 || c.From.Value != c.To.Value {
 		return ""
 	}
-	return " (written anew)"
+	return " (rewritten)"
 }
 
-// JSON is the form in which changes are printed as JSON or YAML.
+// JSON is one change as it is printed in JSON and YAML.
 type JSON struct {
 	Op    Op     `json:"op"`
 	Key   string `json:"key"`
@@ -137,7 +136,7 @@ type JSON struct {
 	Index uint64 `json:"modifyIndex,omitempty"`
 }
 
-// JSON lists the changes in order.
+// JSON returns the changes in order.
 func (c Changes) JSON() []JSON {
 	out := make([]JSON, 0, len(c.List))
 	for _, change := range c.List {

@@ -9,18 +9,18 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 )
 
-func TestWhatDiffers(t *testing.T) {
+func TestCompute_DetectsDifferences(t *testing.T) {
 	for _, e := range []struct {
 		name     string
 		from, to diff.Entry
 		want     string
 	}{
-		{"the same", diff.Entry{Value: "True", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 5}, ""},
-		{"other flags alone", diff.Entry{Value: "True", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 6}, ""},
+		{"unchanged", diff.Entry{Value: "True", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 5}, ""},
+		{"only flags differ", diff.Entry{Value: "True", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 6}, ""},
 		{"unknown flags are stamped", diff.Entry{Value: "True", Index: 3}, diff.Entry{Value: "True", Flags: 6},
-			"-k = True\n+k = True (written anew)\n"},
+			"-k = True\n+k = True (rewritten)\n"},
 		{"renewed", diff.Entry{Value: "True", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 6, Renew: true},
-			"-k = True\n+k = True (written anew)\n"},
+			"-k = True\n+k = True (rewritten)\n"},
 		{"another value", diff.Entry{Value: "true", Flags: 5, Index: 3}, diff.Entry{Value: "True", Flags: 5}, "-k = true\n+k = True\n"},
 	} {
 		e.from.Key, e.to.Key = "k", "k"
@@ -31,8 +31,8 @@ func TestWhatDiffers(t *testing.T) {
 	}
 }
 
-// Sets go by ascending rank, then deletes by descending rank; within a rank the order of the sets stays.
-func TestTheOrderOfChanges(t *testing.T) {
+// Sets come in ascending rank, then deletes in descending rank. Sets of one rank keep their order.
+func TestCompute_OrdersChangesByRank(t *testing.T) {
 	actual := diff.KeySet{{Key: "a2", Rank: 2, Index: 1}, {Key: "a3", Rank: 3, Index: 2}, {Key: "both", Rank: 1, Index: 3}}
 	desired := diff.KeySet{{Key: "z3", Rank: 3}, {Key: "z1", Rank: 1}, {Key: "y1", Rank: 1}, {Key: "both", Rank: 1}}
 	got := ""

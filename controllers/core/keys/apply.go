@@ -11,17 +11,17 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 )
 
-// Apply is what would be read after the changes were written at the index: the basis of dry runs and simulations. The
-// raw that it is given stays as it is.
-func Apply(raw Snapshot, l Layout, c diff.Changes, index uint64) Snapshot {
-	return ApplyAt(raw, l, c, func(string) uint64 { return index })
+// Apply returns the snapshot that a read would give after the changes were written at index. Dry runs and simulations use it.
+// It does not modify s.
+func Apply(s Snapshot, l Layout, c diff.Changes, index uint64) Snapshot {
+	return ApplyAt(s, l, c, func(string) uint64 { return index })
 }
 
-// ApplyAt is what would be read after a commit of which index tells at which index each key was written or removed, the
-// tree of the changes by its prefix; 0: it was not. The raw that it is given stays as it is.
-func ApplyAt(raw Snapshot, l Layout, c diff.Changes, index func(key string) uint64) Snapshot {
+// ApplyAt returns the snapshot that a read would give after a commit. The function index returns the index at which a key
+// was written or deleted, and that of the changes' tree for its prefix. Zero means that it was not. ApplyAt does not modify s.
+func ApplyAt(s Snapshot, l Layout, c diff.Changes, index func(key string) uint64) Snapshot {
 	if c.Tree != "" && index(c.Tree) != 0 {
-		raw.Config = slices.DeleteFunc(slices.Clone(raw.Config), func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) })
+		s.Config = slices.DeleteFunc(slices.Clone(s.Config), func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) })
 	}
 	var config, started []Pair
 	for _, change := range c.List {
@@ -35,27 +35,27 @@ func ApplyAt(raw Snapshot, l Layout, c diff.Changes, index func(key string) uint
 		}
 		switch {
 		case p.Key == l.CurrentVersion():
-			p.CreateIndex = cmp.Or(raw.Current.CreateIndex, at)
-			raw.Current = p
+			p.CreateIndex = cmp.Or(s.Current.CreateIndex, at)
+			s.Current = p
 		case p.Key == l.Action():
-			p.CreateIndex = cmp.Or(raw.Action.CreateIndex, at)
-			raw.Action = p
+			p.CreateIndex = cmp.Or(s.Action.CreateIndex, at)
+			s.Action = p
 		case strings.HasPrefix(p.Key, l.StartedTree()):
 			started = append(started, p)
 		default:
 			config = append(config, p)
 		}
 	}
-	raw.Config, raw.Started = merge(raw.Config, config), merge(raw.Started, started)
-	return raw
+	s.Config, s.Started = merge(s.Config, config), merge(s.Started, started)
+	return s
 }
 
-// merge is the list with each of the news in the place of what it had of that key; what does not exist is left out.
-// Where the news have no CreateIndex, the old one stays, or it is that of the change. The list is not written to.
-func merge(list, news []Pair) []Pair {
-	list, news = byKey(list), byKey(news)
-	out := make([]Pair, 0, len(list)+len(news))
-	for _, p := range news {
+// merge returns list with each pair of updates in place of the pair of the same key. An update that does not exist removes
+// its key. An update without a CreateIndex keeps the old one, or takes its ModifyIndex. merge does not modify list.
+func merge(list, updates []Pair) []Pair {
+	list, updates = byKey(list), byKey(updates)
+	out := make([]Pair, 0, len(list)+len(updates))
+	for _, p := range updates {
 		at, found := findPair(list, p.Key)
 		out = append(out, list[:at]...)
 		if found {
@@ -71,7 +71,7 @@ func merge(list, news []Pair) []Pair {
 	return append(out, list...)
 }
 
-// byKey is the list sorted by key, as the store gives it; a copy if it was not.
+// byKey returns the list sorted by key, a copy if it is not sorted yet. The store returns sorted lists.
 func byKey(list []Pair) []Pair {
 	compare := func(a, b Pair) int { return strings.Compare(a.Key, b.Key) }
 	if slices.IsSortedFunc(list, compare) {
@@ -80,7 +80,7 @@ func byKey(list []Pair) []Pair {
 	return slices.SortedFunc(slices.Values(list), compare)
 }
 
-// findPair is where the key stands in a sorted list, or where it would.
+// findPair returns the position of the key in a sorted list, and whether it is there.
 func findPair(list []Pair, key string) (int, bool) {
 	return slices.BinarySearchFunc(list, key, func(p Pair, key string) int { return strings.Compare(p.Key, key) })
 }

@@ -5,16 +5,16 @@ package keys
 
 import "github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 
-// The trees of settings that jorc set for hosts, by scope: <tree>/{global,role/<role>,host/<host>}/<key>.
+// The trees of the settings that jorc writes for hosts, by scope: <tree>/{global,role/<role>,host/<host>}/<key>.
 const (
 	ConfigState   = "config_state"
 	ConfigVersion = "config_version"
 )
 
-// PauseName is the name of the setting in ConfigState that pauses its scope.
+// PauseName is the setting below ConfigState that pauses its scope.
 const PauseName = "enable_puppet"
 
-// Config is the prefix of the settings of a scope in one of these trees. A place of scope global has no name.
+// Config returns the prefix of the settings of a scope in one of these trees. A place of scope global has no name.
 func (l Layout) Config(tree string, at fleet.Place) string {
 	if at.Scope == fleet.ScopeGlobal {
 		return l.key(tree + "/" + at.Scope.String() + "/")

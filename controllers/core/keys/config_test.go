@@ -10,7 +10,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-func TestThePausesAreSettingsOfTheTreeConfigState(t *testing.T) {
+func TestLayout_PauseKeysAreConfigStateSettings(t *testing.T) {
 	l := keys.Layout{Prefix: "eu"}
 	global := fleet.Place{Scope: fleet.ScopeGlobal}
 	host, role := fleet.Place{Scope: fleet.ScopeHost, Name: "web1"}, fleet.Place{Scope: fleet.ScopeRole, Name: "web"}

@@ -13,78 +13,78 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Snapshot is what was read of a fleet's keys.
+// Snapshot is one read of a fleet's keys.
 type Snapshot struct {
 	Current Pair
-	// Action is what hosts do instead of an upgrade.
+	// Action is what hosts run in place of an upgrade.
 	Action Pair
-	// Config is all below config_state/.
+	// Config holds everything below config_state/.
 	Config []Pair
-	// RecordKeys are all keys below the tree of records, sorted; Records are those of them that were read with their
-	// values, in any order: see Wanted.
+	// RecordKeys holds all keys below the tree of records, sorted. Records holds those that were read with their values,
+	// in any order. See WantedRecords.
 	RecordKeys []string
 	Records    []Pair
 	// RecordIndex is the index of the read of RecordKeys.
 	RecordIndex uint64
-	// Started, Reports and Holds are all below their trees.
+	// Started, Reports and Holds hold everything below their trees.
 	Started, Reports, Holds []Pair
-	// Checks are those of the hosts' nodes that do not pass, sorted by node, then id.
+	// Checks holds the failing checks of the hosts' nodes, sorted by node, then id.
 	Checks []fleet.Check
-	// Nodes are the names of all nodes in the catalog, sorted; nil: they were not read.
+	// Nodes holds the names of all nodes in the catalog, sorted. Nil means that they were not read.
 	Nodes []string
-	// Ledger is what the plan remembers, if there is a plan.
+	// Ledger is the plan's ledger. It is zero without a plan.
 	Ledger fleet.Ledger
-	// Incomplete says why something may be missing; empty: nothing is.
+	// Incomplete says why the snapshot may lack keys. Empty means that it is complete.
 	Incomplete string
 }
 
-// Options are what a plan says of how to read its fleet.
+// Options are the settings of a plan that Decode needs.
 type Options struct {
-	// RolePattern's first group is the role of a host; nil: fleet.RoleOf.
+	// RolePattern extracts a host's role with its first group. Nil means fleet.RoleOf.
 	RolePattern *regexp.Regexp
-	// Now decides which holds have expired.
+	// Now determines which holds have expired.
 	Now time.Time
 }
 
-// Decode makes a Fleet of what was read.
-func Decode(raw Snapshot, l Layout, o Options) fleet.Fleet {
-	d := decoder{raw: raw, layout: l, options: o, roleCache: map[string]string{}}
-	d.findings = make([]finding, 0, len(raw.RecordKeys)+len(raw.Records)+len(raw.Config)+len(raw.Reports)+len(raw.Started))
+// Decode turns a snapshot into a Fleet. Malformed keys become notes of the Fleet, never errors.
+func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
+	d := decoder{snapshot: s, layout: l, options: o, roleCache: map[string]string{}}
+	d.findings = make([]finding, 0, len(s.RecordKeys)+len(s.Records)+len(s.Config)+len(s.Reports)+len(s.Started))
 	d.records()
 	d.config()
-	d.holds()
+	d.decodeHolds()
 	d.nodes()
-	below(&d, raw.Reports, l.ReportTree(), foundReport)
-	below(&d, raw.Started, l.StartedTree(), foundStarted)
+	below(&d, s.Reports, l.ReportTree(), foundReport)
+	below(&d, s.Started, l.StartedTree(), foundStarted)
 	f := fleet.Fleet{
-		Current:    DecodeCurrent(raw.Current),
+		Current:    DecodeCurrent(s.Current),
 		Hosts:      d.collect(),
 		Global:     d.global,
 		Roles:      d.roles,
-		Ledger:     raw.Ledger,
-		Incomplete: raw.Incomplete,
-		Index:      raw.RecordIndex,
+		Ledger:     s.Ledger,
+		Incomplete: s.Incomplete,
+		Index:      s.RecordIndex,
 	}
-	f.UnknownHostGrants, f.Holds = d.strangers, d.shown
+	f.UnknownHostGrants, f.Holds = d.unknownGrants, d.holdPlaces
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
-		d.note("current_version is %q, which is no version name", f.Current.Name)
+		d.note("current_version %q is not a valid version name", f.Current.Name)
 	}
 	slices.Sort(d.notes)
 	f.Notes = slices.Compact(d.notes)
 	return f
 }
 
-// Wanted are the keys of those records whose values and indexes decide something: of hosts that stand under two
-// versions, and of hosts on whose behalf the controller set a mark. Sorted.
-func Wanted(raw Snapshot, l Layout) []string {
+// WantedRecords returns the sorted keys of the records whose values and indexes matter: those of hosts with records of two
+// versions, and those of hosts that have a started marker written by the controller.
+func WantedRecords(s Snapshot, l Layout) []string {
 	hosts := map[string]struct{}{}
-	for _, p := range raw.Started {
-		if s := DecodeStarted(p); s.By == fleet.ByController {
+	for _, p := range s.Started {
+		if m := DecodeStarted(p); m.By == fleet.ByController {
 			hosts[strings.TrimPrefix(p.Key, l.StartedTree())] = struct{}{}
 		}
 	}
 	tree := len(l.RecordTree())
-	versions := byVersion(raw.RecordKeys, tree)
+	versions := byVersion(s.RecordKeys, tree)
 	for i, a := range versions {
 		for _, b := range versions[i+1:] {
 			addCommon(hosts, a, b)
@@ -98,23 +98,23 @@ func Wanted(raw Snapshot, l Layout) []string {
 	return wanted
 }
 
-// Versions are the versions that hosts are recorded under, in the order of their keys.
-func (raw Snapshot) Versions(l Layout) []string {
+// Versions returns the versions that have records, in the order of their keys.
+func (s Snapshot) Versions(l Layout) []string {
 	tree := len(l.RecordTree())
 	var names []string
-	for _, v := range byVersion(raw.RecordKeys, tree) {
+	for _, v := range byVersion(s.RecordKeys, tree) {
 		names = append(names, v.keys[0][tree:v.host-1])
 	}
 	return names
 }
 
-// version is the keys of the records of one version, sorted; the host's name begins at host.
+// version holds the sorted record keys of one version. In each key the host name begins at offset host.
 type version struct {
 	keys []string
 	host int
 }
 
-// find is the key of the host's record.
+// find returns the key of the host's record.
 func (v version) find(host string) (string, bool) {
 	i, ok := slices.BinarySearchFunc(v.keys, host, func(key, host string) int { return strings.Compare(key[v.host:], host) })
 	if !ok {
@@ -123,8 +123,7 @@ func (v version) find(host string) (string, bool) {
 	return v.keys[i], true
 }
 
-// byVersion cuts the sorted keys where the version changes. It looks at each, so that all keys of a version are of it even
-// if they are not sorted.
+// byVersion splits the sorted keys by version. It compares every key, so that unsorted input never mixes versions.
 func byVersion(keys []string, tree int) []version {
 	var out []version
 	for from := 0; from < len(keys); {
@@ -144,7 +143,7 @@ func byVersion(keys []string, tree int) []version {
 	return out
 }
 
-// addCommon adds the hosts that are in both.
+// addCommon adds the hosts that both versions have to hosts.
 func addCommon(hosts map[string]struct{}, a, b version) {
 	for i, j := 0, 0; i < len(a.keys) && j < len(b.keys); {
 		host := a.keys[i][a.host:]
@@ -160,13 +159,13 @@ func addCommon(hosts map[string]struct{}, a, b version) {
 	}
 }
 
-// hostOf is the host of a record's key below its tree.
+// hostOf returns the host of a record key relative to its tree.
 func hostOf(rest string) (host string, ok bool) {
 	version, host, ok := strings.Cut(rest, "/")
 	return host, ok && host != "" && version != ""
 }
 
-// finding is something that was found of a host: where it stands in the raw list of its kind.
+// finding is the position of a host's key in the snapshot's list of its kind.
 type finding struct {
 	kind kind
 	at   int32
@@ -179,27 +178,27 @@ const (
 	foundValue              // in Records
 	foundReport             // in Reports
 	foundStarted
-	foundSwitch // in Config
+	foundEnable // in Config
 )
 
 type decoder struct {
-	raw       Snapshot
-	layout    Layout
-	options   Options
-	names     []string // of hosts, one for each finding
-	findings  []finding
-	global    fleet.EnableValue
-	roles     map[string]fleet.EnableValue
-	paused    map[string]bool // operators' pause keys that are set, by scope/name: whether they stop
-	ofHold    []string        // scope/name of pause keys that stand for a hold
-	holdOf    map[string]*fleet.Hold
-	shown     []fleet.Place
-	checksOf  map[string][]fleet.Check // by node
-	strangers []fleet.Grant
-	notes     []string
-	oddNotes  int
-	roleCache map[string]string
-	lastRole  string
+	snapshot      Snapshot
+	layout        Layout
+	options       Options
+	names         []string // hosts, one for each finding
+	findings      []finding
+	global        fleet.EnableValue
+	roles         map[string]fleet.EnableValue
+	paused        map[string]bool // operators' pause keys by scope/name: whether each stops its scope
+	ofHold        []string        // scope/name of pause keys that represent a hold
+	holdOf        map[string]*fleet.Hold
+	holdPlaces    []fleet.Place            // holds that need a pause key
+	checksOf      map[string][]fleet.Check // by node
+	unknownGrants []fleet.Grant
+	notes         []string
+	noted         int
+	roleCache     map[string]string
+	lastRole      string
 }
 
 func (d *decoder) found(host string, k kind, at int) {
@@ -207,10 +206,10 @@ func (d *decoder) found(host string, k kind, at int) {
 	d.findings = append(d.findings, finding{k, int32(at)})
 }
 
-// collect puts together what was found of each host, in natural order.
+// collect returns the hosts in natural order.
 func (d *decoder) collect() []fleet.Host {
 	order := fleet.NaturalOrder(d.names)
-	hosts := make([]fleet.Host, 0, len(d.raw.RecordKeys)+len(d.raw.Reports))
+	hosts := make([]fleet.Host, 0, len(d.snapshot.RecordKeys)+len(d.snapshot.Reports))
 	for from := 0; from < len(order); {
 		name := d.names[order[from]]
 		to := from + 1
@@ -226,28 +225,28 @@ func (d *decoder) collect() []fleet.Host {
 	return hosts
 }
 
-// host makes a host of what was found of it. A switch alone makes none.
+// host fills in h from its findings. A host that has only an enable key is unknown.
 func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 	var own *Pair
 	for _, i := range found {
 		switch f := d.findings[i]; f.kind {
 		case foundKey:
-			r, exists := d.record(d.raw.RecordKeys[f.at], found)
+			r, exists := d.record(d.snapshot.RecordKeys[f.at], found)
 			if exists && (!known || h.Record.Version == "" || newer(r, h.Record)) {
 				h.Record = r
 			}
 			known = known || exists
 		case foundReport:
-			h.Report, known = DecodeReport(d.raw.Reports[f.at]), true
+			h.Report, known = DecodeReport(d.snapshot.Reports[f.at]), true
 		case foundStarted:
-			h.Started, known = DecodeStarted(d.raw.Started[f.at]), true
-		case foundSwitch:
-			own = &d.raw.Config[f.at]
-		case foundValue: // with its key
+			h.Started, known = DecodeStarted(d.snapshot.Started[f.at]), true
+		case foundEnable:
+			own = &d.snapshot.Config[f.at]
+		case foundValue: // read together with its key
 		}
 	}
 	if !known {
-		d.stranger(h.Name, own)
+		d.unknownHost(h.Name, own)
 		return false
 	}
 	d.roleOf(h)
@@ -257,24 +256,24 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 	return true
 }
 
-// stranger keeps what enables a host of which there is nothing but its key.
-func (d *decoder) stranger(name string, own *Pair) {
+// unknownHost notes an enable key of a host that has nothing else.
+func (d *decoder) unknownHost(name string, own *Pair) {
 	if own == nil {
 		return
 	}
-	if s := DecodeEnableValue(*own); s.Enables(DecodeVersion(d.raw.Current.Value)) {
-		d.strangers = append(d.strangers, fleet.Grant{Name: name, Time: s.Granted})
+	if s := DecodeEnableValue(*own); s.Enables(DecodeVersion(d.snapshot.Current.Value)) {
+		d.unknownGrants = append(d.unknownGrants, fleet.Grant{Name: name, Time: s.Granted})
 	}
 }
 
-// record is the record of a key, with its value if that was read. It does not exist if it has gone since the keys were
-// listed.
+// record returns the record of a key, with its value if that was read. It does not exist if it was deleted after the keys
+// were listed.
 func (d *decoder) record(key string, found []int) (r fleet.Record, exists bool) {
 	rest := key[len(d.layout.RecordTree()):]
 	r.Version = rest[:strings.IndexByte(rest, '/')]
 	for _, i := range found {
-		if f := d.findings[i]; f.kind == foundValue && d.raw.Records[f.at].Key == key {
-			p := &d.raw.Records[f.at]
+		if f := d.findings[i]; f.kind == foundValue && d.snapshot.Records[f.at].Key == key {
+			p := &d.snapshot.Records[f.at]
 			r.CreateIndex, r.ModifyIndex, r.Time = p.CreateIndex, p.ModifyIndex, DecodeTime(p.Value)
 			return r, p.Exists()
 		}
@@ -282,30 +281,30 @@ func (d *decoder) record(key string, found []int) (r fleet.Record, exists bool) 
 	return r, true
 }
 
-// maxNotes bounds how many oddities are told.
+// maxNotes is the number of notes that a Fleet keeps.
 const maxNotes = 20
 
 func (d *decoder) note(format string, args ...any) {
-	if d.oddNotes++; d.oddNotes <= maxNotes {
+	if d.noted++; d.noted <= maxNotes {
 		d.notes = append(d.notes, fmt.Sprintf(format, args...))
 	}
 }
 
-// records finds what hosts have reached. Of several records of a host the newest counts: the highest ModifyIndex; if
-// equal, the larger time.
+// records finds the hosts' records. The newest record of a host counts: the one with the highest ModifyIndex, and among
+// equals the one with the latest time.
 func (d *decoder) records() {
 	tree := d.layout.RecordTree()
 	d.names = make([]string, 0, cap(d.findings))
-	for i, key := range d.raw.RecordKeys {
+	for i, key := range d.snapshot.RecordKeys {
 		host, ok := hostOf(key[len(tree):])
 		if !ok || !ValidSegment(host) {
-			d.note("%s%q is no record: <version>/<host> was expected", tree, bounded([]byte(key[len(tree):])))
+			d.note("%s%q is not a record: expected <version>/<host>", tree, bounded([]byte(key[len(tree):])))
 			continue
 		}
 		d.found(host, foundKey, i)
 	}
-	for i := range d.raw.Records {
-		if host, ok := hostOf(strings.TrimPrefix(d.raw.Records[i].Key, tree)); ok {
+	for i := range d.snapshot.Records {
+		if host, ok := hostOf(strings.TrimPrefix(d.snapshot.Records[i].Key, tree)); ok {
 			d.found(host, foundValue, i)
 		}
 	}
@@ -318,11 +317,11 @@ func newer(a, b fleet.Record) bool {
 	return a.Time.After(b.Time)
 }
 
-// config sorts config_state/ into switches and pauses. Other keys there are other people's.
+// config finds the enable keys and pause keys below config_state/. It ignores other keys there.
 func (d *decoder) config() {
 	enable, state := d.layout.EnableTree(), d.layout.ConfigState()
 	d.roles, d.paused = map[string]fleet.EnableValue{}, map[string]bool{}
-	for i, p := range d.raw.Config {
+	for i, p := range d.snapshot.Config {
 		if rest, ok := strings.CutPrefix(p.Key, enable); ok {
 			d.enable(rest, p, i)
 			continue
@@ -340,12 +339,12 @@ func (d *decoder) config() {
 func (d *decoder) enable(rest string, p Pair, at int) {
 	scope, name := splitEnable(rest)
 	if scope == fleet.ScopeNone {
-		d.note("%s is none of global, role/<role> and host/<host>: nobody reads it", bounded([]byte(p.Key)))
+		d.note("%s is neither global, role/<role> nor host/<host>; no host reads it", bounded([]byte(p.Key)))
 		return
 	}
 	s := DecodeEnableValue(p)
-	if s.Value == fleet.Invalid || s.Value == fleet.Version && s.Text != DecodeVersion(d.raw.Current.Value) {
-		d.note("%s is %q: agents read that as a no, and hosts in the field as a yes", p.Key, s.Text)
+	if s.Value == fleet.Invalid || s.Value == fleet.Version && s.Text != DecodeVersion(d.snapshot.Current.Value) {
+		d.note("%s is %q; agents read that as disabled, legacy hosts as enabled", p.Key, s.Text)
 	}
 	switch scope {
 	case fleet.ScopeGlobal:
@@ -353,7 +352,7 @@ func (d *decoder) enable(rest string, p Pair, at int) {
 	case fleet.ScopeRole:
 		d.roles[name] = s
 	default:
-		d.found(name, foundSwitch, at)
+		d.found(name, foundEnable, at)
 	}
 }
 
@@ -372,9 +371,10 @@ func splitEnable(rest string) (fleet.Scope, string) {
 
 func plain(name string) bool { return name != "" && strings.IndexByte(name, '/') < 0 }
 
-func (d *decoder) holds() {
+// decodeHolds finds the holds that have not expired, and those that need a pause key for legacy hosts.
+func (d *decoder) decodeHolds() {
 	d.holdOf = map[string]*fleet.Hold{}
-	for _, p := range d.raw.Holds {
+	for _, p := range d.snapshot.Holds {
 		h := DecodeHold(p)
 		if h == nil || h.Expired(d.options.Now) {
 			continue
@@ -383,35 +383,35 @@ func (d *decoder) holds() {
 		d.holdOf[name] = h
 		place, ok := PlaceOf(name)
 		if _, own := d.paused[name]; ok && !own {
-			d.shown = append(d.shown, place)
+			d.holdPlaces = append(d.holdPlaces, place)
 		}
 	}
 	for _, name := range d.ofHold {
 		if d.holdOf[name] == nil {
-			d.note("%s%s/enable_puppet stands for a hold that has ended: the next pass removes it", d.layout.ConfigState(), name)
+			d.note("%s%s/enable_puppet represents a hold that has ended; the next pass removes it", d.layout.ConfigState(), name)
 		}
 	}
 }
 
 func (d *decoder) nodes() {
 	d.checksOf = map[string][]fleet.Check{}
-	for _, c := range d.raw.Checks {
+	for _, c := range d.snapshot.Checks {
 		d.checksOf[c.Node] = append(d.checksOf[c.Node], c)
 	}
 }
 
-// nodeOf finds what Consul knows of a host's node: the one that bears its name.
+// nodeOf fills in the health of a host's node, which is the node of the same name.
 func (d *decoder) nodeOf(h *fleet.Host) {
 	if len(d.checksOf) > 0 {
 		h.Checks = d.checksOf[h.Name]
 	}
-	if d.raw.Nodes != nil {
-		_, known := slices.BinarySearch(d.raw.Nodes, h.Name)
+	if d.snapshot.Nodes != nil {
+		_, known := slices.BinarySearch(d.snapshot.Nodes, h.Name)
 		h.Lost = !known
 	}
 }
 
-// below finds what hosts wrote under their own names.
+// below finds the keys that hosts wrote under their own names.
 func below(d *decoder, pairs []Pair, tree string, k kind) {
 	for i := range pairs {
 		name := strings.TrimPrefix(pairs[i].Key, tree)
@@ -419,13 +419,13 @@ func below(d *decoder, pairs []Pair, tree string, k kind) {
 		case ValidSegment(name):
 			d.found(name, k, i)
 		case name != "":
-			d.note("%s: %q is no host name", tree, bounded([]byte(name)))
+			d.note("%s: %q is not a host name", tree, bounded([]byte(name)))
 		}
 	}
 }
 
-// roleOf: the host looks up its keys under the role in its name, or the one that it reports; the plan may see it
-// otherwise by its pattern, but not against the host's own word.
+// roleOf fills in the role of a host. The host looks up its keys under the role that it reports, else the role in its name.
+// The plan's pattern can assign another role, but never overrides the reported one.
 func (d *decoder) roleOf(h *fleet.Host) {
 	h.LookupRole = d.intern(fleet.RoleOf(h.Name))
 	h.Role = h.LookupRole
@@ -442,7 +442,7 @@ func (d *decoder) roleOf(h *fleet.Host) {
 	}
 }
 
-// intern lets equal role names share their bytes, so that comparing them is cheap. Neighbours mostly have the same.
+// intern makes equal role names share their bytes, so that comparing them is cheap. Neighbors mostly share a role.
 func (d *decoder) intern(role string) string {
 	if role == d.lastRole {
 		return d.lastRole
@@ -468,7 +468,7 @@ func (d *decoder) settingOf(h *fleet.Host, own *Pair) {
 	}
 }
 
-// stopOf finds the pause and the hold of a host: of the pause keys the most specific that is set decides.
+// stopOf fills in the pause and the hold of a host. The most specific pause key that is set decides.
 func (d *decoder) stopOf(h *fleet.Host) {
 	if len(d.paused) > 0 {
 		for _, at := range []struct {
@@ -488,7 +488,7 @@ func (d *decoder) stopOf(h *fleet.Host) {
 			h.Hold, h.HoldScope = hold, fleet.ScopeHost
 		} else if hold := d.holdOf["role/"+h.Role]; hold != nil {
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.Role
-		} else if hold := d.holdOf["role/"+h.LookupRole]; hold != nil { // the host itself knows no other
+		} else if hold := d.holdOf["role/"+h.LookupRole]; hold != nil { // the role that the host itself looks up
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.LookupRole
 		}
 	}

@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys is the only place that spells a key or encodes a value: it turns what stands in the store into a Fleet,
-// and what shall be into keys.
 package keys
 
 import (
@@ -13,20 +11,20 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Pair is one key as the store holds it. ModifyIndex 0: there is no such key.
+// Pair is one key and its value as the store holds them. A ModifyIndex of 0 means that the key does not exist.
 type Pair struct {
 	Key                      string
 	Value                    []byte
 	Flags                    uint64
 	CreateIndex, ModifyIndex uint64
-	// Session holds the id of the session that locks the key.
+	// Session is the id of the session that locks the key. Empty means unlocked.
 	Session string
 }
 
-// Exists says whether the key is in the store.
+// Exists reports whether the key is in the store.
 func (p Pair) Exists() bool { return p.ModifyIndex != 0 }
 
-// The trees below which hosts record the version that they reached.
+// The trees below which hosts record the version that they have reached.
 const (
 	RunningVersions    = "running/versions"
 	RunningVersionsOld = "running_version"
@@ -34,28 +32,29 @@ const (
 
 const root = "upgrade.jiocloud.com/"
 
-// Leader is the lock of the one writer.
+// Leader is the lock key that the leading controller holds.
 const Leader = root + "leader"
 
-// Plans is the prefix of all plans.
+// Plans is the prefix of the keys of all plans.
 const Plans = root + "plans/"
 
-// PlansEpoch moves whenever a plan is created or deleted, so that no two plans can be created for one fleet at once.
+// PlansEpoch changes whenever a plan is created or deleted. Checking it prevents two plans from being created for one
+// fleet at the same time.
 const PlansEpoch = Plans + "epoch"
 
-// Sources is the prefix of what is kept of all sources, and Requests that of the requests to sync one.
+// Sources is the prefix of the state of all Git sources. Requests is the prefix of the requests to sync one of them.
 const (
 	Sources  = root + "sources/"
 	Requests = root + "requests/"
 )
 
-// Source is the key of what is kept of a source: a Git repository that plans come from.
+// Source returns the key that holds the state of a source, a Git repository that contains plans.
 func Source(name string) string { return Sources + name }
 
-// Request is the key by which whoever wants a source synced now rings for it.
+// Request returns the key that a client writes to request an immediate sync of a source.
 func Request(source string) string { return Requests + source }
 
-// PlanOf is the name of the plan whose spec the key is; empty: it is no such key.
+// PlanOf returns the plan whose spec is stored at key. It is empty if the key is not the spec of a plan.
 func PlanOf(key string) Plan {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(key, Plans), "/spec")
 	if !ok || strings.Contains(name, "/") {
@@ -64,40 +63,51 @@ func PlanOf(key string) Plan {
 	return Plan(name)
 }
 
-// Plan spells the keys of one plan.
+// Plan is the name of a plan. Its methods spell the plan's keys.
 type Plan string
 
 func (p Plan) key(name string) string { return Plans + string(p) + "/" + name }
 
-// Spec, Control, Ledger and Status are the keys of a plan, Manager says who keeps its spec, and Tree is the prefix of all
-// of them.
-func (p Plan) Spec() string    { return p.key("spec") }
-func (p Plan) Control() string { return p.key("control") }
-func (p Plan) Ledger() string  { return p.key("ledger") }
-func (p Plan) Status() string  { return p.key("status") }
-func (p Plan) Manager() string { return p.key("manager") }
-func (p Plan) Tree() string    { return p.key("") }
+// Spec is the key of the plan's spec.
+func (p Plan) Spec() string { return p.key("spec") }
 
-// Revision is the key of an earlier spec, by its generation.
+// Control is the key of operators' orders.
+func (p Plan) Control() string { return p.key("control") }
+
+// Ledger is the key of what the controller must remember across restarts.
+func (p Plan) Ledger() string { return p.key("ledger") }
+
+// Status is the key of the plan's status.
+func (p Plan) Status() string { return p.key("status") }
+
+// Manager is the key that names the Git source that manages the spec.
+func (p Plan) Manager() string { return p.key("manager") }
+
+// Tree is the prefix of all keys of the plan.
+func (p Plan) Tree() string { return p.key("") }
+
+// Revision is the key of the earlier spec with that generation.
 func (p Plan) Revision(generation int64) string {
 	return p.key(fmt.Sprintf("revisions/%d", generation))
 }
 
-// MaxEvents is how many events of a plan are kept: each takes the place of the one that is so much older.
+// MaxEvents is the size of a plan's event ring. A new event overwrites the event that is MaxEvents older.
 const MaxEvents = 256
 
-// Event is the key of an event by its number, and Events the prefix of all of them.
+// Event is the key of the event with that number.
 func (p Plan) Event(number uint64) string { return p.key(fmt.Sprintf("events/%03d", number%MaxEvents)) }
-func (p Plan) Events() string             { return p.key("events/") }
 
-// Revisions is the prefix of all of them.
+// Events is the prefix of all events of the plan.
+func (p Plan) Events() string { return p.key("events/") }
+
+// Revisions is the prefix of all earlier specs of the plan.
 func (p Plan) Revisions() string { return p.key("revisions/") }
 
-// Layout spells the keys of one fleet.
+// Layout spells the keys of one fleet. The zero value is a fleet without a prefix.
 type Layout struct {
-	// Prefix stands before all keys; without slashes at its ends.
+	// Prefix precedes all keys of the fleet, without a slash at either end. Empty means no prefix.
 	Prefix string
-	// Records is the tree of running versions; empty: RunningVersions.
+	// Records is the tree of the records. Empty means RunningVersions.
 	Records string
 }
 
@@ -108,32 +118,42 @@ func (l Layout) key(name string) string {
 	return l.Prefix + "/" + name
 }
 
-// CurrentVersion is the version that all hosts trend towards.
+// CurrentVersion is the key of the version that all hosts trend towards.
 func (l Layout) CurrentVersion() string { return l.key("current_version") }
 
-// ConfigState is the prefix of the enable_puppet tree and of the operators' pauses.
+// ConfigState is the prefix of the enable_puppet tree and of operators' pause keys.
 func (l Layout) ConfigState() string { return l.key("config_state/") }
 
-// EnableTree is the prefix of the keys that say who may run Puppet.
+// EnableTree is the prefix of the keys that enable Puppet.
 func (l Layout) EnableTree() string { return l.key("config_state/enable_puppet/") }
 
-// EnableGlobal, EnableRole and EnableHost are the keys in it.
-func (l Layout) EnableGlobal() string          { return l.EnableTree() + "global" }
+// EnableGlobal is the key that enables Puppet on all hosts without a more specific key.
+func (l Layout) EnableGlobal() string { return l.EnableTree() + "global" }
+
+// EnableRole is the key that enables Puppet on the hosts of a role.
 func (l Layout) EnableRole(role string) string { return l.EnableTree() + "role/" + role }
+
+// EnableHost is the key that enables Puppet on a host.
 func (l Layout) EnableHost(host string) string { return l.EnableTree() + "host/" + host }
 
-// PauseGlobal, PauseRole and PauseHost are the keys by which operators pause a scope.
+// PauseGlobal is the key with which an operator pauses the fleet.
 func (l Layout) PauseGlobal() string { return l.key("config_state/global/enable_puppet") }
+
+// PauseRole is the key with which an operator pauses a role.
 func (l Layout) PauseRole(role string) string {
 	return l.key("config_state/role/" + role + "/enable_puppet")
 }
+
+// PauseHost is the key with which an operator pauses a host.
 func (l Layout) PauseHost(host string) string {
 	return l.key("config_state/host/" + host + "/enable_puppet")
 }
 
-// Pause is the pause key of a host or role, and Hold the hold on it.
+// Pause is the pause key of a host or role.
 func (l Layout) Pause(p fleet.Place) string { return l.ConfigState() + p.String() + "/enable_puppet" }
-func (l Layout) Hold(p fleet.Place) string  { return l.HoldTree() + p.String() }
+
+// Hold is the key of the hold on a host or role.
+func (l Layout) Hold(p fleet.Place) string { return l.HoldTree() + p.String() }
 
 // RecordTree is the prefix of all records.
 func (l Layout) RecordTree() string {
@@ -143,31 +163,41 @@ func (l Layout) RecordTree() string {
 	return l.key(l.Records + "/")
 }
 
-// Record is the key by which a host says that it has reached a version.
+// Record is the key that a host writes when it has reached a version.
 func (l Layout) Record(version, host string) string { return l.RecordTree() + version + "/" + host }
 
-// StartedTree and Started are the marks of hosts that have begun.
-func (l Layout) StartedTree() string        { return l.key(root + "started/") }
+// StartedTree is the prefix of all started markers.
+func (l Layout) StartedTree() string { return l.key(root + "started/") }
+
+// Started is the key of a host's started marker.
 func (l Layout) Started(host string) string { return l.StartedTree() + host }
 
-// ReportTree and Report are the last reports of agents.
-func (l Layout) ReportTree() string        { return l.key(root + "hosts/") }
+// ReportTree is the prefix of all reports.
+func (l Layout) ReportTree() string { return l.key(root + "hosts/") }
+
+// Report is the key of the last report of a host's agent.
 func (l Layout) Report(host string) string { return l.ReportTree() + host }
 
-// Action is what the hosts do instead of an upgrade, if the plan says so.
+// Action is the key of the action that hosts run in place of an upgrade.
 func (l Layout) Action() string { return l.key(root + "action") }
 
-// HoldTree is the prefix of holds; HoldEpoch moves with each change of one.
-func (l Layout) HoldTree() string            { return l.key(root + "holds/") }
-func (l Layout) HoldEpoch() string           { return l.HoldTree() + "epoch" }
+// HoldTree is the prefix of all holds.
+func (l Layout) HoldTree() string { return l.key(root + "holds/") }
+
+// HoldEpoch is the key that each change of a hold writes.
+func (l Layout) HoldEpoch() string { return l.HoldTree() + "epoch" }
+
+// HoldHost is the key of the hold on a host.
 func (l Layout) HoldHost(host string) string { return l.HoldTree() + "host/" + host }
+
+// HoldRole is the key of the hold on a role.
 func (l Layout) HoldRole(role string) string { return l.HoldTree() + "role/" + role }
 
-// ValidSegment says whether a version, role or host name may be one segment of a key.
+// ValidSegment reports whether s may be one segment of a key, as version, role and host names are.
 func ValidSegment(s string) bool { return names.Segment(s) }
 
-// ValidVersion says in words what is wrong with a version name; empty: nothing.
+// ValidVersion returns what is wrong with a version name. It is empty for a valid name.
 func ValidVersion(v string) string { return names.Version(v) }
 
-// ValidPath says whether s is one or more valid segments joined by slashes.
+// ValidPath reports whether s is one or more valid segments joined by slashes.
 func ValidPath(s string) bool { return names.Path(s) }

@@ -10,10 +10,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// HostKeys are the keys that tell of hosts: of each its mark, its report, its record of the current version, and those of
-// its records of which raw knows.
-func HostKeys(raw Snapshot, l Layout, hosts []string) []string {
-	records := recordKeys(raw, l)
+// HostKeys returns all keys of the hosts: started marker, report, record of the current version, and the records that s
+// lists.
+func HostKeys(s Snapshot, l Layout, hosts []string) []string {
+	records := recordKeys(s, l)
 	var out []string
 	for _, host := range hosts {
 		out = append(append(out, l.Started(host), l.Report(host)), records(host)...)
@@ -21,10 +21,10 @@ func HostKeys(raw Snapshot, l Layout, hosts []string) []string {
 	return out
 }
 
-// recordKeys finds the records of a host of which raw knows, and that of the current version.
-func recordKeys(raw Snapshot, l Layout) func(host string) []string {
-	current := DecodeVersion(raw.Current.Value)
-	versions := byVersion(raw.RecordKeys, len(l.RecordTree()))
+// recordKeys returns a function that finds the record keys of a host: those that s lists, and that of the current version.
+func recordKeys(s Snapshot, l Layout) func(host string) []string {
+	current := DecodeVersion(s.Current.Value)
+	versions := byVersion(s.RecordKeys, len(l.RecordTree()))
 	return func(host string) []string {
 		own := recordsOf(versions, host)
 		if record := l.Record(current, host); ValidSegment(current) && !slices.Contains(own, record) {
@@ -34,7 +34,7 @@ func recordKeys(raw Snapshot, l Layout) func(host string) []string {
 	}
 }
 
-// recordsOf are the keys of a host's records.
+// recordsOf returns the keys of a host's records.
 func recordsOf(versions []version, host string) (out []string) {
 	for _, v := range versions {
 		if key, ok := v.find(host); ok {
@@ -44,29 +44,29 @@ func recordsOf(versions []version, host string) (out []string) {
 	return out
 }
 
-// ProgressKeys are the keys by which it shows at little cost that hosts have moved on: an agent writes its report, a host in the
-// field its records. See Moved.
-func ProgressKeys(raw Snapshot, l Layout, hosts []string) (agents, field []string) {
-	reports, records := byKey(raw.Reports), recordKeys(raw, l)
+// ProgressKeys returns the cheapest keys to poll for the progress of hosts: an agent writes its report, a legacy host its
+// records. See ChangedHosts.
+func ProgressKeys(s Snapshot, l Layout, hosts []string) (agents, legacy []string) {
+	reports, records := byKey(s.Reports), recordKeys(s, l)
 	for _, host := range hosts {
 		if _, agent := findPair(reports, l.Report(host)); agent {
 			agents = append(agents, l.Report(host))
 		} else {
-			field = append(field, records(host)...)
+			legacy = append(legacy, records(host)...)
 		}
 	}
-	return agents, field
+	return agents, legacy
 }
 
-// ChangedHosts are the hosts whose signs are not what raw has of them, each once.
-func ChangedHosts(raw Snapshot, l Layout, signs []Pair) (hosts []string) {
-	reports, records := byKey(raw.Reports), make(map[string]uint64, len(raw.Records))
-	for _, p := range raw.Records {
+// ChangedHosts returns the hosts whose progress keys differ from those in s, without duplicates.
+func ChangedHosts(s Snapshot, l Layout, progress []Pair) (hosts []string) {
+	reports, records := byKey(s.Reports), make(map[string]uint64, len(s.Records))
+	for _, p := range s.Records {
 		records[p.Key] = p.ModifyIndex
 	}
-	for _, p := range signs {
-		_, listed := slices.BinarySearch(raw.RecordKeys, p.Key)
-		index, read := records[p.Key] // which may be younger than the list
+	for _, p := range progress {
+		_, listed := slices.BinarySearch(s.RecordKeys, p.Key)
+		index, read := records[p.Key] // may be newer than the list
 		same := listed == p.Exists() && (!read || index == p.ModifyIndex)
 		if strings.HasPrefix(p.Key, l.ReportTree()) {
 			at, found := findPair(reports, p.Key)
@@ -80,8 +80,8 @@ func ChangedHosts(raw Snapshot, l Layout, signs []Pair) (hosts []string) {
 	return slices.Compact(hosts)
 }
 
-// HostsBetween are the hosts of the keys that are in one of two sorted lists only, each once, sorted: of marks, or of
-// records.
+// HostsBetween returns the hosts whose keys are in exactly one of two sorted lists of started markers or records. The
+// result is sorted, without duplicates.
 func HostsBetween(before, after []string, l Layout) (hosts []string) {
 	for len(before) > 0 || len(after) > 0 {
 		switch {
@@ -97,7 +97,7 @@ func HostsBetween(before, after []string, l Layout) (hosts []string) {
 	return slices.DeleteFunc(slices.Compact(hosts), func(host string) bool { return host == "" })
 }
 
-// hostOf is the host of a mark, a report or a record.
+// hostOf returns the host of a started marker, a report or a record.
 func (l Layout) hostOf(key string) string {
 	for _, tree := range []string{l.StartedTree(), l.ReportTree()} {
 		if host, ok := strings.CutPrefix(key, tree); ok {
@@ -108,10 +108,10 @@ func (l Layout) hostOf(key string) string {
 	return host
 }
 
-// Patch is raw with what was read of some hosts in the place of what it had of them: of each that moved all of HostKeys,
-// a key that is gone as a pair that does not exist. With ages the values of the current version's records are kept, else
-// only those that Wanted names. The raw that it is given stays as it is.
-func Patch(raw Snapshot, l Layout, read []Pair, ages bool) Snapshot {
+// Patch returns s with the keys of some hosts replaced by read, which holds all of HostKeys for each of these hosts. A
+// deleted key is a pair that does not exist. With ages, Patch keeps the values of all records of the current version, else
+// only those of WantedRecords. It does not modify s.
+func Patch(s Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 	var started, reports, records []Pair
 	for _, p := range read {
 		switch {
@@ -122,42 +122,42 @@ func Patch(raw Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 		case strings.HasPrefix(p.Key, l.RecordTree()):
 			records = append(records, p)
 		}
-		raw.RecordIndex = max(raw.RecordIndex, p.ModifyIndex)
+		s.RecordIndex = max(s.RecordIndex, p.ModifyIndex)
 	}
-	raw.Started, raw.Reports = merge(raw.Started, started), merge(raw.Reports, reports)
-	return withRecords(raw, l, byKey(records), ages)
+	s.Started, s.Reports = merge(s.Started, started), merge(s.Reports, reports)
+	return withRecords(s, l, byKey(records), ages)
 }
 
-// withRecords puts the records in the place of those that raw had of their hosts. They are sorted.
-func withRecords(raw Snapshot, l Layout, records []Pair, ages bool) Snapshot {
+// withRecords replaces the records of the hosts of records, which are sorted.
+func withRecords(s Snapshot, l Layout, records []Pair, ages bool) Snapshot {
 	if len(records) == 0 {
-		return raw
+		return s
 	}
-	raw.RecordKeys = mergeKeys(raw.RecordKeys, records)
-	versions := byVersion(raw.RecordKeys, len(l.RecordTree()))
-	touched := make(map[string]bool, len(records)) // whether the values of all its records are wanted
+	s.RecordKeys = mergeKeys(s.RecordKeys, records)
+	versions := byVersion(s.RecordKeys, len(l.RecordTree()))
+	touched := make(map[string]bool, len(records)) // whether the values of all its records are needed
 	for _, p := range records {
 		if host := l.hostOf(p.Key); !touched[host] {
-			touched[host] = len(recordsOf(versions, host)) > 1 || markedByUs(raw, l, host)
+			touched[host] = len(recordsOf(versions, host)) > 1 || markedByController(s, l, host)
 		}
 	}
-	values := make([]Pair, 0, len(raw.Records)+len(records))
-	for _, p := range raw.Records {
+	values := make([]Pair, 0, len(s.Records)+len(records))
+	for _, p := range s.Records {
 		if _, ok := touched[l.hostOf(p.Key)]; !ok {
 			values = append(values, p)
 		}
 	}
-	current := l.RecordTree() + DecodeVersion(raw.Current.Value) + "/"
+	current := l.RecordTree() + DecodeVersion(s.Current.Value) + "/"
 	for _, p := range records {
 		if p.Exists() && (touched[l.hostOf(p.Key)] || ages && strings.HasPrefix(p.Key, current)) {
 			values = append(values, p)
 		}
 	}
-	raw.Records = values
-	return raw
+	s.Records = values
+	return s
 }
 
-// mergeKeys is the sorted list with the keys of those pairs that exist, and without those of the others.
+// mergeKeys returns the sorted list with the keys of existing pairs added, and the keys of others removed.
 func mergeKeys(list []string, pairs []Pair) []string {
 	out := make([]string, 0, len(list)+len(pairs))
 	for _, p := range pairs {
@@ -174,7 +174,7 @@ func mergeKeys(list []string, pairs []Pair) []string {
 	return append(out, list...)
 }
 
-func markedByUs(raw Snapshot, l Layout, host string) bool {
-	at, found := findPair(raw.Started, l.Started(host))
-	return found && DecodeStarted(raw.Started[at]).By == fleet.ByController
+func markedByController(s Snapshot, l Layout, host string) bool {
+	at, found := findPair(s.Started, l.Started(host))
+	return found && DecodeStarted(s.Started[at]).By == fleet.ByController
 }

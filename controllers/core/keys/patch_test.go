@@ -20,7 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// tree is what stands in a store.
+// tree is the content of a store.
 type tree struct {
 	pairs map[string]keys.Pair
 	index uint64
@@ -57,8 +57,8 @@ func (s *tree) get(names []string) (out []keys.Pair) {
 	return out
 }
 
-// whole is a read of all.
-func (s *tree) whole(l keys.Layout, ages bool) keys.Snapshot {
+// readAll returns a full snapshot.
+func (s *tree) readAll(l keys.Layout, ages bool) keys.Snapshot {
 	raw := keys.Snapshot{Current: s.pairs[l.CurrentVersion()], RecordIndex: s.index}
 	raw.Config, _ = s.below(l.ConfigState())
 	raw.Started, _ = s.below(l.StartedTree())
@@ -67,12 +67,12 @@ func (s *tree) whole(l keys.Layout, ages bool) keys.Snapshot {
 	if ages {
 		raw.Records, _ = s.below(l.Record("v2", ""))
 	}
-	raw.Records = append(raw.Records, s.get(keys.Wanted(raw, l))...)
+	raw.Records = append(raw.Records, s.get(keys.WantedRecords(raw, l))...)
 	return raw
 }
 
-// live lets a host do anything of what hosts do, at versions that it was seen at, or the current one.
-func (s *tree) live(t *rapid.T, l keys.Layout, host string, versions []string) {
+// mutate makes a host write any of its keys, for the given versions.
+func (s *tree) mutate(t *rapid.T, l keys.Layout, host string, versions []string) {
 	choose := func(what string, values ...string) string { return rapid.SampledFrom(values).Draw(t, host+" "+what) }
 	put := func(key, value string) {
 		switch value {
@@ -84,15 +84,15 @@ func (s *tree) live(t *rapid.T, l keys.Layout, host string, versions []string) {
 			s.set(key, value)
 		}
 	}
-	put(l.Started(host), choose("mark", "-", "", `{"version":"v2"}`, `{"version":"v2","by":"controller"}`))
+	put(l.Started(host), choose("marker", "-", "", `{"version":"v2"}`, `{"version":"v2","by":"controller"}`))
 	put(l.Report(host), choose("report", "-", "-", "", `{"version":"v1"}`, `{"version":"v2","phase":"Failed"}`))
 	for _, v := range versions {
 		put(l.Record(v, host), choose("at "+v, "-", "", "100", "200"))
 	}
 }
 
-// What was read of the hosts that moved, in the place of what was known, is what a whole read gives. What was known stays.
-func TestAPatchIsAsGoodAsAWholeRead(t *testing.T) {
+// Patching a snapshot with the keys of the hosts that changed gives the same as a full read, and does not modify the input.
+func TestPatch_EqualsFullRead(t *testing.T) {
 	var l keys.Layout
 	rapid.Check(t, func(t *rapid.T) {
 		s := &tree{pairs: map[string]keys.Pair{}}
@@ -101,32 +101,32 @@ func TestAPatchIsAsGoodAsAWholeRead(t *testing.T) {
 		var hosts []string
 		for i := range rapid.IntRange(1, 5).Draw(t, "hosts") {
 			hosts = append(hosts, fmt.Sprintf("web%d", i))
-			s.live(t, l, hosts[i], []string{"v1", "v2", "v3"})
+			s.mutate(t, l, hosts[i], []string{"v1", "v2", "v3"})
 		}
 		ages := rapid.Bool().Draw(t, "ages")
-		raw := s.whole(l, ages)
+		raw := s.readAll(l, ages)
 		for range rapid.IntRange(1, 4).Draw(t, "patches") {
-			moved := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !rapid.Bool().Draw(t, h+" moves") })
-			for _, host := range moved {
+			changed := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !rapid.Bool().Draw(t, h+" changes") })
+			for _, host := range changed {
 				seen := []string{"v2"}
 				for _, v := range []string{"v1", "v3"} {
 					if slices.Contains(raw.RecordKeys, l.Record(v, host)) {
 						seen = append(seen, v)
 					}
 				}
-				s.live(t, l, host, seen)
+				s.mutate(t, l, host, seen)
 			}
 			before, known := clone(raw), raw
-			raw = keys.Patch(raw, l, s.get(keys.HostKeys(raw, l, moved)), ages)
+			raw = keys.Patch(raw, l, s.get(keys.HostKeys(raw, l, changed)), ages)
 			if d := cmp.Diff(before, known); d != "" {
-				t.Fatalf("what was known has changed: %s", d)
+				t.Fatalf("the input was modified: %s", d)
 			}
-			whole := s.whole(l, ages)
-			if !slices.Equal(raw.RecordKeys, whole.RecordKeys) {
-				t.Fatalf("records\n%q, want\n%q", raw.RecordKeys, whole.RecordKeys)
+			full := s.readAll(l, ages)
+			if !slices.Equal(raw.RecordKeys, full.RecordKeys) {
+				t.Fatalf("records\n%q, want\n%q", raw.RecordKeys, full.RecordKeys)
 			}
 			options := keys.Options{Now: time.Unix(1e9, 0)}
-			if d := cmp.Diff(keys.Decode(whole, l, options), keys.Decode(raw, l, options), cmpopts.IgnoreFields(fleet.Fleet{}, "Index")); d != "" {
+			if d := cmp.Diff(keys.Decode(full, l, options), keys.Decode(raw, l, options), cmpopts.IgnoreFields(fleet.Fleet{}, "Index")); d != "" {
 				t.Fatalf("-read +patched: %s", d)
 			}
 		}
@@ -141,7 +141,7 @@ func clone(raw keys.Snapshot) keys.Snapshot {
 	return raw
 }
 
-func TestSignsShowWhoMoved(t *testing.T) {
+func TestChangedHosts(t *testing.T) {
 	var l keys.Layout
 	s := &tree{pairs: map[string]keys.Pair{}}
 	s.set(l.CurrentVersion(), "v2")
@@ -150,41 +150,41 @@ func TestSignsShowWhoMoved(t *testing.T) {
 	}
 	s.set(l.Report("web1"), "{}")
 	s.set(l.Report("web2"), "{}")
-	raw := s.whole(l, false)
+	raw := s.readAll(l, false)
 	hosts := []string{"db1", "db2", "web1", "web2"}
-	agents, field := keys.ProgressKeys(raw, l, hosts)
+	agents, legacy := keys.ProgressKeys(raw, l, hosts)
 	if want := []string{l.Report("web1"), l.Report("web2")}; !slices.Equal(agents, want) {
-		t.Errorf("signs of agents %q, want %q", agents, want)
+		t.Errorf("progress keys of agents %q, want %q", agents, want)
 	}
-	if want := []string{l.Record("v1", "db1"), l.Record("v2", "db1"), l.Record("v1", "db2"), l.Record("v2", "db2")}; !slices.Equal(field, want) {
-		t.Errorf("signs in the field %q, want %q", field, want)
+	if want := []string{l.Record("v1", "db1"), l.Record("v2", "db1"), l.Record("v1", "db2"), l.Record("v2", "db2")}; !slices.Equal(legacy, want) {
+		t.Errorf("progress keys of legacy hosts %q, want %q", legacy, want)
 	}
-	signs := slices.Concat(agents, field)
-	if moved := keys.ChangedHosts(raw, l, s.get(signs)); len(moved) > 0 {
-		t.Errorf("%q moved, although nobody did", moved)
+	progress := slices.Concat(agents, legacy)
+	if changed := keys.ChangedHosts(raw, l, s.get(progress)); len(changed) > 0 {
+		t.Errorf("got %q, want no change", changed)
 	}
 	s.set(l.Record("v2", "db2"), "2")
 	s.set(l.Report("web1"), `{"phase":"Failed"}`)
 	delete(s.pairs, l.Report("web2"))
-	if moved := keys.ChangedHosts(raw, l, s.get(signs)); !slices.Equal(moved, []string{"db2", "web1", "web2"}) {
-		t.Errorf("%q moved", moved)
+	if changed := keys.ChangedHosts(raw, l, s.get(progress)); !slices.Equal(changed, []string{"db2", "web1", "web2"}) {
+		t.Errorf("got %q", changed)
 	}
 	delete(s.pairs, l.Record("v1", "db1"))
 	s.set(l.Record("odd", ""), "1")
-	if between := keys.HostsBetween(raw.RecordKeys, s.whole(l, false).RecordKeys, l); !slices.Equal(between, []string{"db1", "db2"}) {
-		t.Errorf("%q are between", between)
+	if between := keys.HostsBetween(raw.RecordKeys, s.readAll(l, false).RecordKeys, l); !slices.Equal(between, []string{"db1", "db2"}) {
+		t.Errorf("got %q", between)
 	}
 }
 
-// Only what was written is applied, each key at its own index; a key that was there keeps its first.
-func TestAPartOfACommitIsApplied(t *testing.T) {
+// ApplyAt applies only the keys that were written, each at its own index. An existing key keeps its CreateIndex.
+func TestApplyAt_PartOfACommit(t *testing.T) {
 	var l keys.Layout
 	s := &tree{pairs: map[string]keys.Pair{}}
 	s.set(l.CurrentVersion(), "v1")
 	for _, host := range []string{"a1", "b1", "c1"} {
 		s.set(l.EnableHost(host), "False")
 	}
-	raw := s.whole(l, false)
+	raw := s.readAll(l, false)
 	entry := func(host, value string) diff.Entry {
 		return diff.Entry{Key: l.EnableHost(host), Value: value, Flags: 9}
 	}
@@ -206,6 +206,6 @@ func TestAPartOfACommitIsApplied(t *testing.T) {
 	}
 	c.Tree = l.EnableTree()
 	if left := keys.ApplyAt(raw, l, c, func(string) uint64 { return 0 }); len(left.Config) != 3 {
-		t.Errorf("a tree that was not deleted: %v", left.Config)
+		t.Errorf("the tree was not deleted, got %v", left.Config)
 	}
 }

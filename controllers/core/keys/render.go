@@ -11,25 +11,25 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// The ranks of keys: sets go from the first to the last, deletes the other way round.
+// The ranks of keys. Sets go from the first to the last, deletes in reverse.
 const (
-	rankMark = iota
-	rankKeep // hosts that are enabled already
-	rankHost // hosts that start
+	rankMarker = iota
+	rankKeep   // hosts that are already enabled
+	rankHost   // hosts that start
 	rankRole
 	rankGlobal
 	rankVersion
 )
 
-// Actual are the keys that Render is compared with: the enable_puppet tree, current_version and the action, the marks that the
-// controller set, and the pause keys that stand for holds.
-func Actual(raw Snapshot, l Layout) diff.KeySet {
-	set := make(diff.KeySet, 0, len(raw.Config)+1)
-	for _, p := range raw.Config {
+// Actual returns the existing keys that the output of Render is compared with: the enable_puppet tree, current_version, the
+// action, the started markers that the controller wrote, and the pause keys that represent holds.
+func Actual(s Snapshot, l Layout) diff.KeySet {
+	set := make(diff.KeySet, 0, len(s.Config)+1)
+	for _, p := range s.Config {
 		rest, ok := strings.CutPrefix(p.Key, l.EnableTree())
 		if !ok {
 			if OfHold(p) {
-				set = append(set, entry(p, rankMark))
+				set = append(set, entry(p, rankMarker))
 			}
 			continue
 		}
@@ -42,16 +42,16 @@ func Actual(raw Snapshot, l Layout) diff.KeySet {
 			set = append(set, entry(p, rankGlobal))
 		}
 	}
-	if raw.Current.Exists() {
-		e := entry(raw.Current, rankVersion)
-		e.Value = DecodeVersion(raw.Current.Value)
+	if s.Current.Exists() {
+		e := entry(s.Current, rankVersion)
+		e.Value = DecodeVersion(s.Current.Value)
 		set = append(set, e)
 	}
-	if raw.Action.Exists() {
-		set = append(set, diff.Entry{Key: raw.Action.Key, Value: string(raw.Action.Value), Index: raw.Action.ModifyIndex})
+	if s.Action.Exists() {
+		set = append(set, diff.Entry{Key: s.Action.Key, Value: string(s.Action.Value), Index: s.Action.ModifyIndex})
 	}
-	for _, p := range raw.Started {
-		if s := DecodeStarted(p); s.By == fleet.ByController {
+	for _, p := range s.Started {
+		if m := DecodeStarted(p); m.By == fleet.ByController {
 			set = append(set, diff.Entry{Key: p.Key, Value: string(p.Value), Flags: p.Flags, Index: p.ModifyIndex})
 		}
 	}
@@ -60,7 +60,7 @@ func Actual(raw Snapshot, l Layout) diff.KeySet {
 
 func entry(p Pair, rank int) diff.Entry {
 	e := diff.Entry{Key: p.Key, Flags: p.Flags, Index: p.ModifyIndex, Rank: rank}
-	switch string(p.Value) { // without a copy of each
+	switch string(p.Value) { // constants avoid a copy of each value
 	case Enabled:
 		e.Value = Enabled
 	case Disabled:
@@ -71,25 +71,25 @@ func entry(p Pair, rank int) diff.Entry {
 	return e
 }
 
-// Render is the keys that say what is desired. A key that disables, that somebody else wrote, stays, spelled properly.
+// Render returns the desired keys. A disabling key that another writer chose stays, with its value normalized to False.
 func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.StartedMarkers)+len(d.Holds)+2)
 	for _, m := range d.StartedMarkers {
-		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMark})
+		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMarker})
 	}
 	for _, p := range d.Holds {
-		set = append(set, diff.Entry{Key: l.Pause(p), Value: Disabled, Flags: HoldFlags, Rank: rankMark})
+		set = append(set, diff.Entry{Key: l.Pause(p), Value: Disabled, Flags: HoldFlags, Rank: rankMarker})
 	}
 	if !d.Switch {
 		set = l.grants(set, d, actual)
 	}
-	// The switch deletes the whole tree: what shall stand in it is written even if it says the same.
+	// The switch deletes the whole tree, so global is written even if its value is unchanged.
 	set = append(set, diff.Entry{Key: l.EnableGlobal(), Value: Disabled, Rank: rankGlobal, Renew: d.Switch})
 	return l.version(set, d, actual)
 }
 
-// version is current_version and the action that goes with it. Both tell that they belong together: a host that finds
-// only one of them does nothing.
+// version appends current_version and its action. Each of them names the other: a host that finds only one of them does
+// nothing.
 func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
 	if d.Pending {
 		for _, e := range actual {
@@ -102,7 +102,7 @@ func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) di
 	current := diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion, Renew: d.Switch}
 	if d.Action != nil {
 		current.Flags = ActionFlags
-		set = append(set, diff.Entry{Key: l.Action(), Value: string(EncodeAction(*d.Action)), Rank: rankMark})
+		set = append(set, diff.Entry{Key: l.Action(), Value: string(EncodeAction(*d.Action)), Rank: rankMarker})
 	}
 	return append(set, current)
 }
@@ -132,14 +132,14 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 	return set
 }
 
-// disables says that the writer of a value meant no, or that nobody can tell what was meant. A yes that is not desired
-// is deleted instead: it was a grant.
+// disables reports whether a value means no, or has no meaning. A yes that is not desired was a grant, and is deleted
+// instead.
 func disables(value string) bool {
 	s := DecodeEnableValue(Pair{Value: []byte(value), ModifyIndex: 1})
 	return s.Value == fleet.False || s.Value == fleet.Invalid
 }
 
-// Changes is what must change for the store to say what is desired.
+// Changes returns the changes that turn the actual keys into the desired ones.
 func (l Layout) Changes(actual diff.KeySet, d fleet.Desired) diff.Changes {
 	c := diff.Compute(actual, Render(d, l, actual))
 	if d.Switch {

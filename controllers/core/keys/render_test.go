@@ -10,9 +10,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// The second switch of a fleet finds global at False already. It deletes the tree, so it must write global again: with
-// no key at all every host in the field would be enabled for the new version.
-func TestSwitchLeavesGlobalFalseWhateverStoodThere(t *testing.T) {
+// A second switch finds global at False. It deletes the tree, so it must write global again: without any key all legacy
+// hosts would be enabled for the new version.
+func TestChanges_SwitchWritesGlobalFalse(t *testing.T) {
 	for _, before := range []string{"", "False", "True", "false"} {
 		var l keys.Layout
 		raw := keys.Snapshot{Current: keys.Pair{Key: l.CurrentVersion(), Value: []byte("v1"), ModifyIndex: 1, CreateIndex: 1}}
@@ -30,10 +30,10 @@ func TestSwitchLeavesGlobalFalseWhateverStoodThere(t *testing.T) {
 			left = append(left, p.Key+"="+string(p.Value))
 		}
 		if len(left) != 2 || left[0] != "config_state/enable_puppet/global=False" || left[1] != l.PauseHost("web1")+"=False" {
-			t.Errorf("global was %q: after the switch there are %q", before, left)
+			t.Errorf("global was %q: after the switch got %q", before, left)
 		}
 		if got := string(after.Current.Value); got != "v2" || after.Current.ModifyIndex != 9 {
-			t.Errorf("current_version is %s of %d", got, after.Current.ModifyIndex)
+			t.Errorf("current_version is %s at index %d", got, after.Current.ModifyIndex)
 		}
 	}
 }

@@ -15,23 +15,23 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// The only two values that are written to a key of the enable_puppet tree: every reader that is out there understands
-// these.
+// The two values that the controller writes to a key of the enable_puppet tree. Every existing reader understands them.
 const (
 	Enabled  = "True"
 	Disabled = "False"
 )
 
-// maxText bounds what is kept of a value that somebody else wrote.
+// maxText is the number of bytes kept of a value that another writer chose.
 const maxText = 128
 
-// maxSeconds bounds the times that are read: what is later is so far off that it only can be no time.
+// maxSeconds is the largest Unix time that is accepted. A larger number is not a time.
 const maxSeconds = 1 << 40
 
-// unhealthyFlag in the flags of a key that enables says that the host was unhealthy then; the rest is the time.
+// unhealthyFlag is set in the flags of an enabling key if the host was unhealthy when it was granted. The other bits
+// are the time of the grant.
 const unhealthyFlag = 1 << 62
 
-// grantFlags are the flags of a key that enables.
+// grantFlags returns the flags of an enabling key.
 func grantFlags(g fleet.Grant) uint64 {
 	flags := uint64(g.Time)
 	if g.Unhealthy {
@@ -40,8 +40,8 @@ func grantFlags(g fleet.Grant) uint64 {
 	return flags
 }
 
-// DecodeEnableValue reads a key of the enable_puppet tree: True and False and 1 and 0 without regard to case, or the name of
-// a version. Anything else is Invalid and disables.
+// DecodeEnableValue decodes a key of the enable_puppet tree: True, False, 1 or 0 without regard to case, or the name of a
+// version. Any other value is Invalid and disables.
 func DecodeEnableValue(p Pair) fleet.EnableValue {
 	if !p.Exists() {
 		return fleet.EnableValue{}
@@ -50,7 +50,7 @@ func DecodeEnableValue(p Pair) fleet.EnableValue {
 	if t := p.Flags &^ unhealthyFlag; t != p.Flags && t != 0 && t <= maxSeconds {
 		s.Granted, s.Unhealthy = int64(t), true
 	}
-	switch string(p.Value) { // without a copy of each
+	switch string(p.Value) { // constants avoid a copy of each value
 	case Enabled:
 		s.Text, s.Value = Enabled, fleet.True
 		return s
@@ -72,14 +72,14 @@ func DecodeEnableValue(p Pair) fleet.EnableValue {
 	return s
 }
 
-// HoldFlags marks a pause key that stands for a hold, so that hosts in the field obey it. Pause keys with other flags are
-// operators' own.
+// HoldFlags are the flags of a pause key that represents a hold, so that legacy hosts obey the hold. Operators own pause
+// keys with other flags.
 const HoldFlags = 0x686f6c64 // "hold"
 
-// OfHold says whether a pause key stands for a hold. Who knows holds goes by the hold instead.
+// OfHold reports whether a pause key represents a hold. Readers that know holds read the hold instead.
 func OfHold(p Pair) bool { return p.Exists() && p.Flags == HoldFlags }
 
-// PlaceOf is the host or role of a key that ends in host/<name> or role/<name>, with what stands before that cut off.
+// PlaceOf parses host/<name> or role/<name>.
 func PlaceOf(rest string) (fleet.Place, bool) {
 	for _, scope := range []fleet.Scope{fleet.ScopeHost, fleet.ScopeRole} {
 		if name, ok := strings.CutPrefix(rest, scope.String()+"/"); ok && ValidSegment(name) {
@@ -89,8 +89,8 @@ func PlaceOf(rest string) (fleet.Place, bool) {
 	return fleet.Place{}, false
 }
 
-// DecodePause says whether a pause key stops its scope. Hosts in the field take only a value with "rue" in it for a no
-// to the pause (check_puppet_paused), and so do we: what is neither is a stop.
+// DecodePause reports whether a pause key stops its scope. Only a value that contains "rue" does not stop it: legacy hosts
+// decide the same way (check_puppet_paused of jorc).
 func DecodePause(p Pair) bool {
 	return p.Exists() && !strings.Contains(string(p.Value), "rue")
 }
@@ -102,18 +102,19 @@ func bounded(value []byte) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
-// DecodeCurrent reads the key current_version.
+// DecodeCurrent decodes the key current_version.
 func DecodeCurrent(p Pair) fleet.CurrentVersion {
 	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, HasAction: p.Flags == ActionFlags}
 }
 
-// DecodeVersion reads a version name as hosts do: without the white space around it.
+// DecodeVersion decodes a version name as hosts do, without surrounding white space.
 func DecodeVersion(value []byte) string { return strings.TrimSpace(bounded(value)) }
 
-// EncodeTime is the value of a record: Unix seconds.
+// EncodeTime encodes the value of a record: Unix seconds.
 func EncodeTime(t time.Time) []byte { return strconv.AppendInt(nil, t.Unix(), 10) }
 
-// DecodeTime reads the value of a record, which jorc wrote with a fraction. What cannot be read is the zero time.
+// DecodeTime decodes the value of a record. jorc wrote fractions of seconds, which are cut off. It returns the zero time
+// for a value that is not a time.
 func DecodeTime(value []byte) time.Time {
 	whole, _, _ := strings.Cut(strings.TrimSpace(bounded(value)), ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -123,18 +124,21 @@ func DecodeTime(value []byte) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// EncodeStarted and EncodeReport are the values of started/<host> and hosts/<host>.
+// EncodeStarted encodes the value of started/<host>.
 func EncodeStarted(s fleet.Started) []byte { return encode(s) }
-func EncodeReport(r fleet.Report) []byte   { return encode(r) }
 
-// ActionFlags marks a current_version that an action goes with: a host that does not find the action must not upgrade
-// itself instead.
+// EncodeReport encodes the value of hosts/<host>.
+func EncodeReport(r fleet.Report) []byte { return encode(r) }
+
+// ActionFlags are the flags of a current_version that belongs to an action. A host that cannot find the action must not
+// upgrade instead.
 const ActionFlags = 0x616374 // "act"
 
-// EncodeAction is the value of the key action.
+// EncodeAction encodes the value of the key action.
 func EncodeAction(a fleet.Action) []byte { return encode(a) }
 
-// DecodeAction reads the key action. One that cannot be read is for no version.
+// DecodeAction decodes the key action. It returns nil if the key does not exist, and an action for no version if the value
+// is malformed.
 func DecodeAction(p Pair) *fleet.Action {
 	if !p.Exists() {
 		return nil
@@ -146,17 +150,19 @@ func DecodeAction(p Pair) *fleet.Action {
 	return &a
 }
 
-// EncodeControl and EncodeLedger are the values of a plan's keys of these names.
+// EncodeControl encodes the value of a plan's key control.
 func EncodeControl(c fleet.Control) []byte { return encode(c) }
-func EncodeLedger(l fleet.Ledger) []byte   { return encode(l) }
 
-// EncodeOrigin is the value of a plan's key manager.
+// EncodeLedger encodes the value of a plan's key ledger.
+func EncodeLedger(l fleet.Ledger) []byte { return encode(l) }
+
+// EncodeOrigin encodes the value of a plan's key manager.
 func EncodeOrigin(o fleet.Origin) []byte { return encode(o) }
 
-// EncodeEvent is the value of an event's key.
+// EncodeEvent encodes the value of an event's key.
 func EncodeEvent(e fleet.Event) []byte { return encode(e) }
 
-// DecodeEvents reads the events below a plan's prefix of events, the oldest first. What cannot be read is left out.
+// DecodeEvents decodes the events of a plan, oldest first. It skips malformed events.
 func DecodeEvents(pairs []Pair) []fleet.Event {
 	events := make([]fleet.Event, 0, len(pairs))
 	for _, p := range pairs {
@@ -169,18 +175,19 @@ func DecodeEvents(pairs []Pair) []fleet.Event {
 	return events
 }
 
-// EncodeHold is the value of holds/host/<name> and holds/role/<name>.
+// EncodeHold encodes the value of holds/host/<name> and holds/role/<name>.
 func EncodeHold(h fleet.Hold) []byte { return encode(h) }
 
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("keys: a value of %T cannot be encoded: %v", v, err)) // strings, numbers and times only
+		panic(fmt.Sprintf("keys: cannot encode %T: %v", v, err)) // unreachable: strings, numbers and times only
 	}
 	return data
 }
 
-// DecodeStarted reads started/<host>. A mark that cannot be read is a mark all the same: the host may have begun.
+// DecodeStarted decodes started/<host>. It returns nil if the key does not exist. A malformed marker still counts: the host
+// may have started.
 func DecodeStarted(p Pair) *fleet.Started {
 	if !p.Exists() {
 		return nil
@@ -193,7 +200,8 @@ func DecodeStarted(p Pair) *fleet.Started {
 	return &s
 }
 
-// DecodeReport reads hosts/<host>. One that cannot be read still tells that the host has an agent.
+// DecodeReport decodes hosts/<host>. It returns nil if the key does not exist. A malformed report still shows that the host
+// has an agent.
 func DecodeReport(p Pair) *fleet.Report {
 	if !p.Exists() {
 		return nil
@@ -205,7 +213,7 @@ func DecodeReport(p Pair) *fleet.Report {
 	return &r
 }
 
-// DecodeHold reads a hold. One that cannot be read holds without end.
+// DecodeHold decodes a hold. It returns nil if the key does not exist. A malformed hold never expires.
 func DecodeHold(p Pair) *fleet.Hold {
 	if !p.Exists() {
 		return nil
@@ -217,7 +225,7 @@ func DecodeHold(p Pair) *fleet.Hold {
 	return &h
 }
 
-// DecodeOrigin reads a plan's key manager. One that cannot be read is none: the next sync writes it again.
+// DecodeOrigin decodes a plan's key manager. A malformed value is no origin: the next sync writes it again.
 func DecodeOrigin(p Pair) fleet.Origin {
 	origin, err := decode[fleet.Origin](p)
 	if err != nil {
@@ -226,9 +234,11 @@ func DecodeOrigin(p Pair) fleet.Origin {
 	return origin
 }
 
-// DecodeControl and DecodeLedger read a plan's keys of these names; a missing key is an error.
+// DecodeControl decodes a plan's key control. A missing key is an error.
 func DecodeControl(p Pair) (fleet.Control, error) { return decode[fleet.Control](p) }
-func DecodeLedger(p Pair) (fleet.Ledger, error)   { return decode[fleet.Ledger](p) }
+
+// DecodeLedger decodes a plan's key ledger. A missing key is an error.
+func DecodeLedger(p Pair) (fleet.Ledger, error) { return decode[fleet.Ledger](p) }
 
 func decode[T any](p Pair) (v T, err error) {
 	if !p.Exists() {
