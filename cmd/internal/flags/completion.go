@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Complete says what a shell offers as the values of the flags of a command, and of the commands below it: what value
-// says, which is nil for flags that it does not know, and for the flags of this package what they take. A flag that has a
-// completion keeps it. For all others, and for arguments that have none, a shell offers nothing rather than files.
+// Complete registers shell completions for the flags of root and its subcommands. It asks value first, which returns nil
+// for a flag that it does not know, and then completes the flags of this package. A flag that has a completion keeps it.
+// For other flags, and for arguments without a completion, the shell offers nothing rather than files.
 func Complete(root *cobra.Command, value func(*pflag.Flag) cobra.CompletionFunc) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	complete(root, value)
@@ -24,7 +24,7 @@ func complete(cmd *cobra.Command, value func(*pflag.Flag) cobra.CompletionFunc) 
 				found = own(f)
 			}
 			if found != nil {
-				_ = cmd.RegisterFlagCompletionFunc(f.Name, found) // but for one that has a completion
+				_ = cmd.RegisterFlagCompletionFunc(f.Name, found) // it fails only for a flag that has a completion
 			}
 		})
 	}
@@ -44,7 +44,7 @@ func own(f *pflag.Flag) cobra.CompletionFunc {
 	return nil
 }
 
-// AnyFile lets the shell offer files.
+// AnyFile is a completion that lets the shell offer files.
 func AnyFile(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveDefault
 }

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flags is the flags that all binaries share.
 package flags
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
-// BindConsul adds the flags by which Consul's own CLI is told which Consul is meant.
+// BindConsul adds the flags that select a Consul. They are named as those of Consul's own CLI.
 func BindConsul(f *pflag.FlagSet, c *consul.Config) {
 	f.StringVar(&c.Address, "http-addr", "", "address of Consul (default $CONSUL_HTTP_ADDR, else 127.0.0.1:8500)")
 	f.StringVar(&c.Token, "token", "", "ACL token (default $CONSUL_HTTP_TOKEN)")
@@ -30,21 +29,21 @@ func BindConsul(f *pflag.FlagSet, c *consul.Config) {
 	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
 }
 
-// Log is how a process logs.
+// Log holds the flags that say how a process logs.
 type Log struct {
 	// Format is console or json.
 	Format string
-	// Verbosity 0 logs news, 1 each step.
+	// Verbosity 0 logs changes, 1 each step.
 	Verbosity int
 }
 
 // Bind adds --log-format and -v.
 func (l *Log) Bind(f *pflag.FlagSet) {
 	f.StringVar(&l.Format, "log-format", "console", "console or json")
-	f.IntVarP(&l.Verbosity, "verbosity", "v", 0, "1 logs each step, not only news")
+	f.IntVarP(&l.Verbosity, "verbosity", "v", 0, "log level: 0 logs changes, 1 logs each step")
 }
 
-// CheckFormat says what a format must be.
+// CheckFormat refuses a log format that does not exist.
 func CheckFormat(format string) error {
 	if format != "console" && format != "json" {
 		return errors.New("must be console or json")
@@ -52,7 +51,7 @@ func CheckFormat(format string) error {
 	return nil
 }
 
-// CheckVerbosity says what a verbosity must be.
+// CheckVerbosity refuses a verbosity out of range.
 func CheckVerbosity(verbosity int) error {
 	if verbosity < 0 || verbosity > 9 {
 		return errors.New("must be from 0 to 9")
@@ -60,7 +59,7 @@ func CheckVerbosity(verbosity int) error {
 	return nil
 }
 
-// Logger writes to w. An unknown format or a negative verbosity is an error.
+// Logger returns a logger that writes to w. It refuses an unknown format and a negative verbosity.
 func (l *Log) Logger(w io.Writer) (logr.Logger, error) {
 	if err := CheckFormat(l.Format); err != nil {
 		return logr.Discard(), fmt.Errorf("--log-format %q: %w", l.Format, err)
@@ -75,6 +74,6 @@ func (l *Log) Logger(w io.Writer) (logr.Logger, error) {
 		config.ConsoleSeparator = " "
 		encoder = zapcore.NewConsoleEncoder(config)
 	}
-	level := zapcore.Level(-l.Verbosity) // zapr's levels grow downwards
+	level := zapcore.Level(-l.Verbosity) // zap counts more verbose levels downwards
 	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
 }
