@@ -181,7 +181,7 @@ func TestThePageFollowsTheFleet(t *testing.T) {
 	b.until(`document.getElementById("h-web3").className === "s-upgraded"`)
 	s.pass()
 	b.until(`document.getElementById("flight").textContent.includes("web7")`)
-	b.until(`document.getElementById("events").textContent.includes("released: web7")`)
+	b.until(`document.getElementById("events").textContent.includes("granted: web7")`)
 	s.at("v1", time.Now(), "web13") // a host that is new
 	b.until(`document.getElementById("h-web13") !== null`)
 	if b.eval(`document.body.dataset.kept`) != "yes" {

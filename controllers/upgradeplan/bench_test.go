@@ -156,7 +156,7 @@ func BenchmarkIdlePass(b *testing.B) {
 			for b.Loop() {
 				o, err := upgradeplan.ObserveFleet(b.Context(), x.store, keys.Layout{}, time.Now())
 				x.must(err)
-				x.must(json.NewEncoder(io.Discard).Encode(status.SetsOf(&o.Decision)))
+				x.must(json.NewEncoder(io.Discard).Encode(status.HostListsOf(&o.Decision)))
 			}
 		})
 		b.Run(at.name+"/raw", func(b *testing.B) {

@@ -41,11 +41,11 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 		return problem
 	}
 	before := decodeStatus(old)
-	now := status.Refused(before, generationOf(spec.Value), reason, problem.Error(), r.Now())
+	now := status.Invalid(before, generationOf(spec.Value), reason, problem.Error(), r.Now())
 	if bytes.Equal(encodeStatus(now), old.Value) {
 		return problem
 	}
-	events := number(status.RefusedEvents(before, now, r.Now()), &l)
+	events := number(status.InvalidEvents(before, now, r.Now()), &l)
 	fence := store.Fence{Session: r.Session, Unchanged: []keys.Pair{spec}, Ledger: ledger}
 	c := store.Commit{Fence: fence, Ledger: l,
 		Last: append(eventOps(name, events), store.Op{Verb: store.Set, Key: k.Status(), Value: encodeStatus(now)})}

@@ -18,7 +18,7 @@ import (
 // Sets reads which hosts of a fleet are upgraded, upgrading and pending, and decides nothing. The plan may be nil: the
 // fleet is that of the layout then. Incomplete says why some may be missing; empty: none is.
 func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout, now time.Time) (
-	sets status.Sets, incomplete string, err error) {
+	sets status.HostLists, incomplete string, err error) {
 	options := keys.Options{Now: now}
 	if plan != nil {
 		l = Layout(plan)
@@ -28,10 +28,10 @@ func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l key
 	}
 	raw, l, err := store.ReadFleet(ctx, s, l, store.SnapshotOptions{FindRecords: l.Records == ""})
 	if err != nil {
-		return status.Sets{}, "", err
+		return status.HostLists{}, "", err
 	}
 	f := keys.Decode(raw, l, options)
-	sets = status.Sets{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
+	sets = status.HostLists{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
 	for i, base := range rollout.Bases(rollout.Input{Plan: plan, Fleet: &f, Now: now}) {
 		list := &sets.Pending
 		switch base {

@@ -196,7 +196,7 @@ func (c *cli) endPause(ctx context.Context, plans upgradeplan.Plans, name string
 // tellPass tells the status that a pass saw and whom it released.
 func (c *cli) tellPass(o *upgradeplan.Observation) {
 	d := o.Present()
-	_ = printSets(c.Err, status.SetsOf(&d)) // as all talk: when nobody listens, so be it
+	_ = printSets(c.Err, status.HostListsOf(&d)) // as all talk: when nobody listens, so be it
 	var hosts, roles []string
 	for i := range o.Decision.Verdicts {
 		if v := &o.Decision.Verdicts[i]; v.Reason == rollout.Starting {

@@ -258,10 +258,10 @@ func (c *cli) observe(ctx context.Context, name string) (*upgradeplan.Observatio
 }
 
 // sets are the three lists of status.
-func (c *cli) sets(ctx context.Context, name string) (status.Sets, error) {
+func (c *cli) sets(ctx context.Context, name string) (status.HostLists, error) {
 	plan, s, err := c.planOrNone(ctx, name)
 	if err != nil {
-		return status.Sets{}, err
+		return status.HostLists{}, err
 	}
 	sets, incomplete, err := upgradeplan.Sets(ctx, s, plan, c.flags.layout, c.Now())
 	c.warnIncomplete(incomplete)

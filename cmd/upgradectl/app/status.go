@@ -52,7 +52,7 @@ func (c *cli) status() *cobra.Command {
 }
 
 // printSets writes the lists as one line of JSON.
-func printSets(w io.Writer, sets status.Sets) error {
+func printSets(w io.Writer, sets status.HostLists) error {
 	data, err := json.Marshal(sets)
 	if err != nil {
 		return err

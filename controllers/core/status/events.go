@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// MaxEvents bounds the events of one decision.
+	// MaxEvents is the number of events that one decision can produce.
 	MaxEvents = 10
-	// maxNames is how many hosts an event names.
+	// maxNames is the number of hosts that an event names.
 	maxNames = 5
 )
 
-// Events are what is worth telling of a decision: what it changes, and in what its status differs from the one before.
-// Drift are the keys that somebody else has changed. At most MaxEvents, unnumbered.
+// Events returns the events of a decision: what it changes, and how its status differs from the previous one. The keys of
+// drift are those that another writer has changed. Events returns at most MaxEvents events, without numbers.
 func Events(d *rollout.Decision, before, after v1alpha1.UpgradePlanStatus, drift []string, now time.Time) []fleet.Event {
 	list := &events{now: now.UTC().Truncate(time.Second)}
 	list.keys(drift)
@@ -32,13 +32,13 @@ func Events(d *rollout.Decision, before, after v1alpha1.UpgradePlanStatus, drift
 	list.stops(d, reconciling(before), after)
 	if canary := before.Canary; canary != nil && after.Canary == nil && d.Ledger.Promoted == d.Version {
 		list.add(fleet.EventNormal, "CanariesPromoted", plan,
-			fmt.Sprintf("the canaries of %s are promoted: the other hosts follow", d.Version))
+			fmt.Sprintf("the canaries of %s are promoted; the other hosts follow", d.Version))
 	}
 	return list.all[:min(len(list.all), MaxEvents)]
 }
 
-// RefusedEvents tell that a plan cannot be carried out any more, or for another reason.
-func RefusedEvents(before, after v1alpha1.UpgradePlanStatus, now time.Time) []fleet.Event {
+// InvalidEvents returns an event if a plan became impossible to carry out, or if the cause changed.
+func InvalidEvents(before, after v1alpha1.UpgradePlanStatus, now time.Time) []fleet.Event {
 	is := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionAccepted)
 	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionAccepted)
 	if was != nil && was.Reason == is.Reason && was.Message == is.Message {
@@ -49,7 +49,7 @@ func RefusedEvents(before, after v1alpha1.UpgradePlanStatus, now time.Time) []fl
 	return list.all
 }
 
-// plan is the object of an event that is about the plan as a whole.
+// plan is the object of an event about the plan as a whole.
 const plan = "plan"
 
 type events struct {
@@ -61,18 +61,18 @@ func (e *events) add(kind fleet.EventType, reason, object, message string) {
 	e.all = append(e.all, fleet.Event{Time: e.now, Type: kind, Reason: reason, Object: object, Message: bounded(message, maxText)})
 }
 
-// keys tells of keys that somebody else has changed.
+// keys adds an event for each key that another writer has changed.
 func (e *events) keys(drift []string) {
 	for i, key := range drift {
 		if i == maxNames {
-			e.add(fleet.EventWarning, "Drift", plan, fmt.Sprintf("somebody else has changed %d more keys", len(drift)-i))
+			e.add(fleet.EventWarning, "Drift", plan, fmt.Sprintf("%d more keys were changed by another writer", len(drift)-i))
 			return
 		}
-		e.add(fleet.EventWarning, "Drift", key, "somebody else has changed it: it is made to say what the plan wants")
+		e.add(fleet.EventWarning, "Drift", key, "changed by another writer; correcting it")
 	}
 }
 
-// changes tells what the decision does.
+// changes adds events for what the decision changes.
 func (e *events) changes(d *rollout.Decision) {
 	if d.Switch {
 		from := d.Current
@@ -81,49 +81,49 @@ func (e *events) changes(d *rollout.Decision) {
 		}
 		e.add(fleet.EventNormal, "VersionSwitched", plan, "current_version is switched from "+from+" to "+d.Version)
 	}
-	var released, taken []string
+	var granted, revoked []string
 	for i := range d.Verdicts {
 		switch v := &d.Verdicts[i]; {
 		case v.Reason == rollout.Starting:
-			released = append(released, v.Host)
+			granted = append(granted, v.Host)
 		case v.Reason == rollout.Revoked && !v.Enable:
-			taken = append(taken, v.Host)
+			revoked = append(revoked, v.Host)
 		}
 	}
-	if len(released) > 0 {
-		e.add(fleet.EventNormal, "Released", object(released), "released: "+naming(released))
+	if len(granted) > 0 {
+		e.add(fleet.EventNormal, "Released", object(granted), "granted: "+naming(granted))
 	}
-	if len(taken) > 0 {
-		e.add(fleet.EventNormal, "TakenBack", object(taken), "what was released and has not begun is taken back: "+naming(taken))
+	if len(revoked) > 0 {
+		e.add(fleet.EventNormal, "TakenBack", object(revoked), "revoked grants of hosts that have not started: "+naming(revoked))
 	}
 	if d.Rollback != nil {
 		e.add(fleet.EventWarning, "RolledBack", plan,
-			fmt.Sprintf("revision %d is carried out again: %s", d.Rollback.Revision, d.Rollback.Reason))
+			fmt.Sprintf("rolling back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason))
 	}
 }
 
-// failures tells of hosts that had not failed before, or for another reason.
+// failures adds an event for each host that failed, or whose reason changed.
 func (e *events) failures(before, after []v1alpha1.HostFailure) {
 	var more []string
 	for _, f := range after {
 		known := slices.ContainsFunc(before, func(b v1alpha1.HostFailure) bool { return b.Host == f.Host && b.Reason == f.Reason })
 		switch {
 		case known:
-		case len(e.all) < MaxEvents-3: // leaves room for what follows
+		case len(e.all) < MaxEvents-3: // leaves room for later events
 			e.add(fleet.EventWarning, f.Reason, "host/"+f.Host, f.Message)
 		default:
 			more = append(more, f.Host)
 		}
 	}
 	if len(more) > 0 {
-		e.add(fleet.EventWarning, "HostsFailed", plan, "these have failed too: "+naming(more))
+		e.add(fleet.EventWarning, "HostsFailed", plan, "also failed: "+naming(more))
 	}
 }
 
-// stops tells when something else stops the rollout than before, or nothing does any more.
+// stops adds an event if the gate of the rollout changed or opened.
 func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePlanStatus) {
 	after := reconciling(s)
-	passing := func(reason string) bool { // within a pass
+	passing := func(reason string) bool { // lasts for one pass
 		return reason == string(rollout.VersionSwitch) || reason == string(rollout.Revoking)
 	}
 	progressing := after == string(v1alpha1.PhaseProgressing)
@@ -142,13 +142,13 @@ func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePla
 	if message == "" {
 		message = Line(s)
 		if progressing {
-			message = "nothing stops the rollout any more"
+			message = "the rollout continues"
 		}
 	}
 	e.add(kind, after, plan, message)
 }
 
-// reconciling is the reason of the condition of that name: what stops the rollout, or its phase.
+// reconciling returns the reason of the condition Reconciling: the gate of the rollout, or its phase.
 func reconciling(s v1alpha1.UpgradePlanStatus) string {
 	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling); c != nil {
 		return c.Reason

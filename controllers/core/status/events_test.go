@@ -18,8 +18,8 @@ import (
 
 var then = time.Unix(100, 0)
 
-// told is the events of a decision after another, a line each.
-func told(before, after *rollout.Decision, drift ...string) string {
+// eventLines returns the events of a decision that follows another, one line each.
+func eventLines(before, after *rollout.Decision, drift ...string) string {
 	old := status.Of(before, v1alpha1.UpgradePlanStatus{}, 1, then)
 	var b strings.Builder
 	for _, e := range status.Events(after, old, status.Of(after, old, 1, then), drift, then) {
@@ -55,52 +55,52 @@ func TestEvents(t *testing.T) {
 		want          string
 	}{
 		{"nothing new", with(moving), with(moving), nil, ""},
-		{"the version", with(moving), with(func(d *rollout.Decision) { d.Switch, d.Current = true, "v1" }, gate(rollout.VersionSwitch, "")), nil,
+		{"switch", with(moving), with(func(d *rollout.Decision) { d.Switch, d.Current = true, "v1" }, gate(rollout.VersionSwitch, "")), nil,
 			"Normal VersionSwitched plan: current_version is switched from v1 to v2\n"},
-		{"and then it goes on", with(gate(rollout.VersionSwitch, "")), with(moving), nil, ""},
-		{"one is released", with(moving), with(moving, hosts(1, rollout.Starting, rollout.Upgrading)), nil, "Normal Released host/x1: released: x1\n"},
-		{"many are", with(moving), with(moving, hosts(7, rollout.Starting, rollout.Upgrading)), nil,
-			"Normal Released plan: released: x1, x2, x3, x4, x5 and 2 more\n"},
-		{"paused, and what had not begun is taken back", with(moving),
+		{"after the switch", with(gate(rollout.VersionSwitch, "")), with(moving), nil, ""},
+		{"one grant", with(moving), with(moving, hosts(1, rollout.Starting, rollout.Upgrading)), nil, "Normal Released host/x1: granted: x1\n"},
+		{"many grants", with(moving), with(moving, hosts(7, rollout.Starting, rollout.Upgrading)), nil,
+			"Normal Released plan: granted: x1, x2, x3, x4, x5 and 2 more\n"},
+		{"paused, grants revoked", with(moving),
 			with(gate(rollout.PlanPaused, "paused by ops"), hosts(1, rollout.Revoked, rollout.Upgrading)), nil,
-			"Normal TakenBack host/x1: what was released and has not begun is taken back: x1\nNormal PlanPaused plan: paused by ops\n"},
+			"Normal TakenBack host/x1: revoked grants of hosts that have not started: x1\nNormal PlanPaused plan: paused by ops\n"},
 		{"still paused", with(gate(rollout.PlanPaused, "paused by ops")), with(gate(rollout.PlanPaused, "paused by ops")), nil, ""},
 		{"resumed", with(gate(rollout.PlanPaused, "paused by ops")), with(moving), nil,
-			"Normal Progressing plan: nothing stops the rollout any more\n"},
+			"Normal Progressing plan: the rollout continues\n"},
 		{"halted", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed")), nil,
 			"Warning FailureBudgetExceeded plan: 3 have failed\n"},
 		{"hosts fail", with(moving), with(moving, hosts(2, rollout.ReportedFailure, rollout.Failed)), nil,
 			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n"},
-		{"many do", with(moving), with(moving, hosts(15, rollout.ReportedFailure, rollout.Failed)), nil,
+		{"many hosts fail", with(moving), with(moving, hosts(15, rollout.ReportedFailure, rollout.Failed)), nil,
 			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n" +
 				"Warning ReportedFailure host/x3: because\nWarning ReportedFailure host/x4: because\n" +
 				"Warning ReportedFailure host/x5: because\nWarning ReportedFailure host/x6: because\n" +
 				"Warning ReportedFailure host/x7: because\n" +
-				"Warning HostsFailed plan: these have failed too: x8, x9, x10, x11, x12 and 3 more\n"},
-		{"back", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed"), func(d *rollout.Decision) {
+				"Warning HostsFailed plan: also failed: x8, x9, x10, x11, x12 and 3 more\n"},
+		{"rollback", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed"), func(d *rollout.Decision) {
 			d.Rollback = &fleet.Pin{Revision: 4, Reason: "3 have failed"}
-		}), nil, "Warning RolledBack plan: revision 4 is carried out again: 3 have failed\n"},
+		}), nil, "Warning RolledBack plan: rolling back to revision 4: 3 have failed\n"},
 		{"stalled", with(moving), with(), nil, "Warning Stalled plan: db1: because\n"},
 		{"complete", with(moving), with(func(d *rollout.Decision) { d.Complete = true }), nil, "Normal Complete plan: 1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 without a role\n"},
 		{"promoted", with(moving, func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1} }),
 			with(moving, func(d *rollout.Decision) { d.Ledger.Promoted = "v2" }), nil,
-			"Normal CanariesPromoted plan: the canaries of v2 are promoted: the other hosts follow\n"},
-		{"somebody else writes", with(moving), with(moving), []string{"a", "b", "c", "d", "e", "f", "g"},
-			"Warning Drift a: somebody else has changed it: it is made to say what the plan wants\n" +
-				"Warning Drift b: somebody else has changed it: it is made to say what the plan wants\n" +
-				"Warning Drift c: somebody else has changed it: it is made to say what the plan wants\n" +
-				"Warning Drift d: somebody else has changed it: it is made to say what the plan wants\n" +
-				"Warning Drift e: somebody else has changed it: it is made to say what the plan wants\n" +
-				"Warning Drift plan: somebody else has changed 2 more keys\n"},
+			"Normal CanariesPromoted plan: the canaries of v2 are promoted; the other hosts follow\n"},
+		{"drift", with(moving), with(moving), []string{"a", "b", "c", "d", "e", "f", "g"},
+			"Warning Drift a: changed by another writer; correcting it\n" +
+				"Warning Drift b: changed by another writer; correcting it\n" +
+				"Warning Drift c: changed by another writer; correcting it\n" +
+				"Warning Drift d: changed by another writer; correcting it\n" +
+				"Warning Drift e: changed by another writer; correcting it\n" +
+				"Warning Drift plan: 2 more keys were changed by another writer\n"},
 	} {
-		if got := told(e.before, e.after, e.drift...); got != e.want {
+		if got := eventLines(e.before, e.after, e.drift...); got != e.want {
 			t.Errorf("%s:\n%s\nwant\n%s", e.name, got, e.want)
 		}
 	}
 }
 
-// A status and its events stay small, whatever happens to however many hosts and roles.
-func TestBounds(t *testing.T) {
+// A status and its events stay small at any number of hosts and roles.
+func TestStatusAndEventsAreBounded(t *testing.T) {
 	d := &rollout.Decision{Version: "v2", Current: "v2"}
 	long := strings.Repeat("ä", 10_000)
 	for i := range 5_000 {

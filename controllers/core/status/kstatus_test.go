@@ -15,25 +15,25 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 )
 
-// The library that judges objects for kubectl, Flux and others understands our conditions.
-func TestKstatusUnderstands(t *testing.T) {
+// kstatus, the library that kubectl and Flux use, reads the conditions as intended.
+func TestKstatusReadsConditions(t *testing.T) {
 	for _, e := range []struct {
 		name       string
 		change     func(*rollout.Decision)
-		generation int64 // of the spec; the status is about 2
+		generation int64 // of the spec; the status observed 2
 		want       kstatus.Status
 	}{
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, 2, kstatus.CurrentStatus},
-		{"complete, and the spec has changed since", func(d *rollout.Decision) { d.Complete = true }, 3, kstatus.InProgressStatus},
-		{"one starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = rollout.Starting }, 2, kstatus.InProgressStatus},
+		{"complete, then the spec changes", func(d *rollout.Decision) { d.Complete = true }, 3, kstatus.InProgressStatus},
+		{"a host starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = rollout.Starting }, 2, kstatus.InProgressStatus},
 		{"the switch is due", func(d *rollout.Decision) { d.Switch, d.Gate = true, rollout.VersionSwitch }, 2, kstatus.InProgressStatus},
 		{"paused", func(d *rollout.Decision) { d.Gate = rollout.PlanPaused }, 2, kstatus.InProgressStatus},
-		{"canaries wait for an operator", func(d *rollout.Decision) {
+		{"canaries await promotion", func(d *rollout.Decision) {
 			d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true}
 		}, 2, kstatus.InProgressStatus},
 		{"stalled", func(*rollout.Decision) {}, 2, kstatus.FailedStatus},
 		{"halted", func(d *rollout.Decision) { d.Gate = rollout.FailureBudgetExceeded }, 2, kstatus.FailedStatus},
-		{"another plan is in the way", func(d *rollout.Decision) { d.ReadOnly, d.Gate = true, rollout.PlanConflict }, 2, kstatus.FailedStatus},
+		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly, d.Gate = true, rollout.PlanConflict }, 2, kstatus.FailedStatus},
 	} {
 		d := decision()
 		e.change(d)

@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package status tells people and programs what was decided: the status of a plan, its conditions, and the texts of
-// rollout status. It adds nothing of its own.
 package status
 
 import (
@@ -17,16 +15,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Sets are the three lists of python -m jiocloud.upgrade status. Each host is in exactly one.
-type Sets struct {
+// HostLists are the three lists of python -m jiocloud.upgrade status. Each host is in exactly one of them.
+type HostLists struct {
 	Upgraded  []string `json:"upgraded"`
 	Upgrading []string `json:"upgrading"`
 	Pending   []string `json:"pending"`
 }
 
-// SetsOf sorts the hosts into the three lists, each in natural order and never nil.
-func SetsOf(d *rollout.Decision) Sets {
-	s := Sets{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
+// HostListsOf returns the three lists, each in natural order and never nil.
+func HostListsOf(d *rollout.Decision) HostLists {
+	s := HostLists{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
 	for i := range d.Verdicts {
 		switch v := &d.Verdicts[i]; v.Base {
 		case rollout.Upgraded:
@@ -40,7 +38,7 @@ func SetsOf(d *rollout.Decision) Sets {
 	return s
 }
 
-// Of is the status of a plan by a decision. Conditions keep the time of their last transition from the old status.
+// Of returns the status of a plan after a decision. A condition that does not change keeps its transition time from old.
 func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, now time.Time) v1alpha1.UpgradePlanStatus {
 	s := v1alpha1.UpgradePlanStatus{ObservedGeneration: generation, CurrentVersion: d.Current, PinnedRevision: d.Pinned}
 	if d.Canary != nil {
@@ -73,7 +71,7 @@ func Of(d *rollout.Decision, old v1alpha1.UpgradePlanStatus, generation int64, n
 	return s
 }
 
-// Roles are all roles of a decision, with their hosts by state.
+// Roles returns all roles of a decision with their host counts.
 func Roles(d *rollout.Decision) []v1alpha1.RoleStatus {
 	var roles []v1alpha1.RoleStatus
 	at := make(map[string]int, len(d.Roles))
@@ -93,12 +91,12 @@ func Roles(d *rollout.Decision) []v1alpha1.RoleStatus {
 	return roles
 }
 
-// The bounds of a status, whatever the size of the fleet.
+// The bounds that keep a status small at any size of the fleet.
 const (
-	// MaxRoles is how many roles it tells of, and MaxFailures how many hosts that have failed.
+	// MaxRoles is the number of roles in a status, and MaxFailures the number of failed hosts.
 	MaxRoles    = 100
 	MaxFailures = 20
-	// maxText bounds each sentence in it, in bytes, and maxRoleText those that may be many.
+	// maxText bounds a sentence, and maxRoleText the sentence of a role, in bytes.
 	maxText     = 512
 	maxRoleText = 128
 )
@@ -162,7 +160,7 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 	return v1alpha1.PhaseProgressing
 }
 
-// stalled: nothing moves, and no time that passes will move it.
+// stalled reports whether nothing moves, and the passing of time changes nothing.
 func stalled(d *rollout.Decision) bool {
 	if d.Gate == rollout.Revoking || d.Gate == rollout.TooManyUnhealthy || d.Rollback != nil {
 		return false
@@ -176,9 +174,8 @@ func stalled(d *rollout.Decision) bool {
 	return d.Next.IsZero()
 }
 
-// Refused is the status of a plan that cannot be carried out as it is: what was last seen of its fleet, and why nothing is
-// done about it.
-func Refused(old v1alpha1.UpgradePlanStatus, generation int64, reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
+// Invalid returns the status of a plan that cannot be carried out: the last known state of its fleet, and the reason.
+func Invalid(old v1alpha1.UpgradePlanStatus, generation int64, reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
 	s := *old.DeepCopy()
 	s.ObservedGeneration, s.Phase = generation, v1alpha1.PhaseStalled
 	for kind, is := range map[string]metav1.ConditionStatus{v1alpha1.ConditionAccepted: metav1.ConditionFalse,
@@ -195,7 +192,7 @@ func Refused(old v1alpha1.UpgradePlanStatus, generation int64, reason, message s
 func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {
 	reason, message := string(s.Phase), Line(s)
 	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted,
-		Message: "it is valid, and no other plan is about its fleet"}
+		Message: "the plan is valid and conflicts with no other plan"}
 	if d.Gate == rollout.PlanConflict {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonConflict, d.GateMessage
 	}
@@ -220,7 +217,7 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 		moves, stall}
 }
 
-// stallReason is what stops everything, or else why the first host that should move does not.
+// stallReason returns the gate, or without one the verdict of the first host that should move and does not.
 func stallReason(d *rollout.Decision) (reason, message string) {
 	if d.Gate != "" {
 		return string(d.Gate), d.GateMessage
@@ -233,7 +230,7 @@ func stallReason(d *rollout.Decision) (reason, message string) {
 	return string(v1alpha1.PhaseStalled), ""
 }
 
-// Line is one line that says where a plan stands.
+// Line summarizes a status in one line.
 func Line(s v1alpha1.UpgradePlanStatus) string {
 	h := s.Hosts
 	parts := []string{fmt.Sprintf("%d of %d hosts upgraded", h.Upgraded, h.Total)}

@@ -29,17 +29,17 @@ func decision() *rollout.Decision {
 		}}
 }
 
-func TestSetsHoldEachHostOnce(t *testing.T) {
-	want := status.Sets{Upgraded: []string{"web2"}, Upgrading: []string{"db1"}, Pending: []string{"X", "db2", "web10"}}
-	if d := cmp.Diff(want, status.SetsOf(decision())); d != "" {
+func TestHostListsOf_EachHostOnce(t *testing.T) {
+	want := status.HostLists{Upgraded: []string{"web2"}, Upgrading: []string{"db1"}, Pending: []string{"X", "db2", "web10"}}
+	if d := cmp.Diff(want, status.HostListsOf(decision())); d != "" {
 		t.Error(d)
 	}
-	if got := status.SetsOf(&rollout.Decision{}); got.Upgraded == nil || got.Upgrading == nil || got.Pending == nil {
+	if got := status.HostListsOf(&rollout.Decision{}); got.Upgraded == nil || got.Upgrading == nil || got.Pending == nil {
 		t.Errorf("an empty list would print as null: %+v", got)
 	}
 }
 
-func TestCountsAndLine(t *testing.T) {
+func TestOf_CountsHosts(t *testing.T) {
 	s := status.Of(decision(), v1alpha1.UpgradePlanStatus{}, 7, time.Unix(100, 0))
 	want := v1alpha1.HostCounts{Total: 3, Upgraded: 1, Failed: 1, Held: 1, InFlight: 1, Excluded: 1, Unknown: 1}
 	if d := cmp.Diff(want, s.Hosts); d != "" {
@@ -53,41 +53,41 @@ func TestCountsAndLine(t *testing.T) {
 	}
 }
 
-func TestPhasesAndConditions(t *testing.T) {
+func TestOf_PhasesAndConditions(t *testing.T) {
 	for _, e := range []struct {
 		name    string
 		change  func(*rollout.Decision)
 		want    v1alpha1.Phase
 		stalled string
 	}{
-		{"nothing moves and no time will move it", func(*rollout.Decision) {}, v1alpha1.PhaseStalled, "Why"},
-		{"time will move it", func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }, v1alpha1.PhaseProgressing, ""},
-		{"one starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = rollout.Starting }, v1alpha1.PhaseProgressing, ""},
-		{"one is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
+		{"nothing moves, not even with time", func(*rollout.Decision) {}, v1alpha1.PhaseStalled, "Why"},
+		{"time moves it", func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }, v1alpha1.PhaseProgressing, ""},
+		{"a host starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = rollout.Starting }, v1alpha1.PhaseProgressing, ""},
+		{"a host is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, v1alpha1.PhaseComplete, ""},
 		{"paused", func(d *rollout.Decision) { d.Gate = rollout.PlanPaused }, v1alpha1.PhasePaused, ""},
-		{"too many have failed", func(d *rollout.Decision) { d.Gate = rollout.FailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
+		{"failure budget exceeded", func(d *rollout.Decision) { d.Gate = rollout.FailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
 		{"a window will open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow; d.Next = time.Unix(200, 0) },
 			v1alpha1.PhaseProgressing, ""},
-		{"a window will open, and the switch is due", func(d *rollout.Decision) {
+		{"a window will open before the switch", func(d *rollout.Decision) {
 			d.Gate, d.Current, d.ReadOnly, d.Next = rollout.OutsideWindow, "v1", true, time.Unix(200, 0)
 		}, v1alpha1.PhasePending, ""},
-		{"no window will ever open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
-		{"no window will ever open, and the switch is due", func(d *rollout.Decision) {
+		{"no window will open", func(d *rollout.Decision) { d.Gate = rollout.OutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
+		{"no window will open before the switch", func(d *rollout.Decision) {
 			d.Gate, d.Current, d.ReadOnly = rollout.OutsideWindow, "v1", true
 		}, v1alpha1.PhaseStalled, "OutsideWindow"},
-		{"that a window closes moves nothing", func(d *rollout.Decision) { d.WindowClosesAt = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
+		{"a closing window moves nothing", func(d *rollout.Decision) { d.WindowClosesAt = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
 		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = rollout.VersionSwitch }, v1alpha1.PhasePending, ""},
-		{"too many are critical: that passes", func(d *rollout.Decision) { d.Gate = rollout.TooManyUnhealthy },
+		{"too many hosts are critical", func(d *rollout.Decision) { d.Gate = rollout.TooManyUnhealthy },
 			v1alpha1.PhaseProgressing, ""},
-		{"canaries wait for an operator", func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true} },
+		{"canaries await promotion", func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true} },
 			v1alpha1.PhaseAwaiting, ""},
-		{"it goes back", func(d *rollout.Decision) {
+		{"rolling back", func(d *rollout.Decision) {
 			d.Gate, d.Rollback = rollout.FailureBudgetExceeded, &fleet.Pin{Revision: 1}
 		}, v1alpha1.PhaseProgressing, ""},
-		{"another plan is in the way", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.PlanConflict },
+		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.PlanConflict },
 			v1alpha1.PhaseStalled, "Conflict"},
-		{"not all was seen", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.ObservationIncomplete },
+		{"incomplete snapshot", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = rollout.ObservationIncomplete },
 			v1alpha1.PhaseStalled, "ObservationIncomplete"},
 	} {
 		d := decision()
@@ -106,7 +106,7 @@ func TestPhasesAndConditions(t *testing.T) {
 		if meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionComplete) != (e.want == v1alpha1.PhaseComplete) {
 			t.Errorf("%s: %+v", e.name, s.Conditions)
 		}
-		// A condition that stays keeps its time.
+		// A condition that does not change keeps its time.
 		later := status.Of(d, s, 1, time.Unix(500, 0))
 		for _, c := range later.Conditions {
 			if c.LastTransitionTime.Unix() != 100 {
