@@ -16,7 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
@@ -48,7 +48,7 @@ type planData struct {
 	Current   string
 	Gate      string
 	Pinned    string
-	Leader    *store.LockHeldError
+	Leader    *leaderelection.LockHeldError
 	Now       time.Time
 	Err       error
 	Counts    []stateCount

@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -26,7 +27,7 @@ type sight struct {
 	plans  []*v1alpha1.UpgradePlan
 	plan   *upgradeplan.Observation
 	events []fleet.Event
-	leader *store.LockHeldError
+	leader *leaderelection.LockHeldError
 	// err is why there is nothing to see, or, when there is, why nothing newer can be seen.
 	err error
 
@@ -112,7 +113,7 @@ func (r *reader) see(ctx context.Context, name string, o *upgradeplan.Observatio
 		r.failed(err)
 		return nil
 	}
-	leader, err := store.LockHolder(ctx, r.options.Store, keys.Leader)
+	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)
 	if err != nil && ctx.Err() == nil {
 		r.failed(err)
 		return nil
@@ -157,7 +158,7 @@ func (r *reader) seePlans(ctx context.Context) error {
 	if invalid != nil && !errors.As(invalid, new(*upgradeplan.InvalidPlanError)) {
 		return invalid
 	}
-	leader, err := store.LockHolder(ctx, r.options.Store, keys.Leader)
+	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 // stuckAfter is how long a pass may take: each call in it is bounded, so that one that takes longer will not end.
@@ -85,7 +85,7 @@ func (m *Manager) Ready(ctx context.Context) (string, error) {
 	if now != leading && now != standingBy {
 		return "", errors.New(now.String())
 	}
-	if _, err := store.LockHolder(ctx, m.Store, keys.Leader); err != nil {
+	if _, err := leaderelection.LockHolder(ctx, m.Store, keys.Leader); err != nil {
 		return "", fmt.Errorf("%s, but %w", now, err)
 	}
 	return now.String(), nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 // HolderPrefix begins what a controller writes into the lock, so that others can tell it from a command that ends.
@@ -59,7 +60,7 @@ type Manager struct {
 	MinGap time.Duration
 	// Resync is about how often everything is looked at although nothing has changed; 0: DefaultResync.
 	Resync time.Duration
-	Lease  store.LeaseOptions
+	Lease  leaderelection.Options
 	Log    logr.Logger
 	// Observer is told what the manager does. Nil: nobody is.
 	Observer Observer
@@ -90,12 +91,12 @@ func (m *Manager) Run(ctx context.Context) {
 	m.does(starting, "")
 	defer m.does(ended, "")
 	options := m.Lease
-	options.Waiting = func(held store.LockHeldError) {
+	options.Waiting = func(held leaderelection.LockHeldError) {
 		m.does(standingBy, ": the leader is "+cmp.Or(held.Holder, "unknown"))
 		m.Log.Info("standing by", "leader", held.Holder, "since", held.Since)
 	}
 	for ctx.Err() == nil {
-		lease, err := store.Acquire(ctx, m.Store, keys.Leader, m.Holder, options)
+		lease, err := leaderelection.Acquire(ctx, m.Store, keys.Leader, m.Holder, options)
 		if err != nil {
 			if ctx.Err() == nil {
 				m.Log.Error(err, "the lock could not be taken")
@@ -126,7 +127,7 @@ func (m *Manager) does(now mode, more string) {
 }
 
 // lead works until the lease is lost, which is an error, or the context ends.
-func (m *Manager) lead(ctx context.Context, lease *store.Lease) error { //nolint:contextcheck // the lease has its own
+func (m *Manager) lead(ctx context.Context, lease *leaderelection.Lease) error { //nolint:contextcheck // the lease has its own
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	held := lease.Context()

@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
@@ -540,7 +541,7 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		waitFor(time.Minute)
 		b.want("after its end", first.count("a")-worked, 0)
 		b.stop()
-		if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
+		if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
 			t.Errorf("the lock was left to %+v (%v)", held, err)
 		}
 	})
@@ -552,7 +553,7 @@ func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
 		stopped := make(chan time.Time)
 		go func() { b.stop(); stopped <- time.Now() }()
 		waitFor(200 * time.Millisecond)
-		if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held == nil {
+		if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held == nil {
 			t.Errorf("the lock was given up during a pass (%v)", err)
 		}
 		if at := <-stopped; at.Sub(told) != 300*time.Millisecond {

@@ -23,27 +23,36 @@ const (
 	MaxBytes = 256 << 10
 )
 
-// Store reads and writes keys, and reads the catalog. Every method takes a context and stops with it; none waits longer
-// than the bounded time that the implementation documents. Errors are *Unavailable, *Forbidden or, for a refused
-// transaction, *Conflict.
+// Store reads and writes keys, and reads the catalog. Every method takes a context and stops with it. None waits longer
+// than the bounded time that the implementation documents. Errors are *UnavailableError, *ForbiddenError or, for a refused
+// transaction, *ConflictError.
 type Store interface {
+	Reader
+	Writer
+	Sessions
+	Watcher
+	// FewKeys is Keys for a tree that is small: the answer travels packed, which takes longer for a large one.
+	FewKeys(ctx context.Context, prefix string) ([]string, Meta, error)
+}
+
+// Reader reads keys and the catalog.
+type Reader interface {
 	// List returns all pairs below prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
 	// Keys returns all keys below prefix, sorted.
 	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
-	// FewKeys is Keys for a tree that is small: the answer travels packed, which takes longer for a large one.
-	FewKeys(ctx context.Context, prefix string) ([]string, Meta, error)
-	// Get reads the keys in one transaction, so that all are of one moment. It returns one pair for each key, in the
-	// order asked; a key that is not there has ModifyIndex 0. More than MaxOps keys are read in several transactions.
+	// Get reads the keys in one transaction, so that all are of one moment. It returns one pair for each key, in the order
+	// asked. A missing key has ModifyIndex 0. More than MaxOps keys are read in several transactions.
 	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)
-	// Txn applies all operations or none. The result has a pair for each operation that yields one (Set, CAS and
-	// CheckNotExists do not read; see Result).
-	Txn(ctx context.Context, ops []Op) (Result, error)
-	// MaxOps is how many operations a transaction may have.
-	MaxOps() int
 	Catalog
-	Sessions
-	Watcher
+}
+
+// Writer applies transactions.
+type Writer interface {
+	// Txn applies all operations or none.
+	Txn(ctx context.Context, ops []Op) (Result, error)
+	// MaxOps is how many operations one transaction may have.
+	MaxOps() int
 }
 
 // Sessions are leases that expire unless renewed: the fence of the one writer.

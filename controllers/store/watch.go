@@ -5,10 +5,11 @@ package store
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 )
 
 // MaxWait is how long one Wait lasts at most when nothing changes.
@@ -77,7 +78,7 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 		limit = rate.NewLimiter(rate.Every(o.MinGap), 2)
 	}
 	var last WatchIndex
-	backoff := firstBackoff
+	delay := backoff.New(firstBackoff, maxBackoff, 1)
 	for limit.Wait(ctx) == nil {
 		mark, err := w.Wait(ctx, prefix, last.Index)
 		if ctx.Err() != nil {
@@ -88,13 +89,12 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 				o.Failed(err)
 			}
 			last = WatchIndex{}
-			if pause(ctx, backoff+rand.N(backoff)) != nil {
+			if backoff.Sleep(ctx, delay.Step()) != nil {
 				return
 			}
-			backoff = min(2*backoff, maxBackoff)
 			continue
 		}
-		backoff = firstBackoff
+		delay = backoff.New(firstBackoff, maxBackoff, 1)
 		// Nothing was there and nothing is: it was some other key of the store.
 		if mark.Index != last.Index && (last.Index == 0 || !mark.Empty || !last.Empty) {
 			changed(mark)
@@ -103,17 +103,5 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 			mark.Index = 0
 		}
 		last = mark
-	}
-}
-
-// pause returns after d, or with the context's error when that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

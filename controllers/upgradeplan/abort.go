@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Aborted is what Abort did.
@@ -84,7 +85,7 @@ func (p Plans) takeBack(ctx context.Context, name string, now time.Time) error {
 		return nil
 	}
 	checks := slices.Concat(unchanged(o.spec), unchanged(o.control), unchanged(o.ledger), unchanged(o.Raw.Current), unchanged(o.epoch))
-	for ops := range slices.Chunk(store.Ops(o.Changes()), p.Store.MaxOps()-len(checks)) {
+	for ops := range slices.Chunk(fleetstore.Ops(o.Changes()), p.Store.MaxOps()-len(checks)) {
 		if _, err := p.Store.Txn(ctx, slices.Concat(checks, ops)); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
@@ -145,7 +146,7 @@ func TestHistoryOfTwoControllers(t *testing.T) {
 	for _, me := range []string{"one", "two"} {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				lease, err := store.Acquire(ctx, h.through, keys.Leader, me, store.LeaseOptions{})
+				lease, err := leaderelection.Acquire(ctx, h.through, keys.Leader, me, leaderelection.Options{})
 				if err != nil {
 					must(err)
 					return

@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 const (
@@ -178,7 +179,7 @@ func (m *memory) idle(rang store.ChangedPrefixes, now time.Time) bool {
 
 // keep remembers an observation with what was written after it. One that may lack something, or that halted the plan, is
 // not relied upon.
-func (m *memory) keep(o *Observation, written store.Committed, status v1alpha1.UpgradePlanStatus) {
+func (m *memory) keep(o *Observation, written fleetstore.Committed, status v1alpha1.UpgradePlanStatus) {
 	after := o.after(written, status)
 	m.left = &keys.Snapshot{Config: after.Raw.Config, Current: after.Raw.Current}
 	for _, index := range written.Indexes {
@@ -234,7 +235,7 @@ func (m *memory) gap(o *Observation) time.Duration {
 }
 
 // refused remembers nothing but what a commit has written of which the rest was refused.
-func (m *memory) refused(o *Observation, written store.Committed) {
+func (m *memory) refused(o *Observation, written fleetstore.Committed) {
 	after := o.after(written, o.Plan.Status)
 	m.left = &keys.Snapshot{Config: after.Raw.Config, Current: after.Raw.Current}
 	m.forget()
@@ -247,7 +248,7 @@ func (m *memory) lost() {
 }
 
 // after is the observation with what was written after it, without what is decided anew.
-func (o *Observation) after(written store.Committed, status v1alpha1.UpgradePlanStatus) *Observation {
+func (o *Observation) after(written fleetstore.Committed, status v1alpha1.UpgradePlanStatus) *Observation {
 	at := func(key string) uint64 { return written.Index[key] }
 	next := *o
 	next.Raw = keys.ApplyAt(o.Raw, o.Layout, o.Changes(), at)
@@ -265,7 +266,7 @@ func (o *Observation) after(written store.Committed, status v1alpha1.UpgradePlan
 
 // wantsOthers says whether what was written changes which records' values are wanted: those of hosts that bear a mark of
 // ours, and of the current version.
-func wantsOthers(o *Observation, written store.Committed) bool {
+func wantsOthers(o *Observation, written fleetstore.Committed) bool {
 	return written.Index[o.Layout.CurrentVersion()] != 0 || slices.ContainsFunc(o.Changes().List, func(c diff.Change) bool {
 		return strings.HasPrefix(c.Key(), o.Layout.StartedTree())
 	})

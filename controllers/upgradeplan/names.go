@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Names are the names in a fleet, each list in natural order.
@@ -35,7 +36,7 @@ func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 			options.RolePattern = regexp.MustCompile(pattern) // valid: see decodePlan
 		}
 	}
-	raw, l, err := store.ReadNames(ctx, s, l)
+	raw, l, err := fleetstore.ReadNames(ctx, s, l)
 	if err != nil {
 		return Names{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Observation is what was read for a plan (or for a fleet without one), and what was decided from it.
@@ -102,7 +103,7 @@ func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 // ObserveFleet reads a fleet without a plan: its hosts are judged by current_version, and nothing is decided.
 func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.Time) (*Observation, error) {
 	o := &Observation{Now: now, Layout: l}
-	raw, layout, err := store.ReadFleet(ctx, s, l, store.SnapshotOptions{FindRecords: l.Records == ""})
+	raw, layout, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{FindRecords: l.Records == ""})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
 		return err
 	}
 	o.epoch = epoch[0]
-	o.Raw, o.Layout, err = store.ReadFleet(ctx, s, l, o.options(l))
+	o.Raw, o.Layout, err = fleetstore.ReadFleet(ctx, s, l, o.options(l))
 	if err != nil {
 		return err
 	}
@@ -148,9 +149,9 @@ func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) 
 }
 
 // options are what a plan wants to be read of its fleet.
-func (o *Observation) options(l keys.Layout) store.SnapshotOptions {
+func (o *Observation) options(l keys.Layout) fleetstore.SnapshotOptions {
 	spec := &o.Plan.Spec
-	return store.SnapshotOptions{Ages: o.ages || rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
+	return fleetstore.SnapshotOptions{Ages: o.ages || rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
 		Nodes: spec.Hosts.Source == v1alpha1.HostsFromCatalog}
 }
 

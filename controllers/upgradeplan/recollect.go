@@ -10,6 +10,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // recollection is an observation made of what is remembered, which is brought up to now. Its methods say whether that was
@@ -23,7 +24,7 @@ type recollection struct {
 // read reads what rang, and after a switch or a mending the marks: a host may have begun just before.
 func (r *recollection) read(ctx context.Context, n news) (enough bool, err error) {
 	if r.stale {
-		r.Raw, err = store.ReadValues(ctx, r.store, r.Raw, r.Layout, r.options(r.Layout))
+		r.Raw, err = fleetstore.ReadValues(ctx, r.store, r.Raw, r.Layout, r.options(r.Layout))
 		if err != nil || r.Raw.Incomplete != "" {
 			return false, err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Reconciler brings the keys of a plan's fleet to what its rules give. It writes only while Session holds the lock.
@@ -40,7 +41,7 @@ type Result struct {
 	// Observation is the last one; its decision has been carried out.
 	*Observation
 	Status  v1alpha1.UpgradePlanStatus
-	Written store.Committed
+	Written fleetstore.Committed
 	// Starts are the hosts that the pass released, and Conflicts how often something moved under it.
 	Starts, Conflicts int
 }
@@ -103,13 +104,13 @@ func (e *LostLockError) Unwrap() error { return e.Err }
 
 // commit writes what the observation's decision asks for, and the status that tells of it. The status alone has to wait
 // until a moment after it was written alone the last time.
-func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, result *Result) (store.Committed, error) {
+func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, result *Result) (fleetstore.Committed, error) {
 	changes := o.Changes()
 	m.toldAt = time.Time{}
 	result.Observation = o
 	result.Status = status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now)
-	c := store.Commit{
-		Fence: store.Fence{
+	c := fleetstore.Commit{
+		Fence: fleetstore.Fence{
 			Session:   r.Session,
 			Unchanged: []keys.Pair{o.spec, o.control, o.Raw.Current, o.epoch},
 			Ledger:    o.ledger,
@@ -123,13 +124,13 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 	}
 	if o.Decision.ReadOnly {
 		if o.Decision.Gate == rollout.ObservationIncomplete { // what cannot be read is not to be overwritten
-			return store.Committed{}, nil
+			return fleetstore.Committed{}, nil
 		}
 		c.Ledger = o.Raw.Ledger
 	}
 	if changes.Empty() && !o.Decision.UpdatesControl() && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
 		if len(c.Last) == 0 || !m.mayTell(o.Now) {
-			return store.Committed{}, nil
+			return fleetstore.Committed{}, nil
 		}
 	}
 	events := number(status.Events(&o.Decision, o.Plan.Status, result.Status, corrected(o.Drift, changes), o.Now), &c.Ledger)

@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // refusal is the reason of the condition Accepted for an error; empty: the plan is not to blame, and trying again may do.
@@ -46,8 +47,8 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 		return problem
 	}
 	events := number(status.InvalidEvents(before, now, r.Now()), &l)
-	fence := store.Fence{Session: r.Session, Unchanged: []keys.Pair{spec}, Ledger: ledger}
-	c := store.Commit{Fence: fence, Ledger: l,
+	fence := fleetstore.Fence{Session: r.Session, Unchanged: []keys.Pair{spec}, Ledger: ledger}
+	c := fleetstore.Commit{Fence: fence, Ledger: l,
 		Last: append(eventOps(name, events), store.Op{Verb: store.Set, Key: k.Status(), Value: encodeStatus(now)})}
 	if _, err := c.Run(ctx, r.Store); err != nil {
 		return errors.Join(problem, err)

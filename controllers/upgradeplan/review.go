@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // ReviewKind is the kind of a Review that is written to a file.
@@ -96,7 +97,7 @@ func (o *Observation) Review() Review {
 // otherwise why not. Written is what had been written before that was seen.
 type StaleReviewError struct {
 	What    []string
-	Written store.Committed
+	Written fleetstore.Committed
 }
 
 // maxMoved bounds how many keys an error names.

@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Sets reads which hosts of a fleet are upgraded, upgrading and pending, and decides nothing. The plan may be nil: the
@@ -26,7 +27,7 @@ func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l key
 			options.RolePattern = regexp.MustCompile(pattern) // valid: see decodePlan
 		}
 	}
-	raw, l, err := store.ReadFleet(ctx, s, l, store.SnapshotOptions{FindRecords: l.Records == ""})
+	raw, l, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{FindRecords: l.Records == ""})
 	if err != nil {
 		return status.HostLists{}, "", err
 	}

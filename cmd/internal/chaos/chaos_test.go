@@ -36,6 +36,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
@@ -210,7 +211,7 @@ func (c *chaos) reached(version string) int {
 func (c *chaos) leader() *controller {
 	var leader *controller
 	c.await("a controller that leads", func() bool {
-		held, err := store.LockHolder(c.t.Context(), c.direct, keys.Leader)
+		held, err := leaderelection.LockHolder(c.t.Context(), c.direct, keys.Leader)
 		if err != nil || held == nil {
 			return false
 		}

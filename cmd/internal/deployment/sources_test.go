@@ -17,9 +17,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 	consulstore "github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -40,7 +40,7 @@ func syncs(t *testing.T, consul *consuldev.Agent, token string) bool {
 	s := storeWith(t, consul, token)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	lease, err := store.Acquire(ctx, s, keys.Leader, "test", store.LeaseOptions{})
+	lease, err := leaderelection.Acquire(ctx, s, keys.Leader, "test", leaderelection.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

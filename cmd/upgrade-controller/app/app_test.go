@@ -29,6 +29,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -195,7 +196,7 @@ func TestADaemonDrivesAFleetWithoutAClock(t *testing.T) {
 	eventually(t, "the version", is(l.CurrentVersion(), "v3"))
 	eventually(t, "v3 again", b.complete("v3"))
 	stop()
-	if held, err := store.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
+	if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
 		t.Errorf("the lock was left to %+v (%v)", held, err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -156,7 +157,7 @@ func (d *demo) awaitHosts(ctx context.Context) error {
 }
 
 func (d *demo) reconcile(ctx context.Context, plan string) (err error) {
-	lease, err := store.TryAcquire(ctx, d.store, keys.Leader, "upgradectl demo", store.LeaseOptions{})
+	lease, err := leaderelection.TryAcquire(ctx, d.store, keys.Leader, "upgradectl demo", leaderelection.Options{})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
@@ -46,7 +46,7 @@ func (c *cli) describePlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		held, err := store.LockHolder(ctx, s, keys.Leader)
+		held, err := leaderelection.LockHolder(ctx, s, keys.Leader)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *cli) describePlan() *cobra.Command {
 	return cmd
 }
 
-func writePlan(w io.Writer, o *upgradeplan.Observation, held *store.LockHeldError, keeper string, events []fleet.Event) error {
+func writePlan(w io.Writer, o *upgradeplan.Observation, held *leaderelection.LockHeldError, keeper string, events []fleet.Event) error {
 	now := describe.Status(o)
 	if err := facts(w, describe.Plan(o, held, keeper)); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -134,7 +135,7 @@ func (l *live) asides(ctx context.Context, p *tea.Program) {
 }
 
 func (l *live) aside(ctx context.Context) (top.Aside, error) {
-	held, err := store.LockHolder(ctx, l.store, keys.Leader)
+	held, err := leaderelection.LockHolder(ctx, l.store, keys.Leader)
 	if err != nil {
 		return top.Aside{}, err
 	}

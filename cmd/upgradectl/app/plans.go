@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -138,7 +139,7 @@ func refused(err error) error {
 
 // hintController says so when a stored plan will not move. Whether that can be told does not matter to what was stored.
 func (c *cli) hintController(ctx context.Context, s store.Store, plan string) {
-	if held, err := store.LockHolder(ctx, s, keys.Leader); err == nil && held == nil {
+	if held, err := leaderelection.LockHolder(ctx, s, keys.Leader); err == nil && held == nil {
 		c.say("no controller is running: start upgrade-controller, or run upgradectl reconcile %s", plan)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -181,13 +182,13 @@ func (c *cli) carryOut(ctx context.Context, s store.Store, name string, o carryi
 }
 
 // lead takes the lock. When an upgrade-controller has it, that is who leads; for others it waits.
-func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*store.Lease, *store.LockHeldError, error) {
+func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*leaderelection.Lease, *leaderelection.LockHeldError, error) {
 	until := time.Now().Add(timeout)
 	holder := fmt.Sprintf("upgradectl of %s (pid %d)", c.Who, os.Getpid())
 	told := ""
 	for {
-		lease, err := store.TryAcquire(ctx, s, keys.Leader, holder, store.LeaseOptions{})
-		var held *store.LockHeldError
+		lease, err := leaderelection.TryAcquire(ctx, s, keys.Leader, holder, leaderelection.Options{})
+		var held *leaderelection.LockHeldError
 		switch {
 		case !errors.As(err, &held):
 			return lease, nil, err
@@ -206,7 +207,7 @@ func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*
 }
 
 // passes makes one pass, or passes until the plan is complete or stands still. The context is that of the lease.
-func (c *cli) passes(ctx context.Context, s store.Store, lease *store.Lease, name string, o carrying) (err error) {
+func (c *cli) passes(ctx context.Context, s store.Store, lease *leaderelection.Lease, name string, o carrying) (err error) {
 	defer func() { err = errors.Join(err, lease.Release()) }()
 	if o.begin != nil {
 		if err := o.begin(ctx); err != nil {
@@ -311,7 +312,7 @@ func (c *cli) follow(ctx context.Context, s store.Store, name string, o carrying
 			return nil
 		}
 		if led {
-			if held, err := store.LockHolder(ctx, s, keys.Leader); err != nil {
+			if held, err := leaderelection.LockHolder(ctx, s, keys.Leader); err != nil {
 				return err
 			} else if held == nil {
 				return errNoLeader

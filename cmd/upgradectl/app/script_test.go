@@ -32,6 +32,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -194,7 +195,7 @@ func hosts(ctx context.Context, s *consul.Store, _ []string) error {
 
 // controller leads as upgrade-controller would, until the script ends it.
 func controller(ctx context.Context, s *consul.Store, _ []string) error {
-	lease, err := store.Acquire(ctx, s, keys.Leader, "upgrade-controller on test", store.LeaseOptions{})
+	lease, err := leaderelection.Acquire(ctx, s, keys.Leader, "upgrade-controller on test", leaderelection.Options{})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -213,7 +214,7 @@ func (c *cli) reconcileSource() *cobra.Command {
 
 // mustLead says by an error that no controller leads: nobody would sync.
 func mustLead(ctx context.Context, s store.Store) error {
-	held, err := store.LockHolder(ctx, s, keys.Leader)
+	held, err := leaderelection.LockHolder(ctx, s, keys.Leader)
 	switch {
 	case err != nil:
 		return err

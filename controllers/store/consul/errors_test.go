@@ -27,6 +27,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 const secret = "2b8e1a4c-0000-4000-8000-0000000000ff"
@@ -375,7 +376,7 @@ func TestACLsOfTheCatalog(t *testing.T) {
 			{all, "ACLs hid checks: the token needs " + nodeRead + " and" + serviceRead},
 		} {
 			s := open(t, consul.Config{Address: agent.Addr(), Token: consultest.Token(t, agent.Addr(), secret, tt.rules)})
-			raw, _, err := store.ReadFleet(t.Context(), s, keys.Layout{}, store.SnapshotOptions{Checks: true, Nodes: true})
+			raw, _, err := fleetstore.ReadFleet(t.Context(), s, keys.Layout{}, fleetstore.SnapshotOptions{Checks: true, Nodes: true})
 			if err != nil || raw.Incomplete != tt.want {
 				t.Errorf("%s: %q, %v", tt.rules, raw.Incomplete, err)
 			}

@@ -13,13 +13,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
-var shortLease = store.LeaseOptions{TTL: 10 * time.Second}
+var shortLease = leaderelection.Options{TTL: 10 * time.Second}
 
-func acquire(t *testing.T, s store.Store, holder string) *store.Lease {
+func acquire(t *testing.T, s store.Store, holder string) *leaderelection.Lease {
 	t.Helper()
-	l, err := store.Acquire(t.Context(), s, keys.Leader, holder, shortLease)
+	l, err := leaderelection.Acquire(t.Context(), s, keys.Leader, holder, shortLease)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,14 +28,14 @@ func acquire(t *testing.T, s store.Store, holder string) *store.Lease {
 	return l
 }
 
-func wantLost(t *testing.T, l *store.Lease, within time.Duration) {
+func wantLost(t *testing.T, l *leaderelection.Lease, within time.Duration) {
 	t.Helper()
 	select {
 	case <-l.Context().Done():
 	case <-time.After(within):
 		t.Fatalf("the lease is still believed to be held after %s", within)
 	}
-	if err := context.Cause(l.Context()); !errors.Is(err, store.ErrLeaseLost) {
+	if err := context.Cause(l.Context()); !errors.Is(err, leaderelection.ErrLost) {
 		t.Errorf("cause: %v", err)
 	}
 }
@@ -42,12 +43,12 @@ func wantLost(t *testing.T, l *store.Lease, within time.Duration) {
 func TestLeaseChangesHands(t *testing.T) {
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	first := acquire(t, s, "a")
-	_, err := store.TryAcquire(t.Context(), s, keys.Leader, "b", shortLease)
-	var held *store.LockHeldError
+	_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "b", shortLease)
+	var held *leaderelection.LockHeldError
 	if !errors.As(err, &held) || held.Holder != "a" || held.Since.IsZero() {
 		t.Fatalf("while held: %v", err)
 	}
-	write := func(l *store.Lease) error {
+	write := func(l *leaderelection.Lease) error {
 		_, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}})
 		return err
 	}
@@ -79,7 +80,7 @@ func TestLeaseIsLostWithItsSession(t *testing.T) {
 	if err := first.Release(); err != nil {
 		t.Error(err)
 	}
-	if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
+	if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
 		t.Errorf("held by %v, %v", held, err)
 	}
 	if err := second.Context().Err(); err != nil {

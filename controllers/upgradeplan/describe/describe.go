@@ -12,7 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -30,7 +30,7 @@ func Status(o *upgradeplan.Observation) v1alpha1.UpgradePlanStatus {
 
 // Plan is what a plan wants, where it stands, and what stops it. The observation is of a plan. Leader holds the lock of the
 // one writer, nil: nobody does. Keeper is the file in Git that the plan comes from, empty: none.
-func Plan(o *upgradeplan.Observation, leader *store.LockHeldError, keeper string) []Fact {
+func Plan(o *upgradeplan.Observation, leader *leaderelection.LockHeldError, keeper string) []Fact {
 	spec, now := &o.Plan.Spec, Status(o)
 	return []Fact{
 		{"Name", o.Plan.Name},
@@ -72,7 +72,7 @@ func planName(o *upgradeplan.Observation) string {
 	return "upgradeplan/" + o.Plan.Name
 }
 
-func leaderText(o *upgradeplan.Observation, held *store.LockHeldError) string {
+func leaderText(o *upgradeplan.Observation, held *leaderelection.LockHeldError) string {
 	if held == nil {
 		return "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
 	}

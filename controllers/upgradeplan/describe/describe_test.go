@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -66,7 +67,7 @@ func TestPlan(t *testing.T) {
 	wantTexts(t, describe.Plan(o, nil, "main: fleet.yaml"), map[string]string{"Name": "fleet", "Managed by": "main: fleet.yaml",
 		"Limits": "global 1", "Paused": "no", "Windows": "", "Keys": "no prefix, records below running/versions/",
 		"Leader": "none: start upgrade-controller, or run upgradectl reconcile fleet", "Phase": string(describe.Status(o).Phase)})
-	wantTexts(t, describe.Plan(o, &store.LockHeldError{Holder: "alice", Since: now}, ""), map[string]string{"Managed by": "",
+	wantTexts(t, describe.Plan(o, &leaderelection.LockHeldError{Holder: "alice", Since: now}, ""), map[string]string{"Managed by": "",
 		"Leader": "alice since 2026-03-06T14:00:00Z"})
 }
 

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package fleetstore_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
@@ -47,27 +48,27 @@ func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
 	const needsChecks = `ACLs hid checks: the token needs node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`
 	for name, tt := range map[string]struct {
 		hiding hiding
-		asked  store.SnapshotOptions
+		asked  fleetstore.SnapshotOptions
 		want   keys.Snapshot
 	}{
-		"nothing":           {hiding{checks: true, nodes: true}, store.SnapshotOptions{}, keys.Snapshot{}},
-		"checks":            {hiding{nodes: true}, store.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks}},
-		"nodes":             {hiding{checks: true}, store.SnapshotOptions{Nodes: true}, keys.Snapshot{Nodes: names}},
-		"both":              {hiding{}, store.SnapshotOptions{Checks: true, Nodes: true}, keys.Snapshot{Checks: checks, Nodes: names}},
-		"checks are hidden": {hiding{checks: true}, store.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks, Incomplete: needsChecks}},
-		"nodes are hidden": {hiding{nodes: true}, store.SnapshotOptions{Nodes: true},
+		"nothing":           {hiding{checks: true, nodes: true}, fleetstore.SnapshotOptions{}, keys.Snapshot{}},
+		"checks":            {hiding{nodes: true}, fleetstore.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks}},
+		"nodes":             {hiding{checks: true}, fleetstore.SnapshotOptions{Nodes: true}, keys.Snapshot{Nodes: names}},
+		"both":              {hiding{}, fleetstore.SnapshotOptions{Checks: true, Nodes: true}, keys.Snapshot{Checks: checks, Nodes: names}},
+		"checks are hidden": {hiding{checks: true}, fleetstore.SnapshotOptions{Checks: true}, keys.Snapshot{Checks: checks, Incomplete: needsChecks}},
+		"nodes are hidden": {hiding{nodes: true}, fleetstore.SnapshotOptions{Nodes: true},
 			keys.Snapshot{Nodes: names, Incomplete: `ACLs hid nodes: the token needs node_prefix "" { policy = "read" }`}},
 	} {
 		tt.hiding.Store = s
-		raw, _, err := store.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
+		raw, _, err := fleetstore.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
 		got := keys.Snapshot{Checks: raw.Checks, Nodes: raw.Nodes, Incomplete: raw.Incomplete}
 		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)
 		}
 	}
 	broken := hiding{Store: s, err: errors.New("no leader")}
-	for _, asked := range []store.SnapshotOptions{{Checks: true}, {Nodes: true}} {
-		if _, _, err := store.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
+	for _, asked := range []fleetstore.SnapshotOptions{{Checks: true}, {Nodes: true}} {
+		if _, _, err := fleetstore.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
 			t.Errorf("%+v: %v", asked, err)
 		}
 	}

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package leaderelection_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
@@ -78,9 +79,9 @@ func inTime(t *testing.T, run func(t *testing.T, s *faulty)) {
 	synctest.Test(t, func(t *testing.T) { run(t, &faulty{Store: memory.New(time.Now)}) })
 }
 
-func acquire(t *testing.T, s store.Store, holder string) *store.Lease {
+func acquire(t *testing.T, s store.Store, holder string) *leaderelection.Lease {
 	t.Helper()
-	l, err := store.TryAcquire(t.Context(), s, keys.Leader, holder, store.LeaseOptions{TTL: ttl})
+	l, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, holder, leaderelection.Options{TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,13 +110,13 @@ func TestLeaseIsRenewed(t *testing.T) {
 
 func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
-		if held, err := store.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
+		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
 			t.Errorf("before: %v, %v", held, err)
 		}
 		since := time.Now()
 		first := acquire(t, s, "upgrade-controller on a")
-		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
-		var held *store.LockHeldError
+		_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "b", leaderelection.Options{TTL: ttl})
+		var held *leaderelection.LockHeldError
 		if !errors.As(err, &held) || held.Holder != "upgrade-controller on a" || !held.Since.Equal(since) {
 			t.Fatalf("while held: %v", err)
 		}
@@ -128,13 +129,13 @@ func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: keys.Leader, Value: []byte("rubbish")}}); err != nil {
 			t.Fatal(err)
 		}
-		if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
+		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
 			t.Errorf("overwritten: %v, %v", held, err)
 		}
 		if err := first.Release(); err != nil {
 			t.Fatal(err)
 		}
-		if held, err := store.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
+		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
 			t.Errorf("released: %v, %v", held, err)
 		}
 		acquire(t, s, "b")
@@ -145,10 +146,10 @@ func TestAcquireWaits(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		first := acquire(t, s, "a")
 		var told []string
-		got := make(chan *store.Lease)
+		got := make(chan *leaderelection.Lease)
 		go func() {
-			l, err := store.Acquire(t.Context(), s, keys.Leader, "b", store.LeaseOptions{TTL: ttl,
-				Waiting: func(h store.LockHeldError) { told = append(told, h.Holder) }})
+			l, err := leaderelection.Acquire(t.Context(), s, keys.Leader, "b", leaderelection.Options{TTL: ttl,
+				Waiting: func(h leaderelection.LockHeldError) { told = append(told, h.Holder) }})
 			if err != nil {
 				t.Error(err)
 			}
@@ -180,8 +181,8 @@ func TestAcquireStopsWithItsContext(t *testing.T) {
 		acquire(t, s, "a")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := store.Acquire(ctx, s, keys.Leader, "b", store.LeaseOptions{TTL: ttl})
-		var held *store.LockHeldError
+		_, err := leaderelection.Acquire(ctx, s, keys.Leader, "b", leaderelection.Options{TTL: ttl})
+		var held *leaderelection.LockHeldError
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &held) || held.Holder != "a" {
 			t.Errorf("%v", err)
 		}
@@ -200,14 +201,14 @@ func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
 				fail(s)
 				failed := time.Now()
 				<-l.Context().Done()
-				if !errors.Is(context.Cause(l.Context()), store.ErrLeaseLost) {
+				if !errors.Is(context.Cause(l.Context()), leaderelection.ErrLost) {
 					t.Errorf("cause: %v", context.Cause(l.Context()))
 				}
 				if lasted := time.Since(failed); lasted != ttl-time.Second {
 					t.Errorf("it ended %s after the failure, want the TTL after the last good renewal, a second before", lasted)
 				}
 				// The store expires the session later than the holder gives up.
-				if held, err := store.LockHolder(t.Context(), s.Store, keys.Leader); held == nil || err != nil {
+				if held, err := leaderelection.LockHolder(t.Context(), s.Store, keys.Leader); held == nil || err != nil {
 					t.Errorf("the store let go of the lock before its holder did: %v", err)
 				}
 				started := time.Now()
@@ -246,15 +247,15 @@ func TestLeaseSurvivesAShortOutage(t *testing.T) {
 }
 
 func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
-	for name, take := range map[string]func(ctx context.Context, s store.Store, l *store.Lease) error{
-		"session destroyed": func(ctx context.Context, s store.Store, l *store.Lease) error {
+	for name, take := range map[string]func(ctx context.Context, s store.Store, l *leaderelection.Lease) error{
+		"session destroyed": func(ctx context.Context, s store.Store, l *leaderelection.Lease) error {
 			return s.DestroySession(ctx, l.Session())
 		},
-		"key removed": func(ctx context.Context, s store.Store, _ *store.Lease) error {
+		"key removed": func(ctx context.Context, s store.Store, _ *leaderelection.Lease) error {
 			_, err := s.Txn(ctx, []store.Op{{Verb: store.Delete, Key: keys.Leader}})
 			return err
 		},
-		"key unlocked": func(ctx context.Context, s store.Store, l *store.Lease) error {
+		"key unlocked": func(ctx context.Context, s store.Store, l *leaderelection.Lease) error {
 			_, err := s.Txn(ctx, []store.Op{{Verb: store.Unlock, Key: keys.Leader, Session: l.Session()}})
 			return err
 		},
@@ -271,7 +272,7 @@ func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
 					t.Errorf("the fence let a write through: %v", err)
 				}
 				sleep(ttl/3 + time.Millisecond)
-				if !errors.Is(context.Cause(l.Context()), store.ErrLeaseLost) {
+				if !errors.Is(context.Cause(l.Context()), leaderelection.ErrLost) {
 					t.Errorf("cause: %v", context.Cause(l.Context()))
 				}
 				if err := l.Release(); err != nil {
@@ -295,7 +296,7 @@ func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if held, err := store.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
+		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "b" {
 			t.Errorf("held by %v, %v", held, err)
 		}
 		if _, err := s.Txn(t.Context(), []store.Op{second.Fence()}); err != nil {
@@ -307,12 +308,12 @@ func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
 func TestRenewalsGoOnUntilRelease(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		ctx, cancel := context.WithCancel(t.Context())
-		l, err := store.Acquire(ctx, s, keys.Leader, "a", store.LeaseOptions{})
+		l, err := leaderelection.Acquire(ctx, s, keys.Leader, "a", leaderelection.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		cancel()
-		if err := context.Cause(l.Context()); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrLeaseLost) {
+		if err := context.Cause(l.Context()); !errors.Is(err, context.Canceled) || errors.Is(err, leaderelection.ErrLost) {
 			t.Errorf("cause: %v", err)
 		}
 		sleep(time.Hour)
@@ -333,7 +334,7 @@ func TestRenewalsGoOnUntilRelease(t *testing.T) {
 func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		s.loseLock.Store(true)
-		_, err := store.TryAcquire(t.Context(), s, keys.Leader, "a", store.LeaseOptions{TTL: ttl})
+		_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "a", leaderelection.Options{TTL: ttl})
 		var unavailable *store.UnavailableError
 		if !errors.As(err, &unavailable) {
 			t.Fatalf("%v", err)

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package fleetstore
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // Fence is what every transaction of a commit insists on, so that nobody writes who has lost the lock, and nothing is
@@ -33,7 +34,7 @@ type Commit struct {
 	// Ledger is what shall be remembered; its Counter is counted up from the one it has.
 	Ledger fleet.Ledger
 	// Last is written in the last transaction: what tells of the change.
-	Last []Op
+	Last []store.Op
 }
 
 // Committed is what a commit has done, also when it ended with an error.
@@ -48,15 +49,9 @@ type Committed struct {
 	Ledger fleet.Ledger
 }
 
-// Writer is what a commit is written with.
-type Writer interface {
-	Txn(ctx context.Context, ops []Op) (Result, error)
-	MaxOps() int
-}
-
 // Run writes the changes in as few transactions as the store allows, in order, each of them fenced. An error of type
 // *Conflict means that something moved: what was written stands, and the rest is to be computed again.
-func (c *Commit) Run(ctx context.Context, w Writer) (Committed, error) {
+func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 	var done Committed
 	batches := c.batches(w.MaxOps())
 	for i, batch := range batches {
@@ -76,7 +71,7 @@ func (c *Commit) Run(ctx context.Context, w Writer) (Committed, error) {
 }
 
 // add notes a transaction of these operations beside the fence. It moved the ledger, whose index is its own.
-func (done *Committed) add(ops []Op, r Result, ledger keys.Pair) {
+func (done *Committed) add(ops []store.Op, r store.Result, ledger keys.Pair) {
 	done.Transactions++
 	done.Writes += len(ops)
 	done.Indexes = append(done.Indexes, ledger.ModifyIndex)
@@ -90,26 +85,26 @@ func (done *Committed) add(ops []Op, r Result, ledger keys.Pair) {
 }
 
 // ops are the checks, then the ledger.
-func (f *Fence) ops(ledger Op) []Op {
-	ops := make([]Op, 0, MaxOps)
-	ops = append(ops, Op{Verb: CheckSession, Key: keys.Leader, Session: f.Session})
+func (f *Fence) ops(ledger store.Op) []store.Op {
+	ops := make([]store.Op, 0, store.MaxOps)
+	ops = append(ops, store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: f.Session})
 	for _, p := range f.Unchanged {
 		if p.Exists() {
-			ops = append(ops, Op{Verb: CheckIndex, Key: p.Key, Index: p.ModifyIndex})
+			ops = append(ops, store.Op{Verb: store.CheckIndex, Key: p.Key, Index: p.ModifyIndex})
 		} else {
-			ops = append(ops, Op{Verb: CheckNotExists, Key: p.Key})
+			ops = append(ops, store.Op{Verb: store.CheckNotExists, Key: p.Key})
 		}
 	}
 	return append(ops, ledger)
 }
 
-func (c *Commit) ledgerOp() Op {
+func (c *Commit) ledgerOp() store.Op {
 	c.Ledger.Counter++
-	return Op{Verb: CAS, Key: c.Fence.Ledger.Key, Index: c.Fence.Ledger.ModifyIndex, Value: keys.EncodeLedger(c.Ledger)}
+	return store.Op{Verb: store.CAS, Key: c.Fence.Ledger.Key, Index: c.Fence.Ledger.ModifyIndex, Value: keys.EncodeLedger(c.Ledger)}
 }
 
 // advance makes the next transaction expect what this one wrote.
-func (c *Commit) advance(r Result) {
+func (c *Commit) advance(r store.Result) {
 	c.Fence.Ledger.ModifyIndex = r.ModifyIndex[c.Fence.Ledger.Key]
 	for i := range c.Fence.Unchanged {
 		if index, ok := r.ModifyIndex[c.Fence.Unchanged[i].Key]; ok {
@@ -120,16 +115,16 @@ func (c *Commit) advance(r Result) {
 
 // batches cuts the changes so that each fits a transaction, with the fence and what is written last. There is always
 // one, for the ledger.
-func (c *Commit) batches(maxOps int) [][]Op {
+func (c *Commit) batches(maxOps int) [][]store.Op {
 	room := maxOps - len(c.Fence.Unchanged) - 2
-	var batches [][]Op
-	var batch []Op
+	var batches [][]store.Op
+	var batch []store.Op
 	size := 0
 	atomic, rest := c.split()
 	for _, change := range rest {
 		op := opOf(change)
 		opSize := len(op.Key) + len(op.Value)
-		if len(batch) == room || size+opSize > MaxBytes/2 {
+		if len(batch) == room || size+opSize > store.MaxBytes/2 {
 			batches, batch, size = append(batches, batch), nil, 0
 		}
 		batch, size = append(batch, op), size+opSize
@@ -147,16 +142,16 @@ func (c *Commit) batches(maxOps int) [][]Op {
 }
 
 // split takes out what must happen in one transaction: the switch of the version. It comes last.
-func (c *Commit) split() (atomic []Op, rest []diff.Change) {
+func (c *Commit) split() (atomic []store.Op, rest []diff.Change) {
 	if c.Changes.Tree == "" {
 		return nil, c.Changes.List
 	}
-	atomic = append(atomic, Op{Verb: DeleteTree, Key: c.Changes.Tree})
+	atomic = append(atomic, store.Op{Verb: store.DeleteTree, Key: c.Changes.Tree})
 	for _, change := range c.Changes.List {
 		switch key := change.Key(); {
 		case strings.HasPrefix(key, c.Changes.Tree):
 			if change.Op == diff.Set { // the tree is gone by then
-				atomic = append(atomic, Op{Verb: Set, Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags})
+				atomic = append(atomic, store.Op{Verb: store.Set, Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags})
 			}
 		case slices.Contains(c.Changes.Atomic, key):
 			atomic = append(atomic, opOf(change))
@@ -168,19 +163,19 @@ func (c *Commit) split() (atomic []Op, rest []diff.Change) {
 }
 
 // Ops are the operations that make the changes, each a compare-and-set. A tree is not deleted.
-func Ops(c diff.Changes) []Op {
-	ops := make([]Op, len(c.List))
+func Ops(c diff.Changes) []store.Op {
+	ops := make([]store.Op, len(c.List))
 	for i, change := range c.List {
 		ops[i] = opOf(change)
 	}
 	return ops
 }
 
-func opOf(c diff.Change) Op {
+func opOf(c diff.Change) store.Op {
 	if c.Op == diff.Delete {
-		return Op{Verb: DeleteCAS, Key: c.From.Key, Index: c.From.Index}
+		return store.Op{Verb: store.DeleteCAS, Key: c.From.Key, Index: c.From.Index}
 	}
-	return Op{Verb: CAS, Key: c.To.Key, Value: []byte(c.To.Value), Flags: c.To.Flags, Index: c.From.Index}
+	return store.Op{Verb: store.CAS, Key: c.To.Key, Value: []byte(c.To.Value), Flags: c.To.Flags, Index: c.From.Index}
 }
 
 // String is for logs.

@@ -1,23 +1,16 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package fleetstore
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"golang.org/x/sync/errgroup"
 )
-
-// Reader is what a snapshot is read with.
-type Reader interface {
-	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
-	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
-	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)
-	Catalog
-}
 
 // SnapshotOptions say what of a fleet's keys is wanted.
 type SnapshotOptions struct {
@@ -35,7 +28,7 @@ const manyKeys = 1024
 // ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
 // itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts only
 // ever move on. The layout comes back with the tree of records that was found.
-func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
+func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
 	raw := keys.Snapshot{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
 	if err != nil {
@@ -72,7 +65,7 @@ func ReadFleet(ctx context.Context, s Reader, l keys.Layout, o SnapshotOptions) 
 // ReadNames reads what the keys of a fleet's hosts are called, in parallel, and no value of theirs: Started and Reports hold
 // pairs that have none. That is enough to tell which hosts there are. The layout comes back with the tree of records that
 // was found.
-func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Snapshot, keys.Layout, error) {
+func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapshot, keys.Layout, error) {
 	raw, found := keys.Snapshot{}, l
 	r := snapshotReader{store: s, raw: &raw}
 	group, gctx := errgroup.WithContext(ctx)
@@ -95,7 +88,7 @@ func ReadNames(ctx context.Context, s Reader, l keys.Layout) (keys.Snapshot, key
 }
 
 // ReadValues reads anew the records of a raw whose values decide something: after its marks, or the version, have changed.
-func ReadValues(ctx context.Context, s Reader, raw keys.Snapshot, l keys.Layout, o SnapshotOptions) (keys.Snapshot, error) {
+func ReadValues(ctx context.Context, s store.Reader, raw keys.Snapshot, l keys.Layout, o SnapshotOptions) (keys.Snapshot, error) {
 	raw.Records = nil
 	r := snapshotReader{store: s, raw: &raw}
 	err := r.values(ctx, l, o)
@@ -112,7 +105,7 @@ func probes(l keys.Layout) []string {
 }
 
 type snapshotReader struct {
-	store    Reader
+	store    store.Reader
 	raw      *keys.Snapshot
 	filtered filteredReads
 }
@@ -182,14 +175,14 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 func (r *snapshotReader) checks(ctx context.Context) error {
 	checks, meta, err := r.store.Unhealthy(ctx)
 	r.raw.Checks = checks
-	r.filtered.note("ACLs hid checks: the token needs "+ChecksPolicy, meta)
+	r.filtered.note("ACLs hid checks: the token needs "+store.ChecksPolicy, meta)
 	return err
 }
 
 func (r *snapshotReader) nodes(ctx context.Context) error {
 	names, meta, err := r.store.Nodes(ctx)
 	r.raw.Nodes = names
-	r.filtered.note("ACLs hid nodes: the token needs "+NodesPolicy, meta)
+	r.filtered.note("ACLs hid nodes: the token needs "+store.NodesPolicy, meta)
 	return err
 }
 

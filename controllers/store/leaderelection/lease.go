@@ -1,19 +1,21 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package leaderelection
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"sync"
 	"time"
 )
 
-// DefaultLeaseTTL is how long a lease lasts without renewal when LeaseOptions say nothing.
-const DefaultLeaseTTL = 15 * time.Second
+// DefaultTTL is how long a lease lasts without renewal when Options say nothing.
+const DefaultTTL = 15 * time.Second
 
 const (
 	// callTimeout bounds each call by which a lease is taken, and releaseTimeout all by which it is given up.
@@ -26,12 +28,12 @@ const (
 	standbyWait = 30 * time.Second
 )
 
-// ErrLeaseLost is the cause of the end of Lease.Context when the lease was lost.
-var ErrLeaseLost = errors.New("the lease was lost")
+// ErrLost is the cause of the end of Lease.Context when the lease was lost.
+var ErrLost = errors.New("the lease was lost")
 
-// LeaseOptions say how a lease is held. The zero value is fine.
-type LeaseOptions struct {
-	// TTL is how long the lease lasts without renewal, from 10 s to 24 h; 0: DefaultLeaseTTL.
+// Options say how a lease is held. The zero value is fine.
+type Options struct {
+	// TTL is how long the lease lasts without renewal, from 10 s to 24 h; 0: DefaultTTL.
 	TTL time.Duration
 	// Waiting is told who holds the lock that Acquire waits for: once for each holder.
 	Waiting func(LockHeldError)
@@ -57,7 +59,7 @@ func (e *LockHeldError) Error() string {
 // Lease is the lock of the one writer, held until Release or until it is lost. That it is held is this process's belief,
 // which may be wrong after a pause: so every transaction of the holder begins with Fence.
 type Lease struct {
-	store   Store
+	store   store.Store
 	key     string
 	value   []byte
 	session string
@@ -73,7 +75,7 @@ type Lease struct {
 }
 
 // LockHolder says who holds the lock; nil: nobody.
-func LockHolder(ctx context.Context, s Store, key string) (*LockHeldError, error) {
+func LockHolder(ctx context.Context, s store.Store, key string) (*LockHeldError, error) {
 	pairs, _, err := s.Get(ctx, key)
 	if err != nil || pairs[0].Session == "" {
 		return nil, err
@@ -88,9 +90,9 @@ func LockHolder(ctx context.Context, s Store, key string) (*LockHeldError, error
 
 // Acquire takes the lock of key for holder, a few words on who this is, and waits for it as long as another holds it.
 // The context is the parent of Lease.Context.
-func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (*Lease, error) {
+func Acquire(ctx context.Context, s store.Store, key, holder string, o Options) (*Lease, error) {
 	var told LockHeldError
-	var seen WatchIndex
+	var seen store.WatchIndex
 	for {
 		lease, err := TryAcquire(ctx, s, key, holder, o)
 		var held *LockHeldError
@@ -103,7 +105,7 @@ func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (
 		}
 		// Between two attempts there is a pause, lest a lock that changes hands quickly, or is in its lock-delay, be asked
 		// for without rest. A failed wait is no reason to give up: the next attempt tells.
-		if pause(ctx, lookPause) == nil {
+		if backoff.Sleep(ctx, lookPause) == nil {
 			seen = untilMoved(ctx, s, key, seen)
 		}
 		if ctx.Err() != nil {
@@ -114,26 +116,26 @@ func Acquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (
 
 // untilMoved waits until the lock may be free. The wait is short for one of its kind: a connection that is dead without a
 // word must not keep a standby from taking over.
-func untilMoved(ctx context.Context, w Watcher, key string, seen WatchIndex) WatchIndex {
+func untilMoved(ctx context.Context, w store.Watcher, key string, seen store.WatchIndex) store.WatchIndex {
 	bounded, cancel := context.WithTimeout(ctx, standbyWait)
 	defer cancel()
 	mark, err := w.Wait(bounded, key, seen.Index)
 	switch {
 	case err != nil && bounded.Err() == nil:
-		_ = pause(ctx, maxLook)
-		return WatchIndex{}
+		_ = backoff.Sleep(ctx, maxLook)
+		return store.WatchIndex{}
 	case err != nil: // it took as long as it may
 		return seen
 	case mark.Index < seen.Index:
-		return WatchIndex{}
+		return store.WatchIndex{}
 	}
 	return mark
 }
 
 // TryAcquire is Acquire without the wait: the error is Held when another holds the lock.
-func TryAcquire(ctx context.Context, s Store, key, holder string, o LeaseOptions) (*Lease, error) {
+func TryAcquire(ctx context.Context, s store.Store, key, holder string, o Options) (*Lease, error) {
 	if o.TTL == 0 {
-		o.TTL = DefaultLeaseTTL
+		o.TTL = DefaultTTL
 	}
 	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -152,7 +154,7 @@ func TryAcquire(ctx context.Context, s Store, key, holder string, o LeaseOptions
 		return nil, err
 	}
 	l := &Lease{store: s, key: key, value: value, session: session, ttl: o.TTL}
-	if _, err := s.Txn(bounded, []Op{{Verb: Lock, Key: key, Value: value, Session: session}}); err != nil {
+	if _, err := s.Txn(bounded, []store.Op{{Verb: store.Lock, Key: key, Value: value, Session: session}}); err != nil {
 		// Destroying the session also ends a lock that was taken though the answer was lost.
 		return nil, l.refused(ctx, err)
 	}
@@ -165,7 +167,7 @@ func (l *Lease) refused(ctx context.Context, err error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	destroyed := l.store.DestroySession(clean, l.session)
-	var conflict *ConflictError
+	var conflict *store.ConflictError
 	if !errors.As(err, &conflict) {
 		return errors.Join(err, destroyed)
 	}
@@ -183,7 +185,7 @@ func (l *Lease) refused(ctx context.Context, err error) error {
 func (l *Lease) hold(ctx context.Context, started time.Time) {
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.expiry = time.AfterFunc(time.Until(started.Add(l.ttl)), func() {
-		l.cancel(fmt.Errorf("%w: it could not be renewed for %s", ErrLeaseLost, l.ttl))
+		l.cancel(fmt.Errorf("%w: it could not be renewed for %s", ErrLost, l.ttl))
 	})
 	// Renewals go on when the parent ends: the last transaction of the holder has to pass.
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -208,7 +210,7 @@ func (l *Lease) renew(ctx context.Context) {
 		next := l.ttl / 3
 		started := time.Now()
 		switch err := l.renewOnce(ctx); {
-		case errors.Is(err, ErrLeaseLost):
+		case errors.Is(err, ErrLost):
 			l.cancel(err)
 			return
 		case err != nil: // the deadline decides
@@ -223,25 +225,25 @@ func (l *Lease) renew(ctx context.Context) {
 }
 
 // renewOnce renews the session and looks whether it still holds the lock: somebody may have removed the key. The error
-// is ErrLeaseLost when that is certain.
+// is ErrLost when that is certain.
 func (l *Lease) renewOnce(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
 	err := l.store.RenewSession(bounded, l.session)
-	if errors.Is(err, ErrSessionGone) {
-		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
+	if errors.Is(err, store.ErrSessionGone) {
+		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	if err != nil {
 		return err
 	}
 	pairs, _, err := l.store.Get(bounded, l.key)
 	if err == nil && pairs[0].Session != l.session {
-		return fmt.Errorf("%w: %s was taken from it", ErrLeaseLost, l.key)
+		return fmt.Errorf("%w: %s was taken from it", ErrLost, l.key)
 	}
 	return err
 }
 
-// Context ends when the lease is lost, with ErrLeaseLost as its cause, when it was released, and when the context that
+// Context ends when the lease is lost, with ErrLost as its cause, when it was released, and when the context that
 // it was acquired with ends.
 func (l *Lease) Context() context.Context { return l.ctx }
 
@@ -249,7 +251,9 @@ func (l *Lease) Context() context.Context { return l.ctx }
 func (l *Lease) Session() string { return l.session }
 
 // Fence is the operation that begins every transaction of the holder: it passes only as long as the lease is held.
-func (l *Lease) Fence() Op { return Op{Verb: CheckSession, Key: l.key, Session: l.session} }
+func (l *Lease) Fence() store.Op {
+	return store.Op{Verb: store.CheckSession, Key: l.key, Session: l.session}
+}
 
 // Release gives the lock up: it must be called once the lease is not needed any more, lost or not, and may be called
 // again. It takes no longer than a few seconds. When it fails the lock falls to others when the session expires.
@@ -262,8 +266,8 @@ func (l *Lease) giveUp() error {
 	l.cancel(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), releaseTimeout)
 	defer cancel()
-	_, unlocked := l.store.Txn(ctx, []Op{{Verb: Unlock, Key: l.key, Value: l.value, Session: l.session}})
-	var conflict *ConflictError
+	_, unlocked := l.store.Txn(ctx, []store.Op{{Verb: store.Unlock, Key: l.key, Value: l.value, Session: l.session}})
+	var conflict *store.ConflictError
 	if errors.As(unlocked, &conflict) {
 		unlocked = nil // it was lost before
 	}

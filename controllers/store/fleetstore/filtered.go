@@ -1,9 +1,10 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package fleetstore
 
 import (
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"slices"
 	"sync"
 )
@@ -14,7 +15,7 @@ type filteredReads struct {
 	list []string
 }
 
-func (f *filteredReads) note(hidden string, meta Meta) {
+func (f *filteredReads) note(hidden string, meta store.Meta) {
 	if !meta.Filtered {
 		return
 	}
