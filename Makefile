@@ -76,6 +76,10 @@ verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, gene
 lint: bin/golangci-lint ## Run golangci-lint
 	bin/golangci-lint run
 
+.PHONY: prose
+prose: ## Check the prose for words that we do not use; IN=docs: only below docs
+	go test -count=1 ./hack -run '^TestProse$$' -prose '$(or $(IN),.)'
+
 .PHONY: bench
 bench: consul ## Measure, with a real Consul, one package at a time
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
