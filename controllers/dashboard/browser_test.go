@@ -169,7 +169,7 @@ func TestThePageFollowsTheFleet(t *testing.T) {
 	b.live()
 	b.picture("plan")
 	for id, want := range map[string]string{
-		"web1": "s-upgraded web1: Upgraded, AtVersion", "web3": "s-upgrading web3: Upgrading, Released", "web4": "s-failed web4: Failed, ReportedFailure",
+		"web1": "s-upgraded web1: Upgraded, AtVersion", "web3": "s-upgrading web3: Upgrading, Granted", "web4": "s-failed web4: Failed, ReportedFailure",
 		"web9": "s-pending web9: Pending, NoFreeSlot", "db1": "s-held db1: Held, OnHold", "0815": "s-unknown 0815: Unknown, NoRole",
 	} {
 		if got := b.eval(fmt.Sprintf(`(e => e.className + " " + e.getAttribute("aria-label"))(document.getElementById("h-%s"))`, id)); got != want {
@@ -233,7 +233,7 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	if got := focused(); got != "h-web3" {
 		t.Errorf("two to the right of web1 is %s", got)
 	}
-	if got := b.eval(`document.getElementById("cursor").textContent`); got != "web3: Upgrading, Released" {
+	if got := b.eval(`document.getElementById("cursor").textContent`); got != "web3: Upgrading, Granted" {
 		t.Errorf("the cursor says %q", got)
 	}
 	b.do(chromedp.KeyEvent(kb.ArrowDown))

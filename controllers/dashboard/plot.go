@@ -110,13 +110,19 @@ func (p *plot) count(o *upgradeplan.Observation) (reached []time.Time, failed []
 	return reached, failed
 }
 
-// began is when the rollout of the version did: when it was switched to, as far as that is told; else when the first host was
-// released that has not reached it yet, or reached it.
+// began is when the rollout of the version began: the time of the event that reports the switch. Without that event it is
+// when the first host reached the version, or when the first one in flight was granted.
 func began(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time) time.Time {
-	for i := len(events) - 1; i >= 0; i-- {
-		if e := events[i]; e.Reason == "VersionSwitched" && strings.HasSuffix(e.Message, " to "+o.Decision.Version) {
+	newest := true
+	for _, e := range slices.Backward(events) {
+		if v1alpha1.Reason(e.Reason) != v1alpha1.ReasonVersionSwitched {
+			continue
+		}
+		// An older controller stored no version. Then only the newest switch can be the one to the current version.
+		if e.Version == o.Decision.Version || e.Version == "" && newest && o.Decision.Current == o.Decision.Version {
 			return e.Time
 		}
+		newest = false
 	}
 	var first time.Time
 	earlier := func(t time.Time) {
@@ -128,7 +134,7 @@ func began(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time
 		earlier(reached[0])
 	}
 	for i := range o.Fleet.Hosts {
-		if v := &o.Decision.Verdicts[i]; v.GrantedAt > 0 && v.Enable && v.Reason != rollout.Starting {
+		if v := &o.Decision.Verdicts[i]; v.GrantedAt > 0 && v.Enable && v.Reason != v1alpha1.ReasonStarting {
 			earlier(time.Unix(v.GrantedAt, 0))
 		}
 	}
@@ -182,9 +188,9 @@ func (p *plot) span(from, to time.Time, why string) span {
 
 // halts says whether an event of that reason begins a time in which nothing was to start.
 func halts(reason string) bool {
-	switch rollout.Reason(reason) {
-	case rollout.PlanPaused, rollout.Aborted, rollout.FailureBudgetExceeded, rollout.TooManyUnhealthy,
-		rollout.ObservationIncomplete, rollout.PlanConflict:
+	switch v1alpha1.Reason(reason) {
+	case v1alpha1.ReasonPlanPaused, v1alpha1.ReasonAborted, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy,
+		v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict:
 		return true
 	}
 	return false
@@ -196,11 +202,11 @@ func ends(reason string) bool {
 	case v1alpha1.PhaseProgressing, v1alpha1.PhaseComplete, v1alpha1.PhaseStalled:
 		return true
 	}
-	switch rollout.Reason(reason) {
-	case rollout.OutsideWindow, rollout.AwaitingPromotion:
+	switch v1alpha1.Reason(reason) {
+	case v1alpha1.ReasonOutsideWindow, v1alpha1.ReasonAwaitingPromotion, v1alpha1.ReasonRolledBack, v1alpha1.ReasonVersionSwitched:
 		return true
 	}
-	return reason == "RolledBack" || reason == "VersionSwitched"
+	return false
 }
 
 // halts are the times in which something but a window stopped all new starts, by the events, and by what stops them now.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
@@ -81,7 +81,7 @@ func (p Plans) takeBack(ctx context.Context, name string, now time.Time) error {
 		return err
 	case o.Fleet.Incomplete != "":
 		return errors.New(o.Fleet.Incomplete)
-	case o.Decision.Gate != rollout.Aborted: // somebody has resumed it meanwhile
+	case o.Decision.Gate != v1alpha1.ReasonAborted: // somebody has resumed it meanwhile
 		return nil
 	}
 	checks := slices.Concat(unchanged(o.spec), unchanged(o.control), unchanged(o.ledger), unchanged(o.Raw.Current), unchanged(o.epoch))

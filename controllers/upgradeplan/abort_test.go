@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -41,7 +41,7 @@ func TestAbortTakesAllGrantsBackAndThatSpecIsNotTriedAgain(t *testing.T) {
 		}
 		r := f.reconcile()
 		for host, in := range map[string]bool{"web1": false, "web2": true, "web3": false, "db1": true} {
-			if v := verdict(t, r, host); v.InFlight != in || host == "web3" && v.Reason != rollout.Aborted {
+			if v := verdict(t, r, host); v.InFlight != in || host == "web3" && v.Reason != v1alpha1.ReasonAborted {
 				t.Errorf("%s: %v %s: %s", host, v.InFlight, v.Reason, v.Message)
 			}
 		}

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/testr"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -208,7 +208,7 @@ func TestFilteredByACLsStartsNobody(t *testing.T) {
 			f.through = open(consultest.Token(t, addr, management, c.rule+` session_prefix "" { policy = "write" }`))
 			before := f.indexes()
 			r := f.reconcile()
-			if d := r.Decision; d.Gate != rollout.ObservationIncomplete || !strings.Contains(d.GateMessage, c.want) {
+			if d := r.Decision; d.Gate != v1alpha1.ReasonObservationIncomplete || !strings.Contains(d.GateMessage, c.want) {
 				t.Errorf("%s: %s", d.Gate, d.GateMessage)
 			}
 			if after := f.indexes(); len(after) != len(before) {

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -38,7 +38,7 @@ func TestHoldIsShownToTheFieldAndSweptWhenItExpires(t *testing.T) {
 			t.Errorf("the pause key is %q, flags %d", p.Value, p.Flags)
 		}
 		r := f.reconcile()
-		if v := verdict(t, r, "web1"); v.Reason != rollout.OnHold || !strings.Contains(v.Message, "on hold by me until") {
+		if v := verdict(t, r, "web1"); v.Reason != v1alpha1.ReasonOnHold || !strings.Contains(v.Message, "on hold by me until") {
 			t.Errorf("%s: %s", v.Reason, v.Message)
 		}
 		f.txn(store.Op{Verb: store.Delete, Key: pauseOfWeb1})
@@ -101,7 +101,7 @@ func TestOwnPauseBesideAHold(t *testing.T) {
 		f.must(err)
 		f.clock.Advance(6 * time.Minute)
 		r := f.reconcile()
-		if v := verdict(t, r, "web1"); v.Reason != rollout.PausedByKey || !f.get(pauseOfWeb1).Exists() {
+		if v := verdict(t, r, "web1"); v.Reason != v1alpha1.ReasonPausedByKey || !f.get(pauseOfWeb1).Exists() {
 			t.Errorf("%s: %s", v.Reason, v.Message)
 		}
 	})

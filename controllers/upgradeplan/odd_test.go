@@ -13,7 +13,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -69,14 +68,14 @@ func TestAClockThatJumps(t *testing.T) {
 	f.apply("version: v2\nminReadySeconds: 600\nprogressDeadlineSeconds: 3600\ninstructions: {rollingRules: {global: 1}}")
 	f.reconcile()
 	c.Advance(24 * time.Hour)
-	if r := f.reconcile(); r.Starts != 0 || r.Decision.Verdicts[0].Reason != rollout.DeadlineExceeded {
+	if r := f.reconcile(); r.Starts != 0 || r.Decision.Verdicts[0].Reason != v1alpha1.ReasonDeadlineExceeded {
 		t.Errorf("a day later: %d starts, web1 %s", r.Starts, r.Decision.Verdicts[0].Reason)
 	}
 	f.reach(true, "v1", "v2", "web1")
 	f.reconcile()
 	c.Advance(-25 * time.Hour)
 	r := f.reconcile()
-	if v := r.Decision.Verdicts[0]; r.Starts != 0 || v.Reason != rollout.Soaking {
+	if v := r.Decision.Verdicts[0]; r.Starts != 0 || v.Reason != v1alpha1.ReasonSoaking {
 		t.Errorf("back again: %d starts, web1 %s", r.Starts, v.Reason)
 	}
 	before := f.indexes()

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -70,7 +70,7 @@ func TestAPauseInTheSpecStopsAPinnedRevisionToo(t *testing.T) {
 		if did := f.undo(1); !did.Paused {
 			t.Errorf("%+v", did)
 		}
-		if v := verdict(t, f.reconcile(), "web1"); v.Reason != rollout.PlanPaused {
+		if v := verdict(t, f.reconcile(), "web1"); v.Reason != v1alpha1.ReasonPlanPaused {
 			t.Errorf("%s: %s", v.Reason, v.Message)
 		}
 	})

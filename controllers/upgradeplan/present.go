@@ -6,6 +6,7 @@ package upgradeplan
 import (
 	"slices"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
@@ -18,7 +19,7 @@ func (o *Observation) Present() rollout.Decision {
 	}
 	d.Verdicts = slices.Clone(d.Verdicts)
 	for i := range d.Verdicts {
-		if v := &d.Verdicts[i]; v.Reason == rollout.Starting {
+		if v := &d.Verdicts[i]; v.Reason == v1alpha1.ReasonStarting {
 			v.Base, v.State, v.Enable = rollout.Pending, rollout.Pending, false
 			v.InFlight = o.Fleet.Hosts[i].Started != nil
 			v.Message = "by the next pass: " + v.Message

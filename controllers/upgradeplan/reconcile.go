@@ -17,7 +17,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
@@ -123,7 +122,7 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
 	if o.Decision.ReadOnly {
-		if o.Decision.Gate == rollout.ObservationIncomplete { // what cannot be read is not to be overwritten
+		if o.Decision.Gate == v1alpha1.ReasonObservationIncomplete { // what cannot be read is not to be overwritten
 			return fleetstore.Committed{}, nil
 		}
 		c.Ledger = o.Raw.Ledger

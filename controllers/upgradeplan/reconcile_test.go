@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -240,7 +241,7 @@ func TestDisabledPuppetStaysDisabled(t *testing.T) {
 		_, err = plans.SetPause(f.ctx(), "fleet", nil)
 		f.must(err)
 		r := f.reconcile()
-		if v := verdict(t, r, "db3"); v.Reason != rollout.NoFreeSlot || len(f.enabled()) != 6 {
+		if v := verdict(t, r, "db3"); v.Reason != v1alpha1.ReasonNoFreeSlot || len(f.enabled()) != 6 {
 			t.Errorf("after resume: %v\n%s", f.enabled(), explain(r))
 		}
 	})
@@ -395,7 +396,7 @@ func TestIncompleteStartsNobody(t *testing.T) {
 				if d := cmp.Diff(before, f.indexes()); d != "" {
 					t.Error(d)
 				}
-				if v := verdict(t, r, "web3"); v.Reason != rollout.ObservationIncomplete || !strings.Contains(v.Message, c.want) {
+				if v := verdict(t, r, "web3"); v.Reason != v1alpha1.ReasonObservationIncomplete || !strings.Contains(v.Message, c.want) {
 					t.Errorf("%s: %s", v.Reason, v.Message)
 				}
 				f.apply(twoAtATime) // applying again restores what is missing

@@ -17,7 +17,7 @@ import (
 )
 
 // refusal is the reason of the condition Accepted for an error; empty: the plan is not to blame, and trying again may do.
-func refusal(err error) string {
+func refusal(err error) v1alpha1.Reason {
 	if errors.As(err, new(*InvalidPlanError)) {
 		return v1alpha1.ReasonInvalid
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -62,7 +61,7 @@ func TestARolloutTellsWhatItDoes(t *testing.T) {
 		s := &watched{Store: f.through}
 		f.through = s
 		f.reconcile()
-		wantLines(t, "first pass", f.events(&since), "Normal VersionSwitched plan", "Normal Released host/web1")
+		wantLines(t, "first pass", f.events(&since), "Normal VersionSwitched plan", "Normal Granted host/web1")
 		if s.txns != 2 {
 			t.Errorf("%d transactions", s.txns)
 		}
@@ -74,7 +73,7 @@ func TestARolloutTellsWhatItDoes(t *testing.T) {
 		wantLines(t, "web1 fails", f.events(&since), "Warning ReportedFailure host/web1", "Warning Stalled plan")
 		f.reach(true, "v1", "v2", "web1")
 		f.reconcile()
-		wantLines(t, "and recovers", f.events(&since), "Normal Released host/web2", "Normal Progressing plan")
+		wantLines(t, "and recovers", f.events(&since), "Normal Granted host/web2", "Normal Progressing plan")
 		f.reach(true, "v1", "v2", "web2")
 		f.reconcile()
 		wantLines(t, "complete", f.events(&since), "Normal Complete plan")
@@ -208,8 +207,8 @@ func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
 			r, err := f.reconciler().Reconcile(f.ctx(), "second")
 			f.must(err)
 			c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAccepted)
-			if c.Status != "False" || c.Reason != v1alpha1.ReasonConflict || !strings.Contains(c.Message, `upgradeplan "fleet"`) ||
-				r.Decision.Gate != rollout.PlanConflict || r.Starts != 0 {
+			if c.Status != "False" || c.Reason != string(v1alpha1.ReasonConflict) || !strings.Contains(c.Message, `upgradeplan "fleet"`) ||
+				r.Decision.Gate != v1alpha1.ReasonConflict || r.Starts != 0 {
 				t.Errorf("%+v", c)
 			}
 		}
@@ -247,7 +246,7 @@ func TestABrokenSpecIsNotAccepted(t *testing.T) {
 	f.set(keys.Plan("fleet").Spec(), string(good))
 	broken = f.stored()
 	accepted := meta.FindStatusCondition(broken.Conditions, v1alpha1.ConditionAccepted)
-	if accepted.Status != "False" || accepted.Reason != v1alpha1.ReasonInvalid || !strings.Contains(accepted.Message, "versoin") ||
+	if accepted.Status != "False" || accepted.Reason != string(v1alpha1.ReasonInvalid) || !strings.Contains(accepted.Message, "versoin") ||
 		broken.Phase != v1alpha1.PhaseStalled || !meta.IsStatusConditionTrue(broken.Conditions, v1alpha1.ConditionStalled) ||
 		broken.ObservedGeneration != 1 {
 		t.Errorf("%+v", broken)
@@ -306,7 +305,7 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 	}
 	s.SetChecks("web1", fleet.Check{ID: "puppet", Status: fleet.Warning})
 	pass(rings(store.ChecksTarget))
-	if got := f.stored().Failures; len(got) != 1 || got[0].Reason != string(rollout.ChecksFailing) {
+	if got := f.stored().Failures; len(got) != 1 || got[0].Reason != string(v1alpha1.ReasonChecksFailing) {
 		t.Errorf("%+v", got)
 	}
 }

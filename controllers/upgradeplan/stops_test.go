@@ -14,7 +14,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -147,7 +146,7 @@ func TestWindows(t *testing.T) {
 		f.hosts(true, "1", names("web", 3)...)
 		f.apply("version: '2'\nwindows: {allow: [{schedule: '0 22 * * *', duration: 2h}]}\nprogressDeadlineSeconds: 36000\ninstructions: {rollingRules: {global: 1}}")
 		r := f.reconcile()
-		if string(f.get("current_version").Value) != "1" || r.Status.Phase != v1alpha1.PhasePending || r.Decision.Gate != rollout.OutsideWindow {
+		if string(f.get("current_version").Value) != "1" || r.Status.Phase != v1alpha1.PhasePending || r.Decision.Gate != v1alpha1.ReasonOutsideWindow {
 			t.Errorf("the version is switched outside of the windows: %s\n%s", r.Status.Phase, explain(r))
 		}
 		if stored := string(f.get(keys.Plan("fleet").Status()).Value); !strings.Contains(stored, `"phase":"Pending"`) {
@@ -184,7 +183,7 @@ func TestWindows(t *testing.T) {
 		}
 		f.clock.Advance(time.Hour)
 		f.lock()
-		if r = f.reconcile(); r.Decision.Gate != rollout.OutsideWindow {
+		if r = f.reconcile(); r.Decision.Gate != v1alpha1.ReasonOutsideWindow {
 			t.Errorf("the override does not end\n%s", explain(r))
 		}
 	})

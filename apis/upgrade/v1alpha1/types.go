@@ -478,10 +478,3 @@ const (
 	// ConditionStalled is true when the rollout cannot go on without an operator.
 	ConditionStalled = "Stalled"
 )
-
-// The reasons of ConditionAccepted.
-const (
-	ReasonAccepted = "Accepted"
-	ReasonConflict = "Conflict"
-	ReasonInvalid  = "Invalid"
-)

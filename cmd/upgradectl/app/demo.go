@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -191,10 +192,10 @@ func (d *demo) watch(decision *rollout.Decision) {
 		if v.Role == "controller" && !v.Complete {
 			controllersLeft++
 		}
-		if v.Role == "compute" && v.Reason == rollout.Starting {
+		if v.Role == "compute" && v.Reason == v1alpha1.ReasonStarting {
 			computes++
 		}
-		if v.Reason == rollout.Starting && !d.ErrTerminal {
+		if v.Reason == v1alpha1.ReasonStarting && !d.ErrTerminal {
 			d.say("%s: %s", v.Host, v.Message)
 		}
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -199,7 +198,7 @@ func (c *cli) tellPass(o *upgradeplan.Observation) {
 	_ = printSets(c.Err, status.HostListsOf(&d)) // as all talk: when nobody listens, so be it
 	var hosts, roles []string
 	for i := range o.Decision.Verdicts {
-		if v := &o.Decision.Verdicts[i]; v.Reason == rollout.Starting {
+		if v := &o.Decision.Verdicts[i]; v.Reason == v1alpha1.ReasonStarting {
 			hosts = append(hosts, v.Host)
 		}
 	}

@@ -25,4 +25,7 @@ type Event struct {
 	// Object is what it is about: plan, host/<name> or a key.
 	Object  string `json:"object"`
 	Message string `json:"message"`
+	// Version is the one that current_version was switched to. Empty for other events, and for those stored by an older
+	// controller.
+	Version string `json:"version,omitempty"`
 }

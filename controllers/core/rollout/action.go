@@ -37,7 +37,7 @@ func (p *planner) cannotAct(h *fleet.Host, s *hostState) (string, bool) {
 	default:
 		return "", false
 	}
-	return p.words.once(wordKey{CannotAct, why + slot(s), 0}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonCannotAct, why + slot(s), 0}, func() string {
 		return why + p.out.Action.Name + ": it is never released for that" + slot(s)
 	}), true
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
 const reboot = "action: {type: Command, name: reboot, args: [now], timeout: 90s}\n"
@@ -109,12 +108,12 @@ func TestKeysThatNameTheirVersion(t *testing.T) {
 		name:  "what stands as True is spelled anew, and released no second time",
 		fleet: "record v1 web1..2\nagent web1..2\nkey host/web1 True -5m",
 		spec:  named,
-		want:  "web1 Upgrading Released\nweb2 Pending NoFreeSlot\n+host/web1 = v2",
+		want:  "web1 Upgrading Granted\nweb2 Pending NoFreeSlot\n+host/web1 = v2",
 	}, {
 		name:  "a host in the field stops every start, and all is spelled so that it understands",
 		fleet: "record v1 web1..3\nagent web1..2\nkey host/web1 v2 -5m",
 		spec:  named,
-		want: `web1 Upgrading Released
+		want: `web1 Upgrading Granted
 			web2..3 Pending VersionKeysRefused: =spec.keys.format is Version, and 1 of 3 hosts were never seen as agents (web3): they read any value but False as a yes
 			gate VersionKeysRefused
 			+host/web1 = True`,
@@ -132,7 +131,7 @@ func TestKeysThatNameTheirVersion(t *testing.T) {
 		name:  "and back",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 v2 -5m",
 		spec:  "instructions: {rollingRules: {global: 1}}",
-		want:  "web1 Upgrading Released\n+host/web1 = True",
+		want:  "web1 Upgrading Granted\n+host/web1 = True",
 	}})
 }
 
@@ -155,7 +154,7 @@ func TestTheFormatMayChangeInTheMidst(t *testing.T) {
 			}
 		}
 		for _, v := range w.settle().Verdicts[:4] {
-			if v.Reason != rollout.Granted {
+			if v.Reason != v1alpha1.ReasonGranted {
 				t.Errorf("%s: %+v", format, v)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
@@ -18,7 +19,7 @@ func TestBasesAreThoseBeforeAnybodyIsReleased(t *testing.T) {
 		bases := rollout.Bases(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now})
 		for i, v := range d.Verdicts {
 			want := v.Base
-			if v.Reason == rollout.Starting {
+			if v.Reason == v1alpha1.ReasonStarting {
 				want = rollout.Pending
 			}
 			if bases[i] != want {

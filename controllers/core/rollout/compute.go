@@ -85,37 +85,37 @@ func (p *planner) chooseGate() {
 	halt := p.halt() // also while something else stops the plan: it lasts longer
 	switch pause := p.in.Control.Pause; {
 	case p.in.Plan == nil:
-		p.gate(NoPlan, "no plan releases hosts")
+		p.gate(v1alpha1.ReasonNoPlan, "no plan releases hosts")
 	case p.in.Fleet.Incomplete != "":
-		p.gate(ObservationIncomplete, "nobody is released: "+p.in.Fleet.Incomplete)
+		p.gate(v1alpha1.ReasonObservationIncomplete, "nobody is released: "+p.in.Fleet.Incomplete)
 	case p.in.Conflict != "":
-		p.gate(PlanConflict, p.in.Conflict)
+		p.gate(v1alpha1.ReasonConflict, p.in.Conflict)
 	case p.in.Control.Abort != nil:
-		p.gate(Aborted, p.words.abort(p.in.Control.Abort))
+		p.gate(v1alpha1.ReasonAborted, p.words.abort(p.in.Control.Abort))
 	case pause != nil:
-		p.gate(PlanPaused, p.words.pause(pause))
+		p.gate(v1alpha1.ReasonPlanPaused, p.words.pause(pause))
 	case p.spec.Paused:
-		p.gate(PlanPaused, "the plan is paused by its spec (spec.paused)")
+		p.gate(v1alpha1.ReasonPlanPaused, "the plan is paused by its spec (spec.paused)")
 	case halt != nil:
-		p.gate(FailureBudgetExceeded, p.words.halt(halt))
+		p.gate(v1alpha1.ReasonFailureBudgetExceeded, p.words.halt(halt))
 	case p.out.Rollback != nil:
-		p.gate(FailureBudgetExceeded, p.out.Rollback.Reason)
+		p.gate(v1alpha1.ReasonFailureBudgetExceeded, p.out.Rollback.Reason)
 	case closed != "":
-		p.gate(OutsideWindow, closed)
+		p.gate(v1alpha1.ReasonOutsideWindow, closed)
 	case unhealthy != "":
-		p.gate(TooManyUnhealthy, unhealthy)
+		p.gate(v1alpha1.ReasonTooManyUnhealthy, unhealthy)
 	case field != "":
-		p.gate(VersionKeysRefused, field)
+		p.gate(v1alpha1.ReasonVersionKeysRefused, field)
 	case p.mustSwitch():
 		p.out.Switch = true
-		p.gate(VersionSwitch, p.words.change(p.target, p.spec.Version))
+		p.gate(v1alpha1.ReasonVersionSwitch, p.words.change(p.target, p.spec.Version))
 	}
 	p.out.Pending = !p.out.Switch && p.mustSwitch()
 	if taken := p.takeBack(); !taken && p.stopped() && p.target != p.spec.Version {
 		p.out.ReadOnly = true // the tree is made anew when the version may be switched: until then it is left alone
 	}
 	if n := p.correcting(); p.out.Gate == "" && n > 0 {
-		p.gate(Revoking, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
+		p.gate(v1alpha1.ReasonRevoking, fmt.Sprintf("%d hosts are enabled that should not be: these keys are mended before any host is released", n))
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *planner) mustSwitch() bool {
 	return p.target != p.spec.Version || p.in.Fleet.Current.HasAction != (p.out.Action != nil)
 }
 
-func (p *planner) gate(r Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
+func (p *planner) gate(r v1alpha1.Reason, message string) { p.out.Gate, p.out.GateMessage = r, message }
 
 // takeBack finds the grants that must go, if there are any: those of agents that have not started and are stopped. What
 // has started is not taken back, nor what a host in the field was once allowed, but by an abort.
@@ -136,7 +136,7 @@ func (p *planner) takeBack() (taken bool) {
 		s, h := &p.hosts[i], &p.in.Fleet.Hosts[i]
 		stopped := p.stopped() || h.Held() || s.exempt
 		waits := h.Agent() && !s.started && stopped
-		s.takeBack = s.granted && !s.upgraded && (waits || !h.Agent() && p.out.Gate == Aborted)
+		s.takeBack = s.granted && !s.upgraded && (waits || !h.Agent() && p.out.Gate == v1alpha1.ReasonAborted)
 		taken = taken || s.takeBack
 	}
 	return taken
@@ -198,7 +198,7 @@ func (p *planner) decide(i int) {
 			break
 		}
 	}
-	if v.Reason == Starting {
+	if v.Reason == v1alpha1.ReasonStarting {
 		p.start(i)
 	}
 	p.keep(i)
@@ -224,7 +224,7 @@ func (p *planner) keep(i int) {
 	}
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(p.target)
 	// While the plan is paused no host gets a key that has none: global-disable-puppet stops Puppet on all of them.
-	if v.Enable = s.granted || s.upgraded && (explicit || p.out.Gate != PlanPaused && p.out.Gate != Aborted); !v.Enable {
+	if v.Enable = s.granted || s.upgraded && (explicit || p.out.Gate != v1alpha1.ReasonPlanPaused && p.out.Gate != v1alpha1.ReasonAborted); !v.Enable {
 		return
 	}
 	// The time of the grant stays what it was; a key without one, and a host without a key, gets it now, once.
@@ -273,8 +273,8 @@ func (p *planner) firstWaiting(r *role) int {
 	held := -1
 	for _, i := range r.hosts {
 		switch v := &p.out.Verdicts[i]; {
-		case !v.Counts || v.Base != Pending || v.Reason == Starting:
-		case v.Reason != OnHold && v.Reason != PausedByKey:
+		case !v.Counts || v.Base != Pending || v.Reason == v1alpha1.ReasonStarting:
+		case v.Reason != v1alpha1.ReasonOnHold && v.Reason != v1alpha1.ReasonPausedByKey:
 			return i
 		case held < 0:
 			held = i

@@ -47,47 +47,6 @@ const (
 	Unknown   State = "Unknown"
 )
 
-// Reason is one word for why a host is where it is.
-type Reason string
-
-// The reasons, in the order in which they are tried for a host that might be released.
-const (
-	LostFromCatalog       Reason = "LostFromCatalog"
-	ChecksFailing         Reason = "ChecksFailing"
-	AtVersion             Reason = "AtVersion"
-	Soaking               Reason = "Soaking"
-	ReportedFailure       Reason = "ReportedFailure"
-	DeadlineExceeded      Reason = "ProgressDeadlineExceeded"
-	HasStarted            Reason = "Started"
-	Unverified            Reason = "Unverified"
-	Granted               Reason = "Released"
-	Revoked               Reason = "TakenBack"
-	NoRole                Reason = "NoRole"
-	ExcludedByPlan        Reason = "Excluded"
-	ExemptByHold          Reason = "ExemptByHold"
-	PausedByKey           Reason = "PausedByKey"
-	OnHold                Reason = "OnHold"
-	CannotAct             Reason = "CannotAct"
-	NoPlan                Reason = "NoPlan"
-	ObservationIncomplete Reason = "ObservationIncomplete"
-	PlanConflict          Reason = "Conflict"
-	Aborted               Reason = "Aborted"
-	PlanPaused            Reason = "PlanPaused"
-	FailureBudgetExceeded Reason = "FailureBudgetExceeded"
-	OutsideWindow         Reason = "OutsideWindow"
-	TooManyUnhealthy      Reason = "TooManyUnhealthy"
-	VersionKeysRefused    Reason = "VersionKeysRefused"
-	VersionSwitch         Reason = "VersionSwitch"
-	Revoking              Reason = "TakingBack"
-	WaitingForCanary      Reason = "WaitingForCanary"
-	AwaitingPromotion     Reason = "AwaitingPromotion"
-	WaitingForRole        Reason = "WaitingForRole"
-	LimitZero             Reason = "LimitZero"
-	NoFreeSlot            Reason = "NoFreeSlot"
-	BatchRunning          Reason = "BatchRunning"
-	Starting              Reason = "Starting"
-)
-
 // Verdict is what was decided for one host. There is exactly one for each.
 type Verdict struct {
 	Host, Role, Group string
@@ -104,7 +63,7 @@ type Verdict struct {
 	Unhealthy bool
 	// Renew says that its key must be written again even if it says the same: it is older than current_version.
 	Renew   bool
-	Reason  Reason
+	Reason  v1alpha1.Reason
 	Message string
 }
 
@@ -140,7 +99,7 @@ type Decision struct {
 	Pinned     int64
 	PinMessage string
 	// Gate and GateMessage say what stops every new start; empty: nothing.
-	Gate        Reason
+	Gate        v1alpha1.Reason
 	GateMessage string
 	// Verdicts are in the order of Fleet.Hosts.
 	Verdicts []Verdict
@@ -180,7 +139,7 @@ type CanaryState struct {
 func (d *Decision) Starts() int {
 	n := 0
 	for i := range d.Verdicts {
-		if d.Verdicts[i].Reason == Starting {
+		if d.Verdicts[i].Reason == v1alpha1.ReasonStarting {
 			n++
 		}
 	}
@@ -227,5 +186,5 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 // NeedsAnotherPass says that a pass must look again after what this decision changes: nobody was to start while that was
 // pending.
 func (d *Decision) NeedsAnotherPass() bool {
-	return d.Gate == VersionSwitch || d.Gate == Revoking || d.Rollback != nil
+	return d.Gate == v1alpha1.ReasonVersionSwitch || d.Gate == v1alpha1.ReasonRevoking || d.Rollback != nil
 }

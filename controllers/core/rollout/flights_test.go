@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
@@ -22,10 +23,10 @@ func TestFlightsAreThoseBeforeAnybodyIsReleased(t *testing.T) {
 		flights := rollout.Flights(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Now: w.now})
 		for i, v := range d.Verdicts {
 			want, mark := v.InFlight, f.Hosts[i].Started
-			if v.Reason == rollout.Starting {
+			if v.Reason == v1alpha1.ReasonStarting {
 				want = mark != nil
 			}
-			if v.Reason == rollout.Starting && want && mark.By == fleet.ByController {
+			if v.Reason == v1alpha1.ReasonStarting && want && mark.By == fleet.ByController {
 				continue // it may have ended
 			}
 			if got := slices.ContainsFunc(flights, func(f rollout.Flight) bool { return f.Index == i }); got != want {

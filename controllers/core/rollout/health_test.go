@@ -26,7 +26,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "a warning does not",
 		fleet: flying + "check web1 service:web warning",
 		spec:  two,
-		want:  "web1 Upgrading Released\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
+		want:  "web1 Upgrading Granted\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
 	}, {
 		name:  "but of puppet and validation",
 		fleet: flying + "check web1 puppet warning\ncheck web1 validation warning",
@@ -37,7 +37,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "other checks have no say",
 		fleet: flying + "check web1 serfHealth critical\ncheck db1 puppet critical",
 		spec:  two,
-		want:  "web1 Upgrading Released\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
+		want:  "web1 Upgrading Granted\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
 	}, {
 		name:  "what it says itself goes before",
 		fleet: flying + "check web1 puppet critical\nreport web1 Failed v2 -1m it broke",
@@ -58,7 +58,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "nor does it spend the budget",
 		fleet: "record v1 web1..2\nagent web1..2\nkey host/web1 True -5m unhealthy\nstarted web1 v2 -4m\ncheck web1 puppet critical",
 		spec:  "healthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}",
-		want:  "web1 Upgrading Released\nweb2 Upgrading Starting",
+		want:  "web1 Upgrading Granted\nweb2 Upgrading Starting",
 	}, {
 		name:  "one whose checks have failed since does",
 		fleet: "record v1 web1..2\nagent web1..2\nkey host/web1 True -5m\nstarted web1 v2 -4m\ncheck web1 puppet critical",
@@ -153,7 +153,7 @@ func TestMaxUnhealthy(t *testing.T) {
 		name:  "what was released goes on: it will pass",
 		fleet: lines + "check web9 disk critical\nkey host/web1 True -1m",
 		spec:  "healthGate: {maxUnhealthy: 1}",
-		want:  "web1 Upgrading Released\nweb2..10 Pending TooManyUnhealthy\nno change",
+		want:  "web1 Upgrading Granted\nweb2..10 Pending TooManyUnhealthy\nno change",
 	}, {
 		name:  "the version is not switched either",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1\nagent web1\ncheck web1 puppet critical",
@@ -187,7 +187,7 @@ func TestLostHosts(t *testing.T) {
 		fleet: "record v1 web1..2 db1\nagent web1..2 db1\nkey host/db1 True -5m\nstarted db1 v2 -4m\n" +
 			"nodes web1..2",
 		spec: "instructions: {rollingRules: {fleet: 2}, roleOrder: {web: db}}",
-		want: "db1 Upgrading Released: has started\nweb1..2 Pending WaitingForRole: waits for db: 0 of 1\nnot complete",
+		want: "db1 Upgrading Granted: has started\nweb1..2 Pending WaitingForRole: waits for db: 0 of 1\nnot complete",
 	}, {
 		name: "when it is past its deadline, nobody waits for it; it keeps its slot",
 		fleet: "record v1 web1..2 db1\nagent web1..2 db1\nkey host/db1 True -5h\nstarted db1 v2 -4h\n" +
@@ -261,33 +261,33 @@ func TestRollback(t *testing.T) {
 		name:  "what was complete last is pinned; what has not begun is taken back",
 		fleet: failed + "fallback 4 v1",
 		spec:  back,
-		want: "web1 Failed ReportedFailure\nweb2 Upgrading TakenBack\nweb3 Pending FailureBudgetExceeded: =1 of 3 hosts have " +
+		want: "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: =1 of 3 hosts have " +
 			"failed (web1), more than failurePolicy.maxFailed, which is 0\nback to 4\n-host/web2",
 	}, {
 		name:  "nothing was ever complete: it halts",
 		fleet: failed,
 		spec:  back,
-		want: "web1 Failed ReportedFailure\nweb2 Upgrading TakenBack\nweb3 Pending FailureBudgetExceeded: no revision to go back " +
+		want: "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no revision to go back " +
 			"to was ever complete\ngate FailureBudgetExceeded",
 	}, {
 		name:  "what is pinned fails as well: it halts",
 		fleet: failed + "fallback 4 v1\npinned 3",
 		spec:  back,
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading TakenBack\nweb3 Pending FailureBudgetExceeded: a revision is pinned already",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: a revision is pinned already",
 	}, {
 		name:  "what was complete last has the same version: it halts",
 		fleet: failed + "fallback 4 v2",
 		spec:  back,
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading TakenBack\nweb3 Pending FailureBudgetExceeded: no revision",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no revision",
 	}, {
 		name:  "an operator has given the spec up: that is not undone",
 		fleet: failed + "fallback 4 v1\naborted",
 		spec:  back,
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading TakenBack\nweb3 Pending Aborted",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending Aborted",
 	}, {
 		name:  "as many as may fail",
 		fleet: failed + "fallback 4 v1",
 		spec:  "failurePolicy: {maxFailed: 1, onExceeded: Rollback}",
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Released\nweb3 Upgrading Starting",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Granted\nweb3 Upgrading Starting",
 	}})
 }

@@ -25,7 +25,7 @@ type hostState struct {
 	implied  bool // it is enabled by no proper key: by none, or by one that says something else to others
 	inFlight bool
 	failed   bool
-	why      Reason // of failed
+	why      v1alpha1.Reason // of failed
 	exempt   bool
 	counts   bool
 	takeBack bool
@@ -193,7 +193,7 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 		return
 	}
 	if s.failing {
-		s.failed, s.why, s.failedAt = true, ChecksFailing, j.now
+		s.failed, s.why, s.failedAt = true, v1alpha1.ReasonChecksFailing, j.now
 		if c := j.checks[h.Name]; c.Failed != 0 && c.Passed == 0 {
 			s.failedAt = j.past(time.Unix(c.Failed, 0))
 		}
@@ -212,11 +212,11 @@ func (j *judge) findFailure(h *fleet.Host, s *hostState) {
 	end := j.due(s)
 	switch r := h.Report; {
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == j.current.Name:
-		s.failed, s.why, s.failedAt = true, ReportedFailure, later(j.past(r.Time), s.since)
+		s.failed, s.why, s.failedAt = true, v1alpha1.ReasonReportedFailure, later(j.past(r.Time), s.since)
 	case s.failed:
 	case s.since.IsZero(): // the time of its grant is unknown: it is stamped by the next commit
 	case !end.After(j.now):
-		s.failed, s.why, s.failedAt = true, DeadlineExceeded, end
+		s.failed, s.why, s.failedAt = true, v1alpha1.ReasonDeadlineExceeded, end
 	default:
 		s.next = end
 	}
@@ -319,7 +319,7 @@ type words struct {
 }
 
 type wordKey struct {
-	reason Reason
+	reason v1alpha1.Reason
 	name   string
 	time   int64
 }

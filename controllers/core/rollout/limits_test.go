@@ -151,7 +151,7 @@ func TestLimits(t *testing.T) {
 		name:  "more in flight than a limit that shrank: nothing is taken back, nothing started",
 		fleet: "record v1 web1..4\nagent web1..4\nkey host/web1..3 True -1m",
 		spec:  oneAtATime,
-		want:  "web1..3 Upgrading Released\nweb4 Pending NoFreeSlot: 3 of 1 slots of web are taken by web1, web2, web3\nno change",
+		want:  "web1..3 Upgrading Granted\nweb4 Pending NoFreeSlot: 3 of 1 slots of web are taken by web1, web2, web3\nno change",
 	}, {
 		name:  "an excluded host in flight takes a slot",
 		fleet: "record v1 web1..2\nkey host/web1 True -1m",
@@ -161,7 +161,7 @@ func TestLimits(t *testing.T) {
 		name:  "a sentence names the first five",
 		fleet: "record v1 web1..8\nkey host/web1..7 True -1m",
 		spec:  "instructions: {rollingRules: {global: 7}}",
-		want:  "web1..7 Upgrading Released\nweb8 Pending NoFreeSlot: 7 of 7 slots of web are taken by web1, web2, web3, web4, web5 and 2 more",
+		want:  "web1..7 Upgrading Granted\nweb8 Pending NoFreeSlot: 7 of 7 slots of web are taken by web1, web2, web3, web4, web5 and 2 more",
 	}})
 }
 
@@ -173,7 +173,7 @@ func TestRoleOrder(t *testing.T) {
 		spec:  after,
 		want: `compute1 Pending WaitingForRole: waits for controller: 1 of 2 hosts are upgraded
 			controller1 Upgraded AtVersion
-			controller2 Upgrading Released`,
+			controller2 Upgrading Granted`,
 	}, {
 		name:  "it starts when they are",
 		fleet: "record v1 compute1\nrecord v2 controller1..2",
@@ -265,14 +265,14 @@ func TestRollingAndBatch(t *testing.T) {
 		name:  "Rolling refills a slot as soon as it is free",
 		fleet: "record v2 web1\nrecord v1 web2..3\nkey host/web2 True -1m",
 		spec:  "instructions: {rollingRules: {global: 2}}",
-		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Released\nweb3 Upgrading Starting",
+		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted\nweb3 Upgrading Starting",
 	}, {
 		name:  "Batch waits for the whole set, over the whole fleet",
 		fleet: "record v2 web1\nrecord v1 web2..3 db1\nkey host/web2 True -1m",
 		spec:  batch,
 		want: `db1 Pending BatchRunning: the next batch starts when the 1 hosts of this one have completed or failed
 			web1 Upgraded AtVersion
-			web2 Upgrading Released
+			web2 Upgrading Granted
 			web3 Pending BatchRunning`,
 	}, {
 		name:  "Batch begins a set over the whole fleet",
@@ -328,7 +328,7 @@ func TestRoleKeys(t *testing.T) {
 		name:  "not while a role without limit waits",
 		fleet: "record v1 web1 db1\nkey host/db1 True -1m",
 		spec:  "instructions: {rollingRules: {roles: {db: 1}}, roleOrder: {web: db}}",
-		want:  "db1 Upgrading Released\nweb1 Pending WaitingForRole\nno change",
+		want:  "db1 Upgrading Granted\nweb1 Pending WaitingForRole\nno change",
 	}, {
 		name:  "the fleet's cap is a limit of each role",
 		fleet: "record v1 web1",
@@ -353,7 +353,7 @@ func TestRoleKeys(t *testing.T) {
 		name:  "a host that joins a finished role is released by its key, gets one of its own, and the role's goes",
 		fleet: "record v2 web1\nrecord v1 web2\nagent web2\nkey host/web1 True -1m\nkey role/web True -1m",
 		spec:  oneAtATime,
-		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Released: by its role key\n+host/web2 = True\n-role/web",
+		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted: by its role key\n+host/web2 = True\n-role/web",
 	}, {
 		name:  "a no that somebody wrote to a role's key stays until the role is finished",
 		fleet: "record v1 web1\nagent web1\nkey role/web False",

@@ -34,7 +34,7 @@ func TestTheSwitch(t *testing.T) {
 		name:  "a host in the field that was enabled for the old version is marked first, an agent is not",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..4\nagent web2\nkey host/web1..2 True -1m",
 		spec:  oneAtATime,
-		want: `web1..2 Upgrading Released
+		want: `web1..2 Upgrading Granted
 			web3..4 Pending VersionSwitch
 			delete the tree
 			+started/web1 = by controller
@@ -111,7 +111,7 @@ func TestTheSwitch(t *testing.T) {
 		name:  "a host in the field that was granted after it was marked is marked anew by the next switch",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nmarked web1 v0 -50m\nkey host/web1 True -20m",
 		spec:  oneAtATime,
-		want: `web1 Upgrading Released
+		want: `web1 Upgrading Granted
 			web2 Pending VersionSwitch
 			delete the tree
 			+started/web1 = by controller
@@ -147,16 +147,16 @@ func TestStops(t *testing.T) {
 		name: "a pause starts nobody, takes back the grant of an agent that has not started, and nothing else",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1..2 True -1m\nkey host/web4 True -1m\nstarted web2 v2 -1m\n" +
 			"paused lunch",
-		want: `web1 Upgrading TakenBack: has not started; that is taken back: the plan is paused by ops: lunch
-			web2 Upgrading Released
+		want: `web1 Upgrading Revoked: has not started; that is taken back: the plan is paused by ops: lunch
+			web2 Upgrading Granted
 			web3 Pending PlanPaused: the plan is paused by ops: lunch
-			web4 Upgrading Released
+			web4 Upgrading Granted
 			-host/web1`,
 	}, {
 		name:  "spec.paused does the same",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1 True -1m",
 		spec:  "paused: true",
-		want:  "web1 Upgrading TakenBack: spec.paused\nweb2 Pending PlanPaused\n-host/web1",
+		want:  "web1 Upgrading Revoked: spec.paused\nweb2 Pending PlanPaused\n-host/web1",
 	}, {
 		name:  "a pause holds the switch up as well",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1\nkey host/web1 True -1h\npaused",
@@ -165,7 +165,7 @@ func TestStops(t *testing.T) {
 		name:  "a pause that comes with a new version still takes back the grants for the old one, and switches nothing",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nagent web1..2\nkey host/web1 True -1m\npaused",
 		spec:  oneAtATime,
-		want:  "web1 Upgrading TakenBack\nweb2 Pending PlanPaused\n-host/web1",
+		want:  "web1 Upgrading Revoked\nweb2 Pending PlanPaused\n-host/web1",
 	}, {
 		name:  "a pause before there is any version writes none",
 		fleet: "bare\nrecord v0 web1\npaused",
@@ -175,7 +175,7 @@ func TestStops(t *testing.T) {
 		fleet: "record v1 web1..3\nagent web1..3\nkey host/web1 True -1m\nhold host/web1 disk",
 		spec:  oneAtATime,
 		want: `web1 Held OnHold: on hold: disk
-			web2..3 Pending TakingBack
+			web2..3 Pending Revoking
 			-host/web1`,
 	}, {
 		name:  "a hold keeps a host back, others take the slot",
@@ -231,7 +231,7 @@ func TestStops(t *testing.T) {
 		name:  "an excluded host that has begun keeps its slot; an excluded agent that has not is taken back",
 		fleet: "record v1 web1..4\nagent web1 web3\nkey host/web1 True -1m\nkey host/web3 True -1m\nstarted web1 v2 -1m",
 		spec:  "hosts: {exclude: [web1, web3]}\n" + oneAtATime,
-		want:  "web1 Exempt Excluded: keeps its slot\nweb2 Pending TakingBack\nweb3 Exempt Excluded: it was released and has not started: that is taken back\nweb4 Pending TakingBack\n-host/web3",
+		want:  "web1 Exempt Excluded: keeps its slot\nweb2 Pending Revoking\nweb3 Exempt Excluded: it was released and has not started: that is taken back\nweb4 Pending Revoking\n-host/web3",
 	}, {
 		name:  "all but excluded hosts upgraded is complete",
 		fleet: "record v2 web1\nrecord v1 web2",
@@ -250,7 +250,7 @@ func TestStops(t *testing.T) {
 	}, {
 		name:  "an incomplete observation starts nobody and changes nothing, not even a wiped tree",
 		fleet: "bare\ncurrent v2\nrecord v1 web1..2\nagent web1\nmarked web2 v1 -2h\nincomplete ACLs hid something",
-		want:  "web1 Pending ObservationIncomplete: nobody is released: ACLs hid something\nweb2 Upgrading Released\nno change\nnot complete",
+		want:  "web1 Pending ObservationIncomplete: nobody is released: ACLs hid something\nweb2 Upgrading Granted\nno change\nnot complete",
 	}, {
 		name:  "an incomplete observation is never complete",
 		fleet: "record v2 web1\nincomplete ACLs hid something",

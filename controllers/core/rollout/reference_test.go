@@ -15,8 +15,8 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "upgrade_list: no instructions, upgrade everyone (differs: host keys as well, and i1's is not deleted)",
 		fleet: "record v2 h1..2\nrecord v1 h3 i1..2 j1\nkey host/h3 True -1m\nkey host/i1 True -1m\nkey host/h1..2 True -1m",
 		want: `h1..2 Upgraded AtVersion
-			h3 Upgrading Released
-			i1 Upgrading Released
+			h3 Upgrading Granted
+			i1 Upgrading Granted
 			i2 Upgrading Starting
 			j1 Upgrading Starting
 			+host/i2 = True
@@ -28,25 +28,25 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "upgrade_list: a limit above what is left (differs: host keys, no role key while any host is behind)",
 		fleet: "record v2 h1..2\nrecord v1 h3..5\nkey host/h1..3 True -1m",
 		spec:  "instructions: {rollingRules: {global: 5}}",
-		want:  "h1..2 Upgraded AtVersion\nh3 Upgrading Released\nh4..5 Upgrading Starting\n+host/h4 = True\n+host/h5 = True",
+		want:  "h1..2 Upgraded AtVersion\nh3 Upgrading Granted\nh4..5 Upgrading Starting\n+host/h4 = True\n+host/h5 = True",
 	}, {
 		name:  "upgrade_list: upgrading is at the limit, do nothing (differs: a host in two states at once cannot be)",
 		fleet: "record v1 h1..5\nkey host/h1..3 True -1m",
 		spec:  "instructions: {rollingRules: {global: 3}}",
-		want:  "h1..3 Upgrading Released\nh4..5 Pending NoFreeSlot\nno change",
+		want:  "h1..3 Upgrading Granted\nh4..5 Pending NoFreeSlot\nno change",
 	}, {
 		name:  "upgrade_list: some slots are free",
 		fleet: "record v1 h1..7\nkey host/h1..3 True -1m",
 		spec:  "instructions: {rollingRules: {global: 5}}",
-		want:  "h1..3 Upgrading Released\nh4..5 Upgrading Starting\nh6..7 Pending NoFreeSlot\n+host/h4 = True\n+host/h5 = True",
+		want:  "h1..3 Upgrading Granted\nh4..5 Upgrading Starting\nh6..7 Pending NoFreeSlot\n+host/h4 = True\n+host/h5 = True",
 	}, {
 		name:  "upgrade_list: global and an override for a role",
 		fleet: "record v1 h1..4 i1..3\nkey host/h1 True -1m\nkey host/i1 True -1m",
 		spec:  "instructions: {rollingRules: {global: 3, roles: {i: 2}}}",
-		want: `h1 Upgrading Released
+		want: `h1 Upgrading Granted
 			h2..3 Upgrading Starting
 			h4 Pending NoFreeSlot
-			i1 Upgrading Released
+			i1 Upgrading Granted
 			i2 Upgrading Starting
 			i3 Pending NoFreeSlot
 			+host/h2 = True
@@ -61,7 +61,7 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "upgrade_list: a group that is awaited is upgrading",
 		fleet: "record v1 bar1 baz1\nkey host/bar1 True -1m",
 		spec:  "instructions: {rollingRules: {global: 1}, groupMappings: {foo: [bar]}, roleOrder: {baz: foo}}",
-		want:  "bar1 Upgrading Released\nbaz1 Pending WaitingForRole\nno change",
+		want:  "bar1 Upgrading Granted\nbaz1 Pending WaitingForRole\nno change",
 	}, {
 		name:  "upgrade_list: a group that is awaited is pending (differs: its host key, not its role's)",
 		fleet: "record v1 bar1 baz1",
@@ -81,17 +81,17 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "upgrade_list: a role of our group is upgrading, we wait",
 		fleet: "record v1 bar1 baz1\nkey host/bar1 True -1m",
 		spec:  "instructions: {rollingRules: {global: 1}, groupMappings: {baz: [bar]}}",
-		want:  "bar1 Upgrading Released\nbaz1 Pending NoFreeSlot\nno change",
+		want:  "bar1 Upgrading Granted\nbaz1 Pending NoFreeSlot\nno change",
 	}, {
 		name:  "upgrade_status: hosts and no keys: enabled",
 		fleet: "bare\nrecord v1 h2\nrecord v2 h1\ncurrent v2",
 		spec:  "no plan",
-		want:  "h1 Upgraded AtVersion\nh2 Upgrading Released: enabled because no key says otherwise",
+		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted: enabled because no key says otherwise",
 	}, {
 		name:  "upgrade_status: role and host keys go before global",
 		fleet: "record v2 h1\nrecord v1 h2 i3\nrecord v3 i4\nkey role/h True -1m\nkey host/i4 True -1m",
 		spec:  "no plan",
-		want:  "h1 Upgraded AtVersion\nh2 Upgrading Released\ni3 Pending NoPlan\ni4 Upgrading Released",
+		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted\ni3 Pending NoPlan\ni4 Upgrading Granted",
 	}, {
 		name:  "upgrade_status: differs: the text False is a no",
 		fleet: "record v1 h1\nkey host/h1 False",
@@ -115,11 +115,11 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "roles_not_allowed: c waits while a is upgrading",
 		fleet: "record v1 a1 b1 b2 c1\nkey host/a1 True -1m\nkey host/b1 True -1m",
 		spec:  "instructions: {roleOrder: {c: a}}",
-		want:  "a1 Upgrading Released\nb1 Upgrading Released\nb2 Upgrading Starting\nc1 Pending WaitingForRole",
+		want:  "a1 Upgrading Granted\nb1 Upgrading Granted\nb2 Upgrading Starting\nc1 Pending WaitingForRole",
 	}, {
 		name:  "roles_not_allowed: without an order nobody waits",
 		fleet: "record v1 a1 b1 b2 c1\nkey host/a1 True -1m\nkey host/b1 True -1m",
-		want:  "a1 Upgrading Released\nb1 Upgrading Released\nb2 Upgrading Starting\nc1 Upgrading Starting",
+		want:  "a1 Upgrading Granted\nb1 Upgrading Granted\nb2 Upgrading Starting\nc1 Upgrading Starting",
 	}, {
 		name:  "differs: a limit of 0 is 0, not the global one",
 		fleet: "record v1 h1",

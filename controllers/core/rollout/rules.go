@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // rule is one row of the table by which a host gets its verdict. The first that applies wins.
 type rule struct {
-	reason Reason
+	reason v1alpha1.Reason
 	// state lies over the base state of the host; empty: nothing does.
 	state   State
 	applies func(*planner, *fleet.Host, *hostState) (message string, ok bool)
@@ -21,39 +22,39 @@ type rule struct {
 // rules is ordered: what a host is, then what stops it alone, then what stops all, then what it waits for. A host that is
 // upgraded gets no further than AtVersion.
 var rules = []rule{ //nolint:gochecknoglobals // a constant table
-	{LostFromCatalog, Lost, (*planner).lost},
-	{ChecksFailing, Failed, (*planner).checksFailing},
-	{Soaking, "", (*planner).soaking},
-	{AtVersion, "", (*planner).atVersion},
-	{NoRole, Unknown, (*planner).noRole},
-	{ExcludedByPlan, Exempt, (*planner).excluded},
-	{ExemptByHold, Exempt, (*planner).exemptByHold},
-	{ReportedFailure, Failed, (*planner).reportedFailure},
-	{DeadlineExceeded, Failed, (*planner).deadlineExceeded},
-	{PausedByKey, Held, (*planner).pausedByKey},
-	{OnHold, Held, (*planner).onHold},
-	{Revoked, "", (*planner).takenBack},
-	{Unverified, "", (*planner).unverified},
-	{Granted, "", (*planner).released},
-	{CannotAct, "", (*planner).cannotAct},
-	{NoPlan, "", gated(NoPlan)},
-	{ObservationIncomplete, "", gated(ObservationIncomplete)},
-	{PlanConflict, "", gated(PlanConflict)},
-	{Aborted, "", gated(Aborted)},
-	{PlanPaused, "", gated(PlanPaused)},
-	{FailureBudgetExceeded, "", gated(FailureBudgetExceeded)},
-	{OutsideWindow, "", gated(OutsideWindow)},
-	{TooManyUnhealthy, "", gated(TooManyUnhealthy)},
-	{VersionKeysRefused, "", gated(VersionKeysRefused)},
-	{VersionSwitch, "", gated(VersionSwitch)},
-	{Revoking, "", gated(Revoking)},
-	{WaitingForCanary, "", (*planner).waitingForCanary},
-	{AwaitingPromotion, "", (*planner).awaitingPromotion},
-	{WaitingForRole, "", (*planner).waitingForRole},
-	{LimitZero, "", (*planner).limitZero},
-	{NoFreeSlot, "", (*planner).noFreeSlot},
-	{BatchRunning, "", (*planner).batchRunning},
-	{Starting, "", (*planner).starting},
+	{v1alpha1.ReasonLostFromCatalog, Lost, (*planner).lost},
+	{v1alpha1.ReasonChecksFailing, Failed, (*planner).checksFailing},
+	{v1alpha1.ReasonSoaking, "", (*planner).soaking},
+	{v1alpha1.ReasonAtVersion, "", (*planner).atVersion},
+	{v1alpha1.ReasonNoRole, Unknown, (*planner).noRole},
+	{v1alpha1.ReasonExcluded, Exempt, (*planner).excluded},
+	{v1alpha1.ReasonExemptByHold, Exempt, (*planner).exemptByHold},
+	{v1alpha1.ReasonReportedFailure, Failed, (*planner).reportedFailure},
+	{v1alpha1.ReasonDeadlineExceeded, Failed, (*planner).deadlineExceeded},
+	{v1alpha1.ReasonPausedByKey, Held, (*planner).pausedByKey},
+	{v1alpha1.ReasonOnHold, Held, (*planner).onHold},
+	{v1alpha1.ReasonRevoked, "", (*planner).takenBack},
+	{v1alpha1.ReasonUnverified, "", (*planner).unverified},
+	{v1alpha1.ReasonGranted, "", (*planner).released},
+	{v1alpha1.ReasonCannotAct, "", (*planner).cannotAct},
+	{v1alpha1.ReasonNoPlan, "", gated(v1alpha1.ReasonNoPlan)},
+	{v1alpha1.ReasonObservationIncomplete, "", gated(v1alpha1.ReasonObservationIncomplete)},
+	{v1alpha1.ReasonConflict, "", gated(v1alpha1.ReasonConflict)},
+	{v1alpha1.ReasonAborted, "", gated(v1alpha1.ReasonAborted)},
+	{v1alpha1.ReasonPlanPaused, "", gated(v1alpha1.ReasonPlanPaused)},
+	{v1alpha1.ReasonFailureBudgetExceeded, "", gated(v1alpha1.ReasonFailureBudgetExceeded)},
+	{v1alpha1.ReasonOutsideWindow, "", gated(v1alpha1.ReasonOutsideWindow)},
+	{v1alpha1.ReasonTooManyUnhealthy, "", gated(v1alpha1.ReasonTooManyUnhealthy)},
+	{v1alpha1.ReasonVersionKeysRefused, "", gated(v1alpha1.ReasonVersionKeysRefused)},
+	{v1alpha1.ReasonVersionSwitch, "", gated(v1alpha1.ReasonVersionSwitch)},
+	{v1alpha1.ReasonRevoking, "", gated(v1alpha1.ReasonRevoking)},
+	{v1alpha1.ReasonWaitingForCanary, "", (*planner).waitingForCanary},
+	{v1alpha1.ReasonAwaitingPromotion, "", (*planner).awaitingPromotion},
+	{v1alpha1.ReasonWaitingForRole, "", (*planner).waitingForRole},
+	{v1alpha1.ReasonLimitZero, "", (*planner).limitZero},
+	{v1alpha1.ReasonNoFreeSlot, "", (*planner).noFreeSlot},
+	{v1alpha1.ReasonBatchRunning, "", (*planner).batchRunning},
+	{v1alpha1.ReasonStarting, "", (*planner).starting},
 }
 
 func (p *planner) lost(_ *fleet.Host, s *hostState) (string, bool) {
@@ -61,18 +62,18 @@ func (p *planner) lost(_ *fleet.Host, s *hostState) (string, bool) {
 	case !s.lost:
 		return "", false
 	case s.failed:
-		return p.words.once(wordKey{LostFromCatalog, "failed", s.since.Unix()}, func() string {
+		return p.words.once(wordKey{v1alpha1.ReasonLostFromCatalog, "failed", s.since.Unix()}, func() string {
 			return "the catalog does not know it any more, and it has not reported " + p.target +
 				": it keeps its slot until it does, or `upgradectl forget` frees it"
 		}), true
 	}
-	return p.words.once(wordKey{LostFromCatalog, "", 0}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonLostFromCatalog, "", 0}, func() string {
 		return "it has a record, but the catalog does not know it any more: nothing waits for it"
 	}), true
 }
 
 func (p *planner) checksFailing(h *fleet.Host, s *hostState) (string, bool) {
-	if !s.failed || s.why != ChecksFailing {
+	if !s.failed || s.why != v1alpha1.ReasonChecksFailing {
 		return "", false
 	}
 	var failing []string
@@ -92,7 +93,7 @@ func (p *planner) unverified(h *fleet.Host, s *hostState) (string, bool) {
 	if !p.spec.Hosts.VerifyReports || !s.granted || h.Record.Version != p.target {
 		return "", false
 	}
-	return p.words.once(wordKey{Unverified, "", 0}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonUnverified, "", 0}, func() string {
 		return "its record says " + p.target + ", and no report of its own does: spec.hosts.verifyReports wants both"
 	}), true
 }
@@ -101,14 +102,14 @@ func (p *planner) soaking(_ *fleet.Host, s *hostState) (string, bool) {
 	if !s.soaking {
 		return "", false
 	}
-	return p.words.once(wordKey{Soaking, "", s.next.Unix()}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonSoaking, "", s.next.Unix()}, func() string {
 		return fmt.Sprintf("has reached %s and counts as upgraded at %s, when it has soaked for %d s",
 			p.target, clock(s.next), p.spec.MinReadySeconds)
 	}), true
 }
 
 func (p *planner) atVersion(_ *fleet.Host, s *hostState) (string, bool) {
-	return p.words.once(wordKey{AtVersion, "", 0}, func() string { return "has reached " + p.target }), s.upgraded
+	return p.words.once(wordKey{v1alpha1.ReasonAtVersion, "", 0}, func() string { return "has reached " + p.target }), s.upgraded
 }
 
 func (p *planner) noRole(h *fleet.Host, s *hostState) (string, bool) {
@@ -133,7 +134,7 @@ func (p *planner) exemptByHold(h *fleet.Host, s *hostState) (string, bool) {
 }
 
 func (p *planner) reportedFailure(h *fleet.Host, s *hostState) (string, bool) {
-	if !s.granted || !s.failed || s.why != ReportedFailure {
+	if !s.granted || !s.failed || s.why != v1alpha1.ReasonReportedFailure {
 		return "", false
 	}
 	text := "it reported at " + clock(h.Report.Time) + " that it failed to reach " + p.target
@@ -147,7 +148,7 @@ func (p *planner) deadlineExceeded(_ *fleet.Host, s *hostState) (string, bool) {
 	if !s.granted || !s.failed {
 		return "", false
 	}
-	return p.words.once(wordKey{DeadlineExceeded, "", s.since.Unix()}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonDeadlineExceeded, "", s.since.Unix()}, func() string {
 		return fmt.Sprintf("silent since %s, longer than progressDeadlineSeconds", clock(s.since))
 	}), true
 }
@@ -163,7 +164,7 @@ func (p *planner) pausedByKey(h *fleet.Host, s *hostState) (string, bool) {
 	case fleet.ScopeRole:
 		name += "/" + h.LookupRole
 	}
-	return p.words.once(wordKey{PausedByKey, name + slot(s), 0}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonPausedByKey, name + slot(s), 0}, func() string {
 		return "paused by the key config_state/" + name + "/enable_puppet" + slot(s)
 	}), true
 }
@@ -195,11 +196,11 @@ func (p *planner) holdText(h *fleet.Host, what string) string {
 func (p *planner) takenBack(h *fleet.Host, s *hostState) (string, bool) {
 	switch {
 	case s.takeBack && !h.Agent():
-		return p.words.once(wordKey{Revoked, "field", 0}, func() string {
+		return p.words.once(wordKey{v1alpha1.ReasonRevoked, "field", 0}, func() string {
 			return "it was released and may have begun: that is taken back, and it keeps its slot until it reports: " + p.out.GateMessage
 		}), true
 	case s.takeBack:
-		return p.words.once(wordKey{Revoked, "agent", 0}, func() string {
+		return p.words.once(wordKey{v1alpha1.ReasonRevoked, "agent", 0}, func() string {
 			return "it was released and has not started; that is taken back: " + p.out.GateMessage
 		}), true
 	case s.implied && s.granted && !p.out.ReadOnly:
@@ -212,9 +213,9 @@ func (p *planner) released(h *fleet.Host, s *hostState) (string, bool) {
 	if !s.granted {
 		return "", false
 	}
-	key := wordKey{Granted, h.Setting.Scope.String(), h.Setting.Granted}
+	key := wordKey{v1alpha1.ReasonGranted, h.Setting.Scope.String(), h.Setting.Granted}
 	if s.started {
-		key = wordKey{HasStarted, "", s.since.Unix()}
+		key = wordKey{v1alpha1.ReasonGranted, "started", s.since.Unix()}
 	}
 	return p.words.once(key, func() string {
 		switch {
@@ -230,7 +231,7 @@ func (p *planner) released(h *fleet.Host, s *hostState) (string, bool) {
 }
 
 // gated is the verdict of hosts that might be released, were it not for what stops every new start.
-func gated(r Reason) func(*planner, *fleet.Host, *hostState) (string, bool) {
+func gated(r v1alpha1.Reason) func(*planner, *fleet.Host, *hostState) (string, bool) {
 	return func(p *planner, _ *fleet.Host, s *hostState) (string, bool) {
 		if p.out.Gate != r {
 			return "", false
@@ -257,7 +258,7 @@ func (p *planner) batchRunning(_ *fleet.Host, s *hostState) (string, bool) {
 	if p.spec.Strategy != "Batch" || p.teams.running == 0 || s.inFlight {
 		return "", false
 	}
-	return p.words.once(wordKey{BatchRunning, "", 0}, func() string {
+	return p.words.once(wordKey{v1alpha1.ReasonBatchRunning, "", 0}, func() string {
 		return fmt.Sprintf("the next batch starts when the %d hosts of this one have completed or failed", p.teams.running)
 	}), true
 }
@@ -274,7 +275,7 @@ func (p *planner) noFreeSlot(h *fleet.Host, s *hostState) (string, bool) {
 func (p *planner) starting(h *fleet.Host, s *hostState) (string, bool) {
 	t := p.teams.role(h.Role).tightest()
 	if t.limit == nil {
-		return p.words.once(wordKey{Starting, "", 0}, func() string { return "released now: nothing limits its role" }), true
+		return p.words.once(wordKey{v1alpha1.ReasonStarting, "", 0}, func() string { return "released now: nothing limits its role" }), true
 	}
 	taken := t.inFlight + 1
 	if s.inFlight {

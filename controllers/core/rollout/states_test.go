@@ -18,7 +18,7 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "under two versions the record with the highest ModifyIndex counts: the newer is the old version",
 		fleet: "record v2 web1\nrecord v1 web1\nkey host/web1 True -1m",
-		want:  "web1 Upgrading Released",
+		want:  "web1 Upgrading Granted",
 	}, {
 		name:  "under two versions the record with the highest ModifyIndex counts: the newer is the plan's",
 		fleet: "record v1 web1 at 5m\nrecord v2 web1 at -5m",
@@ -45,11 +45,11 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "a granted agent is upgrading",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -1m",
-		want:  "web1 Upgrading Released: released at 2026-03-06T11:59:00Z by its host key",
+		want:  "web1 Upgrading Granted: released at 2026-03-06T11:59:00Z by its host key",
 	}, {
 		name:  "a started agent says since when",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -2m\nstarted web1 v2 -1m",
-		want:  "web1 Upgrading Released: has started at 2026-03-06T11:59:00Z",
+		want:  "web1 Upgrading Granted: has started at 2026-03-06T11:59:00Z",
 	}, {
 		name:  "Failed: it reported a failure, and the sentence says which",
 		fleet: "record v1 web1\nreport web1 Failed v2 -1m disk full\nkey host/web1 True -5m\nstarted web1 v2 -4m",
@@ -61,15 +61,15 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "not yet silent past the deadline",
 		fleet: "record v1 web1\nkey host/web1 True -3599s",
-		want:  "web1 Upgrading Released",
+		want:  "web1 Upgrading Granted",
 	}, {
 		name:  "the deadline runs from the later of grant and start: the start is later",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -2h\nstarted web1 v2 -59m",
-		want:  "web1 Upgrading Released",
+		want:  "web1 Upgrading Granted",
 	}, {
 		name:  "the deadline runs from the later of grant and start: the grant is later",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -59m\nstarted web1 v1 -2h",
-		want:  "web1 Upgrading Released",
+		want:  "web1 Upgrading Granted",
 	}, {
 		name:  "the deadline of the plan counts",
 		fleet: "record v1 web1\nkey host/web1 True -61s",
@@ -78,7 +78,7 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "a grant from the future counts as given now",
 		fleet: "record v1 web1\nkey host/web1 True 100h",
-		want:  "web1 Upgrading Released: released at 2026-03-06T12:00:00Z",
+		want:  "web1 Upgrading Granted: released at 2026-03-06T12:00:00Z",
 	}, {
 		name:  "Unknown: no role in its name, never released, blocks nothing",
 		fleet: "record v1 HOST web1",
@@ -116,7 +116,7 @@ func TestTheStateOfAHost(t *testing.T) {
 		name:  "without a plan hosts are judged by current_version, and nothing is written",
 		fleet: "record v2 web1\nrecord v1 web2 web3\nkey host/web2 True",
 		spec:  "no plan",
-		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Released\nweb3 Pending NoPlan\nno change\nnot complete",
+		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted\nweb3 Pending NoPlan\nno change\nnot complete",
 	}})
 }
 
@@ -128,21 +128,21 @@ func TestWhatEnablesAHost(t *testing.T) {
 		fleet: "record v1 web1..3\nkey host/web1 False\nkey role/web True -1m\nkey host/web3 True -2m",
 		spec:  one,
 		want: `web1 Pending LimitZero
-			web2 Upgrading Released: by its role key
-			web3 Upgrading Released: by its host key`,
+			web2 Upgrading Granted: by its role key
+			web3 Upgrading Granted: by its host key`,
 	}, {
 		name:  "global enables whom nothing else names",
 		fleet: "record v1 web1\nkey global True -1m",
 		spec:  one,
-		want: `web1 Upgrading Released: by its global key
+		want: `web1 Upgrading Granted: by its global key
 			+host/web1 = True
 			+global = False`,
 	}, {
 		name:  "none set: a host in the field is enabled; the next commit ends that, and it keeps its slot by a mark",
 		fleet: "bare\ncurrent v2\nrecord v1 web1",
 		spec:  one,
-		want: `web1 Upgrading TakenBack
-			gate TakingBack
+		want: `web1 Upgrading Revoked
+			gate Revoking
 			+started/web1 = by controller
 			+global = False`,
 	}, {
@@ -154,7 +154,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "none set: an agent on first boot goes by the lookup alone, and is enabled",
 		fleet: "bare\ncurrent v2\nreport web1 Idle \"\" -1m",
 		spec:  one,
-		want:  "web1 Upgrading TakenBack\n+global = False",
+		want:  "web1 Upgrading Revoked\n+global = False",
 	}, {
 		name:  "an old True is no grant to an agent, and granting it again stamps the key anew",
 		fleet: "bare\nrecord v1 web1\nagent web1\nkey host/web1 True -2h\nkey global False\ncurrent v2",
@@ -164,17 +164,17 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "an old True enables a host in the field",
 		fleet: "bare\nrecord v1 web1\nkey host/web1 True -30m\nkey global False\ncurrent v2",
 		spec:  one,
-		want:  "web1 Upgrading Released\nno change",
+		want:  "web1 Upgrading Granted\nno change",
 	}, {
 		name:  "an old True on the role is a yes to an agent on first boot",
 		fleet: "bare\nreport web1 Idle \"\" -1m\nkey role/web True -2m\nkey global False\ncurrent v2",
 		spec:  one,
-		want:  "web1 Upgrading Released: by its role key",
+		want:  "web1 Upgrading Granted: by its role key",
 	}, {
 		name:  "false in lower case is a yes to a host in the field, and is written properly",
 		fleet: "record v1 web1\nkey host/web1 false",
 		spec:  one,
-		want: `web1 Upgrading TakenBack
+		want: `web1 Upgrading Revoked
 			+started/web1 = by controller
 			+host/web1 = False`,
 	}, {
@@ -186,7 +186,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "true in lower case and 1 enable, and are written properly",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1 true -1m\nkey host/web2 1 -1m",
 		spec:  one,
-		want:  "web1..2 Upgrading Released\n+host/web1 = True\n+host/web2 = True",
+		want:  "web1..2 Upgrading Granted\n+host/web1 = True\n+host/web2 = True",
 	}, {
 		name:  "0 disables an agent",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 0",
@@ -196,13 +196,13 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "the version's own name enables",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1 v2 -1m\nkey host/web2 v2 -1m",
 		spec:  one,
-		want:  "web1..2 Upgrading Released\n+host/web1 = True\n+host/web2 = True",
+		want:  "web1..2 Upgrading Granted\n+host/web1 = True\n+host/web2 = True",
 	}, {
 		name:  "another version's name: a no to an agent, a yes to a host in the field; the key goes",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 v9 -1m",
 		spec:  one,
-		want: `web1 Pending TakingBack
-			web2 Upgrading TakenBack
+		want: `web1 Pending Revoking
+			web2 Upgrading Revoked
 			!host/web1 is "v9"
 			+started/web2 = by controller
 			-host/web1
@@ -211,8 +211,8 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "rubbish: a no to an agent, a yes to a host in the field",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 \"\\x00\\xff!\"",
 		spec:  one,
-		want: `web1 Pending TakingBack
-			web2 Upgrading TakenBack
+		want: `web1 Pending Revoking
+			web2 Upgrading Revoked
 			+started/web2 = by controller
 			+host/web1 = False
 			+host/web2 = False`,
@@ -220,7 +220,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "rubbish at the role's key enables all of the role that are in the field",
 		fleet: "record v1 web1..2\nkey role/web yes!",
 		spec:  one,
-		want: `web1..2 Upgrading TakenBack
+		want: `web1..2 Upgrading Revoked
 			+started/web1 = by controller
 			+started/web2 = by controller
 			+role/web = False`,
@@ -228,19 +228,19 @@ func TestWhatEnablesAHost(t *testing.T) {
 		name:  "a key without grant time is stamped, with that the deadline begins",
 		fleet: "record v1 web1\nkey host/web1 True",
 		spec:  one,
-		want:  "web1 Upgrading Released: at an unknown time\n+host/web1 = True (anew)",
+		want:  "web1 Upgrading Granted: at an unknown time\n+host/web1 = True (anew)",
 	}, {
 		name:  "other flags alone are no difference",
 		fleet: "record v1 web1\nkey host/web1 True -7m",
 		spec:  one,
-		want:  "web1 Upgrading Released\nno change",
+		want:  "web1 Upgrading Granted\nno change",
 	}, {
 		name:  "a wiped tree: hosts at the version get their keys back, agents are started anew only after that",
 		fleet: "bare\ncurrent v2\nrecord v2 web1\nrecord v1 web2..3\nagent web3",
 		spec:  "instructions: {rollingRules: {global: 1}}",
 		want: `web1 Upgraded AtVersion
-			web2 Upgrading TakenBack
-			web3 Pending TakingBack
+			web2 Upgrading Revoked
+			web3 Pending Revoking
 			+started/web2 = by controller
 			+host/web1 = True
 			+global = False`,

@@ -16,7 +16,7 @@ import (
 // begun is taken back meanwhile: a host that is switched off today must not begin when it comes back.
 func (p *planner) stopped() bool {
 	switch p.out.Gate {
-	case Aborted, PlanPaused, FailureBudgetExceeded, OutsideWindow:
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonOutsideWindow:
 		return true
 	}
 	return false

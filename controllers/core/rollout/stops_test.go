@@ -65,8 +65,8 @@ func TestFailureBudget(t *testing.T) {
 		fleet: failed("web1", "web2") + "key host/web3 True -1m\nkey host/web4 True -1m\nstarted web4 v2 -1m",
 		spec:  one,
 		want: `web1..2 Failed ReportedFailure
-			web3 Upgrading TakenBack
-			web4 Upgrading Released: has started
+			web3 Upgrading Revoked
+			web4 Upgrading Granted: has started
 			web5..9 Pending FailureBudgetExceeded
 			-host/web3`,
 	}, {
@@ -192,10 +192,10 @@ func TestWindowsStopStarts(t *testing.T) {
 		name:  "agents that have not begun lose what they were allowed; what has begun, and hosts in the field, finish",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1 True -5m\nkey host/web2 True -5m\nstarted web2 v2 -4m\nkey host/web4 True -5m",
 		spec:  closed,
-		want: `web1 Upgrading TakenBack: no window of windows.allow is open
-			web2 Upgrading Released: has started
+		want: `web1 Upgrading Revoked: no window of windows.allow is open
+			web2 Upgrading Granted: has started
 			web3 Pending OutsideWindow
-			web4 Upgrading Released
+			web4 Upgrading Granted
 			-host/web1`,
 	}, {
 		name:  "a host that has reached the version goes on",

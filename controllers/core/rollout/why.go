@@ -18,7 +18,7 @@ import (
 type Link struct {
 	// Of is the name of a host, or role/ and that of a role, or plan.
 	Of      string
-	Reason  Reason
+	Reason  v1alpha1.Reason
 	Message string
 	// Change says what would change it: what must happen, or what an operator can do. Empty: nothing needs to.
 	Change []string
@@ -92,18 +92,18 @@ func (w Why) Plan() []Link {
 func (p *planner) waitsFor(i int) int {
 	s, v := &p.hosts[i], &p.out.Verdicts[i]
 	switch v.Reason {
-	case WaitingForRole:
+	case v1alpha1.ReasonWaitingForRole:
 		name, _ := p.order.blocking(p.teams.role(v.Role))
 		var awaited []int
 		for _, t := range p.order.bearers(name) {
 			awaited = append(awaited, t.hosts...)
 		}
 		return p.slowest(awaited, func(i int) bool { return !p.canary.active || p.hosts[i].canary })
-	case WaitingForCanary:
+	case v1alpha1.ReasonWaitingForCanary:
 		return p.slowest(p.all(), func(i int) bool { return p.hosts[i].canary })
-	case NoFreeSlot:
+	case v1alpha1.ReasonNoFreeSlot:
 		return p.slowest(p.fullOf(v, s).hosts, func(i int) bool { return p.hosts[i].inFlight })
-	case BatchRunning:
+	case v1alpha1.ReasonBatchRunning:
 		return p.slowest(p.all(), func(i int) bool { return p.hosts[i].inFlight && !p.hosts[i].failed })
 	}
 	return -1
@@ -161,40 +161,40 @@ func (p *planner) fullOf(v *Verdict, s *hostState) *team {
 func (p *planner) change(i int) []string {
 	h, s, v := &p.in.Fleet.Hosts[i], &p.hosts[i], &p.out.Verdicts[i]
 	switch v.Reason {
-	case LostFromCatalog:
+	case v1alpha1.ReasonLostFromCatalog:
 		return []string{"it reports " + p.target, "`upgradectl forget host/" + h.Name + "`, if it is gone"}
-	case ChecksFailing:
+	case v1alpha1.ReasonChecksFailing:
 		return []string{"its checks pass"}
-	case Soaking:
+	case v1alpha1.ReasonSoaking:
 		return []string{"after: " + clock(s.next)}
-	case ReportedFailure, DeadlineExceeded:
+	case v1alpha1.ReasonReportedFailure, v1alpha1.ReasonDeadlineExceeded:
 		return []string{"it reports " + p.target}
-	case Granted:
+	case v1alpha1.ReasonGranted:
 		return []string{p.reports(s)}
-	case Unverified:
+	case v1alpha1.ReasonUnverified:
 		return []string{"its own report of " + p.target}
-	case NoRole:
+	case v1alpha1.ReasonNoRole:
 		return []string{"its agent reports a role", "spec.hosts.rolePattern"}
-	case ExcludedByPlan:
+	case v1alpha1.ReasonExcluded:
 		return []string{"spec.hosts.exclude without it"}
-	case ExemptByHold, OnHold:
+	case v1alpha1.ReasonExemptByHold, v1alpha1.ReasonOnHold:
 		return holdEnds(h)
-	case PausedByKey:
+	case v1alpha1.ReasonPausedByKey:
 		return []string{"the key config_state/" + pausePlace(h) + "/enable_puppet is deleted"}
-	case Starting, Revoked:
+	case v1alpha1.ReasonStarting, v1alpha1.ReasonRevoked:
 		return []string{"the next pass"}
-	case WaitingForRole:
+	case v1alpha1.ReasonWaitingForRole:
 		return p.changeOrder(v.Role)
-	case WaitingForCanary:
+	case v1alpha1.ReasonWaitingForCanary:
 		if p.canary.total == 0 {
 			return []string{"canary.hosts", "`upgradectl rollout promote`"}
 		}
 		return []string{fmt.Sprintf("after: %d more of the canaries", p.canary.total-p.canary.complete)}
-	case LimitZero, NoFreeSlot:
+	case v1alpha1.ReasonLimitZero, v1alpha1.ReasonNoFreeSlot:
 		return p.changeSlots(v, s)
-	case BatchRunning:
+	case v1alpha1.ReasonBatchRunning:
 		return []string{fmt.Sprintf("after: %d more of this batch", p.teams.running)}
-	case AtVersion:
+	case v1alpha1.ReasonAtVersion:
 		return nil
 	}
 	return p.changeGate(v.Reason)
@@ -261,29 +261,29 @@ func (p *planner) changeSlots(v *Verdict, s *hostState) []string {
 }
 
 // changeGate says what would change that which stops every new start.
-func (p *planner) changeGate(gate Reason) []string {
+func (p *planner) changeGate(gate v1alpha1.Reason) []string {
 	const resume = "`upgradectl rollout resume`"
 	switch gate {
-	case NoPlan:
+	case v1alpha1.ReasonNoPlan:
 		return []string{"`upgradectl apply`"}
-	case PlanConflict:
+	case v1alpha1.ReasonConflict:
 		return []string{"one of the two plans is deleted"}
-	case Aborted:
+	case v1alpha1.ReasonAborted:
 		return []string{resume, "another spec"}
-	case PlanPaused:
+	case v1alpha1.ReasonPlanPaused:
 		if p.in.Control.Pause == nil {
 			return []string{"spec.paused: false"}
 		}
 		return []string{resume}
-	case FailureBudgetExceeded:
+	case v1alpha1.ReasonFailureBudgetExceeded:
 		return []string{resume, "another spec.version"}
-	case OutsideWindow:
+	case v1alpha1.ReasonOutsideWindow:
 		return p.changeWindow()
-	case TooManyUnhealthy:
+	case v1alpha1.ReasonTooManyUnhealthy:
 		return []string{"fewer hosts are critical", "healthGate.maxUnhealthy"}
-	case AwaitingPromotion:
+	case v1alpha1.ReasonAwaitingPromotion:
 		return []string{"`upgradectl rollout promote`"}
-	case VersionSwitch, Revoking:
+	case v1alpha1.ReasonVersionSwitch, v1alpha1.ReasonRevoking:
 		return []string{"the next pass"}
 	}
 	return nil

@@ -41,13 +41,13 @@ db2: ReportedFailure → it reports v2
 			fleetOfTwo + "key host/db1 True -5m\nstarted db1 v2 -5m",
 			"instructions: {rollingRules: {global: 1}}", "db3", `
 db3: NoFreeSlot → after: 1 more of db
-db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
+db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
 `},
 		"of two that are in flight, the first": {
 			fleetOfTwo + "key host/db1 True -5m\nkey host/db2 True -5m",
 			"instructions: {rollingRules: {global: 2}}", "db3", `
 db3: NoFreeSlot → after: 1 more of db
-db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
+db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
 `},
 		"the next pass": {fleetOfTwo, "instructions: {rollingRules: {global: 1}}", "db1", "\ndb1: Starting → the next pass\n"},
 		"a hold of a role": {fleetOfTwo + "hold role/db until 3h disks", "", "db1", `
@@ -68,7 +68,7 @@ db1: OutsideWindow → window opens Wed 2026-04-01 02:00 UTC | ` + "`upgradectl 
 `},
 		"a batch": {fleetOfTwo + "key host/db1 True -5m\nstarted db1 v2 -5m", "strategy: Batch\ninstructions: {rollingRules: {global: 2}}", "web1", `
 web1: BatchRunning → after: 1 more of this batch
-db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
+db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
 `},
 		"who is done waits for nothing": {"record v2 web1", "", "web1", "\nweb1: AtVersion → \n"},
 		"nobody":                        {"record v2 web1", "", "web7", "\n"},
@@ -96,11 +96,11 @@ func TestWhyOfPlanAndRole(t *testing.T) {
 	w := newWorld(t, "record v1 web1..2 db1..2\nagent web1..2 db1..2\nkey host/db1 True -5m\nstarted db1 v2 -5m",
 		"instructions: {rollingRules: {global: 1}, roleOrder: {web: db}}")
 	if d := cmp.Diff("web1: WaitingForRole → after: 2 more db\n"+
-		"db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z\n", chainText(w.why().Role("web"))); d != "" {
+		"db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z\n", chainText(w.why().Role("web"))); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff("role/db: NoFreeSlot → after: 1 more of db\nrole/web: WaitingForRole → after: 2 more db\n"+
-		"db1: Released → it reports v2; without that it has failed at 2026-03-06T12:55:00Z\n", chainText(w.why().Plan())); d != "" {
+		"db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z\n", chainText(w.why().Plan())); d != "" {
 		t.Error(d)
 	}
 	w.line("paused for lunch")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
@@ -130,10 +131,10 @@ func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 			role.Peak, role.PeakAt = *n, now
 		}
 	}
-	if d.Gate == rollout.FailureBudgetExceeded && r.out.Trip.IsZero() {
+	if d.Gate == v1alpha1.ReasonFailureBudgetExceeded && r.out.Trip.IsZero() {
 		r.out.Trip, r.out.Tripped = now, d.GateMessage
 	}
-	closed := d.Gate == rollout.OutsideWindow
+	closed := d.Gate == v1alpha1.ReasonOutsideWindow
 	if r.shut(closed, now); !closed && !d.Complete {
 		r.open = stands(d)
 	}
@@ -217,7 +218,7 @@ func (r *recorder) stand(o *Outcome, d *rollout.Decision) []string {
 	switch {
 	case d.Complete:
 		return out
-	case d.Gate == rollout.OutsideWindow && len(r.open) > 0:
+	case d.Gate == v1alpha1.ReasonOutsideWindow && len(r.open) > 0:
 		return append(out, r.open...)
 	default:
 		return append(out, stands(d)...)

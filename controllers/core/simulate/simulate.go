@@ -132,9 +132,9 @@ func (s *Simulation) adopt() {
 		h := &f.Hosts[i]
 		reason := d.Verdicts[i].Reason
 		switch m := h.Started; {
-		case reason == rollout.ReportedFailure:
+		case reason == v1alpha1.ReasonReportedFailure:
 			s.failed[h.Name] = f.Current.Name
-		case reason == rollout.DeadlineExceeded:
+		case reason == v1alpha1.ReasonDeadlineExceeded:
 			s.silent[h.Name] = true
 		case m != nil && m.By == "":
 			end := m.Time.Add(s.takes(h.Role))
@@ -242,7 +242,7 @@ func (s *Simulation) commit(d *rollout.Decision) {
 		s.log("switch from %s to %s", d.Current, d.Version)
 	}
 	for i := range d.Verdicts {
-		if v := &d.Verdicts[i]; v.Reason == rollout.Starting {
+		if v := &d.Verdicts[i]; v.Reason == v1alpha1.ReasonStarting {
 			s.log("%s is %s", v.Host, v.Message)
 			s.seen.released(v, s.Now)
 		}

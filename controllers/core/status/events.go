@@ -31,7 +31,7 @@ func Events(d *rollout.Decision, before, after v1alpha1.UpgradePlanStatus, drift
 	list.failures(before.Failures, after.Failures)
 	list.stops(d, reconciling(before), after)
 	if canary := before.Canary; canary != nil && after.Canary == nil && d.Ledger.Promoted == d.Version {
-		list.add(fleet.EventNormal, "CanariesPromoted", plan,
+		list.add(fleet.EventNormal, v1alpha1.ReasonCanariesPromoted, plan,
 			fmt.Sprintf("the canaries of %s are promoted; the other hosts follow", d.Version))
 	}
 	return list.all[:min(len(list.all), MaxEvents)]
@@ -45,7 +45,7 @@ func InvalidEvents(before, after v1alpha1.UpgradePlanStatus, now time.Time) []fl
 		return nil
 	}
 	list := &events{now: now.UTC().Truncate(time.Second)}
-	list.add(fleet.EventWarning, is.Reason, plan, is.Message)
+	list.add(fleet.EventWarning, v1alpha1.Reason(is.Reason), plan, is.Message)
 	return list.all
 }
 
@@ -57,18 +57,18 @@ type events struct {
 	all []fleet.Event
 }
 
-func (e *events) add(kind fleet.EventType, reason, object, message string) {
-	e.all = append(e.all, fleet.Event{Time: e.now, Type: kind, Reason: reason, Object: object, Message: bounded(message, maxText)})
+func (e *events) add(kind fleet.EventType, reason v1alpha1.Reason, object, message string) {
+	e.all = append(e.all, fleet.Event{Time: e.now, Type: kind, Reason: string(reason), Object: object, Message: bounded(message, maxText)})
 }
 
 // keys adds an event for each key that another writer has changed.
 func (e *events) keys(drift []string) {
 	for i, key := range drift {
 		if i == maxNames {
-			e.add(fleet.EventWarning, "Drift", plan, fmt.Sprintf("%d more keys were changed by another writer", len(drift)-i))
+			e.add(fleet.EventWarning, v1alpha1.ReasonDrift, plan, fmt.Sprintf("%d more keys were changed by another writer", len(drift)-i))
 			return
 		}
-		e.add(fleet.EventWarning, "Drift", key, "changed by another writer; correcting it")
+		e.add(fleet.EventWarning, v1alpha1.ReasonDrift, key, "changed by another writer; correcting it")
 	}
 }
 
@@ -79,25 +79,26 @@ func (e *events) changes(d *rollout.Decision) {
 		if from == "" {
 			from = "nothing"
 		}
-		e.add(fleet.EventNormal, "VersionSwitched", plan, "current_version is switched from "+from+" to "+d.Version)
+		e.add(fleet.EventNormal, v1alpha1.ReasonVersionSwitched, plan, "current_version is switched from "+from+" to "+d.Version)
+		e.all[len(e.all)-1].Version = d.Version
 	}
 	var granted, revoked []string
 	for i := range d.Verdicts {
 		switch v := &d.Verdicts[i]; {
-		case v.Reason == rollout.Starting:
+		case v.Reason == v1alpha1.ReasonStarting:
 			granted = append(granted, v.Host)
-		case v.Reason == rollout.Revoked && !v.Enable:
+		case v.Reason == v1alpha1.ReasonRevoked && !v.Enable:
 			revoked = append(revoked, v.Host)
 		}
 	}
 	if len(granted) > 0 {
-		e.add(fleet.EventNormal, "Released", object(granted), "granted: "+naming(granted))
+		e.add(fleet.EventNormal, v1alpha1.ReasonGranted, object(granted), "granted: "+naming(granted))
 	}
 	if len(revoked) > 0 {
-		e.add(fleet.EventNormal, "TakenBack", object(revoked), "revoked grants of hosts that have not started: "+naming(revoked))
+		e.add(fleet.EventNormal, v1alpha1.ReasonRevoked, object(revoked), "revoked grants of hosts that have not started: "+naming(revoked))
 	}
 	if d.Rollback != nil {
-		e.add(fleet.EventWarning, "RolledBack", plan,
+		e.add(fleet.EventWarning, v1alpha1.ReasonRolledBack, plan,
 			fmt.Sprintf("rolling back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason))
 	}
 }
@@ -110,13 +111,13 @@ func (e *events) failures(before, after []v1alpha1.HostFailure) {
 		switch {
 		case known:
 		case len(e.all) < MaxEvents-3: // leaves room for later events
-			e.add(fleet.EventWarning, f.Reason, "host/"+f.Host, f.Message)
+			e.add(fleet.EventWarning, v1alpha1.Reason(f.Reason), "host/"+f.Host, f.Message)
 		default:
 			more = append(more, f.Host)
 		}
 	}
 	if len(more) > 0 {
-		e.add(fleet.EventWarning, "HostsFailed", plan, "also failed: "+naming(more))
+		e.add(fleet.EventWarning, v1alpha1.ReasonHostsFailed, plan, "also failed: "+naming(more))
 	}
 }
 
@@ -124,15 +125,15 @@ func (e *events) failures(before, after []v1alpha1.HostFailure) {
 func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePlanStatus) {
 	after := reconciling(s)
 	passing := func(reason string) bool { // lasts for one pass
-		return reason == string(rollout.VersionSwitch) || reason == string(rollout.Revoking)
+		return reason == string(v1alpha1.ReasonVersionSwitch) || reason == string(v1alpha1.ReasonRevoking)
 	}
 	progressing := after == string(v1alpha1.PhaseProgressing)
 	if after == before || passing(after) || progressing && (before == "" || passing(before)) || d.Rollback != nil {
 		return
 	}
 	kind, message := fleet.EventNormal, d.GateMessage
-	switch rollout.Reason(after) {
-	case rollout.FailureBudgetExceeded, rollout.TooManyUnhealthy, rollout.ObservationIncomplete, rollout.PlanConflict:
+	switch v1alpha1.Reason(after) {
+	case v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy, v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict:
 		kind = fleet.EventWarning
 	}
 	if after == string(v1alpha1.PhaseStalled) {
@@ -145,7 +146,7 @@ func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePla
 			message = "the rollout continues"
 		}
 	}
-	e.add(kind, after, plan, message)
+	e.add(kind, v1alpha1.Reason(after), plan, message)
 }
 
 // reconciling returns the reason of the condition Reconciling: the gate of the rollout, or its phase.

@@ -37,10 +37,10 @@ func TestEvents(t *testing.T) {
 		return d
 	}
 	moving := func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }
-	gate := func(r rollout.Reason, message string) func(*rollout.Decision) {
+	gate := func(r v1alpha1.Reason, message string) func(*rollout.Decision) {
 		return func(d *rollout.Decision) { d.Gate, d.GateMessage = r, message }
 	}
-	hosts := func(n int, reason rollout.Reason, state rollout.State) func(*rollout.Decision) {
+	hosts := func(n int, reason v1alpha1.Reason, state rollout.State) func(*rollout.Decision) {
 		return func(d *rollout.Decision) {
 			for i := range n {
 				d.Verdicts = append(d.Verdicts, rollout.Verdict{Host: fmt.Sprintf("x%d", i+1), Role: "web", State: state, Counts: true,
@@ -55,29 +55,29 @@ func TestEvents(t *testing.T) {
 		want          string
 	}{
 		{"nothing new", with(moving), with(moving), nil, ""},
-		{"switch", with(moving), with(func(d *rollout.Decision) { d.Switch, d.Current = true, "v1" }, gate(rollout.VersionSwitch, "")), nil,
+		{"switch", with(moving), with(func(d *rollout.Decision) { d.Switch, d.Current = true, "v1" }, gate(v1alpha1.ReasonVersionSwitch, "")), nil,
 			"Normal VersionSwitched plan: current_version is switched from v1 to v2\n"},
-		{"after the switch", with(gate(rollout.VersionSwitch, "")), with(moving), nil, ""},
-		{"one grant", with(moving), with(moving, hosts(1, rollout.Starting, rollout.Upgrading)), nil, "Normal Released host/x1: granted: x1\n"},
-		{"many grants", with(moving), with(moving, hosts(7, rollout.Starting, rollout.Upgrading)), nil,
-			"Normal Released plan: granted: x1, x2, x3, x4, x5 and 2 more\n"},
+		{"after the switch", with(gate(v1alpha1.ReasonVersionSwitch, "")), with(moving), nil, ""},
+		{"one grant", with(moving), with(moving, hosts(1, v1alpha1.ReasonStarting, rollout.Upgrading)), nil, "Normal Granted host/x1: granted: x1\n"},
+		{"many grants", with(moving), with(moving, hosts(7, v1alpha1.ReasonStarting, rollout.Upgrading)), nil,
+			"Normal Granted plan: granted: x1, x2, x3, x4, x5 and 2 more\n"},
 		{"paused, grants revoked", with(moving),
-			with(gate(rollout.PlanPaused, "paused by ops"), hosts(1, rollout.Revoked, rollout.Upgrading)), nil,
-			"Normal TakenBack host/x1: revoked grants of hosts that have not started: x1\nNormal PlanPaused plan: paused by ops\n"},
-		{"still paused", with(gate(rollout.PlanPaused, "paused by ops")), with(gate(rollout.PlanPaused, "paused by ops")), nil, ""},
-		{"resumed", with(gate(rollout.PlanPaused, "paused by ops")), with(moving), nil,
+			with(gate(v1alpha1.ReasonPlanPaused, "paused by ops"), hosts(1, v1alpha1.ReasonRevoked, rollout.Upgrading)), nil,
+			"Normal Revoked host/x1: revoked grants of hosts that have not started: x1\nNormal PlanPaused plan: paused by ops\n"},
+		{"still paused", with(gate(v1alpha1.ReasonPlanPaused, "paused by ops")), with(gate(v1alpha1.ReasonPlanPaused, "paused by ops")), nil, ""},
+		{"resumed", with(gate(v1alpha1.ReasonPlanPaused, "paused by ops")), with(moving), nil,
 			"Normal Progressing plan: the rollout continues\n"},
-		{"halted", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed")), nil,
+		{"halted", with(moving), with(gate(v1alpha1.ReasonFailureBudgetExceeded, "3 have failed")), nil,
 			"Warning FailureBudgetExceeded plan: 3 have failed\n"},
-		{"hosts fail", with(moving), with(moving, hosts(2, rollout.ReportedFailure, rollout.Failed)), nil,
+		{"hosts fail", with(moving), with(moving, hosts(2, v1alpha1.ReasonReportedFailure, rollout.Failed)), nil,
 			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n"},
-		{"many hosts fail", with(moving), with(moving, hosts(15, rollout.ReportedFailure, rollout.Failed)), nil,
+		{"many hosts fail", with(moving), with(moving, hosts(15, v1alpha1.ReasonReportedFailure, rollout.Failed)), nil,
 			"Warning ReportedFailure host/x1: because\nWarning ReportedFailure host/x2: because\n" +
 				"Warning ReportedFailure host/x3: because\nWarning ReportedFailure host/x4: because\n" +
 				"Warning ReportedFailure host/x5: because\nWarning ReportedFailure host/x6: because\n" +
 				"Warning ReportedFailure host/x7: because\n" +
 				"Warning HostsFailed plan: also failed: x8, x9, x10, x11, x12 and 3 more\n"},
-		{"rollback", with(moving), with(gate(rollout.FailureBudgetExceeded, "3 have failed"), func(d *rollout.Decision) {
+		{"rollback", with(moving), with(gate(v1alpha1.ReasonFailureBudgetExceeded, "3 have failed"), func(d *rollout.Decision) {
 			d.Rollback = &fleet.Pin{Revision: 4, Reason: "3 have failed"}
 		}), nil, "Warning RolledBack plan: rolling back to revision 4: 3 have failed\n"},
 		{"stalled", with(moving), with(), nil, "Warning Stalled plan: db1: because\n"},
@@ -107,7 +107,7 @@ func TestStatusAndEventsAreBounded(t *testing.T) {
 		role := fmt.Sprintf("role%d", i)
 		d.Roles = append(d.Roles, rollout.Role{Name: role, Group: role, Blocked: long})
 		d.Verdicts = append(d.Verdicts, rollout.Verdict{Host: role + "-1", Role: role, State: rollout.Failed, Counts: true,
-			Reason: rollout.ReportedFailure, Message: long})
+			Reason: v1alpha1.ReasonReportedFailure, Message: long})
 	}
 	s := status.Of(d, v1alpha1.UpgradePlanStatus{}, 1, then)
 	if len(s.Roles) != status.MaxRoles || s.RolesOmitted != 4_900 || len(s.Failures) != status.MaxFailures || s.Hosts.Failed != 5_000 {

@@ -142,13 +142,13 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 	switch {
 	case d.Complete:
 		return v1alpha1.PhaseComplete
-	case d.Gate == rollout.Aborted:
+	case d.Gate == v1alpha1.ReasonAborted:
 		return v1alpha1.PhaseAborted
-	case d.Gate == rollout.PlanPaused:
+	case d.Gate == v1alpha1.ReasonPlanPaused:
 		return v1alpha1.PhasePaused
-	case d.Gate == rollout.FailureBudgetExceeded && d.Rollback == nil:
+	case d.Gate == v1alpha1.ReasonFailureBudgetExceeded && d.Rollback == nil:
 		return v1alpha1.PhaseHalted
-	case d.Switch || d.Gate == rollout.OutsideWindow && d.Current != d.Version && !d.Next.IsZero():
+	case d.Switch || d.Gate == v1alpha1.ReasonOutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending
 	case d.ReadOnly:
 		return v1alpha1.PhaseStalled
@@ -162,12 +162,12 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 
 // stalled reports whether nothing moves, and the passing of time changes nothing.
 func stalled(d *rollout.Decision) bool {
-	if d.Gate == rollout.Revoking || d.Gate == rollout.TooManyUnhealthy || d.Rollback != nil {
+	if d.Gate == v1alpha1.ReasonRevoking || d.Gate == v1alpha1.ReasonTooManyUnhealthy || d.Rollback != nil {
 		return false
 	}
 	for i := range d.Verdicts {
 		v := &d.Verdicts[i]
-		if v.Reason == rollout.Starting || v.InFlight && v.State != rollout.Failed {
+		if v.Reason == v1alpha1.ReasonStarting || v.InFlight && v.State != rollout.Failed {
 			return false
 		}
 	}
@@ -175,13 +175,13 @@ func stalled(d *rollout.Decision) bool {
 }
 
 // Invalid returns the status of a plan that cannot be carried out: the last known state of its fleet, and the reason.
-func Invalid(old v1alpha1.UpgradePlanStatus, generation int64, reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
+func Invalid(old v1alpha1.UpgradePlanStatus, generation int64, reason v1alpha1.Reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
 	s := *old.DeepCopy()
 	s.ObservedGeneration, s.Phase = generation, v1alpha1.PhaseStalled
 	for kind, is := range map[string]metav1.ConditionStatus{v1alpha1.ConditionAccepted: metav1.ConditionFalse,
 		v1alpha1.ConditionReady: metav1.ConditionFalse, v1alpha1.ConditionComplete: metav1.ConditionFalse,
 		v1alpha1.ConditionReconciling: metav1.ConditionFalse, v1alpha1.ConditionStalled: metav1.ConditionTrue} {
-		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: is, Reason: reason,
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: is, Reason: string(reason),
 			Message: bounded(message, maxText), ObservedGeneration: generation,
 			LastTransitionTime: metav1.NewTime(now.UTC().Truncate(time.Second))})
 	}
@@ -191,10 +191,10 @@ func Invalid(old v1alpha1.UpgradePlanStatus, generation int64, reason, message s
 
 func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Condition {
 	reason, message := string(s.Phase), Line(s)
-	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted,
+	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonAccepted),
 		Message: "the plan is valid and conflicts with no other plan"}
-	if d.Gate == rollout.PlanConflict {
-		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonConflict, d.GateMessage
+	if d.Gate == v1alpha1.ReasonConflict {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, string(v1alpha1.ReasonConflict), d.GateMessage
 	}
 	is := func(kind string, yes bool) metav1.Condition {
 		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}

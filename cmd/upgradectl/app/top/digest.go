@@ -87,11 +87,11 @@ func OfStatus(plan string, s v1alpha1.UpgradePlanStatus, at time.Time) Digest {
 // orderedAt is when what stops a plan was ordered; zero: no order stops it.
 func orderedAt(o *upgradeplan.Observation) time.Time {
 	switch c := &o.Control; {
-	case o.Decision.Gate == rollout.PlanPaused && c.Pause != nil:
+	case o.Decision.Gate == v1alpha1.ReasonPlanPaused && c.Pause != nil:
 		return c.Pause.Time
-	case o.Decision.Gate == rollout.Aborted && c.Abort != nil:
+	case o.Decision.Gate == v1alpha1.ReasonAborted && c.Abort != nil:
 		return c.Abort.Time
-	case o.Decision.Gate == rollout.FailureBudgetExceeded && c.Halt != nil:
+	case o.Decision.Gate == v1alpha1.ReasonFailureBudgetExceeded && c.Halt != nil:
 		return c.Halt.Time
 	}
 	return time.Time{}

@@ -48,9 +48,9 @@ func rolling() top.Picture {
 		{Host: "web15", Since: ago(75 * time.Second), Due: noon.Add(59 * time.Minute), Message: "released at 2026-03-06T11:58:45Z by its host key, not yet at 2026.11"},
 	}
 	p.Events = []fleet.Event{
-		{Number: 1, Time: ago(56 * time.Minute), Type: fleet.EventNormal, Reason: "Released", Object: "host/web14", Message: "released: web14"},
+		{Number: 1, Time: ago(56 * time.Minute), Type: fleet.EventNormal, Reason: "Granted", Object: "host/web14", Message: "released: web14"},
 		{Number: 2, Time: ago(2 * time.Minute), Type: fleet.EventWarning, Reason: "ReportedFailure", Object: "host/web13", Message: "it reported a failure: no space left on /var"},
-		{Number: 3, Time: ago(75 * time.Second), Type: fleet.EventNormal, Reason: "Released", Object: "host/web15", Message: "released: web15"},
+		{Number: 3, Time: ago(75 * time.Second), Type: fleet.EventNormal, Reason: "Granted", Object: "host/web15", Message: "released: web15"},
 	}
 	return p
 }
