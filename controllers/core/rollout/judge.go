@@ -12,6 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 )
 
 // hostState is what was found about one host.
@@ -124,18 +125,12 @@ func (j *judge) findHealth(h *fleet.Host, s *hostState) {
 // current_version, on first boot and a host in the field always by the lookup alone. A grant stands until it is taken
 // back, held or not: the host may act on it at this very moment. Without a current_version there is nothing to change to.
 func (j *judge) findGrant(h *fleet.Host, s *hostState) {
-	if j.current.Index == 0 {
-		return
+	view := permission.View{Legacy: !h.Agent(), Local: h.Record.Version, Current: j.current, Setting: h.Setting}
+	if h.Agent() && view.Local == "" {
+		view.Local = h.Report.Version
 	}
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(j.current.Name)
-	switch {
-	case !h.Agent():
-		s.granted = h.Setting.EnablesLegacy()
-	case h.Record.Version == "" && h.Report.Version == "":
-		s.granted = explicit || h.Setting.Scope == fleet.ScopeNone
-	default:
-		s.granted = explicit && h.Setting.Index > j.current.Index
-	}
+	s.granted = permission.Grant(view).Allowed
 	s.implied = s.granted && !explicit && !s.upgraded
 }
 

@@ -1,0 +1,135 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package permission_test
+
+import (
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
+)
+
+const (
+	before = 5  // an index older than current_version
+	after  = 15 // an index newer than current_version
+)
+
+// view is an agent at v1 that has no key. The current version is v2, written at index 10.
+func view(change ...func(*permission.View)) permission.View {
+	v := permission.View{Local: "v1", Current: fleet.CurrentVersion{Name: "v2", Index: 10}}
+	for _, c := range change {
+		c(&v)
+	}
+	return v
+}
+
+func legacy(v *permission.View)    { v.Legacy = true }
+func firstBoot(v *permission.View) { v.Local = "" }
+func paused(v *permission.View)    { v.PausedBy = fleet.ScopeRole }
+func onHold(v *permission.View)    { v.OnHold = true }
+func started(v *permission.View)   { v.Started = "v2" }
+func failed(v *permission.View)    { v.Failed = true }
+func local(version string) func(*permission.View) {
+	return func(v *permission.View) { v.Local = version }
+}
+
+func action(current, stored bool) func(*permission.View) {
+	return func(v *permission.View) { v.Current.HasAction, v.HasAction = current, stored }
+}
+
+func key(text string, index uint64) func(*permission.View) {
+	values := map[string]fleet.Value{"True": fleet.True, "False": fleet.False, "v1": fleet.Version, "v2": fleet.Version}
+	return func(v *permission.View) {
+		value, ok := values[text]
+		if !ok {
+			value = fleet.Invalid
+		}
+		v.Setting = fleet.Setting{Scope: fleet.ScopeHost, EnableValue: fleet.EnableValue{Value: value, Text: text, Index: index}}
+	}
+}
+
+func TestChange(t *testing.T) {
+	for name, tc := range map[string]struct {
+		view    permission.View
+		allowed bool
+		reason  permission.Reason
+	}{
+		"no current version":                        {permission.View{Local: "v1"}, false, permission.NoVersion},
+		"an invalid current version":                {permission.View{Local: "v1", Current: fleet.CurrentVersion{Name: "a b", Index: 10}}, false, permission.InvalidVersion},
+		"at the version":                            {view(local("v2"), key("True", after)), false, permission.AtVersion},
+		"at the version, another change unfinished": {view(local("v2"), started, key("True", after)), true, permission.Resuming},
+		"no key":                                   {view(), false, permission.NotGranted},
+		"granted":                                  {view(key("True", after)), true, permission.Granted},
+		"granted by version":                       {view(key("v2", after)), true, permission.Granted},
+		"granted for another version":              {view(key("v1", after)), false, permission.OtherVersion},
+		"a key older than the version":             {view(key("True", before)), false, permission.OldGrant},
+		"a key as old as the version":              {view(key("True", 10)), false, permission.OldGrant},
+		"disabled":                                 {view(key("False", after)), false, permission.Disabled},
+		"an invalid value":                         {view(key("yes", after)), false, permission.InvalidValue},
+		"paused":                                   {view(key("True", after), paused), false, permission.Paused},
+		"paused after the start":                   {view(key("True", after), paused, started), false, permission.Paused},
+		"on hold":                                  {view(key("True", after), onHold), false, permission.OnHold},
+		"on hold after the start":                  {view(key("True", before), onHold, started), true, permission.Resuming},
+		"resumes by an old key":                    {view(key("True", before), started), true, permission.Resuming},
+		"resumes without a key":                    {view(started), true, permission.Resuming},
+		"does not resume when disabled":            {view(key("False", after), started), false, permission.Disabled},
+		"a failed start needs a new grant":         {view(key("True", before), started, failed), false, permission.OldGrant},
+		"first boot without a key":                 {view(firstBoot), true, permission.FirstBoot},
+		"first boot by an old key":                 {view(firstBoot, key("True", before)), true, permission.FirstBoot},
+		"first boot when disabled":                 {view(firstBoot, key("False", after)), false, permission.Disabled},
+		"an action":                                {view(action(true, true), key("True", after)), true, permission.Granted},
+		"an action on first boot":                  {view(action(true, true), firstBoot), false, permission.NoVersionYet},
+		"an action that the version does not name": {view(action(false, true), key("True", after)), false, permission.ActionUnclear},
+		"an action that is missing":                {view(action(true, false), key("True", after)), false, permission.ActionUnclear},
+		"legacy without a key":                     {view(legacy), true, permission.NoneSet},
+		"legacy by any value":                      {view(legacy, key("yes", before)), true, permission.Granted},
+		"legacy when disabled":                     {view(legacy, key("False", after)), false, permission.Disabled},
+		"legacy when paused":                       {view(legacy, paused), false, permission.Paused},
+		"legacy on hold":                           {view(legacy, onHold, key("True", after)), true, permission.Granted},
+		"legacy at the version":                    {view(legacy, local("v2")), false, permission.AtVersion},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := permission.Change(tc.view); got.Allowed != tc.allowed || got.Reason != tc.reason {
+				t.Errorf("%+v, want %v %s", got, tc.allowed, tc.reason)
+			}
+		})
+	}
+}
+
+func TestGrantIgnoresPausesHoldsAndActions(t *testing.T) {
+	v := view(key("True", after), paused, onHold, action(true, false))
+	if got := permission.Grant(v); !got.Allowed || permission.Change(v).Allowed {
+		t.Errorf("grant %+v, change %+v", got, permission.Change(v))
+	}
+	if got := permission.Grant(permission.View{Legacy: true}); got.Allowed {
+		t.Errorf("without a current version: %+v", got)
+	}
+}
+
+func TestRunPuppet(t *testing.T) {
+	for name, tc := range map[string]struct {
+		view    permission.View
+		allowed bool
+		reason  permission.Reason
+	}{
+		"no key":                            {view(), true, permission.NoneSet},
+		"enabled":                           {view(key("True", before)), true, permission.Enabled},
+		"enabled by its version":            {view(key("v1", before)), true, permission.Enabled},
+		"enabled for the next version only": {view(key("v2", after)), false, permission.OtherVersion},
+		"disabled":                          {view(key("False", before)), false, permission.Disabled},
+		"an invalid value":                  {view(key("yes", before)), false, permission.InvalidValue},
+		"paused":                            {view(key("True", before), paused), false, permission.Paused},
+		"on hold":                           {view(key("True", before), onHold), true, permission.Enabled},
+		"legacy without a key":              {view(legacy), true, permission.NoneSet},
+		"legacy by any value":               {view(legacy, key("yes", before)), true, permission.Enabled},
+		"legacy when disabled":              {view(legacy, key("False", before)), false, permission.Disabled},
+		"legacy when paused":                {view(legacy, paused), false, permission.Paused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := permission.RunPuppet(tc.view); got.Allowed != tc.allowed || got.Reason != tc.reason {
+				t.Errorf("%+v, want %v %s", got, tc.allowed, tc.reason)
+			}
+		})
+	}
+}
