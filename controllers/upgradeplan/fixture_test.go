@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/testr"
+	"sigs.k8s.io/yaml"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
-	"sigs.k8s.io/yaml"
 )
 
 // clock is the time of a test: it stands until it is moved.

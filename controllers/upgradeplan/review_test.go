@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )

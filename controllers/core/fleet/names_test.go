@@ -8,8 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"pgregory.net/rapid"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // get_host_match of python-jiocloud, on ASCII.

@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"pgregory.net/rapid"
 )
 
 // Decode accepts any bytes in any key. Each host comes once, in natural order, with a valid name.

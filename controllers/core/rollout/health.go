@@ -6,9 +6,10 @@ package rollout
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // share is the number of hosts that a budget stands for when so many count: percentages are rounded down, to 0 too. Words

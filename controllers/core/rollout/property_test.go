@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"pgregory.net/rapid"
 )
 
 // anyWorld is a fleet in any state at all: keys from other times and other people, marks, reports, holds, pauses.

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"pgregory.net/rapid"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // The failure budget: who spends it, how it is counted, and what an exceeded one stops.

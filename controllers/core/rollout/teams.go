@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // team is a set of hosts that a limit is about: a role, a group, or the fleet.

@@ -9,10 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
 // HostLists are the three lists of python -m jiocloud.upgrade status. Each host is in exactly one of them.

@@ -4,9 +4,10 @@
 package fleetstore
 
 import (
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"slices"
 	"sync"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // filteredReads collects what ACLs hid of reads, a sentence for each.

@@ -7,9 +7,10 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"golang.org/x/sync/errgroup"
 )
 
 // SnapshotOptions say what of a fleet's keys is wanted.

@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/jiocloud/upgrade-controller/controllers/backoff"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"sync"
 	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // DefaultTTL is how long a lease lasts without renewal when Options say nothing.
