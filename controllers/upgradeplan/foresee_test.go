@@ -29,10 +29,10 @@ func TestASimulationRollsBack(t *testing.T) {
 	got := o.Simulate(simulate.Options{Start: c.Now(), Gap: time.Second, Duration: simulate.Span{Mean: takes}, Failures: 1,
 		Rand: rand.New(rand.NewPCG(1, 1))}).Run(time.Hour)
 	r := got.Rollback
-	if r == nil || r.Revision != 1 || r.Version != "v1" || r.Time.Sub(c.Now()) != takes || r.Back != 2 || r.Complete {
-		t.Errorf("%+v: %q", r, got.Stands)
+	if r == nil || r.Revision != 1 || r.Version != "v1" || r.Time.Sub(c.Now()) != takes || r.Upgraded != 2 || r.Complete {
+		t.Errorf("%+v: %q", r, got.BlockedBy)
 	}
-	if got.Complete || got.Version != "v2" || got.Upgraded != 0 || got.Took() != 2*takes {
+	if got.Complete || got.Version != "v2" || got.Upgraded != 0 || got.Duration() != 2*takes {
 		t.Errorf("%+v", got)
 	}
 	if o.Control.Pin != nil || o.Plan.Spec.Version != "v2" {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
+	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/gantt"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -73,7 +74,7 @@ func (c *cli) simulate() *cobra.Command {
 	cmd.Flags().StringVar(&o.hosts, "hosts", "", "a file with the hosts, or - for standard input")
 	completeFlag(cmd, "hosts", shared.AnyFile)
 	cmd.Flags().StringSliceVar(&o.durations, "duration", nil, "how long a host takes from its release to its report, of all roles "+
-		"or of one: 10m, 'compute=5m±20%' (default "+simulate.Short(simulate.DefaultDuration)+")")
+		"or of one: 10m, 'compute=5m±20%' (default "+simulate.FormatDuration(simulate.DefaultDuration)+")")
 	cmd.Flags().StringVar(&o.fail, "fail", "0%", "the share of upgrades that fail")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "what the random durations and failures begin with")
 	cmd.Flags().IntVar(&o.seeds, "seeds", 0, fmt.Sprintf("how many seeds are tried, from --seed on, for p50 and p95; 0: %d where "+
@@ -106,7 +107,7 @@ func (c *cli) simulate() *cobra.Command {
 		case asJSON:
 			return c.print(asJSON, found)
 		case asSVG:
-			_, err := c.Out.Write(found.outcome.SVG(fmt.Sprintf("upgradeplan/%s to %s", plan.Name, plan.Spec.Version)))
+			_, err := c.Out.Write(gantt.SVG(found.outcome, fmt.Sprintf("upgradeplan/%s to %s", plan.Name, plan.Spec.Version)))
 			return err
 		}
 		return c.buffered(func(w io.Writer) error { return found.write(w) })
@@ -147,7 +148,7 @@ func (c *cli) prepare(ctx context.Context, plan *v1alpha1.UpgradePlan, o *simula
 		return nil, err
 	}
 	if len(o.durations) == 0 {
-		c.say("each host is taken to need %s: --duration says otherwise", simulate.Short(simulate.DefaultDuration))
+		c.say("each host is taken to need %s: --duration says otherwise", simulate.FormatDuration(simulate.DefaultDuration))
 	}
 	s.choose()
 	return s, nil
@@ -161,7 +162,7 @@ func (c *cli) populate(ctx context.Context, s *simulation, file string) error {
 			return usageError{err}
 		}
 		s.hosts, s.options.Hosts = len(hosts), hosts
-		s.begin = simulate.Established
+		s.begin = simulate.NewIdle
 		return nil
 	}
 	_, store, err := c.plans()

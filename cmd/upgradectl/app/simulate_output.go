@@ -22,19 +22,19 @@ type Simulated struct {
 	Kind       string `json:"kind"`
 	Plan       string `json:"plan"`
 	Version    string `json:"version"`
-	// Start, End and Took are those of the first seed, as all that follows but Seeds.
+	// Start, End, Duration and the fields after them, except Seeds, are those of the first seed.
 	Start    time.Time `json:"start"`
 	End      time.Time `json:"end"`
-	Took     string    `json:"took"`
+	Duration string    `json:"duration"`
 	Complete bool      `json:"complete"`
-	// Stands says what keeps the rest from going on; absent: it is complete.
-	Stands  []string         `json:"stands,omitempty"`
-	Hosts   SimulatedHosts   `json:"hosts"`
-	Seeds   SimulatedSeeds   `json:"seeds"`
-	Windows SimulatedWindows `json:"windows,omitzero"`
-	// Trip is when the failure budget is exceeded; absent: it is not.
-	Trip *SimulatedTrip `json:"trip,omitempty"`
-	// Rollback is where the plan goes back to then; absent: nowhere.
+	// BlockedBy lists what blocks the rest. It is absent if the rollout is complete.
+	BlockedBy []string         `json:"blockedBy,omitempty"`
+	Hosts     SimulatedHosts   `json:"hosts"`
+	Seeds     SimulatedSeeds   `json:"seeds"`
+	Windows   SimulatedWindows `json:"windows,omitzero"`
+	// FailureBudgetExceeded is absent if the failure budget is not exceeded.
+	FailureBudgetExceeded *SimulatedBudget `json:"failureBudgetExceeded,omitempty"`
+	// Rollback is absent if the plan does not roll back.
 	Rollback *SimulatedRollback `json:"rollback,omitempty"`
 	Roles    []SimulatedRole    `json:"roles"`
 	Waves    []SimulatedWave    `json:"waves"`
@@ -53,22 +53,22 @@ type SimulatedHosts struct {
 
 // SimulatedSeeds says what became of all seeds. P50 and P95 are how long those take that are complete; absent: none is.
 type SimulatedSeeds struct {
-	Count    int    `json:"count"`
-	Complete int    `json:"complete"`
-	Tripped  int    `json:"tripped"`
-	P50      string `json:"p50,omitempty"`
-	P95      string `json:"p95,omitempty"`
+	Count                 int    `json:"count"`
+	Complete              int    `json:"complete"`
+	FailureBudgetExceeded int    `json:"failureBudgetExceeded"`
+	P50                   string `json:"p50,omitempty"`
+	P95                   string `json:"p95,omitempty"`
 }
 
 // SimulatedWindows says whether it ends in the window in which it begins, and when the windows keep hosts from being
 // released.
 type SimulatedWindows struct {
 	Inside bool              `json:"inside"`
-	Shut   []simulate.Period `json:"shut,omitempty"`
+	Closed []simulate.Period `json:"closedWindows,omitempty"`
 }
 
-// SimulatedTrip is when and why a failure budget is exceeded.
-type SimulatedTrip struct {
+// SimulatedBudget is when and why the failure budget is exceeded.
+type SimulatedBudget struct {
 	Time    time.Time `json:"time"`
 	After   string    `json:"after"`
 	Message string    `json:"message"`
@@ -80,8 +80,8 @@ type SimulatedRollback struct {
 	After    string    `json:"after"`
 	Revision int64     `json:"revision"`
 	Version  string    `json:"version"`
-	// Back is how many of the hosts that count have that version at the end, and Complete says that all have.
-	Back     int  `json:"back"`
+	// Upgraded is how many of the hosts that count have Version at the end. Complete is true if all have it.
+	Upgraded int  `json:"upgraded"`
 	Complete bool `json:"complete"`
 }
 
@@ -113,7 +113,7 @@ type SimulatedWave struct {
 func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulated {
 	o := &outcomes[0]
 	s := &Simulated{APIVersion: v1alpha1.APIVersion, Kind: "Simulation", Plan: plan.Name, Version: o.Version, Start: o.Start.UTC(),
-		End: o.End.UTC(), Took: simulate.Short(o.Took()), Complete: o.Complete, Stands: o.Stands,
+		End: o.End.UTC(), Duration: simulate.FormatDuration(o.Duration()), Complete: o.Complete, BlockedBy: o.BlockedBy,
 		Hosts: SimulatedHosts{Total: o.Total, Upgraded: o.Upgraded}, Seeds: overSeeds(outcomes), Roles: []SimulatedRole{},
 		Waves: []SimulatedWave{}, outcome: o, budget: plan.Spec.FailurePolicy.MaxFailed != nil,
 		windowed: len(plan.Spec.Windows.Allow)+len(plan.Spec.Windows.Deny) > 0}
@@ -121,7 +121,7 @@ func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulat
 		if t.IsZero() {
 			return ""
 		}
-		return simulate.Short(t.Sub(o.Start))
+		return simulate.FormatDuration(t.Sub(o.Start))
 	}
 	failed := map[string]bool{}
 	for i := range o.Runs {
@@ -131,13 +131,13 @@ func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulat
 	}
 	s.Hosts.Failed = len(failed)
 	if s.windowed {
-		s.Windows = SimulatedWindows{Inside: o.InWindow(), Shut: o.Shut}
+		s.Windows = SimulatedWindows{Inside: o.InWindow(), Closed: o.ClosedWindows}
 	}
-	if !o.Trip.IsZero() {
-		s.Trip = &SimulatedTrip{Time: o.Trip.UTC(), After: after(o.Trip), Message: o.Tripped}
+	if !o.FailureBudgetExceededAt.IsZero() {
+		s.FailureBudgetExceeded = &SimulatedBudget{Time: o.FailureBudgetExceededAt.UTC(), After: after(o.FailureBudgetExceededAt), Message: o.FailureBudgetMessage}
 	}
 	if r := o.Rollback; r != nil {
-		s.Rollback = &SimulatedRollback{Time: r.Time.UTC(), After: after(r.Time), Revision: r.Revision, Version: r.Version, Back: r.Back,
+		s.Rollback = &SimulatedRollback{Time: r.Time.UTC(), After: after(r.Time), Revision: r.Revision, Version: r.Version, Upgraded: r.Upgraded,
 			Complete: r.Complete}
 	}
 	for _, r := range o.Roles {
@@ -157,14 +157,14 @@ func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
 	for i := range outcomes {
 		if outcomes[i].Complete {
 			s.Complete++
-			took = append(took, outcomes[i].Took())
+			took = append(took, outcomes[i].Duration())
 		}
-		if !outcomes[i].Trip.IsZero() {
-			s.Tripped++
+		if !outcomes[i].FailureBudgetExceededAt.IsZero() {
+			s.FailureBudgetExceeded++
 		}
 	}
 	if len(took) > 0 {
-		s.P50, s.P95 = simulate.Short(simulate.Percentile(took, 50)), simulate.Short(simulate.Percentile(took, 95))
+		s.P50, s.P95 = simulate.FormatDuration(simulate.Percentile(took, 50)), simulate.FormatDuration(simulate.Percentile(took, 95))
 	}
 	return s
 }
@@ -174,13 +174,13 @@ func (s *Simulated) write(w io.Writer) error {
 		{"Plan", "upgradeplan/" + s.Plan},
 		{"Version", s.Version},
 		{"Hosts", fmt.Sprintf("%d of %d upgraded, %d failed", s.Hosts.Upgraded, s.Hosts.Total, s.Hosts.Failed)},
-		{"Total time", s.tookText()},
+		{"Total time", s.durationText()},
 		{"Seeds", s.Seeds.text()},
 		{"Window", s.windowText()},
-		{"Failure budget", s.tripText()},
+		{"Failure budget", s.budgetText()},
 	}
-	for _, text := range s.Stands {
-		list = append(list, fact{"Stands", text})
+	for _, text := range s.BlockedBy {
+		list = append(list, fact{"Blocked by", text})
 	}
 	if err := facts(w, list); err != nil {
 		return err
@@ -191,17 +191,17 @@ func (s *Simulated) write(w io.Writer) error {
 	return s.writeRoles(w)
 }
 
-func (s *Simulated) tookText() string {
+func (s *Simulated) durationText() string {
 	switch r := s.Rollback; {
 	case s.Complete:
-		return fmt.Sprintf("%s, from %s to %s", s.Took, describe.Stamp(s.Start), describe.Stamp(s.End))
+		return fmt.Sprintf("%s, from %s to %s", s.Duration, describe.Stamp(s.Start), describe.Stamp(s.End))
 	case r != nil && r.Complete:
-		return fmt.Sprintf("not complete: all hosts are back at %s after %s, at %s", r.Version, s.Took, describe.Stamp(s.End))
+		return fmt.Sprintf("not complete: all hosts are back at %s after %s, at %s", r.Version, s.Duration, describe.Stamp(s.End))
 	case r != nil:
-		return fmt.Sprintf("not complete: it stands still after %s, at %s, with %d of %d hosts at %s", s.Took, describe.Stamp(s.End),
-			r.Back, s.Hosts.Total, r.Version)
+		return fmt.Sprintf("not complete: blocked after %s, at %s, with %d of %d hosts at %s", s.Duration, describe.Stamp(s.End),
+			r.Upgraded, s.Hosts.Total, r.Version)
 	}
-	return fmt.Sprintf("not complete: it stands still after %s, at %s", s.Took, describe.Stamp(s.End))
+	return fmt.Sprintf("not complete: blocked after %s, at %s", s.Duration, describe.Stamp(s.End))
 }
 
 func (s SimulatedSeeds) text() string {
@@ -212,8 +212,8 @@ func (s SimulatedSeeds) text() string {
 	if s.P50 != "" {
 		text += fmt.Sprintf(": p50 %s, p95 %s", s.P50, s.P95)
 	}
-	if s.Tripped > 0 {
-		text += fmt.Sprintf("; the failure budget is exceeded in %d", s.Tripped)
+	if s.FailureBudgetExceeded > 0 {
+		text += fmt.Sprintf("; failure budget exceeded in %d", s.FailureBudgetExceeded)
 	}
 	return text
 }
@@ -223,20 +223,20 @@ func (s *Simulated) windowText() string {
 	case !s.windowed:
 		return ""
 	case s.Windows.Inside:
-		return "it ends inside the window in which it begins"
+		return "ends inside the window in which it starts"
 	}
-	for _, p := range s.Windows.Shut {
-		if first := s.outcome.Runs; len(first) > 0 && p.Start.After(first[0].Released) {
-			return "it does not end inside the window in which it begins, which closes after " + simulate.Short(p.Start.Sub(s.Start))
+	for _, p := range s.Windows.Closed {
+		if first := s.outcome.Runs; len(first) > 0 && p.Start.After(first[0].Granted) {
+			return "does not end inside the window in which it starts, which closes after " + simulate.FormatDuration(p.Start.Sub(s.Start))
 		}
 	}
-	return "it does not end inside a window"
+	return "does not end inside a window"
 }
 
-func (s *Simulated) tripText() string {
+func (s *Simulated) budgetText() string {
 	switch {
-	case s.Trip != nil:
-		return "exceeded after " + s.Trip.After + ": " + s.Trip.Message
+	case s.FailureBudgetExceeded != nil:
+		return "exceeded after " + s.FailureBudgetExceeded.After + ": " + s.FailureBudgetExceeded.Message
 	case s.budget:
 		return "kept"
 	}

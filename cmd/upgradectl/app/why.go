@@ -34,6 +34,6 @@ func writeStarts(w io.Writer, o *upgradeplan.Observation) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	_, _ = fmt.Fprintf(w, "Next starts, if each host takes %s:\n", simulate.Short(simulate.DefaultDuration))
+	_, _ = fmt.Fprintf(w, "Next starts, if each host takes %s:\n", simulate.FormatDuration(simulate.DefaultDuration))
 	return table(w, "  ", []string{"HOST", "WHEN", "TIME", "MESSAGE"}, rows)
 }

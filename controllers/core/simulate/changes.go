@@ -13,20 +13,20 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
-// changes are those that the real Render and diff make of a decision. Keys that are and shall be the same are left out of
-// both sides before they are compared: of a large fleet they are nearly all.
+// changes returns the changes of a decision, as the real Render and diff compute them. Unchanged keys, nearly all in a large
+// fleet, are left out of both sides before the comparison.
 func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
 	desired := d.Desired(s.Now)
-	if d.Switch { // it makes the tree anew, whatever stands there
-		return s.Layout.Changes(keys.Actual(s.world.raw(), s.Layout), desired)
+	if d.Switch { // replaces the whole tree
+		return s.Layout.Changes(keys.Actual(s.world.snapshot(), s.Layout), desired)
 	}
 	f := s.Fleet()
-	some, marks := slices.Clone(s.world.unknown), []keys.Pair(nil)
+	some, markers := slices.Clone(s.world.unknownHosts), []keys.Pair(nil)
 	hosts := desired.Hosts[:0]
 	enabled := 0
 	for i := range d.Verdicts {
 		v, h := &d.Verdicts[i], &f.Hosts[i]
-		same := settled(v, h, cmp.Or(desired.Enabling, keys.Enabled))
+		same := unchanged(v, h, cmp.Or(desired.Enabling, keys.Enabled))
 		if v.Enable {
 			if !same {
 				hosts = append(hosts, desired.Hosts[enabled])
@@ -36,18 +36,18 @@ func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
 		switch {
 		case !same:
 			some = append(some, h.Name)
-		case h.Started != nil && h.Started.By == fleet.ByController: // its mark may go all the same
-			marks = append(marks, s.world.hosts[h.Name].started)
+		case h.Started != nil && h.Started.By == fleet.ByController: // the marker may still be removed
+			markers = append(markers, s.world.hosts[h.Name].started)
 		}
 	}
-	desired.Hosts = append(hosts, desired.Hosts[enabled:]...) // and strangers
-	raw := s.world.rawOf(some)
-	raw.Started = append(raw.Started, marks...)
+	desired.Hosts = append(hosts, desired.Hosts[enabled:]...) // and grants of unknown hosts
+	raw := s.world.snapshotOf(some)
+	raw.Started = append(raw.Started, markers...)
 	return s.Layout.Changes(keys.Actual(raw, s.Layout), desired)
 }
 
-// settled says that the host's own key is what it shall be, or is not there and shall not be.
-func settled(v *rollout.Verdict, h *fleet.Host, enabling string) bool {
+// unchanged reports whether the host's own key already has the desired state.
+func unchanged(v *rollout.Verdict, h *fleet.Host, enabling string) bool {
 	if h.Setting.Scope != fleet.ScopeHost {
 		return !v.Enable
 	}

@@ -4,13 +4,8 @@
 package simulate_test
 
 import (
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
 
-// run simulates a plan over agents at version 1, each of which takes ten minutes.
+// run simulates a plan over agents at version 1 that take ten minutes each.
 func run(t testing.TB, spec string, failures float64, names ...string) simulate.Outcome {
 	t.Helper()
 	s := simulate.New(simulate.Options{Plan: plan(t, spec), Hosts: hosts(true, "1", names...), Start: start, Gap: time.Second,
@@ -33,9 +28,9 @@ func run(t testing.TB, spec string, failures float64, names ...string) simulate.
 
 const ordered = "version: '2'\ninstructions: {rollingRules: {global: 2}, roleOrder: {web: db}}"
 
-func TestOutcomeTellsWavesAndPeaks(t *testing.T) {
+func TestRun_RecordsWavesAndPeaks(t *testing.T) {
 	o := run(t, ordered, 0, append(numbered("web", 3), numbered("db", 2)...)...)
-	if !o.Complete || o.Upgraded != 5 || o.Total != 5 || o.Took() != 30*time.Minute || len(o.Stands) != 0 {
+	if !o.Complete || o.Upgraded != 5 || o.Total != 5 || o.Duration() != 30*time.Minute || len(o.BlockedBy) != 0 {
 		t.Errorf("%+v", o)
 	}
 	var waves []string
@@ -53,19 +48,19 @@ func TestOutcomeTellsWavesAndPeaks(t *testing.T) {
 	}
 }
 
-func TestOutcomeTellsWhereTheBudgetTrips(t *testing.T) {
+func TestRun_RecordsExceededFailureBudget(t *testing.T) {
 	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 1}\ninstructions: {rollingRules: {global: 2}}", 1, numbered("web", 4)...)
-	if o.Complete || o.Trip.Sub(start) != 10*time.Minute || !strings.Contains(o.Tripped, "2 of 4 hosts have failed") {
+	if o.Complete || o.FailureBudgetExceededAt.Sub(start) != 10*time.Minute || !strings.Contains(o.FailureBudgetMessage, "2 of 4 hosts have failed") {
 		t.Errorf("%+v", o)
 	}
-	if len(o.Stands) != 1 || !strings.HasPrefix(o.Stands[0], "halted since") {
-		t.Errorf("%q", o.Stands)
+	if len(o.BlockedBy) != 1 || !strings.HasPrefix(o.BlockedBy[0], "halted since") {
+		t.Errorf("%q", o.BlockedBy)
 	}
 }
 
 const rollingBack = "\nfailurePolicy: {maxFailed: 1, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 3}}"
 
-// rolledBack are six agents, 40% of whose upgrades to version 2 fail, and of those back to version 1, to revision 4.
+// rolledBack simulates six agents. Of their upgrades, also of those of the rollback to revision 4, 40% fail.
 func rolledBack(t testing.TB, seed uint64) *simulate.Simulation {
 	t.Helper()
 	back := plan(t, "version: '1'"+rollingBack)
@@ -77,9 +72,9 @@ func rolledBack(t testing.TB, seed uint64) *simulate.Simulation {
 	return s
 }
 
-// A plan that is rolled back is never complete, however well that goes.
-func TestOutcomeTellsOfARollback(t *testing.T) {
-	back, stuck := 0, 0
+// A plan that was rolled back is never complete, even if the rollback is.
+func TestRun_RecordsRollback(t *testing.T) {
+	complete, blocked := 0, 0
 	for seed := range uint64(40) {
 		s := rolledBack(t, seed)
 		o := s.Run(30 * 24 * time.Hour)
@@ -87,78 +82,74 @@ func TestOutcomeTellsOfARollback(t *testing.T) {
 		if r == nil {
 			continue
 		}
-		if o.Complete || o.Version != "2" || o.Trip != r.Time || !strings.HasPrefix(o.Tripped, "2 of 6 hosts have failed") ||
-			o.Stands[0] != "rolls back to revision 4 (version 1): "+o.Tripped {
+		if o.Complete || o.Version != "2" || o.FailureBudgetExceededAt != r.Time || !strings.HasPrefix(o.FailureBudgetMessage, "2 of 6 hosts have failed") ||
+			o.BlockedBy[0] != "rolls back to revision 4 (version 1): "+o.FailureBudgetMessage {
 			t.Errorf("seed %d: %+v", seed, o)
 		}
-		if r.Complete != (r.Back == 6) || r.Complete != (len(o.Stands) == 1) || o.Upgraded+r.Back > 6 {
-			t.Errorf("seed %d: %+v: %d upgraded, %d back, %q", seed, r, o.Upgraded, r.Back, o.Stands)
-		}
-		summary := fmt.Sprintf(", rolls back to revision 4 (version 1) at %s: %d are there<", simulate.Short(r.Time.Sub(start)), r.Back)
-		if chart := string(o.SVG("back")); !strings.Contains(chart, summary) || strings.Contains(chart, "halted") {
-			t.Errorf("seed %d: no %q", seed, summary)
+		if r.Complete != (r.Upgraded == 6) || r.Complete != (len(o.BlockedBy) == 1) || o.Upgraded+r.Upgraded > 6 {
+			t.Errorf("seed %d: %+v: %d upgraded, %d back, %q", seed, r, o.Upgraded, r.Upgraded, o.BlockedBy)
 		}
 		for _, run := range o.Runs {
-			if run.Began.Before(run.Released) || run.Ended.Before(run.Began) {
+			if run.Started.Before(run.Granted) || run.Ended.Before(run.Started) {
 				t.Errorf("seed %d: %+v", seed, run)
 			}
 		}
 		if r.Complete {
-			back++
+			complete++
 		} else {
-			stuck++
+			blocked++
 		}
 	}
-	if back == 0 || stuck == 0 {
-		t.Errorf("%d are back, %d stand still: the seeds try only one", back, stuck)
+	if complete == 0 || blocked == 0 {
+		t.Errorf("%d rollbacks complete, %d blocked: the seeds cover only one case", complete, blocked)
 	}
 }
 
-// Who was silent for too long at the start is not taken to answer later, also not when the plan is rolled back.
-func TestASilentHostDoesNotComeBack(t *testing.T) {
+// A host past its deadline at the start never reports, not even after a rollback.
+func TestRun_SilentHostsStaySilent(t *testing.T) {
 	s := rolledBack(t, 1)
 	s.Failures = 0
 	s.Pass()
 	s.Act()
-	raw := s.Raw()
+	raw := s.Snapshot()
 	o := s.Options
-	o.Hosts, o.Raw, o.Start = nil, &raw, start.Add(24*time.Hour)
+	o.Hosts, o.Snapshot, o.Start = nil, &raw, start.Add(24*time.Hour)
 	got := simulate.New(o).Run(24 * time.Hour)
-	if got.Rollback == nil || got.Rollback.Complete || got.Rollback.Back != 3 {
-		t.Errorf("%+v: %q", got.Rollback, got.Stands)
+	if got.Rollback == nil || got.Rollback.Complete || got.Rollback.Upgraded != 3 {
+		t.Errorf("%+v: %q", got.Rollback, got.BlockedBy)
 	}
 	o.Plan = plan(t, "version: '2'\ninstructions: {rollingRules: {global: 4}}")
 	if got := simulate.New(o).Run(24 * time.Hour); got.Rollback != nil || got.Upgraded != 3 {
-		t.Errorf("%d are upgraded: %q", got.Upgraded, got.Stands)
+		t.Errorf("%d upgraded: %q", got.Upgraded, got.BlockedBy)
 	}
 }
 
-func TestOutcomeTellsWhatItWaitsFor(t *testing.T) {
+func TestRun_RecordsBlockers(t *testing.T) {
 	o := run(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1,
 		numbered("web", 2)...)
 	want := []string{"web: 1 of 1 slots of web are taken by web1; failed: web1"}
-	if o.Complete || cmp.Diff(want, o.Stands) != "" || o.End.Sub(start) != 70*time.Minute {
-		t.Errorf("after %s: %q", o.Took(), o.Stands)
+	if o.Complete || cmp.Diff(want, o.BlockedBy) != "" || o.End.Sub(start) != 70*time.Minute {
+		t.Errorf("after %s: %q", o.Duration(), o.BlockedBy)
 	}
 	if r := o.Roles[0]; r.Peak != 1 || r.PeakAt.Sub(start) != time.Hour {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestOutcomeTellsWhetherOneWindowIsEnough(t *testing.T) {
+func TestOutcome_InWindow(t *testing.T) {
 	const windowed = ordered + "\nwindows: {allow: [{schedule: '0 15 * * *', duration: %s}]}"
 	names := append(numbered("web", 3), numbered("db", 2)...)
-	if o := run(t, fmt.Sprintf(windowed, "40m"), 0, names...); !o.InWindow() || o.Took() != 90*time.Minute {
+	if o := run(t, fmt.Sprintf(windowed, "40m"), 0, names...); !o.InWindow() || o.Duration() != 90*time.Minute {
 		t.Errorf("%+v", o)
 	}
 	o := run(t, fmt.Sprintf(windowed, "15m"), 0, names...)
-	if o.InWindow() || !o.Complete || len(o.Shut) != 2 {
+	if o.InWindow() || !o.Complete || len(o.ClosedWindows) != 2 {
 		t.Errorf("%+v", o)
 	}
 }
 
-// A fleet as a store holds it goes on where it stands: who has begun ends, who has failed does not begin again.
-func TestAFleetOfAStoreGoesOn(t *testing.T) {
+// A simulation of a snapshot continues it: started hosts finish, failed hosts do not start again.
+func TestNew_ContinuesSnapshot(t *testing.T) {
 	p := plan(t, "version: '2'\ninstructions: {rollingRules: {global: 2}}")
 	o := simulate.Options{Plan: p, Hosts: hosts(true, "1", numbered("web", 5)...), Start: start, Gap: time.Second,
 		Duration: simulate.Span{Mean: 10 * time.Minute}, Rand: rand.New(rand.NewPCG(1, 1))}
@@ -166,18 +157,18 @@ func TestAFleetOfAStoreGoesOn(t *testing.T) {
 	before.SetVersion("1")
 	before.Pass()
 	before.Act()
-	raw := before.Raw()
+	raw := before.Snapshot()
 	report := fleet.Report{Version: "2", Phase: fleet.PhaseFailed, Time: start}
 	for i, pair := range raw.Reports {
 		if strings.HasSuffix(pair.Key, "/web2") {
 			raw.Reports[i].Value = keys.EncodeReport(report)
 		}
 	}
-	o.Hosts, o.Raw, o.Start = nil, &raw, start.Add(4*time.Minute)
+	o.Hosts, o.Snapshot, o.Start = nil, &raw, start.Add(4*time.Minute)
 	after := simulate.New(o)
 	got := after.Run(24 * time.Hour)
-	if got.Complete || got.Upgraded != 4 || got.Took() != 36*time.Minute {
-		t.Errorf("%d after %s: %q\n%s", got.Upgraded, got.Took(), got.Stands, strings.Join(after.Log, "\n"))
+	if got.Complete || got.Upgraded != 4 || got.Duration() != 36*time.Minute {
+		t.Errorf("%d after %s: %q\n%s", got.Upgraded, got.Duration(), got.BlockedBy, strings.Join(after.Log, "\n"))
 	}
 	if got.Runs[0].Host != "web1" || got.Runs[0].Wave != 0 || got.Runs[1].Host != "web3" || got.Runs[1].Wave != 1 {
 		t.Errorf("%+v", got.Runs)
@@ -185,108 +176,22 @@ func TestAFleetOfAStoreGoesOn(t *testing.T) {
 }
 
 func TestPercentile(t *testing.T) {
-	took := []time.Duration{5, 1, 4, 2, 3}
+	durations := []time.Duration{5, 1, 4, 2, 3}
 	for p, want := range map[int]time.Duration{1: 1, 50: 3, 80: 4, 95: 5, 100: 5} {
-		if got := simulate.Percentile(took, p); got != want {
+		if got := simulate.Percentile(durations, p); got != want {
 			t.Errorf("p%d is %d, not %d", p, got, want)
 		}
 	}
-	if took[0] != 5 || simulate.Percentile(nil, 50) != 0 {
-		t.Error("the list was sorted, or none has a percentile")
+	if durations[0] != 5 || simulate.Percentile(nil, 50) != 0 {
+		t.Error("the input was sorted, or an empty list has a percentile")
 	}
 }
 
-func TestShort(t *testing.T) {
+func TestFormatDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "0s", 30 * time.Minute: "30m", 65 * time.Minute: "1h5m", 2 * time.Hour: "2h",
 		90*time.Second + 400*time.Millisecond: "1m30s", 2*time.Hour + 10*time.Second: "2h"} {
-		if got := simulate.Short(d); got != want {
+		if got := simulate.FormatDuration(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
-	}
-}
-
-// element is an element of a chart.
-type element struct {
-	name  string
-	attrs map[string]string
-	text  string
-}
-
-// elements are all of a document, which must be XML.
-func elements(t *testing.T, data []byte) (all []element) {
-	t.Helper()
-	for d := xml.NewDecoder(strings.NewReader(string(data))); ; {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatalf("%v\n%s", err, data)
-		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			e := element{name: token.Name.Local, attrs: map[string]string{}}
-			for _, a := range token.Attr {
-				e.attrs[a.Name.Local] = a.Value
-			}
-			all = append(all, e)
-		case xml.CharData:
-			if len(all) > 0 {
-				all[len(all)-1].text += string(token)
-			}
-		}
-	}
-}
-
-func withClass(all []element, name, class string) int {
-	n := 0
-	for _, e := range all {
-		if e.name == name && e.attrs["class"] == class && e.attrs["rx"] != "" || e.name == name && name == "path" && e.attrs["class"] == class {
-			n++
-		}
-	}
-	return n
-}
-
-func TestChartHasABarForEachHost(t *testing.T) {
-	o := run(t, ordered, 0, append(numbered("web", 3), numbered("db", 2)...)...)
-	o.Runs[0].Why = `<script>alert("&")</script>` // what others wrote stays text
-	data := o.SVG("a & b")
-	all := elements(t, data)
-	if n := withClass(all, "rect", "bar"); n != 5 {
-		t.Errorf("%d bars", n)
-	}
-	for _, e := range all {
-		if slices.Contains([]string{"script", "image", "foreignObject", "a"}, e.name) {
-			t.Errorf("a chart has no %s", e.name)
-		}
-	}
-	if outside := regexp.MustCompile(`https?://[^"]*`).FindAllString(string(data), -1); len(outside) != 1 {
-		t.Errorf("it speaks of %q, not of its own name space alone", outside)
-	}
-	if !strings.Contains(string(data), "prefers-color-scheme: dark") || all[0].attrs["aria-label"] != "a & b" {
-		t.Error("no colours for the dark, or no title")
-	}
-}
-
-func TestChartShowsManyHostsAsAHill(t *testing.T) {
-	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 50%}\ninstructions: {rollingRules: {global: 40}}", 0.1, numbered("web", 100)...)
-	data := o.SVG("many")
-	all := elements(t, data)
-	if withClass(all, "path", "hill") != 1 || withClass(all, "path", "failed") != 1 || withClass(all, "rect", "bar") != 0 {
-		t.Errorf("%s", data)
-	}
-}
-
-func TestChartMarksWindowsAndTheTrip(t *testing.T) {
-	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 0}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1, "web1", "web2")
-	marks := map[string]int{}
-	for _, e := range elements(t, o.SVG("marks")) {
-		if e.name == "rect" || e.name == "line" {
-			marks[e.attrs["class"]]++
-		}
-	}
-	if marks["shut"] != 2 || marks["trip"] != 2 { // each once in the chart, once in the legend
-		t.Errorf("%v", marks)
 	}
 }

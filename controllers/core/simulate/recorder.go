@@ -13,50 +13,50 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
-// progress changes whenever something happens: it counts releases, hosts that have ended, and those that are complete.
+// progress counts grants, ended hosts and complete hosts. It changes with every event.
 type progress struct {
 	starts, ends, complete int
 }
 
-// recorder keeps what an outcome tells.
+// recorder collects an outcome.
 type recorder struct {
-	out   Outcome
-	at    map[string]int // host → its last run
-	going map[string]int // host → that which has begun and not ended: it may be released for the next before that
-	roles map[string]*RoleOutcome
-	// open is what kept hosts where they are when the windows were last open.
-	open []string
+	outcome Outcome
+	lastRun map[string]int // host → its last run
+	running map[string]int // host → its run in progress, which a grant for the next one may overlap
+	roles   map[string]*RoleOutcome
+	// blockedWhenOpen is what blocked hosts when the windows were last open.
+	blockedWhenOpen []string
 	progress
 }
 
 func newRecorder(start time.Time) recorder {
-	return recorder{out: Outcome{Start: start}, at: map[string]int{}, going: map[string]int{}, roles: map[string]*RoleOutcome{}}
+	return recorder{outcome: Outcome{Start: start}, lastRun: map[string]int{}, running: map[string]int{}, roles: map[string]*RoleOutcome{}}
 }
 
-func (r *recorder) released(v *rollout.Verdict, now time.Time) {
+func (r *recorder) granted(v *rollout.Verdict, now time.Time) {
 	r.starts++
 	w := r.wave(now)
 	w.Hosts[v.Role]++
 	w.Total++
 	w.running++
-	if at, ok := r.at[v.Host]; ok {
-		r.out.Runs[at].Again = now
+	if at, ok := r.lastRun[v.Host]; ok {
+		r.outcome.Runs[at].GrantedAgain = now
 	}
-	r.at[v.Host] = len(r.out.Runs)
-	r.out.Runs = append(r.out.Runs, HostRun{Host: v.Host, Role: v.Role, Why: v.Message, Released: now, Wave: w.Number})
+	r.lastRun[v.Host] = len(r.outcome.Runs)
+	r.outcome.Runs = append(r.outcome.Runs, HostRun{Host: v.Host, Role: v.Role, Message: v.Message, Granted: now, Wave: w.Number})
 	if role := r.role(v.Role); role.Start.IsZero() {
 		role.Start = now
 	}
 }
 
-// wave is the one in which hosts are released now.
+// wave returns the wave of grants made now.
 func (r *recorder) wave(now time.Time) *Wave {
-	n := len(r.out.Waves)
-	if n == 0 || r.out.Waves[n-1].closed {
-		r.out.Waves = append(r.out.Waves, Wave{Number: n + 1, Start: now, Hosts: map[string]int{}})
+	n := len(r.outcome.Waves)
+	if n == 0 || r.outcome.Waves[n-1].closed {
+		r.outcome.Waves = append(r.outcome.Waves, Wave{Number: n + 1, Start: now, Hosts: map[string]int{}})
 		n++
 	}
-	return &r.out.Waves[n-1]
+	return &r.outcome.Waves[n-1]
 }
 
 func (r *recorder) role(name string) *RoleOutcome {
@@ -68,28 +68,28 @@ func (r *recorder) role(name string) *RoleOutcome {
 	return role
 }
 
-func (r *recorder) begun(h *fleet.Host, now time.Time) {
-	at, ok := r.at[h.Name]
-	if !ok || !r.out.Runs[at].Began.IsZero() {
-		at = len(r.out.Runs)
-		r.at[h.Name] = at
-		r.out.Runs = append(r.out.Runs, HostRun{Host: h.Name, Role: h.Role})
+func (r *recorder) started(h *fleet.Host, now time.Time) {
+	at, ok := r.lastRun[h.Name]
+	if !ok || !r.outcome.Runs[at].Started.IsZero() {
+		at = len(r.outcome.Runs)
+		r.lastRun[h.Name] = at
+		r.outcome.Runs = append(r.outcome.Runs, HostRun{Host: h.Name, Role: h.Role})
 	}
-	r.out.Runs[at].Began = now
-	r.going[h.Name] = at
+	r.outcome.Runs[at].Started = now
+	r.running[h.Name] = at
 }
 
-func (r *recorder) ended(host string, now time.Time, failed bool) {
+func (r *recorder) finished(host string, now time.Time, failed bool) {
 	r.ends++
-	run := &r.out.Runs[r.going[host]]
-	delete(r.going, host)
+	run := &r.outcome.Runs[r.running[host]]
+	delete(r.running, host)
 	run.Ended, run.Failed = now, failed
 	role := r.role(run.Role)
 	role.End = latest(role.End, now)
 	if run.Wave == 0 {
 		return
 	}
-	w := &r.out.Waves[run.Wave-1]
+	w := &r.outcome.Waves[run.Wave-1]
 	w.closed = true
 	if failed {
 		w.Failed++
@@ -106,9 +106,9 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// pass keeps what a pass has found and done.
+// pass records a pass.
 func (r *recorder) pass(d *rollout.Decision, now time.Time) {
-	r.out.Passes++
+	r.outcome.Passes++
 	r.complete = 0
 	inFlight, last := map[string]*int{}, (*int)(nil)
 	for i := range d.Verdicts {
@@ -131,42 +131,42 @@ func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 			role.Peak, role.PeakAt = *n, now
 		}
 	}
-	if d.Gate == v1alpha1.ReasonFailureBudgetExceeded && r.out.Trip.IsZero() {
-		r.out.Trip, r.out.Tripped = now, d.GateMessage
+	if d.Gate == v1alpha1.ReasonFailureBudgetExceeded && r.outcome.FailureBudgetExceededAt.IsZero() {
+		r.outcome.FailureBudgetExceededAt, r.outcome.FailureBudgetMessage = now, d.GateMessage
 	}
 	closed := d.Gate == v1alpha1.ReasonOutsideWindow
-	if r.shut(closed, now); !closed && !d.Complete {
-		r.open = stands(d)
+	if r.windowsClosed(closed, now); !closed && !d.Complete {
+		r.blockedWhenOpen = blockedBy(d)
 	}
 }
 
-// shut notes since when, and until when, the windows are closed.
-func (r *recorder) shut(closed bool, now time.Time) {
-	n := len(r.out.Shut)
-	open := n == 0 || !r.out.Shut[n-1].End.IsZero()
+// windowsClosed records whether the windows are closed.
+func (r *recorder) windowsClosed(closed bool, now time.Time) {
+	n := len(r.outcome.ClosedWindows)
+	open := n == 0 || !r.outcome.ClosedWindows[n-1].End.IsZero()
 	switch {
 	case closed && open:
-		r.out.Shut = append(r.out.Shut, Period{Start: now})
+		r.outcome.ClosedWindows = append(r.outcome.ClosedWindows, Period{Start: now})
 	case !closed && !open:
-		r.out.Shut[n-1].End = now
+		r.outcome.ClosedWindows[n-1].End = now
 	}
 }
 
-// rolledBack keeps that a fallback is carried out from now on.
+// rolledBack records a rollback.
 func (r *recorder) rolledBack(d *rollout.Decision, version string, now time.Time) {
-	r.out.Rollback = &Rollback{Revision: d.Rollback.Revision, Version: version, Time: now}
-	if r.out.Trip.IsZero() {
-		r.out.Trip, r.out.Tripped = now, d.Rollback.Reason
+	r.outcome.Rollback = &Rollback{Revision: d.Rollback.Revision, Version: version, Time: now}
+	if r.outcome.FailureBudgetExceededAt.IsZero() {
+		r.outcome.FailureBudgetExceededAt, r.outcome.FailureBudgetMessage = now, d.Rollback.Reason
 	}
-	r.out.Version = d.Version
+	r.outcome.Version = d.Version
 }
 
 func (r *recorder) conclude(d *rollout.Decision, f *fleet.Fleet, now time.Time) Outcome {
-	o := r.out
+	o := r.outcome
 	o.End, o.Complete, o.Version = now, d.Complete && o.Rollback == nil, cmp.Or(o.Version, d.Version)
-	o.Shut = slices.DeleteFunc(o.Shut, func(p Period) bool { return !p.Start.Before(now) && len(o.Runs) > 0 })
-	if n := len(o.Shut); n > 0 && (o.Shut[n-1].End.IsZero() || o.Shut[n-1].End.After(now)) {
-		o.Shut[n-1].End = now
+	o.ClosedWindows = slices.DeleteFunc(o.ClosedWindows, func(p Period) bool { return !p.Start.Before(now) && len(o.Runs) > 0 })
+	if n := len(o.ClosedWindows); n > 0 && (o.ClosedWindows[n-1].End.IsZero() || o.ClosedWindows[n-1].End.After(now)) {
+		o.ClosedWindows[n-1].End = now
 	}
 	r.count(&o, d, f)
 	for _, role := range d.Roles {
@@ -177,12 +177,12 @@ func (r *recorder) conclude(d *rollout.Decision, f *fleet.Fleet, now time.Time) 
 			o.Roles = append(o.Roles, *role)
 		}
 	}
-	o.Stands = r.stand(&o, d)
+	o.BlockedBy = r.blockedBy(&o, d)
 	return o
 }
 
-// count counts the hosts that count, and those that are where they were to go. After a rollback the planner is content with
-// those that are back, so that records tell of the others.
+// count counts the hosts that count, and those at the version to reach. After a rollback the planner expects the earlier
+// version, so records decide.
 func (r *recorder) count(o *Outcome, d *rollout.Decision, f *fleet.Fleet) {
 	done := 0
 	for i := range d.Verdicts {
@@ -205,28 +205,28 @@ func (r *recorder) count(o *Outcome, d *rollout.Decision, f *fleet.Fleet) {
 		}
 	}
 	if o.Rollback != nil {
-		o.Rollback.Back, o.Rollback.Complete = done, d.Complete
+		o.Rollback.Upgraded, o.Rollback.Complete = done, d.Complete
 	}
 }
 
-// stand is what keeps hosts from the version that they were to reach; nil: nothing does.
-func (r *recorder) stand(o *Outcome, d *rollout.Decision) []string {
+// blockedBy returns what blocks hosts from the version to reach. Nil means nothing.
+func (r *recorder) blockedBy(o *Outcome, d *rollout.Decision) []string {
 	var out []string
 	if o.Rollback != nil {
-		out = append(out, o.Rollback.String()+": "+o.Tripped)
+		out = append(out, o.Rollback.String()+": "+o.FailureBudgetMessage)
 	}
 	switch {
 	case d.Complete:
 		return out
-	case d.Gate == v1alpha1.ReasonOutsideWindow && len(r.open) > 0:
-		return append(out, r.open...)
+	case d.Gate == v1alpha1.ReasonOutsideWindow && len(r.blockedWhenOpen) > 0:
+		return append(out, r.blockedWhenOpen...)
 	default:
-		return append(out, stands(d)...)
+		return append(out, blockedBy(d)...)
 	}
 }
 
-// stands says what keeps hosts where they are: what stops all, else what each role waits for.
-func stands(d *rollout.Decision) []string {
+// blockedBy returns what blocks hosts: the gate of the rollout, or what each role waits for.
+func blockedBy(d *rollout.Decision) []string {
 	if d.GateMessage != "" {
 		return []string{d.GateMessage}
 	}

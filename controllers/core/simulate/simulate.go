@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package simulate steps a fleet in virtual time through the real Decode, Compute and Render. What happens is a function
-// of the options alone: the same seed gives the same log.
 package simulate
 
 import (
@@ -23,89 +21,91 @@ import (
 type Host struct {
 	Name    string
 	Version string
-	// Role is the one that it reports; empty: the one in its name.
+	// Role is the role that the host reports. Empty means the role in its name.
 	Role string
-	// Agent says that it runs an agent of ours; else it is a host in the field that asks jorc.
+	// Agent is true if the host runs our agent. Otherwise it is a legacy host that calls jorc.
 	Agent bool
 }
 
-// DefaultDuration is what a host is taken to need, from its release to its report, when nobody says so.
+// DefaultDuration is the assumed time from a host's grant to its report.
 const DefaultDuration = 5 * time.Minute
 
-// Span is how long something takes: Mean, varied by up to Spread of it (0 to 1) to both sides.
+// Span is a random duration: Mean, varied in both directions by at most the fraction Spread of it (0 to 1).
 type Span struct {
 	Mean   time.Duration
 	Spread float64
 }
 
-// Options are all that a simulation depends on.
+// Options are the inputs of a simulation. The same options give the same result.
 type Options struct {
 	Plan *v1alpha1.UpgradePlan
-	// Fallback is carried out in the place of the plan when that is rolled back; nil: there is none.
+	// Fallback is the revision that a rollback carries out. Nil means none.
 	Fallback *v1alpha1.UpgradePlan
 	Control  fleet.Control
-	// Raw is what a store holds at the start, below Layout; nil: what Hosts have reported, where the plan says.
-	Raw    *keys.Snapshot
-	Layout keys.Layout
-	Hosts  []Host
-	Start  time.Time
-	// Gap is the least time between two passes of the controller, which otherwise looks at each change.
+	// Snapshot is the content of the store at the start, below Layout. Nil means that the store holds the reports of Hosts,
+	// at the keys of the plan.
+	Snapshot *keys.Snapshot
+	Layout   keys.Layout
+	Hosts    []Host
+	Start    time.Time
+	// Gap is the minimum time between two passes. Zero means a pass after each change.
 	Gap time.Duration
-	// Duration is how long a host takes from its release to its report, and Roles that of the hosts of some roles.
+	// Duration is the time from a host's grant to its report. Roles overrides it by role.
 	Duration Span
 	Roles    map[string]Span
-	// Failures is the share of upgrades that fail (0 to 1).
+	// Failures is the fraction of upgrades that fail (0 to 1).
 	Failures float64
-	// Promote promotes the canaries as soon as they only wait for that.
+	// Promote promotes the canaries as soon as they await it.
 	Promote bool
-	// MaxStarts ends Run when so many hosts have been released; 0: it does not.
+	// MaxStarts ends Run after this many grants. Zero means no limit.
 	MaxStarts int
-	// Quiet keeps no Log.
+	// Quiet suppresses Log.
 	Quiet bool
 	Rand  *rand.Rand
 }
 
-// Simulation is a fleet at a moment.
+// Simulation is a fleet at a point of virtual time.
 type Simulation struct {
 	Options
 	Now time.Time
-	// Log tells what happened, a line each.
+	// Log has a line for each event.
 	Log []string
-	// Running are the hosts that are changing their version at this moment, whatever the keys say, since when they do.
+	// Running holds the hosts that are changing their version, regardless of their keys.
 	Running map[string]Run
 
-	world  *world
-	seen   recorder
-	failed map[string]string // host → version that it failed to reach
-	silent map[string]bool   // hosts that were silent for too long at the start: nothing says that they would come back
+	world    *world
+	recorder recorder
+	failed   map[string]string // host → version that it failed to reach
+	silent   map[string]bool   // hosts that were silent for too long at the start: nothing says that they would come back
 }
 
-// Run is an upgrade of a host that goes on.
+// Run is a host's upgrade in progress.
 type Run struct {
-	Version    string
-	Began, End time.Time
+	Version      string
+	Started, End time.Time
 }
 
-// New makes the fleet as its hosts have reported it, or as the store has it.
+// New returns a simulation of the fleet that the hosts report or that the snapshot holds.
 func New(o Options) *Simulation {
-	if o.Plan != nil && o.Raw == nil {
+	if o.Plan != nil && o.Snapshot == nil {
 		o.Layout = keys.Layout{Prefix: o.Plan.Spec.Keys.Prefix, Records: o.Plan.Spec.Keys.RunningVersions}
 	}
 	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, world: newWorld(o.Layout),
 		failed: map[string]string{}, silent: map[string]bool{}}
-	s.seen = newRecorder(o.Start)
+	s.recorder = newRecorder(o.Start)
 	for _, h := range o.Hosts {
 		s.Join(h)
 	}
-	if o.Raw != nil {
-		s.world.load(*o.Raw)
+	if o.Snapshot != nil {
+		s.world.load(*o.Snapshot)
 		s.adopt()
 	}
 	return s
 }
 
-// Established is New for a fleet whose hosts are all where they shall be, before the plan: at the version that most have.
-func Established(o Options) *Simulation {
+// NewIdle returns a simulation of a fleet before the plan, without any grant. Its current version is the one that most hosts
+// have.
+func NewIdle(o Options) *Simulation {
 	s := New(o)
 	versions := map[string]int{}
 	for _, h := range o.Hosts {
@@ -124,7 +124,7 @@ func Established(o Options) *Simulation {
 	return s
 }
 
-// adopt takes hosts of a store as they are: what has begun goes on, what has failed in the eyes of the planner has.
+// adopt continues the hosts of a snapshot: started hosts go on, and hosts that the planner counts as failed have failed.
 func (s *Simulation) adopt() {
 	d := s.Decide()
 	f := s.Fleet()
@@ -137,17 +137,17 @@ func (s *Simulation) adopt() {
 		case reason == v1alpha1.ReasonDeadlineExceeded:
 			s.silent[h.Name] = true
 		case m != nil && m.By == "":
-			end := m.Time.Add(s.takes(h.Role))
+			end := m.Time.Add(s.duration(h.Role))
 			if end.Before(s.Now) {
 				end = s.Now
 			}
-			s.Running[h.Name] = Run{Version: m.Version, Began: m.Time, End: end}
-			s.seen.begun(h, m.Time)
+			s.Running[h.Name] = Run{Version: m.Version, Started: m.Time, End: end}
+			s.recorder.started(h, m.Time)
 		}
 	}
 }
 
-// Join adds a host that reports its version.
+// Join adds a host, which reports its version.
 func (s *Simulation) Join(h Host) {
 	s.world.record(h.Name, h.Version, s.Now)
 	if h.Agent {
@@ -155,21 +155,21 @@ func (s *Simulation) Join(h Host) {
 	}
 }
 
-// Leave removes all that a host wrote.
+// Leave removes everything that a host wrote.
 func (s *Simulation) Leave(name string) {
 	s.world.leave(name)
 	delete(s.Running, name)
 }
 
-// SetVersion writes current_version as somebody would by hand.
+// SetVersion writes current_version as an operator would by hand.
 func (s *Simulation) SetVersion(version string) {
 	s.world.put(s.world.pair(s.Layout.CurrentVersion(), version))
 }
 
-// SetKey writes a key below config_state/ as somebody would by hand.
+// SetKey writes a key below config_state/ as an operator would by hand.
 func (s *Simulation) SetKey(key, value string) { s.world.put(s.world.pair(key, value)) }
 
-// SetChecks sets the checks of a host's node that do not pass.
+// SetChecks sets the failing checks of a host's node.
 func (s *Simulation) SetChecks(host string, checks ...fleet.Check) {
 	rest := slices.DeleteFunc(slices.Clone(s.world.rest.Checks), func(c fleet.Check) bool { return c.Node == host })
 	for _, c := range checks {
@@ -180,19 +180,19 @@ func (s *Simulation) SetChecks(host string, checks ...fleet.Check) {
 	s.world.rest.Checks, s.world.stale = rest, true
 }
 
-// SetNodes sets the nodes that the catalog knows; nil: it is not read.
+// SetNodes sets the nodes in the catalog. Nil means that the catalog is not read.
 func (s *Simulation) SetNodes(names []string) {
 	s.world.rest.Nodes, s.world.stale = slices.Clone(names), true
 	slices.Sort(s.world.rest.Nodes)
 }
 
-// DeleteKey removes a key below config_state/ as somebody would by hand.
+// DeleteKey deletes a key below config_state/ as an operator would by hand.
 func (s *Simulation) DeleteKey(key string) { s.world.put(keys.Pair{Key: key}) }
 
-// Raw is what the store holds.
-func (s *Simulation) Raw() keys.Snapshot { return s.world.raw() }
+// Snapshot returns the content of the store.
+func (s *Simulation) Snapshot() keys.Snapshot { return s.world.snapshot() }
 
-// Fleet is what a controller sees now. It is good until something happens.
+// Fleet returns the fleet as a controller decodes it. The next event invalidates it.
 func (s *Simulation) Fleet() *fleet.Fleet {
 	pattern := ""
 	if s.Plan != nil {
@@ -201,7 +201,7 @@ func (s *Simulation) Fleet() *fleet.Fleet {
 	return s.world.fleet(s.Now, pattern)
 }
 
-// Decide is the decision on what is seen now.
+// Decide returns the decision for the present fleet.
 func (s *Simulation) Decide() rollout.Decision {
 	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: s.Fleet(), Now: s.Now}
 	if s.Fallback != nil {
@@ -210,10 +210,10 @@ func (s *Simulation) Decide() rollout.Decision {
 	return rollout.Compute(in)
 }
 
-// maxRounds bounds the decisions of one pass.
+// maxRounds bounds the number of decisions in one pass.
 const maxRounds = 8
 
-// Pass is one pass of the controller: it decides and writes until nothing is left to do. It returns the last decision.
+// Pass runs one pass of the controller: it decides and writes until nothing is left to do. It returns the last decision.
 func (s *Simulation) Pass() rollout.Decision {
 	for round := 1; ; round++ {
 		d := s.Decide()
@@ -234,9 +234,9 @@ func (s *Simulation) commit(d *rollout.Decision) {
 		s.log("%s", d.GateMessage)
 	}
 	if d.Rollback != nil {
-		s.seen.rolledBack(d, s.Fallback.Spec.Version, s.Now)
+		s.recorder.rolledBack(d, s.Fallback.Spec.Version, s.Now)
 		s.Control.Pin, s.Plan = d.Rollback, s.Fallback
-		s.log("back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason)
+		s.log("roll back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason)
 	}
 	if d.Switch {
 		s.log("switch from %s to %s", d.Current, d.Version)
@@ -244,69 +244,69 @@ func (s *Simulation) commit(d *rollout.Decision) {
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Reason == v1alpha1.ReasonStarting {
 			s.log("%s is %s", v.Host, v.Message)
-			s.seen.released(v, s.Now)
+			s.recorder.granted(v, s.Now)
 		}
 	}
 }
 
-// Act lets each host act: end what it has begun and is due, and begin what it may.
+// Act makes the hosts act: finish the upgrades that are due, and start those that are allowed.
 func (s *Simulation) Act() {
-	s.end()
-	s.begin()
+	s.finishHosts()
+	s.startHosts()
 }
 
-// begin lets all hosts begin that may and have not.
-func (s *Simulation) begin() {
+// startHosts starts all hosts that may start and have not.
+func (s *Simulation) startHosts() {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		if !s.may(f, h) {
+		if !s.mayStart(f, h) {
 			continue
 		}
 		if _, runs := s.Running[h.Name]; !runs {
-			s.beginOne(h, f.Current.Name)
+			s.startHost(h, f.Current.Name)
 		}
 	}
 }
 
-// may is the host's own decision: DESIGN.md, section 2.
-func (s *Simulation) may(f *fleet.Fleet, h *fleet.Host) bool {
-	if f.Current.Index == 0 || s.silent[h.Name] || s.arrived(h, f.Current.Name) || h.PausedBy != fleet.ScopeNone {
+// mayStart is the host's own decision. See docs/design/protocol.md, section 2.
+func (s *Simulation) mayStart(f *fleet.Fleet, h *fleet.Host) bool {
+	if f.Current.Index == 0 || s.silent[h.Name] || s.isAt(h, f.Current.Name) || h.PausedBy != fleet.ScopeNone {
 		return false
 	}
 	may := h.Setting.EnablesLegacy()
 	if h.Agent() {
-		may = h.Hold == nil && s.acts(f) == f.Current.HasAction && h.Setting.Enables(f.Current.Name) &&
+		may = h.Hold == nil && s.hasAction(f) == f.Current.HasAction && h.Setting.Enables(f.Current.Name) &&
 			h.Setting.Index > f.Current.Index
 	}
 	return may && s.failed[h.Name] != f.Current.Name
 }
 
-// arrived says whether a host has the version. An agent that failed to reach another one has to begin again.
-func (s *Simulation) arrived(h *fleet.Host, version string) bool {
+// isAt reports whether a host has the version. An agent that failed to reach another version starts again.
+func (s *Simulation) isAt(h *fleet.Host, version string) bool {
 	failed, ok := s.failed[h.Name]
 	return h.Record.Version == version && !(ok && failed != version && h.Agent())
 }
 
-// acts says whether an action stands that is for the current version.
-func (s *Simulation) acts(f *fleet.Fleet) bool {
+// hasAction reports whether there is an action for the current version.
+func (s *Simulation) hasAction(f *fleet.Fleet) bool {
 	a := keys.DecodeAction(s.world.rest.Action)
 	return a != nil && a.Version == f.Current.Name
 }
 
-func (s *Simulation) beginOne(h *fleet.Host, version string) {
-	s.Running[h.Name] = Run{Version: version, Began: s.Now, End: s.Now.Add(s.takes(h.Role))}
+func (s *Simulation) startHost(h *fleet.Host, version string) {
+	s.Running[h.Name] = Run{Version: version, Started: s.Now, End: s.Now.Add(s.duration(h.Role))}
 	if h.Agent() {
 		started := fleet.Started{Version: version, Time: s.Now.UTC()}
 		s.world.put(s.world.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
 		s.report(h.Name, fleet.Report{Version: version, Phase: fleet.PhaseUpgrading, Time: s.Now})
 	}
-	s.log("%s begins %s", h.Name, version)
-	s.seen.begun(h, s.Now)
+	s.log("%s starts %s", h.Name, version)
+	s.recorder.started(h, s.Now)
 }
 
-// takes is how long a host of the role takes this time.
-func (s *Simulation) takes(role string) time.Duration {
+// duration returns a random duration for a host of the role.
+func (s *Simulation) duration(role string) time.Duration {
 	span, ok := s.Roles[role]
 	if !ok {
 		span = s.Duration
@@ -314,8 +314,8 @@ func (s *Simulation) takes(role string) time.Duration {
 	return time.Duration(float64(span.Mean) * (1 + span.Spread*(2*s.Rand.Float64()-1)))
 }
 
-// end ends what is due, each at its own time.
-func (s *Simulation) end() {
+// finishHosts finishes the upgrades that are due, each at its own time.
+func (s *Simulation) finishHosts() {
 	var due []string
 	for name, run := range s.Running {
 		if !run.End.After(s.Now) {
@@ -326,14 +326,14 @@ func (s *Simulation) end() {
 		return cmp.Or(s.Running[a].End.Compare(s.Running[b].End), fleet.CompareNatural(a, b))
 	})
 	for _, name := range due {
-		s.endOne(name, s.Running[name])
+		s.finishHost(name, s.Running[name])
 	}
 }
 
-func (s *Simulation) endOne(name string, run Run) {
+func (s *Simulation) finishHost(name string, run Run) {
 	delete(s.Running, name)
 	agent, failed := s.world.host(name).report.Exists(), s.Rand.Float64() < s.Failures
-	s.seen.ended(name, run.End, failed)
+	s.recorder.finished(name, run.End, failed)
 	if failed {
 		s.failed[name] = run.Version
 		if agent {
@@ -348,10 +348,10 @@ func (s *Simulation) endOne(name string, run Run) {
 		s.world.put(keys.Pair{Key: s.Layout.Started(name)})
 		s.report(name, fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle, Time: run.End})
 	}
-	s.logAt(run.End, "%s has reached %s", name, run.Version)
+	s.logAt(run.End, "%s reaches %s", name, run.Version)
 }
 
-// report replaces the report of a host, which goes on to say the role that it said before.
+// report replaces the report of a host, which keeps reporting its role.
 func (s *Simulation) report(name string, r fleet.Report) {
 	if before := keys.DecodeReport(s.world.host(name).report); before != nil {
 		r.Role = cmp.Or(r.Role, before.Role)
@@ -360,7 +360,7 @@ func (s *Simulation) report(name string, r fleet.Report) {
 	s.world.put(s.world.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))
 }
 
-// deadline is for how long a host may be silent.
+// deadline returns the plan's progress deadline.
 func (s *Simulation) deadline() time.Duration {
 	if s.Plan == nil || s.Plan.Spec.ProgressDeadlineSeconds == nil {
 		return time.Duration(v1alpha1.DefaultProgressDeadlineSeconds) * time.Second

@@ -27,7 +27,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
 
-var update = flag.Bool("update", false, "write the golden logs anew")
+var update = flag.Bool("update", false, "rewrite the golden logs")
 
 var start = time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
 
@@ -71,7 +71,7 @@ func readmeFleet(agent bool) []simulate.Host {
 	return hosts(agent, "1", append(names, "stmonleader1", "stmon1", "stmon2", "stmonwithosd1", "ct1")...)
 }
 
-func TestSequences(t *testing.T) {
+func TestRun_GoldenLogs(t *testing.T) {
 	for name, o := range map[string]simulate.Options{
 		"readme-rules-agents": {Plan: plan(t, readmeRules), Hosts: readmeFleet(true)},
 		"readme-rules-legacy": {Plan: plan(t, readmeRules), Hosts: readmeFleet(false)},
@@ -111,36 +111,36 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("the log changed (-want +got); -update writes it anew:\n%s", d)
+		t.Errorf("the log changed (-want +got); -update rewrites it:\n%s", d)
 	}
 }
 
-// referee knows the rules in its own words, and judges what hosts really do: not what the planner believes.
-type referee struct {
+// checker states the rules independently of the planner, and checks what hosts really do.
+type checker struct {
 	limit  map[string]int // by group
 	group  func(role string) string
 	after  map[string]string
 	fleet  int
-	before map[string]bool // who was busy at the last look
-	// closed says whether the windows are closed at a time; nil: there are none.
+	before map[string]bool // hosts that were busy at the last check
+	// closed reports whether the windows are closed at a time. Nil means no windows.
 	closed func(time.Time) bool
-	// most is how many hosts may have failed since they were released; negative: any number.
-	most   int
-	halted string // the version whose rollout has been stopped for that
-	// canary says that the first host of each role goes before all others.
+	// maxFailed is how many granted hosts may fail. Negative means any number.
+	maxFailed int
+	halted    string // the version whose rollout exceeded maxFailed
+	// canary means that the first host of each role goes before all others.
 	canary   bool
-	promoted string // the version that all of those have had
-	// critical is how many hosts may be critical; negative: any number.
+	promoted string // the version that all canaries reached
+	// critical is how many hosts may be critical. Negative means any number.
 	critical int
 }
 
-// gone says whether nobody waits for a host any more: the catalog has lost it, and it does nothing.
+// gone reports whether the rollout ignores a host: the catalog has lost it, and it is not running.
 func gone(s *simulate.Simulation, h *fleet.Host) bool {
 	_, running := s.Running[h.Name]
 	return h.Lost && !running
 }
 
-// first says whether no host of the role comes before this one.
+// first reports whether the host is the first of its role.
 func first(s *simulate.Simulation, f *fleet.Fleet, name string) bool {
 	for i := range f.Hosts {
 		if h := &f.Hosts[i]; h.Role == fleet.RoleOf(name) && !gone(s, h) {
@@ -150,8 +150,8 @@ func first(s *simulate.Simulation, f *fleet.Fleet, name string) bool {
 	return false
 }
 
-// busy are the hosts that change their version at this moment, or may begin to at any: those that hold a grant of ours,
-// and agents that have begun and not finished.
+// busy returns the hosts that are changing their version or may start to at any time: those with a grant, and agents that
+// have started and not finished.
 func busy(s *simulate.Simulation) map[string]bool {
 	out := map[string]bool{}
 	for name := range s.Running {
@@ -168,14 +168,14 @@ func busy(s *simulate.Simulation) map[string]bool {
 	return out
 }
 
-// observe notes when more hosts have failed than may: those that count, that say so, and that the rollout has touched.
-func (r *referee) observe(s *simulate.Simulation) {
+// observe records when more hosts have failed than allowed: hosts that started, and report a failure.
+func (r *checker) observe(s *simulate.Simulation) {
 	f := s.Fleet()
 	if f.Current.Name != s.Plan.Spec.Version {
 		return
 	}
 	r.observeCanaries(s, f)
-	if r.most < 0 {
+	if r.maxFailed < 0 {
 		return
 	}
 	failed := 0
@@ -186,38 +186,38 @@ func (r *referee) observe(s *simulate.Simulation) {
 			failed++
 		}
 	}
-	if failed > r.most {
+	if failed > r.maxFailed {
 		r.halted = f.Current.Name
 	}
 }
 
-// observeCanaries notes when all that go first have the version.
-func (r *referee) observeCanaries(s *simulate.Simulation, f *fleet.Fleet) {
-	flying := busy(s)
+// observeCanaries records when all canaries have the version.
+func (r *checker) observeCanaries(s *simulate.Simulation, f *fleet.Fleet) {
+	inFlight := busy(s)
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		if first(s, f, h.Name) && (h.Record.Version != f.Current.Name || flying[h.Name]) {
+		if first(s, f, h.Name) && (h.Record.Version != f.Current.Name || inFlight[h.Name]) {
 			return
 		}
 	}
 	r.promoted = f.Current.Name
 }
 
-// behind says whether canaries are to go first, still.
-func (r *referee) behind(s *simulate.Simulation) bool {
+// awaitsCanaries reports whether canaries still go first.
+func (r *checker) awaitsCanaries(s *simulate.Simulation) bool {
 	return r.canary && r.promoted != s.Plan.Spec.Version
 }
 
-// judgeStops: nobody becomes busy outside of the windows, or in a rollout in which too many had failed.
-func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
+// checkStops fails if the host became busy outside of the windows or against another stop.
+func (r *checker) checkStops(t *rapid.T, s *simulate.Simulation, name string) {
 	if r.closed != nil && r.closed(s.Now) {
 		t.Fatalf("%s became busy at %s, outside of the windows\n%s", name, s.Now, tail(s))
 	}
 	if r.halted != "" && r.halted == s.Plan.Spec.Version {
-		t.Fatalf("%s became busy although too many have failed to reach %s\n%s", name, r.halted, tail(s))
+		t.Fatalf("%s became busy although too many hosts failed to reach %s\n%s", name, r.halted, tail(s))
 	}
 	f := s.Fleet()
-	if r.behind(s) && !first(s, f, name) {
+	if r.awaitsCanaries(s) && !first(s, f, name) {
 		t.Fatalf("%s became busy before the canaries\n%s", name, tail(s))
 	}
 	critical := 0
@@ -231,8 +231,8 @@ func (r *referee) judgeStops(t *rapid.T, s *simulate.Simulation, name string) {
 	}
 }
 
-// judge: whoever has become busy must have found fewer than the limit busy in its group.
-func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
+// check fails if a host became busy above a limit, out of order or against a stop.
+func (r *checker) check(t *rapid.T, s *simulate.Simulation) {
 	now := busy(s)
 	if r.before != nil {
 		count := map[string]int{}
@@ -244,7 +244,7 @@ func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
 			if r.before[name] {
 				continue
 			}
-			r.judgeStops(t, s, name)
+			r.checkStops(t, s, name)
 			if limit, ok := r.limit[g]; ok && count[g] > limit {
 				t.Fatalf("%s became busy, %d of %s are, the limit is %d\n%s", name, count[g], g, limit, tail(s))
 			}
@@ -252,26 +252,26 @@ func (r *referee) judge(t *rapid.T, s *simulate.Simulation) {
 				t.Fatalf("%s became busy, %d of the fleet are, the limit is %d\n%s", name, len(now), r.fleet, tail(s))
 			}
 			if first := r.after[g]; first != "" {
-				r.judgeOrder(t, s, name, first)
+				r.checkOrder(t, s, name, first)
 			}
 		}
 	}
 	r.before = now
 }
 
-func (r *referee) judgeOrder(t *rapid.T, s *simulate.Simulation, name, awaited string) {
+func (r *checker) checkOrder(t *rapid.T, s *simulate.Simulation, name, awaited string) {
 	f := s.Fleet()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
-		waited := r.group(h.Role) == awaited && (!r.behind(s) || first(s, f, h.Name)) && !gone(s, h)
+		waited := r.group(h.Role) == awaited && (!r.awaitsCanaries(s) || first(s, f, h.Name)) && !gone(s, h)
 		if waited && h.Record.Version != f.Current.Name {
 			t.Fatalf("%s became busy while %s of %s is at %s\n%s", name, h.Name, awaited, h.Record.Version, tail(s))
 		}
 	}
 }
 
-// vanished says whether all hosts of a group that is waited for have left: the others wait for ever then, rightly.
-func (r *referee) vanished(s *simulate.Simulation) bool {
+// vanished reports whether all hosts of an awaited group have left. Then the others wait indefinitely, as they must.
+func (r *checker) vanished(s *simulate.Simulation) bool {
 	f := s.Fleet()
 	for _, first := range r.after {
 		seen := slices.ContainsFunc(s.Fleet().Ledger.Roles, func(role string) bool { return r.group(role) == first })
@@ -286,9 +286,9 @@ func tail(s *simulate.Simulation) string {
 	return strings.Join(s.Log[max(0, len(s.Log)-30):], "\n")
 }
 
-// A random fleet of agents under random rules, disturbed: nobody ever becomes busy above a limit or out of order; the
-// planner gives each host one verdict, changes nothing of its input, and is content with what it has written.
-func TestRandomFleetsKeepTheRules(t *testing.T) {
+// In a random fleet under random rules and disturbances no host becomes busy above a limit or out of order. The planner
+// gives each host one verdict, does not modify its input, and a second pass changes nothing.
+func TestRun_RandomFleetsObeyTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o, r := randomFleet(t)
 		s := simulate.New(o)
@@ -302,9 +302,9 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 			}
 			r.observe(s)
 			pass(t, s)
-			r.judge(t, s)
+			r.check(t, s)
 			s.Act()
-			r.judge(t, s)
+			r.check(t, s)
 			s.Now = s.Now.Add(o.Gap)
 			if s.Decide().Complete && disturb == 0 {
 				return
@@ -316,7 +316,7 @@ func TestRandomFleetsKeepTheRules(t *testing.T) {
 			s.SetChecks(h.Name)
 		}
 		unpause(s)
-		endable(s)
+		makeCompletable(s)
 		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour).Complete {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
@@ -331,7 +331,7 @@ func verdicts(d rollout.Decision) string {
 	return b.String()
 }
 
-// pass is a pass of the controller that is watched.
+// pass runs a pass of the controller and checks its properties.
 func pass(t *rapid.T, s *simulate.Simulation) {
 	f := s.Fleet()
 	before := fmt.Sprintf("%+v", *f)
@@ -344,7 +344,7 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 			t.Fatalf("no whole verdict: %+v", v)
 		}
 	}
-	if whole := keys.Decode(s.Raw(), s.Layout, keys.Options{Now: s.Now}); cmp.Diff(whole, *f) != "" {
+	if whole := keys.Decode(s.Snapshot(), s.Layout, keys.Options{Now: s.Now}); cmp.Diff(whole, *f) != "" {
 		t.Fatalf("what was decoded piece by piece is not what is decoded at once: %s", cmp.Diff(whole, *f))
 	}
 	if again := s.Decide(); cmp.Diff(d, again) != "" {
@@ -358,16 +358,16 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 	if d.ReadOnly {
 		return
 	}
-	if c := s.Layout.Changes(keys.Actual(s.Raw(), s.Layout), d.Desired(s.Now)); !c.Empty() {
+	if c := s.Layout.Changes(keys.Actual(s.Snapshot(), s.Layout), d.Desired(s.Now)); !c.Empty() {
 		t.Fatalf("a second pass would change\n%s\nby %s", c, verdicts(d))
 	}
 	// Making it so and reading it again is the same.
-	if again := diff.Compute(keys.Actual(s.Raw(), s.Layout), keys.Actual(s.Raw(), s.Layout)); !again.Empty() {
+	if again := diff.Compute(keys.Actual(s.Snapshot(), s.Layout), keys.Actual(s.Snapshot(), s.Layout)); !again.Empty() {
 		t.Fatalf("keys differ from themselves: %s", again)
 	}
 }
 
-func randomFleet(t *rapid.T) (simulate.Options, *referee) {
+func randomFleet(t *rapid.T) (simulate.Options, *checker) {
 	roles := []string{"web", "db", "stmon", "stmonleader"}
 	group := func(role string) string {
 		if strings.HasPrefix(role, "stmon") {
@@ -375,7 +375,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 		}
 		return role
 	}
-	r := &referee{limit: map[string]int{}, group: group, after: map[string]string{}, most: -1, critical: -1}
+	r := &checker{limit: map[string]int{}, group: group, after: map[string]string{}, maxFailed: -1, critical: -1}
 	spec := v1alpha1.UpgradePlanSpec{Version: "2", Instructions: v1alpha1.Instructions{
 		GroupMappings: map[string]v1alpha1.StringList{"mons": {"stmon"}},
 		RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{}},
@@ -406,8 +406,8 @@ func randomFleet(t *rapid.T) (simulate.Options, *referee) {
 		}
 	}
 	if n := rapid.IntRange(0, 6).Draw(t, "budget"); n > 0 {
-		r.most = n - 1
-		spec.FailurePolicy.MaxFailed = new(intstr.FromInt32(int32(r.most)))
+		r.maxFailed = n - 1
+		spec.FailurePolicy.MaxFailed = new(intstr.FromInt32(int32(r.maxFailed)))
 	}
 	if r.canary = rapid.Bool().Draw(t, "canaries"); r.canary {
 		spec.Canary.PerRole = new(intstr.FromInt32(1))
@@ -442,7 +442,7 @@ func daily(hour, hours int) []v1alpha1.Window {
 	return []v1alpha1.Window{{Schedule: fmt.Sprintf("0 %d * * *", hour), Duration: fmt.Sprintf("%dh", hours)}}
 }
 
-// within says whether a window is open that opens each day at the hour and stays so for some.
+// within reports whether a daily window is open.
 func within(now time.Time, hour, hours int) bool {
 	for back := range 3 {
 		opened := now.Truncate(24*time.Hour).AddDate(0, 0, -back).Add(time.Duration(hour) * time.Hour)
@@ -453,7 +453,7 @@ func within(now time.Time, hour, hours int) bool {
 	return false
 }
 
-func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
+func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 	anyHost := func() string {
 		f := s.Fleet()
 		if len(f.Hosts) == 0 {
@@ -508,8 +508,8 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *referee, joined *int) {
 	}
 }
 
-// endable makes a plan that every host can follow of one that only agents can.
-func endable(s *simulate.Simulation) {
+// makeCompletable turns a plan that only agents can follow into one that every host can follow.
+func makeCompletable(s *simulate.Simulation) {
 	if agentsOnly(s) {
 		return
 	}
@@ -532,8 +532,8 @@ func agentsOnly(s *simulate.Simulation) bool {
 	return !slices.ContainsFunc(f.Hosts, func(h fleet.Host) bool { return !h.Agent() })
 }
 
-// A host in the field that runs when the version is switched keeps its slot: no other of its role starts beside it.
-func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
+// A legacy host that runs during a switch keeps its slot: no other host of its role starts.
+func TestPass_LegacyHostKeepsSlotThroughSwitch(t *testing.T) {
 	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
 		Hosts: hosts(false, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 20 * time.Minute},
 		Rand: rand.New(rand.NewPCG(1, 1))})
@@ -555,8 +555,8 @@ func TestFieldHostKeepsSlotThroughSwitch(t *testing.T) {
 	}
 }
 
-// A grant that is older than current_version, which somebody wrote again by hand, is none to an agent: it is written anew.
-func TestOldGrantIsWrittenAnew(t *testing.T) {
+// A grant older than current_version, which an operator rewrote by hand, does not count for an agent. The pass renews it.
+func TestPass_RenewsOldGrant(t *testing.T) {
 	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
 		Hosts: hosts(true, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: time.Minute},
 		Rand: rand.New(rand.NewPCG(1, 1))})

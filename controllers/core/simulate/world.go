@@ -15,43 +15,43 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// world is what the store holds, by host: so that of a large fleet only what has changed is decoded again.
+// world is the content of the store, indexed by host, so that only changed hosts are decoded again.
 type world struct {
 	layout  keys.Layout
 	index   uint64
 	current keys.Pair
-	// shared are the keys below config_state/ that are no host's own switch.
+	// shared holds the keys below config_state/ that are not the enable key of a host.
 	shared map[string]keys.Pair
 	hosts  map[string]*hostKeys
-	// rest are the trees that a simulation does not write.
+	// rest holds the trees that a simulation does not write.
 	rest        keys.Snapshot
 	recordIndex uint64
 
-	// seen is the fleet as it was decoded; changed are the hosts whose keys are others since, and stale says that all must
-	// be decoded again, at the latest at the time ends.
-	seen    fleet.Fleet
-	changed map[string]struct{}
-	stale   bool
-	ends    time.Time
-	pattern string
-	role    *regexp.Regexp
-	unknown []string // hosts of which nothing but a switch is known
-	words   map[string]string
+	// decoded is the fleet as decoded last. changed holds the hosts whose keys changed since. stale means that everything
+	// must be decoded again, as it must at staleAt.
+	decoded      fleet.Fleet
+	changed      map[string]struct{}
+	stale        bool
+	staleAt      time.Time
+	pattern      string
+	rolePattern  *regexp.Regexp
+	unknownHosts []string // hosts that have only an enable key
+	interned     map[string]string
 }
 
-// hostKeys are the keys of one host. A record of which only the key was read has ModifyIndex 0.
+// hostKeys holds the keys of one host. A record that was read without its value has ModifyIndex 0.
 type hostKeys struct {
 	records                 []keys.Pair
 	report, started, enable keys.Pair
-	at                      int // place in seen.Hosts; negative: it is not there
+	at                      int // position in decoded.Hosts; negative if it is not there
 }
 
 func newWorld(l keys.Layout) *world {
 	return &world{layout: l, shared: map[string]keys.Pair{}, hosts: map[string]*hostKeys{}, changed: map[string]struct{}{}, stale: true,
-		words: map[string]string{}}
+		interned: map[string]string{}}
 }
 
-// load puts what was read from a store into the world.
+// load fills the world with a snapshot of a store.
 func (w *world) load(raw keys.Snapshot) {
 	w.rest = keys.Snapshot{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
 		Incomplete: raw.Incomplete}
@@ -85,13 +85,13 @@ func (w *world) host(name string) *hostKeys {
 	return h
 }
 
-// pair is a key as it is after it was written now.
+// pair returns a key as it is after a write.
 func (w *world) pair(key, value string) keys.Pair {
 	w.index++
 	return keys.Pair{Key: key, Value: []byte(value), CreateIndex: w.index, ModifyIndex: w.index}
 }
 
-// put writes a key, or with ModifyIndex 0 removes it.
+// put writes a key, or deletes it if its ModifyIndex is 0.
 func (w *world) put(p keys.Pair) {
 	place, name := w.place(p.Key)
 	switch {
@@ -114,7 +114,7 @@ func (w *world) put(p keys.Pair) {
 	}
 }
 
-// place is where a key of a host is kept; nil: it is no host's.
+// place returns where a host's key is kept, and nil for other keys.
 func (w *world) place(key string) (*keys.Pair, string) {
 	for _, tree := range []struct {
 		prefix string
@@ -131,14 +131,14 @@ func (w *world) place(key string) (*keys.Pair, string) {
 	return nil, ""
 }
 
-// record replaces the records of a host by one.
+// record replaces the records of a host with one.
 func (w *world) record(name, version string, at time.Time) {
 	w.host(name).records = []keys.Pair{w.pair(w.layout.Record(version, name), string(keys.EncodeTime(at)))}
 	w.recordIndex = w.index
 	w.changed[name] = struct{}{}
 }
 
-// leave removes all that a host wrote. What enables it stays.
+// leave removes everything that a host wrote. Its enable key stays.
 func (w *world) leave(name string) {
 	h := w.host(name)
 	h.records, h.report, h.started = nil, keys.Pair{}, keys.Pair{}
@@ -148,18 +148,18 @@ func (w *world) leave(name string) {
 	}
 }
 
-// raw is what would be read of all hosts.
-func (w *world) raw() keys.Snapshot {
+// snapshot returns a full read.
+func (w *world) snapshot() keys.Snapshot {
 	all := make([]string, 0, len(w.hosts))
 	for name := range w.hosts {
 		all = append(all, name)
 	}
 	slices.Sort(all)
-	return w.rawOf(all)
+	return w.snapshotOf(all)
 }
 
-// rawOf is what would be read if there were no other hosts.
-func (w *world) rawOf(names []string) keys.Snapshot {
+// snapshotOf returns a read that is restricted to some hosts.
+func (w *world) snapshotOf(names []string) keys.Snapshot {
 	raw := w.rest
 	raw.Current, raw.RecordIndex = w.current, w.recordIndex
 	for _, p := range w.shared {
@@ -185,54 +185,54 @@ func (w *world) rawOf(names []string) keys.Snapshot {
 	return raw
 }
 
-// fleet decodes what the store holds: all of it, or what has changed. It is good until the world changes.
+// fleet decodes the store, or only what changed. The next change invalidates the result.
 func (w *world) fleet(now time.Time, pattern string) *fleet.Fleet {
 	if pattern != w.pattern {
-		w.pattern, w.role, w.stale = pattern, nil, true
+		w.pattern, w.rolePattern, w.stale = pattern, nil, true
 		if pattern != "" {
-			w.role = regexp.MustCompile(pattern) // the plan is valid
+			w.rolePattern = regexp.MustCompile(pattern) // the plan is valid
 		}
 	}
-	if w.stale || !w.ends.IsZero() && !now.Before(w.ends) {
+	if w.stale || !w.staleAt.IsZero() && !now.Before(w.staleAt) {
 		w.decodeAll(now)
 	} else if len(w.changed) > 0 {
 		w.decodeChanged(now)
 	}
 	clear(w.changed)
-	w.seen.Ledger, w.seen.Index = w.rest.Ledger, w.recordIndex
-	return &w.seen
+	w.decoded.Ledger, w.decoded.Index = w.rest.Ledger, w.recordIndex
+	return &w.decoded
 }
 
 func (w *world) decodeAll(now time.Time) {
-	w.seen = keys.Decode(w.raw(), w.layout, keys.Options{Now: now, RolePattern: w.role})
-	w.stale, w.ends, w.unknown = false, time.Time{}, nil
+	w.decoded = keys.Decode(w.snapshot(), w.layout, keys.Options{Now: now, RolePattern: w.rolePattern})
+	w.stale, w.staleAt, w.unknownHosts = false, time.Time{}, nil
 	for _, h := range w.hosts {
 		h.at = -1
 	}
-	for i := range w.seen.Hosts {
-		w.share(&w.seen.Hosts[i])
-		w.hosts[w.seen.Hosts[i].Name].at = i
+	for i := range w.decoded.Hosts {
+		w.intern(&w.decoded.Hosts[i])
+		w.hosts[w.decoded.Hosts[i].Name].at = i
 	}
 	for name, h := range w.hosts {
 		if h.at < 0 {
-			w.unknown = append(w.unknown, name)
+			w.unknownHosts = append(w.unknownHosts, name)
 		}
 	}
-	slices.Sort(w.unknown)
+	slices.Sort(w.unknownHosts)
 	for _, p := range w.rest.Holds {
-		if h := keys.DecodeHold(p); h != nil && h.Expires.After(now) && (w.ends.IsZero() || h.Expires.Before(w.ends)) {
-			w.ends = h.Expires
+		if h := keys.DecodeHold(p); h != nil && h.Expires.After(now) && (w.staleAt.IsZero() || h.Expires.Before(w.staleAt)) {
+			w.staleAt = h.Expires
 		}
 	}
 }
 
-// share lets what many hosts say have the same bytes, so that comparing it costs nothing.
-func (w *world) share(h *fleet.Host) {
+// intern makes equal strings of hosts share their bytes, so that comparing them is cheap.
+func (w *world) intern(h *fleet.Host) {
 	for _, s := range []*string{&h.Role, &h.LookupRole, &h.Record.Version} {
-		same, ok := w.words[*s]
+		same, ok := w.interned[*s]
 		if !ok {
 			same = strings.Clone(*s)
-			w.words[same] = same
+			w.interned[same] = same
 		}
 		*s = same
 	}
@@ -241,21 +241,21 @@ func (w *world) share(h *fleet.Host) {
 func (w *world) decodeChanged(now time.Time) {
 	names := make([]string, 0, len(w.changed))
 	for name := range w.changed {
-		if w.hosts[name].at < 0 { // it may have become a host, or cease to be a stranger
+		if w.hosts[name].at < 0 { // it may have become a known host
 			w.decodeAll(now)
 			return
 		}
 		names = append(names, name)
 	}
-	some := keys.Decode(w.rawOf(names), w.layout, keys.Options{Now: now, RolePattern: w.role})
+	some := keys.Decode(w.snapshotOf(names), w.layout, keys.Options{Now: now, RolePattern: w.rolePattern})
 	for i := range some.Hosts {
 		h := &some.Hosts[i]
-		w.share(h)
-		w.seen.Hosts[w.hosts[h.Name].at] = *h
+		w.intern(h)
+		w.decoded.Hosts[w.hosts[h.Name].at] = *h
 	}
 }
 
-// apply writes the changes at one index.
+// apply writes the changes, all at one index.
 func (w *world) apply(c diff.Changes) {
 	w.index++
 	if c.Tree != "" {

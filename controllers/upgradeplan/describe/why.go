@@ -59,7 +59,7 @@ func Starts(o *upgradeplan.Observation) []Start {
 	var starts []Start
 	for _, run := range s.Run(startsWithin).Runs {
 		if run.Wave > 0 && len(starts) < maxStarts {
-			starts = append(starts, Start{run.Host, run.Released, when(run.Released.Sub(o.Now)), run.Why})
+			starts = append(starts, Start{run.Host, run.Granted, when(run.Granted.Sub(o.Now)), run.Message})
 		}
 	}
 	return starts
@@ -69,5 +69,5 @@ func when(ahead time.Duration) string {
 	if ahead <= 0 {
 		return "now"
 	}
-	return "in " + simulate.Short(ahead)
+	return "in " + simulate.FormatDuration(ahead)
 }

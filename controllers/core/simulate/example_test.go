@@ -1,0 +1,37 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func ExampleSimulation_Run() {
+	one := intstr.FromInt32(1)
+	plan := &v1alpha1.UpgradePlan{Spec: v1alpha1.UpgradePlanSpec{Version: "2026.11"}}
+	plan.Spec.Instructions.RollingRules.Global = &one
+	v1alpha1.SetDefaults(plan)
+	s := simulate.NewIdle(simulate.Options{
+		Plan:     plan,
+		Hosts:    []simulate.Host{{Name: "web1", Version: "2026.10", Agent: true}, {Name: "web2", Version: "2026.10", Agent: true}},
+		Start:    time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC),
+		Duration: simulate.Span{Mean: 10 * time.Minute},
+		Rand:     rand.New(rand.NewPCG(1, 1)),
+	})
+	outcome := s.Run(24 * time.Hour)
+	fmt.Printf("%d of %d hosts upgraded after %s\n", outcome.Upgraded, outcome.Total, simulate.FormatDuration(outcome.Duration()))
+	for _, run := range outcome.Runs {
+		fmt.Println(run.Host, "granted after", simulate.FormatDuration(run.Granted.Sub(outcome.Start)))
+	}
+	// Output:
+	// 2 of 2 hosts upgraded after 20m
+	// web1 granted after 0s
+	// web2 granted after 10m
+}
