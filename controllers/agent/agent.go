@@ -152,7 +152,7 @@ func (a *Agent) Once(ctx context.Context) (Verdict, error) {
 	var refused error
 	for range maxTurns {
 		v, err := a.turn(ctx)
-		if !errors.As(err, new(*store.ConflictError)) {
+		if _, ok := errors.AsType[*store.ConflictError](err); !ok {
 			return v, err
 		}
 		a.Log.Info("what was read has changed meanwhile, reading again", "refused", err.Error())

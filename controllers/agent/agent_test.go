@@ -414,7 +414,7 @@ func TestAHostThatIsRefusedAgainAndAgainGivesUp(t *testing.T) {
 	}}
 	b.restart()
 	_, err := b.agent.Once(t.Context())
-	if !errors.As(err, new(*store.ConflictError)) || turn != maxTurns {
+	if _, ok := errors.AsType[*store.ConflictError](err); !ok || turn != maxTurns {
 		t.Errorf("error %v after %d turns", err, turn)
 	}
 }
@@ -455,8 +455,7 @@ func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
 	b.grant("v2")
 	b.step = func(context.Context, Change) (string, error) { return "no space left", errors.New("exit status 3") }
 	_, err := b.agent.Once(t.Context())
-	failure := (*StepError)(nil)
-	if !errors.As(err, &failure) || failure.Change.To != "v2" {
+	if failure, ok := errors.AsType[*StepError](err); !ok || failure.Change.To != "v2" {
 		t.Fatalf("error %v", err)
 	}
 	b.wantLocal("v1")

@@ -79,8 +79,7 @@ func (c Command) Run(ctx context.Context, change Change) (says string, err error
 	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and something that it started keeps its output open
 		err = nil
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && slices.Contains(c.Succeeds, exit.ExitCode()) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && slices.Contains(c.Succeeds, exit.ExitCode()) {
 		err = nil
 	}
 	return end.String(), err

@@ -211,7 +211,7 @@ func TestAnActionThatIsRefusedIsAFailure(t *testing.T) {
 	b.standing("reboot-1", "reboot")
 	b.command = refuse
 	_, err := b.agent.Once(t.Context())
-	if failure := (*StepError)(nil); !errors.As(err, &failure) {
+	if _, ok := errors.AsType[*StepError](err); !ok {
 		t.Errorf("error %v", err)
 	}
 	if r := b.report(); r.Phase != fleet.PhaseFailed || !strings.Contains(r.Message, `refused: this host runs no commands, and so not "reboot"`) {

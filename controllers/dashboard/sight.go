@@ -155,7 +155,7 @@ func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 // seePlans shows the plans that can be read, with what is wrong with others.
 func (r *reader) seePlans(ctx context.Context) error {
 	plans, invalid := upgradeplan.Plans{Store: r.options.Store}.List(ctx)
-	if invalid != nil && !errors.As(invalid, new(*upgradeplan.InvalidPlanError)) {
+	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](invalid); invalid != nil && !ok {
 		return invalid
 	}
 	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)

@@ -67,7 +67,7 @@ type reader struct {
 
 func (r *reader) read(ctx context.Context, now time.Time) (Content, error) {
 	content, err := r.look(ctx, now)
-	if wrong := (*repository.Error)(nil); errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*repository.Error](err); ok {
 		return content, &Failure{string(wrong.Reason), wrong.Revision, err}
 	} else if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return content, &Failure{string(repository.Unreachable), "", err}

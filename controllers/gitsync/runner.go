@@ -152,7 +152,7 @@ func (r *Runner) retire(ctx context.Context, session string) error {
 func (r *Runner) write(ctx context.Context, session string, ops ...store.Op) error {
 	check := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: session}
 	_, err := r.Store.Txn(ctx, slices.Concat([]store.Op{check}, ops))
-	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.FailedKey(keys.Leader) {
 		return &lostLock{err}
 	}
 	return err
@@ -297,8 +297,8 @@ func (f *follower) tell(c Content, did Changes) {
 
 // failureOf: what has no reason of its own is the store's trouble.
 func failureOf(c Content, err error) *Failure {
-	var failure *Failure
-	if !errors.As(err, &failure) {
+	failure, ok := errors.AsType[*Failure](err)
+	if !ok {
 		failure = &Failure{ReasonStore, c.Revision, err}
 	}
 	return failure
@@ -321,7 +321,7 @@ func (f *follower) keep(ctx context.Context, pairs []keys.Pair, s Status) error 
 		return nil
 	}
 	err = f.write(ctx, f.session, ops...)
-	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*store.ConflictError](err); ok {
 		return nil // somebody has asked meanwhile: that sync writes it
 	}
 	if err != nil && !lost(err) {

@@ -107,7 +107,7 @@ func (h *hook) check(w http.ResponseWriter, r *http.Request) (int, error) {
 	}
 	mac := hmac.New(sha256.New, []byte(key))
 	if _, err := io.Copy(mac, http.MaxBytesReader(w, r.Body, maxHook)); err != nil {
-		if errors.As(err, new(*http.MaxBytesError)) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return http.StatusRequestEntityTooLarge, err
 		}
 		return http.StatusBadRequest, err

@@ -110,7 +110,7 @@ func (m *Metrics) Reconciled(p upgradeplan.Pass) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p.Plan = valid(p.Plan)
-	if errors.As(p.Err, new(*upgradeplan.NotFoundError)) {
+	if _, ok := errors.AsType[*upgradeplan.NotFoundError](p.Err); ok {
 		m.forget(p.Plan)
 		return
 	}

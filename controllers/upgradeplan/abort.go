@@ -32,7 +32,7 @@ func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Abort
 	for try := 1; ; try++ {
 		var err error
 		did.Changed, err = p.abort(ctx, name, order)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		if err != nil {
@@ -42,7 +42,7 @@ func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Abort
 	}
 	for try := 1; ; try++ {
 		did.Left = p.takeBack(ctx, name, order.Time)
-		if conflict := (*store.ConflictError)(nil); !errors.As(did.Left, &conflict) || forbidden(did.Left) || try == attempts {
+		if _, ok := errors.AsType[*store.ConflictError](did.Left); !ok || forbidden(did.Left) || try == attempts {
 			return did, nil
 		}
 	}

@@ -53,7 +53,7 @@ func (p Plans) DisablePuppet(ctx context.Context, name string, l keys.Layout, pa
 		if err == nil {
 			did.Paused, err = p.disable(ctx, name, l, &pause, check)
 		}
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err

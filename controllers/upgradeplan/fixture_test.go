@@ -72,9 +72,9 @@ func (f *fixture) lock() {
 	f.must(err)
 	f.session = session
 	lock := []store.Op{{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())}}
-	for refused := (*store.ConflictError)(nil); ; { // Consul delays a lock that was lost
+	for { // Consul delays a lock that was lost
 		_, err := f.store.Txn(f.ctx(), lock)
-		if !errors.As(err, &refused) {
+		if _, ok := errors.AsType[*store.ConflictError](err); !ok {
 			f.must(err)
 			return
 		}

@@ -100,12 +100,11 @@ func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
 		t.Error("what was seen first has been changed since")
 	}
 	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("{")})
-	var invalid *upgradeplan.InvalidPlanError
 	for err := error(nil); err == nil; {
 		select {
 		case <-x.seen:
 		case err = <-x.ended:
-			if !errors.As(err, &invalid) {
+			if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](err); !ok {
 				t.Errorf("a plan that cannot be read: %v", err)
 			}
 		}

@@ -51,7 +51,7 @@ type ForgetOptions struct {
 func (p Plans) Forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {
 	for try := 1; ; try++ {
 		did, err := p.forget(ctx, f)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err

@@ -74,7 +74,7 @@ func TestForgetRefusesWhoMayBeThere(t *testing.T) {
 				f.hosts(true, "1", "web1")
 				arrange(f)
 				_, err := f.forget("web1", false)
-				if still := (*upgradeplan.HostActiveError)(nil); !errors.As(err, &still) {
+				if _, ok := errors.AsType[*upgradeplan.HostActiveError](err); !ok {
 					t.Fatalf("got %v", err)
 				}
 				if !f.get(f.layout.Record("1", "web1")).Exists() {

@@ -228,8 +228,7 @@ func TestFilteredByACLsStartsNobody(t *testing.T) {
 			f.through = open(consultest.Token(t, addr, management,
 				`key_prefix "" { policy = "write" } session_prefix "" { policy = "write" } `+c.rule))
 			_, err := f.reconciler().Reconcile(t.Context(), "fleet")
-			forbidden := (*store.ForbiddenError)(nil)
-			if !errors.As(err, &forbidden) || !strings.Contains(err.Error(), c.want) {
+			if _, ok := errors.AsType[*store.ForbiddenError](err); !ok || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
 		})

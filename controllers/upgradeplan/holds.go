@@ -52,7 +52,7 @@ func (h Holds) Release(ctx context.Context, at fleet.Place) (HoldResult, error) 
 func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (HoldResult, error) {
 	for try := 1; ; try++ {
 		did, err := h.tryChange(ctx, at, hold)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err

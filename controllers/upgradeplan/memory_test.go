@@ -377,7 +377,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 			for range 40 {
 				between(f, w.txns)
 				if _, err := r.pass(); err != nil {
-					if lost := (*upgradeplan.LostLockError)(nil); errors.As(err, &lost) {
+					if _, ok := errors.AsType[*upgradeplan.LostLockError](err); ok {
 						f.lock()
 					} else if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
 						t.Fatal(err)

@@ -141,8 +141,7 @@ func (k ManagedPlans) fenced(also ...store.Op) fenced {
 
 // lost tells a transaction that was refused because the lock is not ours from others.
 func lost(err error) error {
-	var conflict *store.ConflictError
-	if errors.As(err, &conflict) && conflict.FailedKey(keys.Leader) {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.FailedKey(keys.Leader) {
 		return &LostLockError{err}
 	}
 	return err

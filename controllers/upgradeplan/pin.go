@@ -136,7 +136,7 @@ func (e *UndoError) Error() string {
 func (p Plans) Undo(ctx context.Context, name string, u Undo) (Undone, error) {
 	for try := 1; ; try++ {
 		did, err := p.undo(ctx, name, u)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return did, err

@@ -110,7 +110,7 @@ func TestWhatCannotBeUndone(t *testing.T) {
 		plans := upgradeplan.Plans{Store: f.store}
 		for name, want := range map[int64]string{0: "no earlier revision", 7: "there is no revision 7 (there are 1)"} {
 			_, err := plans.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: name})
-			if cannot := (*upgradeplan.UndoError)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
+			if _, ok := errors.AsType[*upgradeplan.UndoError](err); !ok || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 		}

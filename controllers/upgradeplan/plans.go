@@ -150,7 +150,7 @@ func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how applyO
 	}
 	for try := 1; ; try++ {
 		stored, outcome, err := p.applyOnce(ctx, plan, how)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return stored, outcome, err
@@ -300,7 +300,7 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 		}
 		_, err = p.Store.Txn(ctx, []store.Op{{Verb: store.CheckIndex, Key: k.Spec(), Index: pairs[0].ModifyIndex},
 			{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])})
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && try < attempts {
 			continue
 		}
 		return err
@@ -312,7 +312,7 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 func (p Plans) SetPause(ctx context.Context, name string, pause *fleet.Pause, also ...store.Op) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := p.setPause(ctx, name, pause, also)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && try < attempts {
 			continue
 		}
 		return changed, err

@@ -26,7 +26,7 @@ func (e *PromoteError) Error() string {
 func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, force bool) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := p.promote(ctx, name, order, force)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return changed, err

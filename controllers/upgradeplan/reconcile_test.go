@@ -138,7 +138,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 			for range 40 {
 				r, err := f.reconciler().Reconcile(f.ctx(), "fleet")
 				if err != nil {
-					if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
+					if _, ok := errors.AsType[*store.UnavailableError](err); !ok {
 						t.Fatal(err)
 					}
 					continue
@@ -258,7 +258,7 @@ func TestStaleLeaderCannotWrite(t *testing.T) {
 		f.lock()
 		before := f.indexes()
 		_, err := stale.Reconcile(f.ctx(), "fleet")
-		if lost := (*upgradeplan.LostLockError)(nil); !errors.As(err, &lost) {
+		if _, ok := errors.AsType[*upgradeplan.LostLockError](err); !ok {
 			t.Errorf("got %v", err)
 		}
 		if d := cmp.Diff(before, f.indexes()); d != "" {

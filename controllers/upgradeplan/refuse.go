@@ -18,7 +18,7 @@ import (
 
 // refusal is the reason of the condition Accepted for an error; empty: the plan is not to blame, and trying again may do.
 func refusal(err error) v1alpha1.Reason {
-	if errors.As(err, new(*InvalidPlanError)) {
+	if _, ok := errors.AsType[*InvalidPlanError](err); ok {
 		return v1alpha1.ReasonInvalid
 	}
 	return ""

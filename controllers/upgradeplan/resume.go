@@ -27,7 +27,7 @@ type Resumption struct {
 func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := p.resume(ctx, name, r)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return changed, err

@@ -134,8 +134,7 @@ func TestReviewedChangesEndWhereSomethingMoves(t *testing.T) {
 		}
 	}}
 	_, err := f.carry(r)
-	moved := (*upgradeplan.StaleReviewError)(nil)
-	if !errors.As(err, &moved) || moved.Written.Writes == 0 || !strings.Contains(err.Error(), "stand, the rest was not written") {
+	if moved, ok := errors.AsType[*upgradeplan.StaleReviewError](err); !ok || moved.Written.Writes == 0 || !strings.Contains(err.Error(), "stand, the rest was not written") {
 		t.Fatalf("%v", err)
 	}
 	if !slices.Equal(f.enabled(), []string{"global=False", "host/web2=False"}) {

@@ -320,7 +320,7 @@ func TestPromote(t *testing.T) {
 		refused := func(why string) {
 			f.t.Helper()
 			_, err := promote(false)
-			if !errors.As(err, new(*upgradeplan.PromoteError)) || !strings.Contains(err.Error(), why) {
+			if _, ok := errors.AsType[*upgradeplan.PromoteError](err); !ok || !strings.Contains(err.Error(), why) {
 				f.t.Errorf("%v, want %q", err, why)
 			}
 		}

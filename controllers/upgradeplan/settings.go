@@ -67,7 +67,7 @@ func heldBy(pause keys.Pair) error {
 func (s Settings) change(ctx context.Context, at Setting, opsOf func(old keys.Pair) ([]store.Op, error)) (bool, error) {
 	for try := 1; ; try++ {
 		changed, err := s.tryChange(ctx, at, opsOf)
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) && !forbidden(err) && try < attempts {
+		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
 			continue
 		}
 		return changed, err

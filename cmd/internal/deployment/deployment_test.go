@@ -76,7 +76,7 @@ func (p program) run(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	cmd := p.command(args...)
 	out, err := cmd.CombinedOutput()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), string(out)

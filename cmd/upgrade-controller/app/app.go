@@ -47,7 +47,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	_, _ = fmt.Fprintf(stderr, "error: %v\n", err) // nobody is left to tell
-	if errors.As(err, new(failure)) {
+	if _, ok := errors.AsType[failure](err); ok {
 		return exitFailed
 	}
 	return exitUsage

@@ -92,11 +92,10 @@ func Main(ctx context.Context, args []string, o Options) int {
 		return 0
 	}
 	code := exitFailed
-	if errors.As(err, new(usageError)) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		code = exitUsage
 	}
-	var exit *exitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exitError](err); ok {
 		if code = exit.code; exit.err == nil {
 			return code
 		}
@@ -104,7 +103,7 @@ func Main(ctx context.Context, args []string, o Options) int {
 	for line := range strings.SplitSeq(strings.TrimRight(message(ctx, err), "\n"), "\n") {
 		fmt.Fprintln(o.Err, "error: "+line)
 	}
-	if errors.As(err, new(flagError)) {
+	if _, ok := errors.AsType[flagError](err); ok {
 		fmt.Fprintf(o.Err, "See '%s --help'.\n", ran.CommandPath())
 	}
 	return code

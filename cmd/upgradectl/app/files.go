@@ -106,8 +106,7 @@ func (c *cli) readUpTo(path string, most int) (data []byte, source string, err e
 
 // plainError leaves out which system call failed.
 func plainError(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("%s: %w", path.Path, path.Err)
 	}
 	return err

@@ -131,7 +131,7 @@ func (c *cli) store(ctx context.Context, plans upgradeplan.Plans, documents []ma
 
 // refused: a plan that is not what a plan may be is bad input.
 func refused(err error) error {
-	if errors.As(err, new(*upgradeplan.InvalidPlanError)) {
+	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](err); ok {
 		return usageError{err}
 	}
 	return err

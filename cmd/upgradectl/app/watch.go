@@ -184,7 +184,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 	}
 	out := seen[*v1alpha1.UpgradePlan]{watch: []store.WatchTarget{{Prefix: keys.PlansEpoch}}}
 	all, unreadable := plans.List(ctx)
-	if unreadable != nil && !errors.As(unreadable, new(*upgradeplan.InvalidPlanError)) {
+	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](unreadable); unreadable != nil && !ok {
 		return out, unreadable
 	}
 	for _, plan := range all {
@@ -192,7 +192,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 			continue
 		}
 		o, err := upgradeplan.Observe(ctx, s, plan.Name, c.Now())
-		if errors.As(err, new(*upgradeplan.NotFoundError)) {
+		if _, ok := errors.AsType[*upgradeplan.NotFoundError](err); ok {
 			continue // it was deleted a moment ago
 		}
 		if err != nil {
@@ -209,7 +209,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 // seeHosts looks at those hosts of a fleet that are wanted.
 func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func(*describe.Host) bool) (seen[describe.Host], error) {
 	o, hosts, err := c.observeHosts(ctx, plan, times)
-	if plan == "" && errors.As(err, new(*upgradeplan.NotFoundError)) { // the only plan was deleted just after it was found
+	if _, ok := errors.AsType[*upgradeplan.NotFoundError](err); plan == "" && ok { // the only plan was deleted just after it was found
 		o, hosts, err = c.observeHosts(ctx, plan, times)
 	}
 	if err != nil {

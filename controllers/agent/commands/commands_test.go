@@ -65,7 +65,7 @@ func TestWhatTheHostDoesNotDefineIsRefused(t *testing.T) {
 		{[]string{"a"}, fleet.Action{Name: "echo", Args: []string{strings.Repeat("b", 10_000)}}, `which does not fit a`},
 	} {
 		_, err := echo(t, tt.patterns...).Run(t.Context(), change, tt.action)
-		if !errors.As(err, new(*commands.RefusedError)) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 300 {
+		if _, ok := errors.AsType[*commands.RefusedError](err); !ok || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 300 {
 			t.Errorf("%q of %+v: %.300v", tt.patterns, tt.action, err)
 		}
 	}

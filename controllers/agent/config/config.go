@@ -327,8 +327,7 @@ func (c Command) validate(name string, at *field.Path) field.ErrorList {
 
 // cause is what is wrong with a file, without its path.
 func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
 	return err

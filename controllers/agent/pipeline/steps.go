@@ -152,8 +152,8 @@ func (p Puppet) Step() Step {
 
 // explain adds what Puppet's exit statuses mean.
 func explain(err error) error {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
 		return err
 	}
 	switch exit.ExitCode() {

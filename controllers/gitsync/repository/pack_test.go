@@ -53,8 +53,7 @@ func TestADifferenceDoesNotGrowBeyondTheLimit(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{"large": large, "huge": huge} {
 		_, err := receive(bytes.NewReader(data), DefaultLimits())
-		var wrong *Error
-		if !errors.As(err, &wrong) || wrong.Reason != Refused || !strings.Contains(err.Error(), "holds a file or folder of") {
+		if wrong, ok := errors.AsType[*Error](err); !ok || wrong.Reason != Refused || !strings.Contains(err.Error(), "holds a file or folder of") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

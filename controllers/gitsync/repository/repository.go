@@ -181,7 +181,7 @@ func (r *Remote) Close() error { return r.source.Close() }
 func (r *Remote) Read(ctx context.Context, revision Revision, now time.Time) ([]File, error) {
 	files, err := r.read(ctx, revision, now)
 	err = told(ctx, err)
-	if wrong := (*Error)(nil); errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*Error](err); ok {
 		wrong.Revision = revision.String()
 	}
 	return files, err
@@ -213,7 +213,7 @@ func told(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !errors.As(err, new(*Error)) {
+	if _, ok := errors.AsType[*Error](err); !ok {
 		return &Error{Reason: Unreachable, Err: err}
 	}
 	return err

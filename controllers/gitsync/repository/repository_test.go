@@ -65,8 +65,7 @@ func text(files []repository.File) string {
 func fails(t testing.TB, l repository.Location, limits repository.Limits, reason repository.Reason, says string) {
 	t.Helper()
 	_, files, err := read(t, l, limits)
-	var wrong *repository.Error
-	if !errors.As(err, &wrong) || wrong.Reason != reason || !strings.Contains(err.Error(), says) {
+	if wrong, ok := errors.AsType[*repository.Error](err); !ok || wrong.Reason != reason || !strings.Contains(err.Error(), says) {
 		t.Errorf("got %d files and the error %v, want %s: %s", len(files), err, reason, says)
 	}
 }
@@ -363,8 +362,8 @@ func TestRevisionsAreTold(t *testing.T) {
 	r := gittest.New(t)
 	commit := r.Commit("a.yaml", "1")
 	_, _, err := read(t, repository.Location{URL: r.URL(), Path: "x"}, repository.DefaultLimits())
-	var wrong *repository.Error
-	if !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[*repository.Error](err)
+	if !ok {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff("main@sha1:"+commit, wrong.Revision); d != "" {

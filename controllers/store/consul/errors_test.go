@@ -72,8 +72,7 @@ func server(t *testing.T, f http.HandlerFunc) (addr string, requests *atomic.Int
 
 func wantUnavailable(t *testing.T, err error, addr string) {
 	t.Helper()
-	var unavailable *store.UnavailableError
-	if !errors.As(err, &unavailable) || unavailable.Address != addr || !strings.Contains(err.Error(), addr) {
+	if unavailable, ok := errors.AsType[*store.UnavailableError](err); !ok || unavailable.Address != addr || !strings.Contains(err.Error(), addr) {
 		t.Errorf("got %v, want unavailable, naming %s", err, addr)
 	}
 	if strings.Contains(err.Error(), secret) {
@@ -227,8 +226,7 @@ func token(t *testing.T, agent *consuldev.Agent, rules string) string {
 
 func wantForbidden(t *testing.T, err error, key, rule string) {
 	t.Helper()
-	var forbidden *store.ForbiddenError
-	if !errors.As(err, &forbidden) || forbidden.Key != key || forbidden.Policy != rule {
+	if forbidden, ok := errors.AsType[*store.ForbiddenError](err); !ok || forbidden.Key != key || forbidden.Policy != rule {
 		t.Errorf("got %v, want forbidden on %s: %s", err, key, rule)
 	}
 }
@@ -308,8 +306,7 @@ func TestACLs(t *testing.T) {
 		s := open(t, consul.Config{Address: agent.Addr(), Token: unknown})
 		for name, c := range calls {
 			err := c.call(ctx, s)
-			var forbidden *store.ForbiddenError
-			if !errors.As(err, &forbidden) || strings.Contains(err.Error(), unknown) {
+			if _, ok := errors.AsType[*store.ForbiddenError](err); !ok || strings.Contains(err.Error(), unknown) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -67,8 +67,7 @@ func (s *Store) read(ctx context.Context, r request, answer func(*http.Response)
 	until := time.Now().Add(s.config.RetryFor)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := s.attempt(ctx, s.config.ReadTimeout, r, answer)
-		var unavailable *store.UnavailableError
-		if !errors.As(err, &unavailable) || time.Now().Add(pause).After(until) {
+		if _, ok := errors.AsType[*store.UnavailableError](err); !ok || time.Now().Add(pause).After(until) {
 			return err
 		}
 		timer := time.NewTimer(pause)
@@ -150,8 +149,7 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	response, err := s.client.Do(sent)
 	if err != nil {
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL: the address is told anyway
 		}
 		return nil, &lostError{err}

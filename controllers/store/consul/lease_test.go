@@ -44,8 +44,7 @@ func TestLeaseChangesHands(t *testing.T) {
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	first := acquire(t, s, "a")
 	_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "b", shortLease)
-	var held *leaderelection.LockHeldError
-	if !errors.As(err, &held) || held.Holder != "a" || held.Since.IsZero() {
+	if held, ok := errors.AsType[*leaderelection.LockHeldError](err); !ok || held.Holder != "a" || held.Since.IsZero() {
 		t.Fatalf("while held: %v", err)
 	}
 	write := func(l *leaderelection.Lease) error {

@@ -94,8 +94,7 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 		}
 		return nil
 	})
-	var status *statusError
-	if errors.As(err, &status) && status.code == http.StatusRequestEntityTooLarge && len(ops) > opsBefore114 &&
+	if status, ok := errors.AsType[*statusError](err); ok && status.code == http.StatusRequestEntityTooLarge && len(ops) > opsBefore114 &&
 		strings.Contains(status.text, "too many operations") {
 		s.old.Store(true)
 		return answer, fmt.Errorf("%w (%w)", errBefore114, err)

@@ -96,8 +96,8 @@ func Acquire(ctx context.Context, s store.Store, key, holder string, o Options) 
 	var seen store.WatchIndex
 	for {
 		lease, err := TryAcquire(ctx, s, key, holder, o)
-		var held *LockHeldError
-		if !errors.As(err, &held) {
+		held, ok := errors.AsType[*LockHeldError](err)
+		if !ok {
 			return lease, err
 		}
 		if o.Waiting != nil && told != *held {
@@ -168,8 +168,7 @@ func (l *Lease) refused(ctx context.Context, err error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	destroyed := l.store.DestroySession(clean, l.session)
-	var conflict *store.ConflictError
-	if !errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*store.ConflictError](err); !ok {
 		return errors.Join(err, destroyed)
 	}
 	held, err := LockHolder(clean, l.store, l.key)
@@ -268,8 +267,7 @@ func (l *Lease) giveUp() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), releaseTimeout)
 	defer cancel()
 	_, unlocked := l.store.Txn(ctx, []store.Op{{Verb: store.Unlock, Key: l.key, Value: l.value, Session: l.session}})
-	var conflict *store.ConflictError
-	if errors.As(unlocked, &conflict) {
+	if _, ok := errors.AsType[*store.ConflictError](unlocked); ok {
 		unlocked = nil // it was lost before
 	}
 	if err := errors.Join(unlocked, l.store.DestroySession(ctx, l.session)); err != nil {

@@ -116,8 +116,8 @@ func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 		since := time.Now()
 		first := acquire(t, s, "upgrade-controller on a")
 		_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "b", leaderelection.Options{TTL: ttl})
-		var held *leaderelection.LockHeldError
-		if !errors.As(err, &held) || held.Holder != "upgrade-controller on a" || !held.Since.Equal(since) {
+		held, ok := errors.AsType[*leaderelection.LockHeldError](err)
+		if !ok || held.Holder != "upgrade-controller on a" || !held.Since.Equal(since) {
 			t.Fatalf("while held: %v", err)
 		}
 		if want := "the lock upgrade.jiocloud.com/leader is held by upgrade-controller on a since 2000-01-01T00:00:00Z"; held.Error() != want {
@@ -182,8 +182,7 @@ func TestAcquireStopsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := leaderelection.Acquire(ctx, s, keys.Leader, "b", leaderelection.Options{TTL: ttl})
-		var held *leaderelection.LockHeldError
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &held) || held.Holder != "a" {
+		if held, ok := errors.AsType[*leaderelection.LockHeldError](err); !errors.Is(err, context.DeadlineExceeded) || !ok || held.Holder != "a" {
 			t.Errorf("%v", err)
 		}
 	})
@@ -335,8 +334,7 @@ func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		s.loseLock.Store(true)
 		_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "a", leaderelection.Options{TTL: ttl})
-		var unavailable *store.UnavailableError
-		if !errors.As(err, &unavailable) {
+		if _, ok := errors.AsType[*store.UnavailableError](err); !ok {
 			t.Fatalf("%v", err)
 		}
 		s.loseLock.Store(false)

@@ -124,8 +124,8 @@ func (h harness) refused(ops ...store.Op) {
 func (h harness) conflict(ops ...store.Op) *store.ConflictError {
 	h.Helper()
 	_, err := h.Txn(h.Context(), ops)
-	var conflict *store.ConflictError
-	if !errors.As(err, &conflict) {
+	conflict, ok := errors.AsType[*store.ConflictError](err)
+	if !ok {
 		h.Fatalf("got %v, want a conflict", err)
 	}
 	return conflict
@@ -569,8 +569,7 @@ func checksAlone(h harness) {
 func (h harness) invalid(want string, ops ...store.Op) {
 	h.Helper()
 	_, err := h.Txn(h.Context(), ops)
-	var conflict *store.ConflictError
-	if err == nil || errors.As(err, &conflict) || !strings.Contains(err.Error(), want) {
+	if _, ok := errors.AsType[*store.ConflictError](err); err == nil || ok || !strings.Contains(err.Error(), want) {
 		h.Errorf("got %v, want an error with %q", err, want)
 	}
 	h.wantKeys("")

@@ -107,9 +107,8 @@ func TestReadsAndRefusalsAreNotJudged(t *testing.T) {
 	if len(p.Writes()) != 0 || judged != 0 {
 		t.Errorf("reads: %q, %d judged", p.Writes(), judged)
 	}
-	var conflict *store.ConflictError
 	_, err := s.Txn(t.Context(), []store.Op{{Verb: store.CAS, Key: "a", Index: 7}, {Verb: store.Set, Key: "b"}})
-	if !errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*store.ConflictError](err); !ok {
 		t.Errorf("%v", err)
 	}
 	if got := p.Writes(); !slices.Equal(got, []string{"cas a, set b"}) || judged != 0 {
@@ -133,8 +132,7 @@ func TestFailWrite(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		got = append(got, set(s, key, "x"))
 	}
-	var unavailable *store.UnavailableError
-	if got[0] != nil || !errors.As(got[1], &unavailable) || got[2] != nil {
+	if _, ok := errors.AsType[*store.UnavailableError](got[1]); got[0] != nil || !ok || got[2] != nil {
 		t.Errorf("%v", got)
 	}
 	if left := names(t, s); !slices.Equal(left, []string{"a", "c"}) {
@@ -151,8 +149,7 @@ func TestDropReply(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		got = append(got, set(s, key, "x"))
 	}
-	var unavailable *store.UnavailableError
-	if got[0] != nil || !errors.As(got[1], &unavailable) || got[2] != nil {
+	if _, ok := errors.AsType[*store.UnavailableError](got[1]); got[0] != nil || !ok || got[2] != nil {
 		t.Errorf("%v", got)
 	}
 	if left := names(t, s); !slices.Equal(left, []string{"a", "b", "c"}) || judged != 3 || len(p.Writes()) != 3 {
