@@ -72,7 +72,7 @@ func plotOf(o *upgradeplan.Observation, events []fleet.Event) plot {
 		p.To = p.From.Add(time.Minute)
 	}
 	p.draw(reached)
-	p.shut(o.Plan.Spec.Windows)
+	p.shut(o.Windows())
 	p.halts(o, events)
 	for _, h := range failed {
 		if at := h.Report.Time; at.After(p.From) && !at.After(p.To) {
@@ -165,9 +165,9 @@ func (p *plot) draw(reached []time.Time) {
 }
 
 // shut are the times in which no window was open.
-func (p *plot) shut(w v1alpha1.Windows) {
+func (p *plot) shut(w maintenance.Windows) {
 	for at, i := p.From, 0; i < maxSpans && at.Before(p.To); i++ {
-		state := maintenance.At(w, at)
+		state := w.At(at)
 		end := p.To
 		if !state.Next.IsZero() && state.Next.Before(end) {
 			end = state.Next

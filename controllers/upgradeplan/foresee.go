@@ -17,7 +17,7 @@ func (o *Observation) Why() rollout.Why { return rollout.NewWhy(o.input()) }
 // orders, and the fleet. All else is as the options say.
 func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
 	raw := o.Raw
-	with.Plan, with.Fallback, with.Control, with.Snapshot, with.Layout = o.Plan, o.fallback, o.orders(), &raw, o.Layout
+	with.Plan, with.Fallback, with.Control, with.Snapshot, with.Layout = o.compiled, o.fallback, o.orders(), &raw, o.Layout
 	return simulate.New(with)
 }
 

@@ -6,7 +6,6 @@ package upgradeplan
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,18 +28,18 @@ type Names struct {
 // ReadNames reads the names in a fleet, and no value of a host: little enough for a shell that asks while somebody types.
 // The plan may be nil: the fleet is that of the layout then. What ACLs hide is left out.
 func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout) (Names, error) {
-	options := keys.Options{}
 	if plan != nil {
 		l = Layout(plan)
-		if pattern := plan.Spec.Hosts.RolePattern; pattern != "" {
-			options.RolePattern = regexp.MustCompile(pattern) // valid: see decodePlan
-		}
+	}
+	compiled, err := Compile(plan)
+	if err != nil {
+		return Names{}, err
 	}
 	raw, l, err := fleetstore.ReadNames(ctx, s, l)
 	if err != nil {
 		return Names{}, err
 	}
-	f := keys.Decode(raw, l, options)
+	f := keys.Decode(raw, l, keys.Options{RolePattern: compiled.RolePattern()})
 	found := Names{Versions: raw.Versions(l)}
 	if current := keys.DecodeVersion(raw.Current.Value); current != "" {
 		found.Versions = append(found.Versions, current)

@@ -7,13 +7,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
@@ -37,9 +38,10 @@ type Observation struct {
 	changes                              *diff.Changes // by the decision; nil: they were not computed yet
 	spec, control, ledger, status, epoch keys.Pair
 	pin                                  pinned
-	conflict                             string                // with another plan
-	fallback                             *v1alpha1.UpgradePlan // its generation is that of the revision; nil: there is none
-	ages                                 bool                  // the times of all records are wanted
+	compiled                             *rollout.Plan // Plan, compiled; nil without a plan
+	conflict                             string        // with another plan
+	fallback                             *rollout.Plan // its generation is that of the revision; nil: there is none
+	ages                                 bool          // the times of all records are wanted
 }
 
 // Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
@@ -142,8 +144,10 @@ func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) 
 		return err
 	}
 	if revision, err := revisionOf(o.Stored, pairs[0]); err == nil { // else there is none to go back to, which is told
-		o.fallback = inPlace(o.Stored, revision)
-		o.fallback.Generation = completed
+		plan := inPlace(o.Stored, revision)
+		plan.Generation = completed
+		o.fallback, err = Compile(plan)
+		return err
 	}
 	return nil
 }
@@ -151,7 +155,7 @@ func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) 
 // options are what a plan wants to be read of its fleet.
 func (o *Observation) options(l keys.Layout) fleetstore.SnapshotOptions {
 	spec := &o.Plan.Spec
-	return fleetstore.SnapshotOptions{Ages: o.ages || rollout.Soak(*spec) > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
+	return fleetstore.SnapshotOptions{Ages: o.ages || o.compiled.Soak() > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
 		Nodes: spec.Hosts.Source == v1alpha1.HostsFromCatalog}
 }
 
@@ -203,18 +207,26 @@ func (o *Observation) anyEnableKey() bool {
 }
 
 func (o *Observation) decide() {
-	options := keys.Options{Now: o.Now}
-	if o.Plan != nil && o.Plan.Spec.Hosts.RolePattern != "" {
-		options.RolePattern = regexp.MustCompile(o.Plan.Spec.Hosts.RolePattern) // valid: see decodePlan
-	}
-	o.Fleet = keys.Decode(o.Raw, o.Layout, options)
+	o.Fleet = keys.Decode(o.Raw, o.Layout, keys.Options{Now: o.Now, RolePattern: o.compiled.RolePattern()})
 	o.Decision = rollout.Compute(o.input())
 	o.changes = nil
 }
 
+// Compile prepares a plan for the planner. A nil plan compiles to nil.
+func Compile(plan *v1alpha1.UpgradePlan) (*rollout.Plan, error) {
+	compiled, err := rollout.CompilePlan(plan, schedule.LoadZone)
+	if err != nil {
+		return nil, &InvalidPlanError{plan.Name, err}
+	}
+	return compiled, nil
+}
+
+// Windows are the maintenance windows of the plan that is carried out.
+func (o *Observation) Windows() maintenance.Windows { return o.compiled.Windows() }
+
 // input is what is decided from.
 func (o *Observation) input() rollout.Input {
-	in := rollout.Input{Plan: o.Plan, Control: o.orders(), Fleet: &o.Fleet, Conflict: o.conflict, Now: o.Now}
+	in := rollout.Input{Plan: o.compiled, Control: o.orders(), Fleet: &o.Fleet, Conflict: o.conflict, Now: o.Now}
 	if o.fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: o.fallback.Generation, Version: o.fallback.Spec.Version}
 	}

@@ -45,11 +45,12 @@ type pinned struct {
 // resolve finds the plan that is carried out.
 func (o *Observation) resolve(ctx context.Context, s store.Reader, digest string) error {
 	control, err := keys.DecodeControl(o.control)
-	if err != nil {
+	if err != nil { // recall tells
 		o.Plan, o.pin = o.Stored, pinned{digest: digest}
-		return nil //nolint:nilerr // recall tells
+	} else if o.Plan, o.pin, err = effective(ctx, s, o.Stored, digest, control.Pin); err != nil {
+		return err
 	}
-	o.Plan, o.pin, err = effective(ctx, s, o.Stored, digest, control.Pin)
+	o.compiled, err = Compile(o.Plan)
 	return err
 }
 

@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"context"
-	"regexp"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -20,20 +19,20 @@ import (
 // fleet is that of the layout then. Incomplete says why some may be missing; empty: none is.
 func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout, now time.Time) (
 	sets status.HostLists, incomplete string, err error) {
-	options := keys.Options{Now: now}
 	if plan != nil {
 		l = Layout(plan)
-		if pattern := plan.Spec.Hosts.RolePattern; pattern != "" {
-			options.RolePattern = regexp.MustCompile(pattern) // valid: see decodePlan
-		}
+	}
+	compiled, err := Compile(plan)
+	if err != nil {
+		return status.HostLists{}, "", err
 	}
 	raw, l, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{FindRecords: l.Records == ""})
 	if err != nil {
 		return status.HostLists{}, "", err
 	}
-	f := keys.Decode(raw, l, options)
+	f := keys.Decode(raw, l, keys.Options{Now: now, RolePattern: compiled.RolePattern()})
 	sets = status.HostLists{Upgraded: []string{}, Upgrading: []string{}, Pending: []string{}}
-	for i, base := range rollout.Bases(rollout.Input{Plan: plan, Fleet: &f, Now: now}) {
+	for i, base := range rollout.Bases(rollout.Input{Plan: compiled, Fleet: &f, Now: now}) {
 		list := &sets.Pending
 		switch base {
 		case rollout.Upgraded:

@@ -27,18 +27,3 @@ func ParseLimit(v intstr.IntOrString) (n int, percent bool, err error) {
 	}
 	return n, percent, nil
 }
-
-// ScaleLimit is the number of hosts that a limit stands for when total hosts count: percentages are rounded down,
-// but are at least 1 when above 0%. A limit that cannot be read is 0, which blocks: when in doubt, nobody starts.
-func ScaleLimit(v intstr.IntOrString, total int) int {
-	n, percent, err := ParseLimit(v)
-	switch {
-	case err != nil:
-		return 0
-	case percent && n > 0:
-		return max(1, total*n/100)
-	case percent:
-		return 0
-	}
-	return n
-}

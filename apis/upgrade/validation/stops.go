@@ -94,7 +94,7 @@ func validateWindow(w v1alpha1.Window, at *field.Path) field.ErrorList {
 	part("schedule", w.Schedule, err)
 	_, err = schedule.ParseDuration(w.Duration)
 	part("duration", w.Duration, err)
-	_, err = schedule.ParseZone(w.TimeZone)
+	_, err = schedule.LoadZone(w.TimeZone)
 	part("timeZone", w.TimeZone, err)
 	return errs
 }

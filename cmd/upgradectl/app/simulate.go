@@ -128,8 +128,11 @@ type simulation struct {
 // prepare reads the fleet, and what the flags say.
 func (c *cli) prepare(ctx context.Context, plan *v1alpha1.UpgradePlan, o *simulating) (*simulation, error) {
 	s := &simulation{plan: plan, seed: o.seed, seeds: o.seeds}
-	var err error
-	s.options = simulate.Options{Plan: plan, Start: c.Now(), Gap: o.step, Promote: o.promote, Quiet: true}
+	compiled, err := upgradeplan.Compile(plan)
+	if err != nil {
+		return nil, err
+	}
+	s.options = simulate.Options{Plan: compiled, Start: c.Now(), Gap: o.step, Promote: o.promote, Quiet: true}
 	if s.options.Duration, s.options.Roles, err = spans(o.durations); err != nil {
 		return nil, err
 	}

@@ -1,79 +1,105 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package windows says whether the windows of a plan are open at a time, and when that changes.
 package maintenance
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// State is what holds at a time.
-type State struct {
-	Open bool
-	// Next is when that changes; while it is open, when it may at the earliest. Zero: never, as far as can be told.
-	Next time.Time
-	// Why says in words what closes it.
-	Why string
+// Windows are the compiled windows of a plan. The zero value is always open.
+type Windows struct {
+	allow, deny []opening
+	zone        *time.Location
 }
 
-// At finds the state at a time. Windows that cannot be read are closed: when in doubt, nobody starts.
-func At(w v1alpha1.Windows, now time.Time) State {
-	allow, err := parse("allow", w.Allow)
-	if err != nil {
-		return State{Why: err.Error()}
-	}
-	deny, err := parse("deny", w.Deny)
-	if err != nil {
-		return State{Why: err.Error()}
-	}
-	if len(allow) == 0 && len(deny) == 0 {
-		return State{Open: true}
-	}
-	s := set{allow, deny}
-	until, why := s.closed(now)
-	if why != "" {
-		return State{Why: why, Next: s.opening(until)}
-	}
-	return State{Open: true, Next: s.mayClose(now)}
-}
-
-type set struct{ allow, deny []opening }
-
-// opening is a window and what to call it.
+// opening is a window and its name in messages.
 type opening struct {
 	schedule.Window
 	name string
 }
 
-func parse(list string, windows []v1alpha1.Window) ([]opening, error) {
+// State is the state of the windows at a time.
+type State struct {
+	Open bool
+	// Next is when Open changes. While the windows are open it is a lower bound. Zero means that no change is known.
+	Next time.Time
+	// Why is the sentence that says what closes the windows. Empty means that they are open.
+	Why string
+}
+
+// Compile prepares windows for At. The function zones resolves the IANA name of a time zone. The error names the window
+// and the field.
+func Compile(w v1alpha1.Windows, zones func(string) (*time.Location, error)) (Windows, error) {
+	allow, err := compile("allow", w.Allow, zones)
+	if err != nil {
+		return Windows{}, err
+	}
+	deny, err := compile("deny", w.Deny, zones)
+	if err != nil {
+		return Windows{}, err
+	}
+	out := Windows{allow: allow, deny: deny, zone: time.UTC}
+	compiled := slices.Concat(allow, deny)
+	named := func(one v1alpha1.Window) bool { return strings.TrimSpace(one.TimeZone) != "" }
+	if i := slices.IndexFunc(slices.Concat(w.Allow, w.Deny), named); i >= 0 {
+		out.zone = compiled[i].Zone
+	}
+	return out, nil
+}
+
+func compile(list string, windows []v1alpha1.Window, zones func(string) (*time.Location, error)) ([]opening, error) {
 	var out []opening
 	for i, w := range windows {
 		name := fmt.Sprintf("windows.%s[%d]", list, i)
-		parsed, err := schedule.Parse(w)
+		parsed, err := schedule.Parse(w, zones)
 		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		out = append(out, opening{parsed, name})
 	}
 	return out, nil
 }
 
-// closed says why it is closed at a time (empty: it is open), and the earliest time at which that may be over; zero: never.
-func (s set) closed(t time.Time) (until time.Time, why string) {
-	for _, d := range s.deny {
+// Zone returns the time zone in which people read the times of the windows: that of the first window that names one, or
+// UTC.
+func (w Windows) Zone() *time.Location {
+	if w.zone == nil {
+		return time.UTC
+	}
+	return w.zone
+}
+
+// At returns the state of the windows at a time.
+func (w Windows) At(now time.Time) State {
+	if len(w.allow) == 0 && len(w.deny) == 0 {
+		return State{Open: true}
+	}
+	until, why := w.closed(now)
+	if why != "" {
+		return State{Why: why, Next: w.nextOpening(until)}
+	}
+	return State{Open: true, Next: w.mayClose(now)}
+}
+
+// closed returns why the windows are closed at a time, and the earliest time at which that can end. An empty sentence
+// means that they are open. A zero time means never.
+func (w Windows) closed(t time.Time) (until time.Time, why string) {
+	for _, d := range w.deny {
 		if end, ok := d.openUntil(t); ok && end.After(until) {
 			until, why = end, d.name+" denies it until "+end.UTC().Format(time.RFC3339)
 		}
 	}
-	if why != "" || len(s.allow) == 0 {
+	if why != "" || len(w.allow) == 0 {
 		return until, why
 	}
-	for _, a := range s.allow {
+	for _, a := range w.allow {
 		if _, ok := a.openUntil(t); ok {
 			return time.Time{}, ""
 		}
@@ -82,16 +108,16 @@ func (s set) closed(t time.Time) (until time.Time, why string) {
 	return until, "no window of windows.allow is open"
 }
 
-// maxSteps bounds the search for a time that is allowed and not denied; each step goes past a whole window.
+// maxSteps bounds the search for a time that is allowed and not denied. Each step skips a whole window.
 const maxSteps = 1000
 
-// opening is the first time from t on when it is open; zero: none was found.
-func (s set) opening(t time.Time) time.Time {
+// nextOpening returns the first time from t on when the windows are open. Zero means that none was found.
+func (w Windows) nextOpening(t time.Time) time.Time {
 	for range maxSteps {
 		if t.IsZero() {
 			break
 		}
-		until, why := s.closed(t)
+		until, why := w.closed(t)
 		if why == "" {
 			return t
 		}
@@ -100,13 +126,13 @@ func (s set) opening(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// mayClose is the earliest time after t, when it is open, at which it may not be any more.
-func (s set) mayClose(t time.Time) time.Time {
+// mayClose returns the earliest time after t, when the windows are open, at which they may close. Zero means never.
+func (w Windows) mayClose(t time.Time) time.Time {
 	var first, last time.Time
-	for _, d := range s.deny {
+	for _, d := range w.deny {
 		first = earlier(first, d.next(t))
 	}
-	for _, a := range s.allow {
+	for _, a := range w.allow {
 		if end, ok := a.openUntil(t); ok && end.After(last) {
 			last = end
 		}
@@ -114,7 +140,7 @@ func (s set) mayClose(t time.Time) time.Time {
 	return earlier(first, last)
 }
 
-// earlier is the earlier of two times, of which zero is never.
+// earlier returns the earlier of two times, of which zero means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -122,15 +148,15 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// next is the first time after t at which the window opens; zero: never.
+// next returns the first time after t at which the window opens. Zero means never.
 //
-// Between two changes of the clock, the clock on the wall and the time that passes run together. At a change, what the
-// wall skips opens at that moment, and what it shows again opens again.
+// Between two clock changes, wall clock and elapsed time run in parallel. A change that skips times opens the windows of
+// these times at once; a change that repeats times opens their windows again.
 func (o opening) next(t time.Time) time.Time {
 	for {
 		t = t.In(o.Zone)
 		_, change := t.ZoneBounds()
-		wall, ok := o.Next(onWall(t, offset(t)))
+		wall, ok := o.Next(wallClock(t, offset(t)))
 		if !ok {
 			return time.Time{}
 		}
@@ -138,22 +164,22 @@ func (o opening) next(t time.Time) time.Time {
 			return at
 		}
 		before, after := offset(t), offset(change.In(o.Zone))
-		skipped, ok := o.Next(onWall(change, min(before, after)).Add(-time.Second))
-		if ok && !skipped.After(onWall(change, after)) {
+		skipped, ok := o.Next(wallClock(change, min(before, after)).Add(-time.Second))
+		if ok && !skipped.After(wallClock(change, after)) {
 			return change.UTC()
 		}
 		t = change
 	}
 }
 
-// openUntil says whether the window is open at t, and until when.
+// openUntil reports whether the window is open at t, and until when.
 func (o opening) openUntil(t time.Time) (end time.Time, ok bool) {
 	since := t.Add(-o.Duration)
 	opened := func(after time.Time) bool { n := o.next(after); return !n.IsZero() && !n.After(t) }
 	if !opened(since) {
 		return time.Time{}, false
 	}
-	// Of all openings after since, the last one: between low and high, the one that opens is halved down to a minute.
+	// Find the last opening after since by bisection, down to a minute.
 	for low, high := since, t; ; {
 		if high.Sub(low) <= time.Minute {
 			return o.next(low).Add(o.Duration).UTC(), true
@@ -166,11 +192,11 @@ func (o opening) openUntil(t time.Time) (end time.Time, ok bool) {
 	}
 }
 
-// offset is what the zone of t adds to UTC then.
+// offset returns the offset from UTC in the zone of t.
 func offset(t time.Time) time.Duration {
 	_, seconds := t.Zone()
 	return time.Duration(seconds) * time.Second
 }
 
-// onWall is what a clock with that offset shows at t, written as if it were UTC.
-func onWall(t time.Time, offset time.Duration) time.Time { return t.UTC().Add(offset) }
+// wallClock returns what a clock with that offset shows at t, as a time in UTC.
+func wallClock(t time.Time, offset time.Duration) time.Time { return t.UTC().Add(offset) }

@@ -11,11 +11,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 )
 
-// list reads windows: "schedule for duration in zone", separated by ";".
+// list parses windows: "schedule for duration in zone", separated by ";".
 func list(text string) (out []v1alpha1.Window) {
 	for one := range strings.SplitSeq(text, ";") {
 		if schedule, rest, ok := strings.Cut(strings.TrimSpace(one), " for "); ok {
@@ -24,6 +25,20 @@ func list(text string) (out []v1alpha1.Window) {
 		}
 	}
 	return out
+}
+
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func compile(t fataler, w v1alpha1.Windows) maintenance.Windows {
+	t.Helper()
+	compiled, err := maintenance.Compile(w, schedule.LoadZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
 }
 
 func at(t *testing.T, text string) time.Time {
@@ -83,12 +98,9 @@ func TestWindows(t *testing.T) {
 		{"a duration that spans the change is elapsed time", "0 22 * * 6 for 8h" + berlin, "", "2026-03-29 04:59", true, "2026-03-29 05:00", ""},
 		{"in autumn as well", "0 22 * * 6 for 8h" + berlin, "", "2026-10-25 04:00", false, "2026-10-31 21:00", ""},
 		{"the wall decides on the day", "0 0 * * 0 for 1h in Asia/Tokyo", "", "2026-03-07 15:30", true, "2026-03-07 16:00", ""},
-
-		{"what cannot be read is closed", "x y for 1h", "", "2026-03-06 12:00", false, "", `windows.allow[0] cannot be read: schedule "x y"`},
-		{"a deny that cannot be read closes", "", "0 8 * * * for 1h in Nowhere", "2026-03-06 12:00", false, "", `windows.deny[0] cannot be read: timeZone "Nowhere"`},
 	} {
 		t.Run(e.name, func(t *testing.T) {
-			got := maintenance.At(v1alpha1.Windows{Allow: list(e.allow), Deny: list(e.deny)}, at(t, e.at))
+			got := compile(t, v1alpha1.Windows{Allow: list(e.allow), Deny: list(e.deny)}).At(at(t, e.at))
 			var next time.Time
 			if e.next != "" {
 				next = at(t, e.next)
@@ -100,9 +112,36 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// What is said about minutes and hours is what walking along the clock of the zone gives, minute by minute, in zones whose
-// clocks change by an hour, by half of one, at midnight, and by a whole day.
-func TestWindowsAgreeWithTheClockOnTheWall(t *testing.T) {
+func TestCompile_NamesTheWindowAndTheField(t *testing.T) {
+	for want, w := range map[string]v1alpha1.Windows{
+		`windows.allow[0]: schedule "x y": must be five fields`:            {Allow: list("x y for 1h")},
+		`windows.deny[1]: timeZone "Nowhere": must be the IANA name`:       {Deny: list("0 8 * * * for 1h; 0 8 * * * for 1h in Nowhere")},
+		`windows.allow[0]: duration "1y": must be a duration (90m, 4h) be`: {Allow: list("0 8 * * * for 1y")},
+	} {
+		if _, err := maintenance.Compile(w, schedule.LoadZone); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestZone(t *testing.T) {
+	for want, w := range map[string]v1alpha1.Windows{
+		"UTC":           {Allow: list("0 8 * * * for 1h")},
+		"Europe/Berlin": {Allow: list("0 8 * * * for 1h; 0 9 * * * for 1h in Europe/Berlin"), Deny: list("0 9 * * * for 1h in Asia/Tokyo")},
+		"Asia/Tokyo":    {Allow: list("0 8 * * * for 1h"), Deny: list("0 9 * * * for 1h in Asia/Tokyo")},
+	} {
+		if got := compile(t, w).Zone().String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if got := (maintenance.Windows{}).Zone(); got != time.UTC {
+		t.Errorf("without windows: %s", got)
+	}
+}
+
+// At agrees with a walk along the wall clock, minute by minute, in zones whose clocks change by an hour, by half an hour,
+// at midnight, and by a whole day.
+func TestWindowsAgreeWithTheWallClock(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		change := rapid.SampledFrom([]struct{ zone, day string }{
 			{"Europe/Berlin", "2026-03-29"}, {"Europe/Berlin", "2026-10-25"}, {"Australia/Lord_Howe", "2026-04-04"},
@@ -116,8 +155,8 @@ func TestWindowsAgreeWithTheClockOnTheWall(t *testing.T) {
 		hours := rapid.SampledFrom([]string{"*", "2", "0", "23", "1-3"}).Draw(t, "hours")
 		minute := rapid.IntRange(0, 59).Draw(t, "minute")
 		duration := time.Duration(rapid.IntRange(1, 40*60).Draw(t, "duration")) * time.Minute
-		w := v1alpha1.Windows{Allow: []v1alpha1.Window{{Schedule: fmt.Sprintf("%d %s * * *", minute, hours),
-			Duration: duration.String(), TimeZone: change.zone}}}
+		w := compile(t, v1alpha1.Windows{Allow: []v1alpha1.Window{{Schedule: fmt.Sprintf("%d %s * * *", minute, hours),
+			Duration: duration.String(), TimeZone: change.zone}}})
 		matches := func(wall time.Time) bool {
 			h := wall.Hour()
 			return wall.Minute() == minute && (hours == "*" || hours == fmt.Sprint(h) || hours == "1-3" && h >= 1 && h <= 3)
@@ -134,14 +173,14 @@ func TestWindowsAgreeWithTheClockOnTheWall(t *testing.T) {
 			}
 			open = open || matches(wall(m))
 		}
-		got := maintenance.At(w, now)
+		got := w.At(now)
 		if got.Open != open {
 			t.Fatalf("at %s: %+v, want open %v", now.In(zone), got, open)
 		}
-		if !got.Next.After(now) || got.Open != maintenance.At(w, got.Next.Add(-time.Second)).Open {
+		if !got.Next.After(now) || got.Open != w.At(got.Next.Add(-time.Second)).Open {
 			t.Fatalf("at %s: %+v changes before that", now.In(zone), got)
 		}
-		if !got.Open && !maintenance.At(w, got.Next).Open {
+		if !got.Open && !w.At(got.Next).Open {
 			t.Fatalf("at %s: %+v, and then it is not open", now.In(zone), got)
 		}
 	})

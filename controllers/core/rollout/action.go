@@ -5,23 +5,10 @@ package rollout
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
-
-// action is the plan's, for the version that it goes with; nil: there is none.
-func action(spec v1alpha1.UpgradePlanSpec) *fleet.Action {
-	if !spec.Action.Given() {
-		return nil
-	}
-	a := &fleet.Action{Version: spec.Version, Name: spec.Action.Name, Args: spec.Action.Args}
-	if timeout, err := time.ParseDuration(spec.Action.Timeout); err == nil { // it is valid, or empty
-		a.TimeoutSeconds = int64(timeout.Seconds())
-	}
-	return a
-}
 
 // cannotAct: only an agent knows of actions, and one on a host without a version does nothing before it has one.
 func (p *planner) cannotAct(h *fleet.Host, s *hostState) (string, bool) {

@@ -37,7 +37,7 @@ func (p *planner) findCanary() {
 	}
 	c := &p.canary
 	unmatched := !p.chooseCanaries(spec) && len(spec.Hosts) > 0
-	soaks := p.soakCanaries(time.Duration(spec.SoakSeconds) * time.Second)
+	soaks := p.soakCanaries(p.plan.canarySoak)
 	switch {
 	case unmatched:
 		c.text = "canary.hosts (" + strings.Join(spec.Hosts, ", ") + ") match no host that counts, so nobody is released: " +
@@ -64,7 +64,7 @@ func (p *planner) chooseCanaries(spec *v1alpha1.Canary) (matched bool) {
 	for _, r := range p.teams.roles() {
 		first := 0
 		if spec.PerRole != nil {
-			first = v1alpha1.ScaleLimit(*spec.PerRole, r.counted)
+			first = p.plan.limits.canaries.slots(r.counted)
 		}
 		for _, i := range r.hosts {
 			s := &p.hosts[i]

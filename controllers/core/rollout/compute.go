@@ -28,7 +28,8 @@ func compute(in Input) *planner {
 // planner is the state of one computation.
 type planner struct {
 	in     Input
-	spec   v1alpha1.UpgradePlanSpec
+	plan   *Plan // never nil
+	spec   *v1alpha1.UpgradePlanSpec
 	target string
 	hosts  []hostState // parallel to in.Fleet.Hosts
 	teams  *teams
@@ -40,25 +41,23 @@ type planner struct {
 }
 
 func newPlanner(in Input) *planner {
-	p := &planner{in: in, target: in.Fleet.Current.Name}
-	if in.Plan != nil {
-		p.spec = in.Plan.Spec
-	}
+	plan := in.Plan.orEmpty()
+	p := &planner{in: in, plan: plan, spec: &plan.Spec, target: in.Fleet.Current.Name}
 	p.words = newWords(p.target)
 	p.hosts = make([]hostState, len(in.Fleet.Hosts))
 	p.out = Decision{
 		Version:  p.spec.Version,
 		Current:  p.target,
 		Verdicts: make([]Verdict, len(in.Fleet.Hosts)),
-		Action:   action(p.spec),
+		Action:   plan.action,
 	}
 	return p
 }
 
 // judge finds the state of each host, and what its role and group amount to.
 func (p *planner) judge() {
-	j := newJudge(p.in, p.spec)
-	p.teams = newTeams(p.spec.Instructions)
+	j := newJudge(p.in)
+	p.teams = newTeams(p.plan.groups)
 	for i := range p.in.Fleet.Hosts {
 		h := &p.in.Fleet.Hosts[i]
 		s := j.judge(h)
@@ -72,7 +71,7 @@ func (p *planner) judge() {
 			v.Group = r.group.name
 		}
 	}
-	p.teams.limit(p.spec.Instructions.RollingRules)
+	p.teams.limit(p.plan.limits)
 	p.findCanary()
 	p.order = newOrder(p.spec.Instructions.RoleOrder, p.teams, p.in.Fleet.Ledger.Roles, p.awaited())
 	p.out.ReadOnly = p.in.Plan == nil || p.in.Fleet.Incomplete != "" || p.in.Conflict != ""

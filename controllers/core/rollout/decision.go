@@ -14,8 +14,8 @@ import (
 
 // Input is all that a decision depends on.
 type Input struct {
-	// Plan is the effective plan, defaulted and valid. Nil: there is none, and hosts are only judged.
-	Plan *v1alpha1.UpgradePlan
+	// Plan is the effective plan. Nil means no plan: hosts are classified, and nothing is granted.
+	Plan *Plan
 	// Control is what operators ordered outside of the spec.
 	Control fleet.Control
 	Fleet   *fleet.Fleet

@@ -3,11 +3,7 @@
 
 package rollout
 
-import (
-	"time"
-
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-)
+import "time"
 
 // Flight is a host that takes a slot.
 type Flight struct {
@@ -22,11 +18,7 @@ type Flight struct {
 // Flights are the hosts in flight, in the order of Fleet.Hosts, before Compute releases anybody. It costs a fraction of
 // Compute.
 func Flights(in Input) []Flight {
-	var spec v1alpha1.UpgradePlanSpec
-	if in.Plan != nil {
-		spec = in.Plan.Spec
-	}
-	j := newJudge(in, spec)
+	j := newJudge(in)
 	var flights []Flight
 	for i := range in.Fleet.Hosts {
 		s := j.judge(&in.Fleet.Hosts[i])

@@ -6,33 +6,17 @@ package rollout
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// share is the number of hosts that a budget stands for when so many count: percentages are rounded down, to 0 too. Words
-// tell how a percentage was computed.
-func share(budget intstr.IntOrString, counted int) (most int, words string, err error) {
-	most, percent, err := v1alpha1.ParseLimit(budget)
-	if percent {
-		return counted * most / 100, fmt.Sprintf(" (%s of %d)", &budget, counted), err
-	}
-	return most, "", err
-}
-
 // tooManyUnhealthy says how many more hosts have a critical check than may; empty: they have not.
 func (p *planner) tooManyUnhealthy() string {
-	budget := p.spec.HealthGate.MaxUnhealthy
+	budget := p.plan.limits.maxUnhealthy
 	if budget == nil {
 		return ""
 	}
 	counted := p.teams.fleet.counted
-	most, words, err := share(*budget, counted)
-	if err != nil {
-		return "healthGate.maxUnhealthy cannot be evaluated, so nobody is released: " + err.Error()
-	}
+	most := budget.budget(counted)
 	total, first := 0, []string(nil)
 	for i := range p.hosts {
 		if h := &p.in.Fleet.Hosts[i]; !p.hosts[i].counts || !h.Critical() {
@@ -46,7 +30,7 @@ func (p *planner) tooManyUnhealthy() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d hosts are critical (%s), more than healthGate.maxUnhealthy, which is %d%s",
-		total, counted, names(first, total), most, words)
+		total, counted, names(first, total), most, budget.origin(counted))
 }
 
 // maxCheckTimes bounds what the ledger remembers of failing checks: beyond it, a soak does not begin again when checks pass
@@ -69,7 +53,7 @@ func (p *planner) checkTimes() map[string]fleet.CheckTimes {
 			continue
 		case !s.failing && c.Passed == 0:
 			c.Passed = now
-		case !s.inFlight && (!s.upgraded || !s.since.Add(Soak(p.spec)).After(p.in.Now)):
+		case !s.inFlight && (!s.upgraded || !s.since.Add(p.plan.Soak()).After(p.in.Now)):
 			continue // it has soaked, or does nothing that could fail
 		}
 		if len(times) < maxCheckTimes {

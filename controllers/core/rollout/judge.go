@@ -54,21 +54,19 @@ type judge struct {
 	now      time.Time
 }
 
-func newJudge(in Input, spec v1alpha1.UpgradePlanSpec) *judge {
-	deadline := v1alpha1.DefaultProgressDeadlineSeconds
-	if spec.ProgressDeadlineSeconds != nil {
-		deadline = *spec.ProgressDeadlineSeconds
-	}
+func newJudge(in Input) *judge {
+	plan := in.Plan.orEmpty()
+	spec := &plan.Spec
 	return &judge{
 		current:  in.Fleet.Current,
-		deadline: time.Duration(deadline) * time.Second,
-		minReady: time.Duration(spec.MinReadySeconds) * time.Second,
+		deadline: plan.deadline,
+		minReady: plan.minReady,
 		exclude:  spec.Hosts.Exclude,
 		marks:    in.Fleet.Ledger.Watermarks,
 		required: spec.HealthGate.Checks,
 		checks:   in.Fleet.Ledger.Checks,
 		verify:   spec.Hosts.VerifyReports,
-		ages:     Soak(spec) > 0,
+		ages:     plan.Soak() > 0,
 		now:      in.Now,
 	}
 }
@@ -259,21 +257,12 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-// Soak is the longest time for which a plan looks back to when a host was upgraded; 0: it does not.
-func Soak(spec v1alpha1.UpgradePlanSpec) time.Duration {
-	soak := spec.MinReadySeconds
-	if spec.Canary.Given() {
-		soak = max(soak, spec.Canary.SoakSeconds)
-	}
-	return time.Duration(soak) * time.Second
-}
-
 // watermarkSteps is how finely first-seen times are kept: a soak may be prolonged by one step of this many.
 const watermarkSteps = 16
 
 // watermarks remembers until when which records had been seen, coarsely, as far back as a soak reaches.
 func (p *planner) watermarks() []fleet.Watermark {
-	soak := Soak(p.spec)
+	soak := p.plan.Soak()
 	if soak == 0 || p.in.Fleet.Index == 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // order is which role or group waits for which.
@@ -27,7 +28,7 @@ func newOrder(after map[string]v1alpha1.StringList, t *teams, ever []string, pro
 	for _, r := range t.roles() {
 		o.texts[r.name] = o.firstOpen(r)
 	}
-	for _, name := range sortedKeys(after) {
+	for _, name := range fleet.NaturalKeys(after) {
 		for _, awaited := range after[name] {
 			if !o.exists(awaited) && !o.existed(awaited) {
 				o.warnings = append(o.warnings, fmt.Sprintf(

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 )
 
 // stopped says that nobody may start before somebody, or time, lets the rollout go on. What agents were allowed and have not
@@ -64,15 +63,12 @@ func (p *planner) rollback(reason string) string {
 // exceeded says how more hosts have failed than may; empty: they have not. A budget that cannot be evaluated counts as
 // exceeded.
 func (p *planner) exceeded() string {
-	budget := p.spec.FailurePolicy.MaxFailed
+	budget := p.plan.limits.maxFailed
 	if p.out.ReadOnly || budget == nil || p.target != p.spec.Version {
 		return "" // before the switch nobody is in flight under the plan's version
 	}
 	counted := p.teams.fleet.counted
-	most, words, err := share(*budget, counted)
-	if err != nil {
-		return "failurePolicy.maxFailed cannot be evaluated, so nobody is released: " + err.Error()
-	}
+	most := budget.budget(counted)
 	total, failed := 0, []string(nil)
 	for i := range p.hosts {
 		if !p.spends(i) {
@@ -86,7 +82,7 @@ func (p *planner) exceeded() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d hosts have failed (%s), more than failurePolicy.maxFailed, which is %d%s",
-		total, counted, names(failed, total), most, words)
+		total, counted, names(failed, total), most, budget.origin(counted))
 }
 
 // spends says whether a host spends the failure budget: it counts, was released for this version or has begun it, and has
@@ -104,7 +100,7 @@ func (p *planner) outsideWindow() string {
 		p.out.WindowClosesAt = o.Until
 		return ""
 	}
-	w := maintenance.At(p.spec.Windows, p.in.Now)
+	w := p.plan.windows.At(p.in.Now)
 	if w.Open {
 		p.out.WindowClosesAt = w.Next
 		return ""

@@ -57,11 +57,6 @@ func TestFailureBudget(t *testing.T) {
 		spec:  one,
 		want:  "web1..2 Failed ProgressDeadlineExceeded\nweb3 Pending FailureBudgetExceeded: 2 of 3 hosts have failed (web1, web2)",
 	}, {
-		name:  "a budget that cannot be evaluated counts as exceeded",
-		fleet: "record v1 web1",
-		spec:  "failurePolicy: {maxFailed: some}",
-		want:  "web1 Pending FailureBudgetExceeded: failurePolicy.maxFailed cannot be evaluated, so nobody is released",
-	}, {
 		name:  "what agents were allowed and have not begun is taken back, what has begun goes on",
 		fleet: failed("web1", "web2") + "key host/web3 True -1m\nkey host/web4 True -1m\nstarted web4 v2 -1m",
 		spec:  one,

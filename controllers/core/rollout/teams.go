@@ -5,13 +5,9 @@ package rollout
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
@@ -108,15 +104,9 @@ func names(some []string, total int) string {
 	return text
 }
 
-func (t *team) setLimit(v *intstr.IntOrString) {
-	if v == nil {
-		return
-	}
-	n := v1alpha1.ScaleLimit(*v, t.counted)
-	t.limit, t.limited = &n, ""
-	if strings.HasSuffix(v.String(), "%") {
-		t.limited = fmt.Sprintf(" (%s of %d)", v, t.counted)
-	}
+func (t *team) setLimit(limit hostLimit) {
+	n := limit.slots(t.counted)
+	t.limit, t.limited = &n, limit.origin(t.counted)
 }
 
 // role is a role, the group it belongs to, and the fleet.
@@ -176,22 +166,8 @@ type teams struct {
 	double   []string
 }
 
-type groupPattern struct {
-	group   string
-	pattern *regexp.Regexp
-}
-
-func newTeams(in v1alpha1.Instructions) *teams {
-	t := &teams{byRole: map[string]*role{}, byGroup: map[string]*group{}, fleet: team{name: "the fleet"}}
-	for _, name := range sortedKeys(in.GroupMappings) {
-		for _, pattern := range in.GroupMappings[name] {
-			// Anchored at the front only, as Python's re.match. What does not compile was refused by validation.
-			if re, err := regexp.Compile("^(?:" + pattern + ")"); err == nil {
-				t.patterns = append(t.patterns, groupPattern{name, re})
-			}
-		}
-	}
-	return t
+func newTeams(patterns []groupPattern) *teams {
+	return &teams{patterns: patterns, byRole: map[string]*role{}, byGroup: map[string]*group{}, fleet: team{name: "the fleet"}}
 }
 
 // add counts a host in its role, group and fleet.
@@ -250,24 +226,27 @@ func (t *teams) groupOf(role string) (name string, own bool) {
 }
 
 // limit computes the limits, when all hosts have been added.
-func (t *teams) limit(rules v1alpha1.RollingRules) {
-	t.fleet.setLimit(rules.Fleet)
+func (t *teams) limit(limits planLimits) {
+	if limits.fleet != nil {
+		t.fleet.setLimit(*limits.fleet)
+	}
 	for _, g := range t.byGroup {
-		g.setLimit(rules.Global)
-		if v, ok := rules.Roles[g.name]; ok {
-			g.setLimit(&v)
+		if limit, ok := limits.roles[g.name]; ok {
+			g.setLimit(limit)
+		} else if limits.global != nil {
+			g.setLimit(*limits.global)
 		}
 	}
 	for _, r := range t.byRole {
-		if v, ok := rules.Roles[r.name]; ok && !r.group.own {
-			r.setLimit(&v)
+		if limit, ok := limits.roles[r.name]; ok && !r.group.own {
+			r.setLimit(limit)
 		}
 	}
 }
 
 func (t *teams) sorted() []*group {
 	groups := make([]*group, 0, len(t.byGroup))
-	for _, name := range sortedKeys(t.byGroup) {
+	for _, name := range fleet.NaturalKeys(t.byGroup) {
 		groups = append(groups, t.byGroup[name])
 	}
 	return groups
@@ -275,7 +254,7 @@ func (t *teams) sorted() []*group {
 
 func (t *teams) roles() []*role {
 	roles := make([]*role, 0, len(t.byRole))
-	for _, name := range sortedKeys(t.byRole) {
+	for _, name := range fleet.NaturalKeys(t.byRole) {
 		if r := t.byRole[name]; len(r.hosts) > 0 {
 			roles = append(roles, r)
 		}
@@ -294,12 +273,3 @@ func (t *teams) seen(before []string) []string {
 }
 
 func (t *teams) warnings() []string { return t.double }
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.SortFunc(out, fleet.CompareNatural)
-	return out
-}

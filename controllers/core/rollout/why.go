@@ -6,10 +6,8 @@ package rollout
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -295,19 +293,9 @@ func (p *planner) changeWindow() []string {
 	if p.opens.IsZero() {
 		return []string{override}
 	}
-	at, layout := p.opens.In(zone(p.spec.Windows)), "Mon 15:04 MST"
+	at, layout := p.opens.In(p.plan.windows.Zone()), "Mon 15:04 MST"
 	if at.Sub(p.in.Now) > 6*24*time.Hour {
 		layout = "Mon 2006-01-02 15:04 MST"
 	}
 	return []string{"window opens " + at.Format(layout), override}
-}
-
-// zone is that of the first window that names one.
-func zone(w v1alpha1.Windows) *time.Location {
-	for _, one := range slices.Concat(w.Allow, w.Deny) {
-		if parsed, err := schedule.Parse(one); err == nil && strings.TrimSpace(one.TimeZone) != "" {
-			return parsed.Zone
-		}
-	}
-	return time.UTC
 }

@@ -15,7 +15,7 @@ import (
 
 func (w *world) why() rollout.Why {
 	f := w.observe()
-	return rollout.NewWhy(rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Conflict: w.conflict, Now: w.now})
+	return rollout.NewWhy(rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Conflict: w.conflict, Now: w.now})
 }
 
 func chainText(chain []rollout.Link) string {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -105,6 +106,16 @@ func (w *world) respec(spec string) {
 		w.Fatalf("%v\n%s", err, spec)
 	}
 	v1alpha1.SetDefaults(w.plan)
+}
+
+// compile prepares the plan. Plans of these tests need not have a valid version.
+func (w *world) compile() *rollout.Plan {
+	w.Helper()
+	plan, err := rollout.CompilePlan(w.plan, schedule.LoadZone)
+	if err != nil {
+		w.Fatalf("%v", err)
+	}
+	return plan
 }
 
 func (w *world) line(line string) {
@@ -314,7 +325,7 @@ func (w *world) decide() rollout.Decision {
 	w.Helper()
 	f, untouched := w.observe(), w.observe()
 	plan := w.plan.DeepCopy()
-	in := rollout.Input{Plan: w.plan, Control: w.control, Fleet: &f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
+	in := rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
 	d := rollout.Compute(in)
 	if !reflect.DeepEqual(f, untouched) || !reflect.DeepEqual(plan, w.plan) {
 		w.Fatalf("the input was changed")

@@ -8,9 +8,12 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
 
 func ExampleSimulation_Run() {
@@ -18,8 +21,12 @@ func ExampleSimulation_Run() {
 	plan := &v1alpha1.UpgradePlan{Spec: v1alpha1.UpgradePlanSpec{Version: "2026.11"}}
 	plan.Spec.Instructions.RollingRules.Global = &one
 	v1alpha1.SetDefaults(plan)
+	compiled, err := rollout.CompilePlan(plan, schedule.LoadZone)
+	if err != nil {
+		panic(err)
+	}
 	s := simulate.NewIdle(simulate.Options{
-		Plan:     plan,
+		Plan:     compiled,
 		Hosts:    []simulate.Host{{Name: "web1", Version: "2026.10", Agent: true}, {Name: "web2", Version: "2026.10", Agent: true}},
 		Start:    time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC),
 		Duration: simulate.Span{Mean: 10 * time.Minute},

@@ -153,7 +153,7 @@ func (s *Simulation) Run(most time.Duration) Outcome {
 // next returns the time of the next event: a host ends, a deadline passes, or the decision asks for a pass. Zero means none.
 func (s *Simulation) next(d *rollout.Decision) time.Time {
 	next := d.RequeueAt()
-	deadline := s.deadline()
+	deadline := s.Plan.Deadline()
 	for _, run := range s.Running {
 		for _, at := range []time.Time{run.End, run.Started.Add(deadline)} {
 			if (at.After(s.Now) || at.Equal(run.End)) && (next.IsZero() || at.Before(next)) {

@@ -38,9 +38,9 @@ type Span struct {
 
 // Options are the inputs of a simulation. The same options give the same result.
 type Options struct {
-	Plan *v1alpha1.UpgradePlan
+	Plan *rollout.Plan
 	// Fallback is the revision that a rollback carries out. Nil means none.
-	Fallback *v1alpha1.UpgradePlan
+	Fallback *rollout.Plan
 	Control  fleet.Control
 	// Snapshot is the content of the store at the start, below Layout. Nil means that the store holds the reports of Hosts,
 	// at the keys of the plan.
@@ -194,11 +194,7 @@ func (s *Simulation) Snapshot() keys.Snapshot { return s.world.snapshot() }
 
 // Fleet returns the fleet as a controller decodes it. The next event invalidates it.
 func (s *Simulation) Fleet() *fleet.Fleet {
-	pattern := ""
-	if s.Plan != nil {
-		pattern = s.Plan.Spec.Hosts.RolePattern
-	}
-	return s.world.fleet(s.Now, pattern)
+	return s.world.fleet(s.Now, s.Plan.RolePattern())
 }
 
 // Decide returns the decision for the present fleet.
@@ -358,14 +354,6 @@ func (s *Simulation) report(name string, r fleet.Report) {
 	}
 	r.Time = r.Time.UTC()
 	s.world.put(s.world.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))
-}
-
-// deadline returns the plan's progress deadline.
-func (s *Simulation) deadline() time.Duration {
-	if s.Plan == nil || s.Plan.Spec.ProgressDeadlineSeconds == nil {
-		return time.Duration(v1alpha1.DefaultProgressDeadlineSeconds) * time.Second
-	}
-	return time.Duration(*s.Plan.Spec.ProgressDeadlineSeconds) * time.Second
 }
 
 func (s *Simulation) log(format string, args ...any) { s.logAt(s.Now, format, args...) }

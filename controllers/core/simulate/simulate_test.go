@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -31,14 +32,36 @@ var update = flag.Bool("update", false, "rewrite the golden logs")
 
 var start = time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
 
-func plan(t testing.TB, spec string) *v1alpha1.UpgradePlan {
+func plan(t testing.TB, spec string) *rollout.Plan {
 	t.Helper()
 	p := &v1alpha1.UpgradePlan{}
 	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
 		t.Fatal(err)
 	}
 	v1alpha1.SetDefaults(p)
-	return p
+	return compile(t, p)
+}
+
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func compile(t fataler, p *v1alpha1.UpgradePlan) *rollout.Plan {
+	t.Helper()
+	compiled, err := rollout.CompilePlan(p, schedule.LoadZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// editPlan replaces the plan of a simulation by a changed copy.
+func editPlan(t fataler, s *simulate.Simulation, edit func(*v1alpha1.UpgradePlanSpec)) {
+	t.Helper()
+	p := s.Plan.DeepCopy()
+	edit(&p.Spec)
+	s.Plan = compile(t, p)
 }
 
 func hosts(agent bool, version string, names ...string) []simulate.Host {
@@ -316,7 +339,7 @@ func TestRun_RandomFleetsObeyTheRules(t *testing.T) {
 			s.SetChecks(h.Name)
 		}
 		unpause(s)
-		makeCompletable(s)
+		makeCompletable(t, s)
 		if o.Failures == 0 && !r.vanished(s) && !s.Run(14*24*time.Hour).Complete {
 			t.Fatalf("not complete\n%s\n%s", tail(s), verdicts(s.Decide()))
 		}
@@ -434,7 +457,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *checker) {
 	if rapid.IntRange(0, 3).Draw(t, "failing") == 0 {
 		failures = 0.2
 	}
-	return simulate.Options{Plan: p, Hosts: all, Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 4 * time.Minute, Spread: 0.9},
+	return simulate.Options{Plan: compile(t, p), Hosts: all, Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 4 * time.Minute, Spread: 0.9},
 		Failures: failures, Rand: rand.New(rand.NewPCG(seed, 1))}, r
 }
 
@@ -467,9 +490,10 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 	case 1:
 		s.Control.Pause = nil
 	case 2: // the plan goes to another version in mid-flight
-		s.Plan = s.Plan.DeepCopy()
-		s.Plan.Spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
-		s.Plan.Spec.Action = v1alpha1.Action{}
+		editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
+			spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
+			spec.Action = v1alpha1.Action{}
+		})
 	case 3:
 		*joined++
 		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "1", Agent: true})
@@ -499,25 +523,29 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 			s.SetVersion("9")
 		}
 	case 11: // the format of keys changes in mid-flight
-		s.Plan = s.Plan.DeepCopy()
-		s.Plan.Spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.BooleanKeys, v1alpha1.VersionKeys}).Draw(t, "format")
+		editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
+			spec.Keys.Format = rapid.SampledFrom([]v1alpha1.KeyFormat{"", v1alpha1.BooleanKeys, v1alpha1.VersionKeys}).Draw(t, "format")
+		})
 	case 12: // another version, which is a command
-		s.Plan = s.Plan.DeepCopy()
-		s.Plan.Spec.Version = rapid.SampledFrom([]string{"4", "5"}).Draw(t, "run")
-		s.Plan.Spec.Action = v1alpha1.Action{Type: v1alpha1.CommandAction, Name: "reboot"}
+		editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
+			spec.Version = rapid.SampledFrom([]string{"4", "5"}).Draw(t, "run")
+			spec.Action = v1alpha1.Action{Type: v1alpha1.CommandAction, Name: "reboot"}
+		})
 	}
 }
 
 // makeCompletable turns a plan that only agents can follow into one that every host can follow.
-func makeCompletable(s *simulate.Simulation) {
+func makeCompletable(t fataler, s *simulate.Simulation) {
+	t.Helper()
 	if agentsOnly(s) {
 		return
 	}
-	s.Plan = s.Plan.DeepCopy()
-	s.Plan.Spec.Keys.Format = ""
-	if s.Plan.Spec.Action.Given() {
-		s.Plan.Spec.Action, s.Plan.Spec.Version = v1alpha1.Action{}, "6"
-	}
+	editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
+		spec.Keys.Format = ""
+		if spec.Action.Given() {
+			spec.Action, spec.Version = v1alpha1.Action{}, "6"
+		}
+	})
 }
 
 func unpause(s *simulate.Simulation) {

@@ -33,7 +33,6 @@ type world struct {
 	changed      map[string]struct{}
 	stale        bool
 	staleAt      time.Time
-	pattern      string
 	rolePattern  *regexp.Regexp
 	unknownHosts []string // hosts that have only an enable key
 	interned     map[string]string
@@ -186,12 +185,9 @@ func (w *world) snapshotOf(names []string) keys.Snapshot {
 }
 
 // fleet decodes the store, or only what changed. The next change invalidates the result.
-func (w *world) fleet(now time.Time, pattern string) *fleet.Fleet {
-	if pattern != w.pattern {
-		w.pattern, w.rolePattern, w.stale = pattern, nil, true
-		if pattern != "" {
-			w.rolePattern = regexp.MustCompile(pattern) // the plan is valid
-		}
+func (w *world) fleet(now time.Time, rolePattern *regexp.Regexp) *fleet.Fleet {
+	if rolePattern != w.rolePattern {
+		w.rolePattern, w.stale = rolePattern, true
 	}
 	if w.stale || !w.staleAt.IsZero() && !now.Before(w.staleAt) {
 		w.decodeAll(now)

@@ -15,14 +15,17 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/gantt"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
-	"sigs.k8s.io/yaml"
 )
 
 // run simulates a plan over n agents of role web that take ten minutes each. Some of their upgrades fail.
-func run(t *testing.T, spec string, failures float64, n int, fallback *v1alpha1.UpgradePlan) simulate.Outcome {
+func run(t *testing.T, spec string, failures float64, n int, fallback *rollout.Plan) simulate.Outcome {
 	t.Helper()
 	o := simulate.Options{Plan: plan(t, spec), Fallback: fallback, Start: time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC), Gap: time.Second,
 		Duration: simulate.Span{Mean: 10 * time.Minute}, Failures: failures, Rand: rand.New(rand.NewPCG(1, 1))}
@@ -34,14 +37,18 @@ func run(t *testing.T, spec string, failures float64, n int, fallback *v1alpha1.
 	return s.Run(30 * 24 * time.Hour)
 }
 
-func plan(t *testing.T, spec string) *v1alpha1.UpgradePlan {
+func plan(t *testing.T, spec string) *rollout.Plan {
 	t.Helper()
 	p := &v1alpha1.UpgradePlan{}
 	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
 		t.Fatal(err)
 	}
 	v1alpha1.SetDefaults(p)
-	return p
+	compiled, err := rollout.CompilePlan(p, schedule.LoadZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
 }
 
 // element is an XML element of a chart.
