@@ -20,15 +20,15 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
 			var all []simulate.Host
 			for i := range hosts {
-				all = append(all, simulate.Host{Name: fmt.Sprintf("role%c%d", 'a'+i%10, i/10+1), Version: "1", Agent: true})
+				all = append(all, simulate.Host{Name: fmt.Sprintf("role%c%d", 'a'+i%10, i/10+1), Version: "v1", Agent: true})
 			}
 			b.ReportAllocs()
 			var o simulate.Outcome
 			for b.Loop() {
-				s := simulate.New(simulate.Options{Plan: plan(b, "version: '2'\ninstructions: {rollingRules: {global: 5%}}"), Hosts: all,
+				s := simulate.New(simulate.Options{Plan: plan(b, "version: v2\ninstructions: {rollingRules: {global: 5%}}"), Hosts: all,
 					Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 5 * time.Minute, Spread: 0.2}, Quiet: true,
 					Rand: rand.New(rand.NewPCG(1, 1))})
-				s.SetVersion("1")
+				s.SetVersion("v1")
 				if o = s.Run(24 * time.Hour); !o.Complete || o.Upgraded != hosts {
 					b.Fatalf("%d of %d hosts: %q", o.Upgraded, hosts, o.BlockedBy)
 				}

@@ -20,13 +20,13 @@ import (
 // run simulates a plan over agents at version 1 that take ten minutes each.
 func run(t testing.TB, spec string, failures float64, names ...string) simulate.Outcome {
 	t.Helper()
-	s := simulate.New(simulate.Options{Plan: plan(t, spec), Hosts: hosts(true, "1", names...), Start: start, Gap: time.Second,
+	s := simulate.New(simulate.Options{Plan: plan(t, spec), Hosts: hosts(true, "v1", names...), Start: start, Gap: time.Second,
 		Duration: simulate.Span{Mean: 10 * time.Minute}, Failures: failures, Rand: rand.New(rand.NewPCG(1, 1))})
-	s.SetVersion("1")
+	s.SetVersion("v1")
 	return s.Run(30 * 24 * time.Hour)
 }
 
-const ordered = "version: '2'\ninstructions: {rollingRules: {global: 2}, roleOrder: {web: db}}"
+const ordered = "version: v2\ninstructions: {rollingRules: {global: 2}, roleOrder: {web: db}}"
 
 func TestRun_RecordsWavesAndPeaks(t *testing.T) {
 	o := run(t, ordered, 0, append(numbered("web", 3), numbered("db", 2)...)...)
@@ -49,7 +49,7 @@ func TestRun_RecordsWavesAndPeaks(t *testing.T) {
 }
 
 func TestRun_RecordsExceededFailureBudget(t *testing.T) {
-	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 1}\ninstructions: {rollingRules: {global: 2}}", 1, numbered("web", 4)...)
+	o := run(t, "version: v2\nfailurePolicy: {maxFailed: 1}\ninstructions: {rollingRules: {global: 2}}", 1, numbered("web", 4)...)
 	if o.Complete || o.FailureBudgetExceededAt.Sub(start) != 10*time.Minute || !strings.Contains(o.FailureBudgetMessage, "2 of 4 hosts have failed") {
 		t.Errorf("%+v", o)
 	}
@@ -63,12 +63,12 @@ const rollingBack = "\nfailurePolicy: {maxFailed: 1, onExceeded: Rollback}\ninst
 // rolledBack simulates six agents. Of their upgrades, also of those of the rollback to revision 4, 40% fail.
 func rolledBack(t testing.TB, seed uint64) *simulate.Simulation {
 	t.Helper()
-	back := plan(t, "version: '1'"+rollingBack)
+	back := plan(t, "version: v1"+rollingBack)
 	back.Generation = 4
-	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'"+rollingBack), Fallback: back, Hosts: hosts(true, "1", numbered("web", 6)...),
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: v2"+rollingBack), Fallback: back, Hosts: hosts(true, "v1", numbered("web", 6)...),
 		Start: start, Gap: time.Second, Duration: simulate.Span{Mean: 10 * time.Minute, Spread: 0.5}, Failures: 0.4,
 		Rand: rand.New(rand.NewPCG(seed, 1))})
-	s.SetVersion("1")
+	s.SetVersion("v1")
 	return s
 }
 
@@ -82,8 +82,8 @@ func TestRun_RecordsRollback(t *testing.T) {
 		if r == nil {
 			continue
 		}
-		if o.Complete || o.Version != "2" || o.FailureBudgetExceededAt != r.Time || !strings.HasPrefix(o.FailureBudgetMessage, "2 of 6 hosts have failed") ||
-			o.BlockedBy[0] != "rolls back to revision 4 (version 1): "+o.FailureBudgetMessage {
+		if o.Complete || o.Version != "v2" || o.FailureBudgetExceededAt != r.Time || !strings.HasPrefix(o.FailureBudgetMessage, "2 of 6 hosts have failed") ||
+			o.BlockedBy[0] != "rolls back to revision 4 (version v1): "+o.FailureBudgetMessage {
 			t.Errorf("seed %d: %+v", seed, o)
 		}
 		if r.Complete != (r.Upgraded == 6) || r.Complete != (len(o.BlockedBy) == 1) || o.Upgraded+r.Upgraded > 6 {
@@ -118,14 +118,14 @@ func TestRun_SilentHostsStaySilent(t *testing.T) {
 	if got.Rollback == nil || got.Rollback.Complete || got.Rollback.Upgraded != 3 {
 		t.Errorf("%+v: %q", got.Rollback, got.BlockedBy)
 	}
-	o.Plan = plan(t, "version: '2'\ninstructions: {rollingRules: {global: 4}}")
+	o.Plan = plan(t, "version: v2\ninstructions: {rollingRules: {global: 4}}")
 	if got := simulate.New(o).Run(24 * time.Hour); got.Rollback != nil || got.Upgraded != 3 {
 		t.Errorf("%d upgraded: %q", got.Upgraded, got.BlockedBy)
 	}
 }
 
 func TestRun_RecordsBlockers(t *testing.T) {
-	o := run(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1,
+	o := run(t, "version: v2\ninstructions: {rollingRules: {global: 1}}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1,
 		numbered("web", 2)...)
 	want := []string{"web: 1 of 1 slots of web are taken by web1; failed: web1"}
 	if o.Complete || cmp.Diff(want, o.BlockedBy) != "" || o.End.Sub(start) != 70*time.Minute {
@@ -150,15 +150,15 @@ func TestOutcome_InWindow(t *testing.T) {
 
 // A simulation of a snapshot continues it: started hosts finish, failed hosts do not start again.
 func TestNew_ContinuesSnapshot(t *testing.T) {
-	p := plan(t, "version: '2'\ninstructions: {rollingRules: {global: 2}}")
-	o := simulate.Options{Plan: p, Hosts: hosts(true, "1", numbered("web", 5)...), Start: start, Gap: time.Second,
+	p := plan(t, "version: v2\ninstructions: {rollingRules: {global: 2}}")
+	o := simulate.Options{Plan: p, Hosts: hosts(true, "v1", numbered("web", 5)...), Start: start, Gap: time.Second,
 		Duration: simulate.Span{Mean: 10 * time.Minute}, Rand: rand.New(rand.NewPCG(1, 1))}
 	before := simulate.New(o)
-	before.SetVersion("1")
+	before.SetVersion("v1")
 	before.Pass()
 	before.Act()
 	raw := before.Snapshot()
-	report := fleet.Report{Version: "2", Phase: fleet.PhaseFailed, Time: start}
+	report := fleet.Report{Version: "v2", Phase: fleet.PhaseFailed, Time: start}
 	for i, pair := range raw.Reports {
 		if strings.HasSuffix(pair.Key, "/web2") {
 			raw.Reports[i].Value = keys.EncodeReport(report)

@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
@@ -265,23 +266,19 @@ func (s *Simulation) startHosts() {
 	}
 }
 
-// mayStart is the host's own decision. See docs/design/protocol.md, section 2.
+// mayStart is the host's own decision. Hosts that failed or that are silent do not try again.
 func (s *Simulation) mayStart(f *fleet.Fleet, h *fleet.Host) bool {
-	if f.Current.Index == 0 || s.silent[h.Name] || s.isAt(h, f.Current.Name) || h.PausedBy != fleet.ScopeNone {
+	failed, hasFailed := s.failed[h.Name]
+	if s.silent[h.Name] || hasFailed && failed == f.Current.Name {
 		return false
 	}
-	may := h.Setting.EnablesLegacy()
+	v := permission.View{Legacy: !h.Agent(), Local: h.Record.Version, Current: f.Current, HasAction: s.hasAction(f),
+		Setting: h.Setting, PausedBy: h.PausedBy, OnHold: h.Hold != nil}
 	if h.Agent() {
-		may = h.Hold == nil && s.hasAction(f) == f.Current.HasAction && h.Setting.Enables(f.Current.Name) &&
-			h.Setting.Index > f.Current.Index
+		v.Local = cmp.Or(v.Local, h.Report.Version)
+		v.Started, v.Failed = failed, hasFailed
 	}
-	return may && s.failed[h.Name] != f.Current.Name
-}
-
-// isAt reports whether a host has the version. An agent that failed to reach another version starts again.
-func (s *Simulation) isAt(h *fleet.Host, version string) bool {
-	failed, ok := s.failed[h.Name]
-	return h.Record.Version == version && !(ok && failed != version && h.Agent())
+	return permission.Change(v).Allowed
 }
 
 // hasAction reports whether there is an action for the current version.

@@ -82,7 +82,7 @@ func numbered(role string, n int) []string {
 
 // The rules of python-jiocloud's own README.
 const readmeRules = `
-version: "2"
+version: "v2"
 instructions:
   rollingRules: {global: 1, roles: {compute: 3}}
   roleOrder: {compute: controller}
@@ -91,28 +91,28 @@ instructions:
 
 func readmeFleet(agent bool) []simulate.Host {
 	names := append(numbered("controller", 3), numbered("compute", 12)...)
-	return hosts(agent, "1", append(names, "stmonleader1", "stmon1", "stmon2", "stmonwithosd1", "ct1")...)
+	return hosts(agent, "v1", append(names, "stmonleader1", "stmon1", "stmon2", "stmonwithosd1", "ct1")...)
 }
 
 func TestRun_GoldenLogs(t *testing.T) {
 	for name, o := range map[string]simulate.Options{
 		"readme-rules-agents": {Plan: plan(t, readmeRules), Hosts: readmeFleet(true)},
 		"readme-rules-legacy": {Plan: plan(t, readmeRules), Hosts: readmeFleet(false)},
-		"no-rules":            {Plan: plan(t, `version: "2"`), Hosts: hosts(true, "1", "web1", "web2", "db1")},
-		"batch": {Plan: plan(t, "version: '2'\nstrategy: Batch\ninstructions: {rollingRules: {global: 2, fleet: 3}}"),
-			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
-		"soak": {Plan: plan(t, "version: '2'\nminReadySeconds: 120\ninstructions: {rollingRules: {global: 1}}"),
-			Hosts: append(hosts(true, "1", "web1", "web2"), hosts(false, "1", "db1", "db2")...)},
+		"no-rules":            {Plan: plan(t, `version: "v2"`), Hosts: hosts(true, "v1", "web1", "web2", "db1")},
+		"batch": {Plan: plan(t, "version: v2\nstrategy: Batch\ninstructions: {rollingRules: {global: 2, fleet: 3}}"),
+			Hosts: hosts(true, "v1", append(numbered("web", 5), numbered("db", 3)...)...)},
+		"soak": {Plan: plan(t, "version: v2\nminReadySeconds: 120\ninstructions: {rollingRules: {global: 1}}"),
+			Hosts: append(hosts(true, "v1", "web1", "web2"), hosts(false, "v1", "db1", "db2")...)},
 		"canary": {Plan: plan(t, `
-version: "2"
+version: "v2"
 canary: {perRole: 1, hosts: [web4], soakSeconds: 600}
 instructions: {rollingRules: {global: 2}, roleOrder: {web: db}}`),
-			Hosts: hosts(true, "1", append(numbered("web", 5), numbered("db", 3)...)...)},
+			Hosts: hosts(true, "v1", append(numbered("web", 5), numbered("db", 3)...)...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Start, o.Gap, o.Duration, o.Rand = start, time.Minute, simulate.Span{Mean: 150 * time.Second}, rand.New(rand.NewPCG(1, 1))
 			s := simulate.New(o)
-			s.SetVersion("1")
+			s.SetVersion("v1")
 			if !s.Run(24 * time.Hour).Complete {
 				t.Errorf("not complete: %+v", s.Decide().Verdicts)
 			}
@@ -315,7 +315,7 @@ func TestRun_RandomFleetsObeyTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o, r := randomFleet(t)
 		s := simulate.New(o)
-		s.SetVersion("1")
+		s.SetVersion("v1")
 		disturb := rapid.IntRange(0, 6).Draw(t, "disturbances")
 		joined := 0
 		for step := range 60 + 10*len(o.Hosts) {
@@ -399,7 +399,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *checker) {
 		return role
 	}
 	r := &checker{limit: map[string]int{}, group: group, after: map[string]string{}, maxFailed: -1, critical: -1}
-	spec := v1alpha1.UpgradePlanSpec{Version: "2", Instructions: v1alpha1.Instructions{
+	spec := v1alpha1.UpgradePlanSpec{Version: "v2", Instructions: v1alpha1.Instructions{
 		GroupMappings: map[string]v1alpha1.StringList{"mons": {"stmon"}},
 		RollingRules:  v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{}},
 		RoleOrder:     map[string]v1alpha1.StringList{}}}
@@ -449,7 +449,7 @@ func randomFleet(t *rapid.T) (simulate.Options, *checker) {
 	for _, role := range roles {
 		n := rapid.IntRange(0, 6).Draw(t, role)
 		for _, name := range numbered(role, n) {
-			all = append(all, simulate.Host{Name: name, Version: "1", Agent: rapid.IntRange(0, 3).Draw(t, name) > 0})
+			all = append(all, simulate.Host{Name: name, Version: "v1", Agent: rapid.IntRange(0, 3).Draw(t, name) > 0})
 		}
 	}
 	seed := rapid.Uint64().Draw(t, "seed")
@@ -491,12 +491,12 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 		s.Control.Pause = nil
 	case 2: // the plan goes to another version in mid-flight
 		editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
-			spec.Version = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "version")
+			spec.Version = rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "version")
 			spec.Action = v1alpha1.Action{}
 		})
 	case 3:
 		*joined++
-		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "1", Agent: true})
+		s.Join(simulate.Host{Name: fmt.Sprintf("db%d", 100+*joined), Version: "v1", Agent: true})
 		r.before = nil // a host that joins a finished role may begin at once
 	case 4:
 		s.Leave(anyHost())
@@ -562,16 +562,16 @@ func agentsOnly(s *simulate.Simulation) bool {
 
 // A legacy host that runs during a switch keeps its slot: no other host of its role starts.
 func TestPass_LegacyHostKeepsSlotThroughSwitch(t *testing.T) {
-	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
-		Hosts: hosts(false, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 20 * time.Minute},
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: v2\ninstructions: {rollingRules: {global: 1}}"),
+		Hosts: hosts(false, "v1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: 20 * time.Minute},
 		Rand: rand.New(rand.NewPCG(1, 1))})
-	s.SetVersion("1")
-	for s.Fleet().Hosts[0].Record.Version == "1" || len(s.Running) == 0 {
+	s.SetVersion("v1")
+	for s.Fleet().Hosts[0].Record.Version == "v1" || len(s.Running) == 0 {
 		s.Pass()
 		s.Act()
 		s.Now = s.Now.Add(s.Gap)
 	}
-	s.Plan = plan(t, "version: '3'\ninstructions: {rollingRules: {global: 1}}")
+	s.Plan = plan(t, "version: v3\ninstructions: {rollingRules: {global: 1}}")
 	d := s.Pass()
 	for _, v := range d.Verdicts {
 		if running := s.Running[v.Host].Version != ""; v.InFlight != running {
@@ -585,12 +585,12 @@ func TestPass_LegacyHostKeepsSlotThroughSwitch(t *testing.T) {
 
 // A grant older than current_version, which an operator rewrote by hand, does not count for an agent. The pass renews it.
 func TestPass_RenewsOldGrant(t *testing.T) {
-	s := simulate.New(simulate.Options{Plan: plan(t, "version: '2'\ninstructions: {rollingRules: {global: 1}}"),
-		Hosts: hosts(true, "1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: time.Minute},
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: v2\ninstructions: {rollingRules: {global: 1}}"),
+		Hosts: hosts(true, "v1", "db1", "db2"), Start: start, Gap: time.Minute, Duration: simulate.Span{Mean: time.Minute},
 		Rand: rand.New(rand.NewPCG(1, 1))})
-	s.SetVersion("1")
+	s.SetVersion("v1")
 	s.Pass()
-	s.SetVersion("2")
+	s.SetVersion("v2")
 	s.Act()
 	if len(s.Running) > 0 {
 		t.Fatal("db1 has begun by an old grant")

@@ -30,10 +30,10 @@ func run(t *testing.T, spec string, failures float64, n int, fallback *rollout.P
 	o := simulate.Options{Plan: plan(t, spec), Fallback: fallback, Start: time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC), Gap: time.Second,
 		Duration: simulate.Span{Mean: 10 * time.Minute}, Failures: failures, Rand: rand.New(rand.NewPCG(1, 1))}
 	for i := range n {
-		o.Hosts = append(o.Hosts, simulate.Host{Name: fmt.Sprintf("web%d", i+1), Version: "1", Agent: true})
+		o.Hosts = append(o.Hosts, simulate.Host{Name: fmt.Sprintf("web%d", i+1), Version: "v1", Agent: true})
 	}
 	s := simulate.New(o)
-	s.SetVersion("1")
+	s.SetVersion("v1")
 	return s.Run(30 * 24 * time.Hour)
 }
 
@@ -95,7 +95,7 @@ func withClass(all []element, name, class string) int {
 }
 
 func TestSVG_DrawsABarForEachHost(t *testing.T) {
-	o := run(t, "version: '2'\ninstructions: {rollingRules: {global: 2}}", 0, 5, nil)
+	o := run(t, "version: v2\ninstructions: {rollingRules: {global: 2}}", 0, 5, nil)
 	o.Runs[0].Message = `<script>alert("&")</script>` // text from outside stays text
 	data := gantt.SVG(&o, "a & b")
 	all := elements(t, data)
@@ -116,7 +116,7 @@ func TestSVG_DrawsABarForEachHost(t *testing.T) {
 }
 
 func TestSVG_DrawsManyHostsAsAnArea(t *testing.T) {
-	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 50%}\ninstructions: {rollingRules: {global: 40}}", 0.1, 100, nil)
+	o := run(t, "version: v2\nfailurePolicy: {maxFailed: 50%}\ninstructions: {rollingRules: {global: 40}}", 0.1, 100, nil)
 	data := gantt.SVG(&o, "many")
 	all := elements(t, data)
 	if withClass(all, "path", "area") != 1 || withClass(all, "path", "failed") != 1 || withClass(all, "rect", "bar") != 0 {
@@ -125,7 +125,7 @@ func TestSVG_DrawsManyHostsAsAnArea(t *testing.T) {
 }
 
 func TestSVG_MarksWindowsAndFailureBudget(t *testing.T) {
-	o := run(t, "version: '2'\nfailurePolicy: {maxFailed: 0}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1, 2, nil)
+	o := run(t, "version: v2\nfailurePolicy: {maxFailed: 0}\nwindows: {allow: [{schedule: '0 15 * * *', duration: 1h}]}", 1, 2, nil)
 	marks := map[string]int{}
 	for _, e := range elements(t, gantt.SVG(&o, "marks")) {
 		if e.name == "rect" || e.name == "line" {
@@ -139,13 +139,13 @@ func TestSVG_MarksWindowsAndFailureBudget(t *testing.T) {
 
 func TestSVG_TellsOfARollback(t *testing.T) {
 	const rules = "\nfailurePolicy: {maxFailed: 1, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 3}}"
-	back := plan(t, "version: '1'"+rules)
+	back := plan(t, "version: v1"+rules)
 	back.Generation = 4
-	o := run(t, "version: '2'"+rules, 0.9, 6, back)
+	o := run(t, "version: v2"+rules, 0.9, 6, back)
 	if o.Rollback == nil {
 		t.Fatal("no rollback")
 	}
-	want := fmt.Sprintf(", rolls back to revision 4 (version 1) at %s: %d hosts reached it<",
+	want := fmt.Sprintf(", rolls back to revision 4 (version v1) at %s: %d hosts reached it<",
 		simulate.FormatDuration(o.Rollback.Time.Sub(o.Start)), o.Rollback.Upgraded)
 	if chart := string(gantt.SVG(&o, "back")); !strings.Contains(chart, want) || strings.Contains(chart, "halted") {
 		t.Errorf("no %q", want)
