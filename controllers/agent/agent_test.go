@@ -17,26 +17,34 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// clock is a Clock whose sleepers pass the time.
+// clock is a fake Clock. Sleep advances it and returns at once.
 type clock struct {
-	now    time.Time
-	slept  []time.Duration
-	ending func(slept int) bool
+	now   time.Time
+	slept []time.Duration
+	// stop ends the sleep, given the number of sleeps so far. Nil means never.
+	stop func(slept int) bool
 }
 
 func (c *clock) Now() time.Time { return c.now }
 
 func (c *clock) Sleep(_ context.Context, d time.Duration) error {
-	if c.ending != nil && c.ending(len(c.slept)) {
+	if c.stop != nil && c.stop(len(c.slept)) {
 		return context.Canceled
 	}
 	c.slept = append(c.slept, d)
 	c.now = c.now.Add(d)
 	return nil
+}
+
+// isA reports whether err is or wraps an error of the type T.
+func isA[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 // tb is what *testing.T and *rapid.T have in common.
@@ -47,19 +55,19 @@ type tb interface {
 	Context() context.Context
 }
 
-// bench is one host, its store and all that can be seen of them.
+// bench is one host and its store.
 type bench struct {
 	t     tb
 	store *memory.Store
-	// wrapped is what the agent gets instead of store; nil: store.
+	// wrapped is what the agent uses instead of store. Nil means store itself.
 	wrapped Store
 	file    VersionFile
 	spool   memorySpool
 	clock   *clock
-	// step is what the step does; nil: it succeeds. changes are those that it was run for.
+	// step is the upgrade step. Nil means that it succeeds. changes has each change that it ran for.
 	step    Step
 	changes []Change
-	// command is what the command does; nil: it succeeds. actions are those that it was run for.
+	// command runs actions. Nil means that it succeeds. actions has each action that it ran.
 	command func(ctx context.Context, c Change, a fleet.Action) (string, error)
 	actions []fleet.Action
 	agent   *Agent
@@ -73,7 +81,7 @@ func newBench(t tb, local string) *bench {
 	return b
 }
 
-// restart makes the agent anew, as after a crash.
+// restart creates a new agent, as after a crash.
 func (b *bench) restart() {
 	b.t.Helper()
 	var s Store = b.store
@@ -121,7 +129,7 @@ func (b *bench) write(ops ...store.Op) {
 	}
 }
 
-// grant switches to the version and lets the host start.
+// grant switches to the version and grants it to the host.
 func (b *bench) grant(version string) {
 	b.t.Helper()
 	b.set("current_version", version)
@@ -154,12 +162,12 @@ func (b *bench) report() fleet.Report {
 	b.t.Helper()
 	r := keys.DecodeReport(b.pairs()[reportKey])
 	if r == nil {
-		b.t.Fatal("there is no report")
+		b.t.Fatal("no report")
 	}
 	return *r
 }
 
-// own are the keys that the host wrote.
+// own returns the keys that the host wrote.
 func (b *bench) own() string {
 	b.t.Helper()
 	own := slices.Sorted(maps.Keys(b.pairs()))
@@ -190,7 +198,7 @@ func (b *bench) wantLocal(want string) {
 	}
 }
 
-func TestAHostThatIsSeenFirstReportsWhatItHas(t *testing.T) {
+func TestAgent_ReportsItsVersionOnce(t *testing.T) {
 	b := newBench(t, "v1")
 	b.once()
 	b.wantOwn("running/versions/v1/web1", reportKey)
@@ -201,12 +209,12 @@ func TestAHostThatIsSeenFirstReportsWhatItHas(t *testing.T) {
 	b.once()
 	for key, p := range b.pairs() {
 		if p.ModifyIndex != before[key].ModifyIndex {
-			t.Errorf("%s was written again for nothing", key)
+			t.Errorf("%s was written again", key)
 		}
 	}
 }
 
-func TestAHostWithARecordDoesNotSoakAnewWhenItsAgentIsInstalled(t *testing.T) {
+func TestAgent_KeepsTheTimeOfALegacyRecord(t *testing.T) {
 	b := newBench(t, "v1")
 	b.set("running/versions/v1/web1", "1700000000.25")
 	index := b.pairs()["running/versions/v1/web1"].ModifyIndex
@@ -215,11 +223,11 @@ func TestAHostWithARecordDoesNotSoakAnewWhenItsAgentIsInstalled(t *testing.T) {
 		t.Errorf("reported time %d, want that of the record", got)
 	}
 	if b.pairs()["running/versions/v1/web1"].ModifyIndex != index {
-		t.Error("the record was written anew")
+		t.Error("the record was written again")
 	}
 }
 
-func TestAHostWithoutAVersionReportsItsRoleOnly(t *testing.T) {
+func TestAgent_ReportsRoleWithoutVersion(t *testing.T) {
 	b := newBench(t, "")
 	b.set("config_state/enable_puppet/global", "False")
 	b.set("current_version", "v1")
@@ -228,7 +236,7 @@ func TestAHostWithoutAVersionReportsItsRoleOnly(t *testing.T) {
 	b.wantReport(fleet.Report{Role: "web", Phase: fleet.PhaseIdle, Time: noon})
 }
 
-func TestAHostThatWasInstalledAnewLosesItsRecords(t *testing.T) {
+func TestAgent_DeletesRecordsAfterReinstallation(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v1")
 	b.once()
@@ -238,7 +246,7 @@ func TestAHostThatWasInstalledAnewLosesItsRecords(t *testing.T) {
 	b.once()
 	b.wantOwn(reportKey)
 
-	b = newBench(t, "") // never seen as an agent
+	b = newBench(t, "") // it was a legacy host
 	b.set("current_version", "v1")
 	b.set(enableHost, "False")
 	b.set("running/versions/v1/web1", "1700000000")
@@ -246,21 +254,22 @@ func TestAHostThatWasInstalledAnewLosesItsRecords(t *testing.T) {
 	b.wantOwn(reportKey)
 }
 
-func TestAGrantedHostChangesItsVersion(t *testing.T) {
+func TestAgent_ChangesVersionWhenGranted(t *testing.T) {
 	b := newBench(t, "v1")
 	b.once()
 	b.grant("v2")
 	b.step = func(context.Context, Change) (string, error) {
 		b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
 		b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseUpgrading, Time: noon})
-		mark := *keys.DecodeStarted(b.pairs()[startedKey])
-		if mark.Index = 0; mark != (fleet.Started{Version: "v2", From: "v1", Time: noon}) {
-			t.Errorf("mark %+v", mark)
+		marker := *keys.DecodeStarted(b.pairs()[startedKey])
+		marker.Index = 0
+		if marker != (fleet.Started{Version: "v2", From: "v1", Time: noon}) {
+			t.Errorf("started marker %+v", marker)
 		}
 		b.clock.now = noon.Add(time.Hour)
 		return "", nil
 	}
-	if v := b.once(); v.Change.Reason != Granted {
+	if v := b.once(); v.Change.Reason != permission.Granted {
 		t.Errorf("verdict %+v", v)
 	}
 	want := Change{Host: "web1", Role: "web", From: "v1", To: "v2"}
@@ -278,27 +287,27 @@ func TestAGrantedHostChangesItsVersion(t *testing.T) {
 	if all["running/versions/v2/web1"].ModifyIndex != all[reportKey].ModifyIndex {
 		t.Error("record and report were not written in one transaction")
 	}
-	if v := b.once(); v.Change.Reason != AtVersion || len(b.changes) != 1 {
-		t.Errorf("second look: %+v, %d changes", v.Change, len(b.changes))
+	if v := b.once(); v.Change.Reason != permission.AtVersion || len(b.changes) != 1 {
+		t.Errorf("second pass: %+v, %d changes", v.Change, len(b.changes))
 	}
 }
 
-func TestFirstBootNeedsNoKey(t *testing.T) {
+func TestAgent_FirstBootNeedsNoGrant(t *testing.T) {
 	b := newBench(t, "")
 	b.set("current_version", "v1")
-	if v := b.once(); v.Change.Reason != FirstBoot {
+	if v := b.once(); v.Change.Reason != permission.FirstBoot {
 		t.Errorf("verdict %+v", v)
 	}
 	b.wantLocal("v1")
 	b.wantOwn("running/versions/v1/web1", reportKey)
 }
 
-func TestHeldPausedOrUngrantedHostsStay(t *testing.T) {
+func TestAgent_StaysWithoutPermission(t *testing.T) {
 	for name, key := range map[string][2]string{
-		"held":     {holdHost, `{"reason":"disk"}`},
-		"paused":   {pauseRole, "False"},
-		"disabled": {enableHost, "False"},
-		"rubbish":  {enableHost, "maybe so"},
+		"on hold":       {holdHost, `{"reason":"disk"}`},
+		"paused":        {pauseRole, "False"},
+		"disabled":      {enableHost, "False"},
+		"invalid value": {enableHost, "maybe so"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "v1")
@@ -309,20 +318,20 @@ func TestHeldPausedOrUngrantedHostsStay(t *testing.T) {
 				t.Errorf("changed: %+v", b.changes)
 			}
 			b.wantLocal("v1")
-			if message := b.report().Message; strings.Contains(message, "maybe so") != (name == "rubbish") {
+			if message := b.report().Message; strings.Contains(message, "maybe so") != (name == "invalid value") {
 				t.Errorf("message %q", message)
 			}
 		})
 	}
 }
 
-// The pause key that stands for a hold is for hosts in the field: an agent goes by the hold, which may have expired.
-func TestThePauseOfAHoldIsNoPauseToAnAgent(t *testing.T) {
+// The pause key of a hold is for legacy hosts. An agent reads the hold itself, which may have expired.
+func TestAgent_IgnoresThePauseKeyOfAHold(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.write(store.Op{Verb: store.Set, Key: pauseRole, Value: []byte("False"), Flags: keys.HoldFlags})
 	b.set(holdHost, `{"reason":"disk"}`)
-	if v := b.once(); v.Change.Reason != Held || !v.Puppet.Allowed {
+	if v := b.once(); v.Change.Reason != permission.OnHold || !v.Puppet.Allowed {
 		t.Errorf("on hold: %+v", v)
 	}
 	b.set(holdHost, `{"expires":"2001-01-01T00:00:00Z"}`)
@@ -330,7 +339,7 @@ func TestThePauseOfAHoldIsNoPauseToAnAgent(t *testing.T) {
 	b.wantLocal("v2")
 }
 
-func TestAMessageThatIsOverIsTakenBackAndTheTimeStays(t *testing.T) {
+func TestAgent_ClearsStaleReportMessage(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.set(enableHost, "?")
@@ -341,7 +350,7 @@ func TestAMessageThatIsOverIsTakenBackAndTheTimeStays(t *testing.T) {
 	b.wantReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon})
 }
 
-// hooked runs a function before each transaction.
+// hooked calls a function before each transaction.
 type hooked struct {
 	Store
 	before func(ops []store.Op)
@@ -352,46 +361,46 @@ func (h hooked) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	return h.Store.Txn(ctx, ops)
 }
 
-func begins(ops []store.Op) bool { return ops[0].Verb == store.CheckIndex }
+func startsChange(ops []store.Op) bool { return ops[0].Verb == store.CheckIndex }
 
-func TestAGrantTakenBackAfterTheReadStartsNobody(t *testing.T) {
+func TestAgent_DoesNotStartWhenTheGrantIsRevokedAfterTheRead(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
+		if startsChange(ops) {
 			b.set(enableHost, "False")
 		}
 	}}
 	b.restart()
-	if v := b.once(); v.Change.Reason != Disabled {
+	if v := b.once(); v.Change.Reason != permission.Disabled {
 		t.Errorf("verdict %+v", v.Change)
 	}
 	if len(b.changes) > 0 {
-		t.Error("the step was run")
+		t.Error("the step ran")
 	}
 	b.wantOwn("running/versions/v1/web1", reportKey)
 }
 
-func TestAVersionSwitchedAfterTheReadStartsNobodyByOldKeys(t *testing.T) {
+func TestAgent_DoesNotStartByAnOldGrantWhenTheVersionChangesAfterTheRead(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
+		if startsChange(ops) {
 			b.set("current_version", "v3")
 		}
 	}}
 	b.restart()
-	if v := b.once(); v.Change.Reason != OldGrant || len(b.changes) > 0 {
+	if v := b.once(); v.Change.Reason != permission.OldGrant || len(b.changes) > 0 {
 		t.Errorf("verdict %+v, changes %v", v.Change, b.changes)
 	}
 }
 
-func TestAHoldAfterTheReadStartsNobody(t *testing.T) {
+func TestAgent_DoesNotStartWhenAHoldIsSetAfterTheRead(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.set(keys.Layout{}.HoldEpoch(), "1")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
+		if startsChange(ops) {
 			b.set(holdRole, `{"reason":"wait"}`)
 			b.set(keys.Layout{}.HoldEpoch(), "2")
 		}
@@ -402,20 +411,20 @@ func TestAHoldAfterTheReadStartsNobody(t *testing.T) {
 	}
 }
 
-func TestAHostThatIsRefusedAgainAndAgainGivesUp(t *testing.T) {
+func TestAgent_GivesUpAfterRepeatedConflicts(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
-	turn := 0
+	attempts := 0
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
-			turn++
-			b.write(store.Op{Verb: store.Set, Key: enableHost, Value: []byte("True"), Flags: uint64(turn)})
+		if startsChange(ops) {
+			attempts++
+			b.write(store.Op{Verb: store.Set, Key: enableHost, Value: []byte("True"), Flags: uint64(attempts)})
 		}
 	}}
 	b.restart()
 	_, err := b.agent.Once(t.Context())
-	if _, ok := errors.AsType[*store.ConflictError](err); !ok || turn != maxTurns {
-		t.Errorf("error %v after %d turns", err, turn)
+	if !isA[*store.ConflictError](err) || attempts != maxAttempts {
+		t.Errorf("error %v after %d attempts", err, attempts)
 	}
 }
 
@@ -431,11 +440,11 @@ func (s blind) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta,
 	return pairs, meta, err
 }
 
-func TestWhatIsHiddenDoesNotLookLikeNoneSet(t *testing.T) {
+func TestAgent_RefusesIncompleteReads(t *testing.T) {
 	for name, hide := range map[string]func([]keys.Pair) ([]keys.Pair, store.Meta){
-		"fewer came back":  func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p[:len(p)-1], store.Meta{} },
-		"said so":          func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p, store.Meta{Filtered: true} },
-		"in another order": func(p []keys.Pair) ([]keys.Pair, store.Meta) { slices.Reverse(p); return p, store.Meta{} },
+		"fewer keys":         func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p[:len(p)-1], store.Meta{} },
+		"marked as filtered": func(p []keys.Pair) ([]keys.Pair, store.Meta) { return p, store.Meta{Filtered: true} },
+		"in another order":   func(p []keys.Pair) ([]keys.Pair, store.Meta) { slices.Reverse(p); return p, store.Meta{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "")
@@ -450,7 +459,7 @@ func TestWhatIsHiddenDoesNotLookLikeNoneSet(t *testing.T) {
 	}
 }
 
-func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
+func TestAgent_ReportsAFailureAndRetries(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.step = func(context.Context, Change) (string, error) { return "no space left", errors.New("exit status 3") }
@@ -461,8 +470,8 @@ func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
 	b.wantLocal("v1")
 	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
 	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseFailed, Time: noon,
-		Message: "attempt 1 failed: exit status 3; the next is in 45s at the earliest\nno space left"})
-	mark := b.pairs()[startedKey]
+		Message: "attempt 1 failed: exit status 3; next attempt in 45s at the earliest\nno space left"})
+	marker := b.pairs()[startedKey]
 
 	b.once() // too early
 	if len(b.changes) != 1 {
@@ -471,25 +480,25 @@ func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
 	b.clock.now = noon.Add(45 * time.Second)
 	b.step = func(context.Context, Change) (string, error) {
 		if r := b.report(); r.Phase != fleet.PhaseFailed {
-			t.Errorf("while it tries again it is %s", r.Phase)
+			t.Errorf("during the second attempt the phase is %s", r.Phase)
 		}
 		return "", errors.New("exit status 4")
 	}
 	if _, err := b.agent.Once(t.Context()); err == nil {
 		t.Error("no error")
 	}
-	if got := b.report().Message; got != "attempt 2 failed: exit status 4; the next is in 1m30s at the earliest" {
+	if got := b.report().Message; got != "attempt 2 failed: exit status 4; next attempt in 1m30s at the earliest" {
 		t.Errorf("message %q", got)
 	}
-	if b.pairs()[startedKey].ModifyIndex != mark.ModifyIndex {
-		t.Error("another attempt moved the mark, and with it the deadline")
+	if b.pairs()[startedKey].ModifyIndex != marker.ModifyIndex {
+		t.Error("another attempt wrote the started marker, which extends the deadline")
 	}
 
 	b.clock.now = b.clock.now.Add(time.Hour)
 	b.set(holdHost, "{}")
 	b.once()
 	if len(b.changes) != 2 {
-		t.Error("tried again though it is held")
+		t.Error("retried while on hold")
 	}
 	b.delete(holdHost)
 	b.step = nil
@@ -498,17 +507,17 @@ func TestAFailureIsReportedAndTriedAgainLater(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
-// full is a version file on a disk that is full.
+// full is a version file on a full disk.
 type full struct{ VersionFile }
 
 func (full) SetVersion(string) error { return errors.New("no space left on device") }
 
-func TestAVersionThatCannotBeKeptIsAFailure(t *testing.T) {
+func TestAgent_FailsWhenTheVersionFileCannotBeWritten(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.file = full{b.file}
 	b.restart()
-	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*StepError)) {
+	if _, err := b.agent.Once(t.Context()); !isA[*StepError](err) {
 		t.Errorf("error %v", err)
 	}
 	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
@@ -517,7 +526,7 @@ func TestAVersionThatCannotBeKeptIsAFailure(t *testing.T) {
 	}
 }
 
-func TestAFailureDoesNotDelayAnotherVersion(t *testing.T) {
+func TestAgent_DoesNotDelayAnotherVersionAfterAFailure(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.step = func(context.Context, Change) (string, error) { return "", errors.New("no") }
@@ -530,23 +539,23 @@ func TestAFailureDoesNotDelayAnotherVersion(t *testing.T) {
 	b.wantOwn("running/versions/v3/web1", reportKey)
 }
 
-func TestTheTimeBetweenAttemptsDoublesUpToAnHour(t *testing.T) {
+func TestRetry_DelayDoublesUpToAnHour(t *testing.T) {
 	var r retry
-	var waits []time.Duration
+	var delays []time.Duration
 	for range 8 {
-		waits = append(waits, r.failed("v2", noon, 0))
+		delays = append(delays, r.failed("v2", noon, 0))
 	}
 	for i, minutes := range []float64{1, 2, 4, 8, 16, 32, 60, 60} {
-		if waits[i].Minutes() != minutes {
-			t.Errorf("attempt %d: %s, want %v minutes", i+1, waits[i], minutes)
+		if delays[i].Minutes() != minutes {
+			t.Errorf("attempt %d: %s, want %v minutes", i+1, delays[i], minutes)
 		}
 	}
-	if wait := r.failed("v2", noon, 0.9999); wait < 30*time.Minute || wait > 31*time.Minute {
-		t.Errorf("with jitter %s", wait)
+	if delay := r.failed("v2", noon, 0.9999); delay < 30*time.Minute || delay > 31*time.Minute {
+		t.Errorf("with jitter %s", delay)
 	}
 }
 
-func TestASwitchInTheMidstOfTheStepIsForTheNextLook(t *testing.T) {
+func TestAgent_FinishesTheStepWhenTheVersionChanges(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.step = func(context.Context, Change) (string, error) {
@@ -566,7 +575,7 @@ func TestASwitchInTheMidstOfTheStepIsForTheNextLook(t *testing.T) {
 	b.wantLocal("v3")
 }
 
-func TestAHostThatStopsInTheMidstGoesOn(t *testing.T) {
+func TestAgent_ResumesAfterAnInterruption(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	ctx, stop := context.WithCancel(t.Context())
@@ -574,22 +583,22 @@ func TestAHostThatStopsInTheMidstGoesOn(t *testing.T) {
 		stop()
 		return "", ctx.Err()
 	}
-	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) || errors.As(err, new(*StepError)) {
+	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) || isA[*StepError](err) {
 		t.Errorf("error %v", err)
 	}
 	if r := b.report(); r.Phase != fleet.PhaseUpgrading {
-		t.Errorf("stopping was reported as %s", r.Phase)
+		t.Errorf("an interruption was reported as %s", r.Phase)
 	}
-	b.set(holdHost, "{}") // it has begun
+	b.set(holdHost, "{}") // too late: the host has started
 	b.step = nil
 	b.restart()
-	if v := b.once(); v.Change.Reason != Resuming {
+	if v := b.once(); v.Change.Reason != permission.Resuming {
 		t.Errorf("verdict %+v", v.Change)
 	}
 	b.wantLocal("v2")
 }
 
-func TestRollbackOfAHostThatFailedBringsItBackByTheStep(t *testing.T) {
+func TestAgent_RunsTheStepForARollbackAfterAFailure(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v1")
 	b.once()
@@ -603,7 +612,7 @@ func TestRollbackOfAHostThatFailedBringsItBackByTheStep(t *testing.T) {
 	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
 	b.set(enableHost, "True")
 	b.step = nil
-	if v := b.once(); v.Change.Reason != Granted {
+	if v := b.once(); v.Change.Reason != permission.Granted {
 		t.Errorf("verdict %+v", v.Change)
 	}
 	if last := b.changes[len(b.changes)-1]; last.To != "v1" || last.From != "v1" {
@@ -613,7 +622,7 @@ func TestRollbackOfAHostThatFailedBringsItBackByTheStep(t *testing.T) {
 	b.wantReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon})
 }
 
-func TestTheControllersMarkIsLeftAloneUntilItsVersionIsReached(t *testing.T) {
+func TestAgent_KeepsTheControllersMarkerUntilItsVersionIsReached(t *testing.T) {
 	b := newBench(t, "v1")
 	b.set("current_version", "v2")
 	b.set(enableHost, "False")
@@ -626,13 +635,13 @@ func TestTheControllersMarkIsLeftAloneUntilItsVersionIsReached(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
-func TestAHostThatBeginsMakesTheControllersMarkItsOwn(t *testing.T) {
+func TestAgent_ReplacesTheControllersMarkerWhenItStarts(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v2", By: fleet.ByController})))
 	b.step = func(context.Context, Change) (string, error) {
 		if s := keys.DecodeStarted(b.pairs()[startedKey]); s.By != "" || s.From != "v1" {
-			t.Errorf("mark %+v", s)
+			t.Errorf("started marker %+v", s)
 		}
 		return "", nil
 	}
@@ -640,7 +649,7 @@ func TestAHostThatBeginsMakesTheControllersMarkItsOwn(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
-func TestAMarkThatCannotBeReadGoesWhenTheHostIsIdle(t *testing.T) {
+func TestAgent_DeletesAnUnreadableMarkerWhenIdle(t *testing.T) {
 	b := newBench(t, "v1")
 	b.set(startedKey, "\xff")
 	b.set(reportKey, "\xff")
@@ -648,7 +657,7 @@ func TestAMarkThatCannotBeReadGoesWhenTheHostIsIdle(t *testing.T) {
 	b.wantOwn("running/versions/v1/web1", reportKey)
 }
 
-func TestAReportFromAStaleReadDoesNotRemoveAMarkThatIsNewer(t *testing.T) {
+func TestAgent_KeepsANewerMarkerAfterAStaleRead(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
@@ -659,14 +668,14 @@ func TestAReportFromAStaleReadDoesNotRemoveAMarkThatIsNewer(t *testing.T) {
 	}}
 	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v1", From: "v0"})))
 	b.restart()
-	if v := b.once(); v.Change.Reason != Resuming {
+	if v := b.once(); v.Change.Reason != permission.Resuming {
 		t.Errorf("verdict %+v", v.Change)
 	}
 }
 
 var errCrash = errors.New("crash")
 
-// crasher lets the process die, or the reply of the store get lost, at the n-th operation: before it is done or after.
+// crasher makes the process crash, or the store's reply get lost, at the n-th operation: before the operation or after it.
 type crasher struct {
 	Store
 	VersionFile
@@ -715,13 +724,13 @@ func (c *crasher) SetVersion(v string) (err error) {
 	return err
 }
 
-func (c *crasher) Step(ctx context.Context, change Change) (says string, err error) {
-	c.at(func() { says, err = c.step(ctx, change) })
-	return says, err
+func (c *crasher) Step(ctx context.Context, change Change) (output string, err error) {
+	c.at(func() { output, err = c.step(ctx, change) })
+	return output, err
 }
 
-// TestACrashAnywhereConverges lets the agent die at each operation of a change, and go on.
-func TestACrashAnywhereConverges(t *testing.T) {
+// A change converges although the agent crashes at any of its operations.
+func TestAgent_ConvergesAfterACrash(t *testing.T) {
 	for _, local := range []string{"v1", ""} {
 		for _, mode := range []string{"before", "after", "reply lost before", "reply lost after"} {
 			crashed := true
@@ -733,7 +742,7 @@ func TestACrashAnywhereConverges(t *testing.T) {
 					atCrash := b.own()
 					done := strings.Contains(atCrash, "/v2/web1")
 					if done == strings.Contains(atCrash, startedKey) && len(b.changes) > 0 {
-						t.Errorf("after the crash the host is neither begun nor done: %s", atCrash)
+						t.Errorf("after the crash the host has neither started nor finished: %s", atCrash)
 					}
 					b.restart()
 					b.once()
@@ -742,7 +751,7 @@ func TestACrashAnywhereConverges(t *testing.T) {
 					b.wantOwn("running/versions/v2/web1", reportKey)
 					b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon})
 					if len(b.changes) > 2 || done && len(b.changes) > 1 {
-						t.Errorf("the step was run %d times", len(b.changes))
+						t.Errorf("the step ran %d times", len(b.changes))
 					}
 				})
 			}
@@ -750,7 +759,7 @@ func TestACrashAnywhereConverges(t *testing.T) {
 	}
 }
 
-// crash runs one look with a crash at the n-th operation and says whether there was one.
+// crash runs one pass with a crash at the n-th operation, and reports whether it happened.
 func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	c := &crasher{Store: b.store, VersionFile: b.file, step: b.runStep, n: n, after: after, lost: lost}
 	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step, Spool: &b.spool,
@@ -770,9 +779,8 @@ func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	return err != nil
 }
 
-// TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd plays operators, failures and crashes in any
-// order.
-func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *testing.T) {
+// Operators, failures and crashes act in any order. The step runs only with permission, and the host converges in the end.
+func TestAgent_RandomEvents(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		b := newBench(r, rapid.SampledFrom([]string{"", "v1", "v2"}).Draw(r, "local"))
 		set := func(key string, values ...string) func(*rapid.T) {
@@ -794,16 +802,16 @@ func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *
 				}
 			}
 			if deciding.Exists() && !keys.DecodeEnableValue(deciding).Enables(c.To) {
-				r.Errorf("the step was run for %s though it is disabled", c.To)
+				r.Errorf("the step ran for %s, which is disabled", c.To)
 			}
 			if keys.DecodePause(all[pauseHost]) || !all[pauseHost].Exists() && keys.DecodePause(all[pauseGlobal]) {
-				r.Errorf("the step was run though the host is paused")
+				r.Errorf("the step ran on a paused host")
 			}
 			if c.To != string(all["current_version"].Value) {
-				r.Errorf("the step was run for %s", c.To)
+				r.Errorf("the step ran for %s", c.To)
 			}
 			if s := keys.DecodeStarted(all[startedKey]); s == nil || s.Version != c.To || s.By != "" {
-				r.Errorf("the step was run without a mark: %+v", s)
+				r.Errorf("the step ran without a started marker: %+v", s)
 			}
 			if fails {
 				return "", errors.New("no")
@@ -818,12 +826,12 @@ func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *
 			"pause host":   set(pauseHost, "False", "True"),
 			"pause global": set(pauseGlobal, "False"),
 			"hold":         set(holdHost, "{}"),
-			"the controller's mark": func(*rapid.T) {
-				if !b.pairs()[reportKey].Exists() { // it sets none for a host that was seen as an agent
+			"controller's marker": func(*rapid.T) {
+				if !b.pairs()[reportKey].Exists() { // the controller sets it for legacy hosts only
 					b.set(startedKey, `{"version":"v2","by":"controller"}`)
 				}
 			},
-			"look": func(r *rapid.T) {
+			"pass": func(r *rapid.T) {
 				fails = rapid.Bool().Draw(r, "fails")
 				b.clock.now = b.clock.now.Add(time.Duration(rapid.IntRange(0, 120).Draw(r, "minutes")) * time.Minute)
 				_, _ = b.agent.Once(r.Context())
@@ -848,10 +856,10 @@ func TestWhateverHappensTheStepIsRunOnlyWhenItMayBeAndTheHostArrivesInTheEnd(t *
 	})
 }
 
-func TestRunLooksAtEachIntervalWithJitterUntilItIsStopped(t *testing.T) {
+func TestRun_WaitsIntervalAndJitter(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
-	b.clock.ending = func(slept int) bool { return slept == 3 }
+	b.clock.stop = func(slept int) bool { return slept == 3 }
 	b.agent.Run(t.Context())
 	if want := []time.Duration{10 * time.Second, 70 * time.Second, 70 * time.Second}; !slices.Equal(b.clock.slept, want) {
 		t.Errorf("slept %v, want %v", b.clock.slept, want)
@@ -862,33 +870,21 @@ func TestRunLooksAtEachIntervalWithJitterUntilItIsStopped(t *testing.T) {
 	}
 }
 
-func TestRunGoesOnWhenTheStoreIsAway(t *testing.T) {
+func TestRun_ContinuesAfterAnOutage(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
-	away := true
-	b.wrapped = awayStore{b.store, &away}
+	down := true
+	b.wrapped = unreliable{b.store, &down}
 	b.restart()
-	b.clock.ending = func(slept int) bool {
-		away = slept < 2
+	b.clock.stop = func(slept int) bool {
+		down = slept < 2
 		return slept == 3
 	}
 	b.agent.Run(t.Context())
 	b.wantLocal("v2")
 }
 
-type awayStore struct {
-	Store
-	away *bool
-}
-
-func (s awayStore) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
-	if *s.away {
-		return nil, store.Meta{}, &store.UnavailableError{Address: "here", Err: errCrash}
-	}
-	return s.Store.Get(ctx, key...)
-}
-
-func TestNamesThatAreNoSegmentOfAKeyAreRefused(t *testing.T) {
+func TestNew_RejectsInvalidNames(t *testing.T) {
 	for _, o := range []Options{{Host: "a/b"}, {Host: ""}, {Host: "web1", Role: "a b"}, {Host: "../x"}} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%q with role %q was accepted", o.Host, o.Role)

@@ -17,48 +17,48 @@ import (
 	"time"
 )
 
-// Command is a Step that runs a program, without a shell, with UPGRADE_VERSION, UPGRADE_LOCAL_VERSION, UPGRADE_HOSTNAME
-// and UPGRADE_ROLE in its environment. Exit status 0 is success.
+// Command runs a program, without a shell, with UPGRADE_VERSION, UPGRADE_LOCAL_VERSION, UPGRADE_HOSTNAME and UPGRADE_ROLE in
+// its environment. Exit code 0 means success.
 type Command struct {
 	Path string
 	Args []string
-	// Succeeds are the other exit statuses that are a success.
-	Succeeds []int
+	// SuccessCodes are exit codes besides 0 that mean success.
+	SuccessCodes []int
 	// Env is added to the agent's own environment or, if User is given, to PATH, HOME, USER and LANG.
 	Env []string
-	// User is who runs it; nil: who runs the agent.
+	// User runs the program. Nil means the user of the agent.
 	User *User
-	// Timeout ends the program, and everything else in its process group; 0: none.
+	// Timeout ends the program and all processes of its group. 0 means no timeout.
 	Timeout time.Duration
-	// Output gets all that the program writes; nil: nobody does.
+	// Output gets all that the program writes. Nil means that it is discarded.
 	Output io.Writer
-	// grace is how long the program may take to stop when it is told to, and how long the output of what it left behind
-	// is waited for; 0: defaultGrace.
+	// grace is the time between SIGTERM and SIGKILL, and how long to wait for the output of background processes. 0 means
+	// defaultGrace.
 	grace time.Duration
 }
 
-// User is who a program is run as.
+// User is the user that runs a program.
 type User struct {
 	Name, Home string
 	UID, GID   uint32
-	// Groups are those besides GID.
+	// Groups are the supplementary groups.
 	Groups []uint32
 }
 
 const (
-	// maxSays is how much of the end of the output goes into a report.
-	maxSays      = 4 << 10
+	// maxOutput is how much of the end of the output goes into a report.
+	maxOutput    = 4 << 10
 	defaultGrace = 10 * time.Second
 )
 
-// Run runs the program; it is a Step.
-func (c Command) Run(ctx context.Context, change Change) (says string, err error) {
+// Run runs the program. It is a Step.
+func (c Command) Run(ctx context.Context, change Change) (output string, err error) {
 	if c.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("timed out after %s", c.Timeout))
 		defer cancel()
 	}
-	end := &tail{limit: maxSays}
+	end := &tail{limit: maxOutput}
 	var out io.Writer = end
 	if c.Output != nil {
 		out = io.MultiWriter(end, c.Output)
@@ -66,20 +66,20 @@ func (c Command) Run(ctx context.Context, change Change) (says string, err error
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Env = c.environment(change)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = c.process()
+	cmd.SysProcAttr = c.processAttributes()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = cmp.Or(c.grace, defaultGrace)
 	err = cmd.Run()
 	if cause := context.Cause(ctx); cause != nil && err != nil {
-		if cmd.Process != nil { // who did not heed the first signal
+		if cmd.Process != nil { // for processes that ignored SIGTERM
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
 		return end.String(), cause
 	}
-	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and something that it started keeps its output open
+	if errors.Is(err, exec.ErrWaitDelay) { // it succeeded, and a background process keeps its output open
 		err = nil
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && slices.Contains(c.Succeeds, exit.ExitCode()) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && slices.Contains(c.SuccessCodes, exit.ExitCode()) {
 		err = nil
 	}
 	return end.String(), err
@@ -96,8 +96,8 @@ func (c Command) environment(change Change) []string {
 	return append(env, c.Env...)
 }
 
-// process makes the program the first of a process group, so that all of it can be stopped.
-func (c Command) process() *syscall.SysProcAttr {
+// processAttributes makes the program the leader of a process group, so that Run can stop all its children.
+func (c Command) processAttributes() *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true}
 	endWithAgent(attributes)
 	if u := c.User; u != nil && int(u.UID) != os.Getuid() {

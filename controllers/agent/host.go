@@ -13,45 +13,42 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
-	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 )
 
-// SystemClock is the time of the machine.
+// SystemClock is the clock of the machine.
 type SystemClock struct{}
 
-// Now is time.Now.
+// Now returns the current time.
 func (SystemClock) Now() time.Time { return time.Now() }
 
-// Sleep waits for d or for the end of the context.
+// Sleep waits for d or until the context ends.
 func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return ctx.Err()
+	if err := backoff.Sleep(ctx, d); err != nil {
+		return err
 	}
+	return ctx.Err() // both may have ended
 }
 
-// File is a VersionFile at a path: one line with the name of the version. A file that is missing says that there is no
-// version yet; one that is empty or holds anything else is an error, lest damage look like a first boot.
-type File string
-
-// Memory is a VersionFile that is none: for hosts that are only played.
+// Memory is a VersionFile that forgets the version when the process ends. It is for simulated hosts.
 type Memory struct{ version string }
 
-// Version is what was set last.
+// Version returns the last version that was set.
 func (m *Memory) Version() (string, error) { return m.version, nil }
 
-// SetVersion keeps it.
+// SetVersion sets the version.
 func (m *Memory) SetVersion(version string) error {
 	m.version = version
 	return nil
 }
 
-// maxVersionFile is more than any version name is long.
+// File is the path of a VersionFile that has one line with the name of the version. A missing file means that the host has no
+// version yet. An empty or damaged file is an error, so that it does not look like a first boot.
+type File string
+
+// maxVersionFile is more than the length of any version name.
 const maxVersionFile = 4 << 10
 
 // Version reads the file.
@@ -69,14 +66,14 @@ func (f File) Version() (string, error) {
 		return "", fmt.Errorf("version file: %w", err)
 	}
 	version := strings.TrimSpace(string(data))
-	if wrong := keys.ValidVersion(version); wrong != "" {
-		return "", fmt.Errorf("version file %s: %.40q is no version: it %s (remove the file if the host has none yet)",
-			string(f), version, wrong)
+	if rule := names.Version(version); rule != "" {
+		return "", fmt.Errorf("version file %s: %.40q is not a version: it %s (remove the file if the host has no version yet)",
+			string(f), version, rule)
 	}
 	return version, nil
 }
 
-// SetVersion replaces the file in one step.
+// SetVersion replaces the file atomically.
 func (f File) SetVersion(version string) error {
 	if err := atomicfile.Write(string(f), []byte(version+"\n"), 0o644); err != nil {
 		return fmt.Errorf("version file: %w", err)

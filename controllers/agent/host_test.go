@@ -33,10 +33,10 @@ func TestVersionFile(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v %v", entries, err)
+		t.Errorf("other files: %v %v", entries, err)
 	}
 	for name, content := range map[string]string{"empty": "", "blank": " \n", "two lines": "v1\nv2\n", "binary": "\x00\x01",
-		"huge": strings.Repeat("v ", 1<<20), "a yes": "True"} {
+		"huge": strings.Repeat("v ", 1<<20), "not a version": "True"} {
 		if err := os.WriteFile(string(f), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,49 +45,49 @@ func TestVersionFile(t *testing.T) {
 		}
 	}
 	if err := File(filepath.Join(dir, "none", "current_version")).SetVersion("v1"); err == nil {
-		t.Error("a folder that is missing is no error")
+		t.Error("no error for a missing directory")
 	}
 	if _, err := File(dir).Version(); err == nil {
-		t.Error("a folder is no error")
+		t.Error("no error for a directory")
 	}
 }
 
-// shell is a Command that runs a script.
+// shell returns a Command that runs a script.
 func shell(script string) Command {
 	return Command{Path: "/bin/sh", Args: []string{"-c", script}, grace: time.Minute}
 }
 
 var change = Change{Host: "web1", Role: "web", From: "v1", To: "v2"}
 
-func TestTheStepIsToldWhatToDo(t *testing.T) {
+func TestCommand_PassesEnvironmentAndArguments(t *testing.T) {
 	var out bytes.Buffer
 	c := shell(`echo "$UPGRADE_HOSTNAME $UPGRADE_ROLE $UPGRADE_LOCAL_VERSION $UPGRADE_VERSION $1 $2" >&2`)
 	c.Args = append(c.Args, "sh", "a b", "$HOME;")
 	c.Output = &out
-	says, err := c.Run(t.Context(), change)
-	if want := "web1 web v1 v2 a b $HOME;"; err != nil || says != want || out.String() != want+"\n" {
-		t.Errorf("says %q, output %q, error %v", says, out.String(), err)
+	output, err := c.Run(t.Context(), change)
+	if want := "web1 web v1 v2 a b $HOME;"; err != nil || output != want || out.String() != want+"\n" {
+		t.Errorf("output %q, copy %q, error %v", output, out.String(), err)
 	}
 }
 
-func TestTheEndOfALongOutputIsKept(t *testing.T) {
-	says, err := shell(`i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; printf 'cut \303'; exit 3`).
+func TestCommand_ReturnsTheEndOfTheOutput(t *testing.T) {
+	output, err := shell(`i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; printf 'cut \303'; exit 3`).
 		Run(t.Context(), change)
 	if err == nil || err.Error() != "exit status 3" {
 		t.Errorf("error %v", err)
 	}
-	if len(says) > maxSays+3 || len(says) < maxSays-3 || !strings.HasSuffix(says, "line 2999\ncut \uFFFD") {
-		t.Errorf("%d bytes, the end is %q", len(says), says[max(0, len(says)-30):])
+	if len(output) > maxOutput+3 || len(output) < maxOutput-3 || !strings.HasSuffix(output, "line 2999\ncut \uFFFD") {
+		t.Errorf("%d bytes, the end is %q", len(output), output[max(0, len(output)-30):])
 	}
 }
 
-func TestAStepThatCannotBeRunFails(t *testing.T) {
+func TestCommand_FailsWithoutAProgram(t *testing.T) {
 	if _, err := (Command{Path: "/no/such/program"}).Run(t.Context(), change); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestAStepThatTakesTooLongFails(t *testing.T) {
+func TestCommand_TimesOut(t *testing.T) {
 	c := shell("echo working; sleep 1000")
 	c.Timeout = 50 * time.Millisecond
 	_, err := c.Run(t.Context(), change)
@@ -96,7 +96,7 @@ func TestAStepThatTakesTooLongFails(t *testing.T) {
 	}
 }
 
-// watcher calls back with what was written to it.
+// watcher passes on what is written to it.
 type watcher func(p []byte)
 
 func (w watcher) Write(p []byte) (int, error) {
@@ -104,11 +104,11 @@ func (w watcher) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAStepIsStoppedWithAllThatItStarted(t *testing.T) {
+func TestCommand_StopsItsChildren(t *testing.T) {
 	for name, script := range map[string]string{
-		"heeds the signal":      `sleep 1000 & echo $!; wait`,
-		"its child does not":    `(trap '' TERM; exec sleep 1000) & echo $!; wait`,
-		"it does not, nor they": `trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000`,
+		"all obey SIGTERM":        `sleep 1000 & echo $!; wait`,
+		"a child ignores SIGTERM": `(trap '' TERM; exec sleep 1000) & echo $!; wait`,
+		"it ignores SIGTERM":      `trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
@@ -128,17 +128,17 @@ func TestAStepIsStoppedWithAllThatItStarted(t *testing.T) {
 	}
 }
 
-func TestAStepMayCleanUpWhenItIsStopped(t *testing.T) {
+func TestCommand_MayCleanUpWhenStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	c := shell(`trap 'echo cleaned; exit 1' TERM; echo ready; while :; do sleep 0.01; done`)
 	c.Output = watcher(func([]byte) { stop() })
-	if says, err := c.Run(ctx, change); !errors.Is(err, context.Canceled) || !strings.HasSuffix(says, "cleaned") {
-		t.Errorf("says %q, error %v", says, err)
+	if output, err := c.Run(ctx, change); !errors.Is(err, context.Canceled) || !strings.HasSuffix(output, "cleaned") {
+		t.Errorf("output %q, error %v", output, err)
 	}
 }
 
-func TestWhatAStepLeavesRunningDoesNotHoldItUp(t *testing.T) {
+func TestCommand_DoesNotWaitForBackgroundProcesses(t *testing.T) {
 	var pid int
 	c := shell(`sleep 1000 & echo $!`)
 	c.grace = 100 * time.Millisecond
@@ -147,14 +147,14 @@ func TestWhatAStepLeavesRunningDoesNotHoldItUp(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if !alive(pid) {
-		t.Error("a service that the step started was stopped with it")
+		t.Error("a background process was stopped")
 	}
 	if p, err := os.FindProcess(pid); err == nil {
 		_ = p.Kill()
 	}
 }
 
-// alive says whether a process runs; one that is only not waited for does not.
+// alive reports whether a process runs. A zombie does not.
 func alive(pid int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -170,12 +170,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	defer cancel()
 	for !condition() {
 		if (SystemClock{}).Sleep(ctx, 5*time.Millisecond) != nil {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-func TestTheSystemClockStopsWithTheContext(t *testing.T) {
+func TestSystemClock_SleepEndsWithTheContext(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := (SystemClock{}).Sleep(ctx, time.Hour); !errors.Is(err, context.Canceled) {

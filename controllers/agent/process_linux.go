@@ -5,6 +5,5 @@ package agent
 
 import "syscall"
 
-// endWithAgent lets a program end with an agent that is killed: the next one runs the step again, and two at once are one
-// too many.
+// endWithAgent stops a program when its agent is killed. The next agent runs the step again, and two must not run at once.
 func endWithAgent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGTERM }

@@ -7,5 +7,5 @@ package agent
 
 import "syscall"
 
-// endWithAgent does nothing where the system cannot do it: whoever kills an agent ends its step as well.
+// endWithAgent does nothing on systems without a parent death signal.
 func endWithAgent(*syscall.SysProcAttr) {}

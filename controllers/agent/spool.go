@@ -10,67 +10,66 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// send reports on a change. The report is kept first: it is sent at a later look if the store is away now, or if the agent
-// is killed before it is.
+// send reports on a change. It saves the report first, so that a later pass can send it if the store is unavailable, or if
+// the agent is killed before it is sent.
 func (a *Agent) send(ctx context.Context, o Observation, r fleet.Report) error {
-	if err := a.Spool.Save(Unsent{r, o.ReportIndex}); err != nil {
-		a.Log.Error(err, "the report cannot be kept: if it cannot be sent, it is lost")
+	if err := a.Spool.Save(Unsent{r, o.Own.ReportIndex}); err != nil {
+		a.Log.Error(err, "cannot save the report; it is lost if it cannot be sent")
 	}
-	if _, err := a.Store.Txn(ctx, a.tell(o, r)); err != nil {
+	if _, err := a.Store.Txn(ctx, a.reportOps(o, r)); err != nil {
 		return err
 	}
-	return a.unspool()
+	return a.clearSpool()
 }
 
-// sendLate sends the report that waits, unless a newer one has been written since, or the host has gone on.
-func (a *Agent) sendLate(ctx context.Context, o Observation) (sent bool, err error) {
+// sendSpooled sends the saved report, unless it is stale.
+func (a *Agent) sendSpooled(ctx context.Context, o Observation) (sent bool, err error) {
 	u, ok, err := a.Spool.Load()
 	if err != nil {
-		a.Log.Error(err, "a report that was kept is lost")
+		a.Log.Error(err, "cannot read the saved report; it is lost")
 	}
-	if err != nil || ok && u.overtaken(o) {
-		return false, a.unspool()
+	if err != nil || ok && u.stale(o) {
+		return false, a.clearSpool()
 	}
 	if !ok {
 		return false, nil
 	}
-	if _, err := a.Store.Txn(ctx, a.tell(o, u.Report)); err != nil {
+	if _, err := a.Store.Txn(ctx, a.reportOps(o, u.Report)); err != nil {
 		return false, fmt.Errorf("report: %w", err)
 	}
-	a.Log.Info("has sent a report late", "version", u.Report.Version, "phase", u.Report.Phase, "time", u.Report.Time)
-	return true, a.unspool()
+	a.Log.Info("sent a saved report", "version", u.Report.Version, "phase", u.Report.Phase, "time", u.Report.Time)
+	return true, a.clearSpool()
 }
 
-func (a *Agent) unspool() error {
+func (a *Agent) clearSpool() error {
 	if err := a.Spool.Clear(); err != nil {
-		return fmt.Errorf("the report that was kept: %w", err)
+		return fmt.Errorf("delete the saved report: %w", err)
 	}
 	return nil
 }
 
-// overtaken says whether the report is of the past: a newer one stands in the store, the host has another version by
-// now, or is not between two versions any more.
-func (u Unsent) overtaken(o Observation) bool {
-	if o.Report != nil && o.ReportIndex != u.Index && !o.Report.Time.Before(u.Report.Time) {
+// stale reports whether the store has a newer report, the host has another version by now, or the change that failed is no
+// longer unfinished.
+func (u Unsent) stale(o Observation) bool {
+	if r := o.Own.Report; r != nil && o.Own.ReportIndex != u.Index && !r.Time.Before(u.Report.Time) {
 		return true
 	}
 	if u.Report.Phase == fleet.PhaseFailed {
-		begun, _ := o.begun()
-		return begun != u.Report.Version
+		return o.View.Started != u.Report.Version
 	}
-	return o.Local != u.Report.Version
+	return o.View.Local != u.Report.Version
 }
 
-// memorySpool keeps the report as long as the process lives.
+// memorySpool keeps the report until the process ends.
 type memorySpool struct {
 	unsent Unsent
-	held   bool
+	saved  bool
 }
 
-func (m *memorySpool) Load() (Unsent, bool, error) { return m.unsent, m.held, nil }
+func (m *memorySpool) Load() (Unsent, bool, error) { return m.unsent, m.saved, nil }
 
 func (m *memorySpool) Save(u Unsent) error {
-	m.unsent, m.held = u, true
+	m.unsent, m.saved = u, true
 	return nil
 }
 

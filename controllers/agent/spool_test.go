@@ -14,65 +14,67 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// cut is a store to which the way is cut while away.
-type cut struct {
+// unreliable is a store that is unavailable while *down is true.
+type unreliable struct {
 	Store
-	away *bool
+	down *bool
 }
 
-func (s cut) err() error {
-	if *s.away {
+func (s unreliable) err() error {
+	if *s.down {
 		return &store.UnavailableError{Address: "here", Err: errors.New("connection refused")}
 	}
 	return nil
 }
 
-func (s cut) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
+func (s unreliable) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	if err := s.err(); err != nil {
 		return nil, store.Meta{}, err
 	}
 	return s.Store.Get(ctx, key...)
 }
 
-func (s cut) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+func (s unreliable) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	if err := s.err(); err != nil {
 		return store.Result{}, err
 	}
 	return s.Store.Txn(ctx, ops)
 }
 
-// outage is a host whose step goes well or fails while the store is away, an hour before it comes back.
+// outage runs a step that ends with failure (nil means success) while the store is unavailable. The store is back an hour
+// later.
 func outage(t *testing.T, failure error) *bench {
 	b := newBench(t, "v1")
 	b.once()
 	b.grant("v2")
-	away := false
-	b.wrapped = cut{b.store, &away}
+	down := false
+	b.wrapped = unreliable{b.store, &down}
 	b.restart()
 	b.step = func(context.Context, Change) (string, error) {
-		away = true
+		down = true
 		b.clock.now = noon.Add(time.Minute)
 		return "", failure
 	}
-	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.UnavailableError)) {
-		t.Errorf("while it is away: %v", err)
+	if _, err := b.agent.Once(t.Context()); !isA[*store.UnavailableError](err) {
+		t.Errorf("during the outage: %v", err)
 	}
-	if r := b.report(); r.Phase != fleet.PhaseUpgrading || !b.spool.held {
-		t.Errorf("reported %+v, kept: %v", r, b.spool.held)
+	if r := b.report(); r.Phase != fleet.PhaseUpgrading || !b.spool.saved {
+		t.Errorf("reported %+v, saved: %v", r, b.spool.saved)
 	}
-	if _, err := b.agent.Once(t.Context()); !errors.As(err, new(*store.UnavailableError)) || len(b.changes) != 1 {
-		t.Errorf("still away: %v, %d changes", err, len(b.changes))
+	if _, err := b.agent.Once(t.Context()); !isA[*store.UnavailableError](err) || len(b.changes) != 1 {
+		t.Errorf("second pass during the outage: %v, %d changes", err, len(b.changes))
 	}
-	away = false
+	down = false
 	b.clock.now = noon.Add(time.Hour)
 	b.restart()
 	return b
 }
 
-func TestASuccessIsReportedWhenTheStoreIsBackAsOfWhenItWas(t *testing.T) {
+func TestSpool_SendsASuccessWithItsTime(t *testing.T) {
 	b := outage(t, nil)
 	b.once()
 	b.wantOwn("running/versions/v2/web1", reportKey)
@@ -80,16 +82,16 @@ func TestASuccessIsReportedWhenTheStoreIsBackAsOfWhenItWas(t *testing.T) {
 	if got := keys.DecodeTime(b.pairs()["running/versions/v2/web1"].Value); !got.Equal(noon.Add(time.Minute)) {
 		t.Errorf("recorded at %s", got)
 	}
-	if b.spool.held || len(b.changes) != 1 {
-		t.Errorf("kept: %v, %d changes", b.spool.held, len(b.changes))
+	if b.spool.saved || len(b.changes) != 1 {
+		t.Errorf("saved: %v, %d changes", b.spool.saved, len(b.changes))
 	}
 }
 
-func TestAFailureIsReportedWhenTheStoreIsBackBeforeAnythingElse(t *testing.T) {
+func TestSpool_SendsAFailureBeforeTheNextAttempt(t *testing.T) {
 	b := outage(t, errors.New("no space left"))
 	b.step = func(context.Context, Change) (string, error) {
 		if r := b.report(); r.Phase != fleet.PhaseFailed || !r.Time.Equal(noon.Add(time.Minute)) || !strings.Contains(r.Message, "no space left") {
-			t.Errorf("when it tries again, the report is %+v", r)
+			t.Errorf("during the next attempt the report is %+v", r)
 		}
 		return "", nil
 	}
@@ -97,7 +99,7 @@ func TestAFailureIsReportedWhenTheStoreIsBackBeforeAnythingElse(t *testing.T) {
 	b.wantOwn("running/versions/v2/web1", reportKey)
 }
 
-func TestAReportThatIsOvertakenIsNotSent(t *testing.T) {
+func TestSpool_DropsStaleReports(t *testing.T) {
 	for name, then := range map[string]func(b *bench){
 		"a newer report": func(b *bench) {
 			b.set(reportKey, string(keys.EncodeReport(fleet.Report{Role: "web", Version: "v1", Phase: fleet.PhaseIdle, Time: noon.Add(30 * time.Minute)})))
@@ -122,24 +124,25 @@ func TestAReportThatIsOvertakenIsNotSent(t *testing.T) {
 				}}
 				b.restart()
 				b.once()
-				if between := failure != nil && name != "a newer report"; seen != between { // it has not reached v2 yet
+				unfinished := failure != nil && name != "a newer report"
+				if seen != unfinished {
 					t.Errorf("sent: %v", seen)
 				}
-				if b.spool.held {
-					t.Error("it is kept still")
+				if b.spool.saved {
+					t.Error("the report is still saved")
 				}
 			})
 		}
 	}
 }
 
-// The answer is lost, and the transaction arrives after the next report: late, but not too late to do harm.
-func TestAReportThatArrivesLateOvertakesNone(t *testing.T) {
+// A transaction without a reply arrives at the store after the next report.
+func TestReport_LateTransactionDoesNotOverwriteANewerReport(t *testing.T) {
 	b := newBench(t, "v1")
 	b.grant("v2")
 	var late []store.Op
 	b.wrapped = lossy{b.store, func(ops []store.Op) bool {
-		if late == nil && !begins(ops) && keys.DecodeStarted(b.pairs()[startedKey]) != nil {
+		if late == nil && !startsChange(ops) && keys.DecodeStarted(b.pairs()[startedKey]) != nil {
 			late = ops
 			return true
 		}
@@ -154,15 +157,15 @@ func TestAReportThatArrivesLateOvertakesNone(t *testing.T) {
 	b.clock.now = noon.Add(time.Hour)
 	b.once()
 	want := b.report()
-	if _, err := b.store.Txn(t.Context(), late); !errors.As(err, new(*store.ConflictError)) {
-		t.Errorf("the late one: %v", err)
+	if _, err := b.store.Txn(t.Context(), late); !isA[*store.ConflictError](err) {
+		t.Errorf("late transaction: %v", err)
 	}
 	if want.Phase != fleet.PhaseIdle || b.report() != want {
-		t.Errorf("the report is %+v, and was %+v", b.report(), want)
+		t.Errorf("report %+v, want %+v", b.report(), want)
 	}
 }
 
-// lossy loses transactions on their way.
+// lossy loses transactions on their way to the store.
 type lossy struct {
 	Store
 	lose func(ops []store.Op) bool
@@ -175,7 +178,7 @@ func (s lossy) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	return s.Store.Txn(ctx, ops)
 }
 
-func TestASpoolOnDisk(t *testing.T) {
+func TestSpool_OnDisk(t *testing.T) {
 	var s Spool = atomicfile.State[Unsent](filepath.Join(t.TempDir(), "unsent"))
 	u := Unsent{fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon, DurationSeconds: 5}, 17}
 	if err := s.Save(u); err != nil {
@@ -186,8 +189,8 @@ func TestASpoolOnDisk(t *testing.T) {
 	}
 }
 
-// standing writes an action with its version, as a switch does.
-func (b *bench) standing(version, name string, args ...string) {
+// switchToAction writes an action with its version, and grants it.
+func (b *bench) switchToAction(version, name string, args ...string) {
 	b.t.Helper()
 	b.write(
 		store.Op{Verb: store.Set, Key: "current_version", Value: []byte(version), Flags: keys.ActionFlags},
@@ -195,9 +198,9 @@ func (b *bench) standing(version, name string, args ...string) {
 	b.set(enableHost, "True")
 }
 
-func TestAnActionIsRunInThePlaceOfTheStep(t *testing.T) {
+func TestAction_RunsInsteadOfTheStep(t *testing.T) {
 	b := newBench(t, "v1")
-	b.standing("reboot-1", "reboot", "now")
+	b.switchToAction("reboot-1", "reboot", "now")
 	b.once()
 	if len(b.changes) != 0 || len(b.actions) != 1 || b.actions[0].Name != "reboot" || b.actions[0].Args[0] != "now" {
 		t.Errorf("steps %v, actions %v", b.changes, b.actions)
@@ -206,25 +209,25 @@ func TestAnActionIsRunInThePlaceOfTheStep(t *testing.T) {
 	b.wantOwn("running/versions/reboot-1/web1", actionKey, reportKey)
 }
 
-func TestAnActionThatIsRefusedIsAFailure(t *testing.T) {
+func TestAction_RefusalIsAFailure(t *testing.T) {
 	b := newBench(t, "v1")
-	b.standing("reboot-1", "reboot")
-	b.command = refuse
+	b.switchToAction("reboot-1", "reboot")
+	b.command = refuseCommand
 	_, err := b.agent.Once(t.Context())
-	if _, ok := errors.AsType[*StepError](err); !ok {
+	if !isA[*StepError](err) {
 		t.Errorf("error %v", err)
 	}
-	if r := b.report(); r.Phase != fleet.PhaseFailed || !strings.Contains(r.Message, `refused: this host runs no commands, and so not "reboot"`) {
+	if r := b.report(); r.Phase != fleet.PhaseFailed || !strings.Contains(r.Message, `refused: command "reboot": this host runs no commands`) {
 		t.Errorf("report %+v", r)
 	}
 	b.wantLocal("v1")
 }
 
-func TestAnActionThatChangesAfterTheReadIsNotRun(t *testing.T) {
+func TestAction_DoesNotRunWhenItChangesAfterTheRead(t *testing.T) {
 	b := newBench(t, "v1")
-	b.standing("reboot-1", "reboot")
+	b.switchToAction("reboot-1", "reboot")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
+		if startsChange(ops) {
 			b.set(actionKey, string(keys.EncodeAction(fleet.Action{Version: "reboot-1", Name: "halt"})))
 		}
 	}}
@@ -233,19 +236,19 @@ func TestAnActionThatChangesAfterTheReadIsNotRun(t *testing.T) {
 		t.Errorf("actions %v", b.actions)
 	}
 	b = newBench(t, "v1")
-	b.standing("reboot-1", "reboot")
+	b.switchToAction("reboot-1", "reboot")
 	b.wrapped = hooked{b.store, func(ops []store.Op) {
-		if begins(ops) {
+		if startsChange(ops) {
 			b.delete(actionKey)
 		}
 	}}
 	b.restart()
-	if v := b.once(); v.Change.Reason != ActionUnclear || len(b.actions)+len(b.changes) > 0 {
+	if v := b.once(); v.Change.Reason != permission.ActionUnclear || len(b.actions)+len(b.changes) > 0 {
 		t.Errorf("verdict %+v, actions %v, steps %v", v.Change, b.actions, b.changes)
 	}
 }
 
-// counting counts the requests.
+// counting counts requests and keys.
 type counting struct {
 	Store
 	reads, keys, writes int
@@ -262,8 +265,8 @@ func (c *counting) Txn(ctx context.Context, ops []store.Op) (store.Result, error
 	return c.Store.Txn(ctx, ops)
 }
 
-// A fleet of 100,000 agents costs one small read for each and interval.
-func TestADecisionIsOneReadOfFewKeys(t *testing.T) {
+// With 100,000 agents, each pass must be one small read.
+func TestAgent_ReadsFewKeysOnce(t *testing.T) {
 	b := newBench(t, "v1")
 	b.set("current_version", "v1")
 	b.once()

@@ -44,6 +44,9 @@ func Version(v string) string {
 	return ""
 }
 
+// PathRule says in words what Path allows.
+const PathRule = "must be names joined by single slashes, without one at its ends"
+
 // Path says whether s is one or more valid segments joined by slashes.
 func Path(s string) bool {
 	for part := range strings.SplitSeq(s, "/") {

@@ -6,13 +6,13 @@ package flags
 import (
 	"fmt"
 
-	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 )
 
 // CheckKeyPath checks the value of a flag such as --prefix, which is part of the path of keys. Empty is allowed.
 func CheckKeyPath(flag, path string) error {
-	if path != "" && !keys.ValidPath(path) {
-		return fmt.Errorf("%s %q: must be names joined by single slashes, without one at its ends", flag, path)
+	if path != "" && !names.Path(path) {
+		return fmt.Errorf("%s %q: %s", flag, path, names.PathRule)
 	}
 	return nil
 }

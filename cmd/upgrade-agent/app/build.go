@@ -56,7 +56,7 @@ func (b builder) pipeline(board *checks.Reporter) (agent.Step, error) {
 	}
 	p := &pipeline.Pipeline{Steps: steps, Journal: atomicfile.State[pipeline.Entry](b.state + ".journal"), Log: b.log}
 	if board != nil {
-		p.Ended = board.Ended
+		p.StepEnded = board.StepEnded
 	}
 	return p.Run, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 )
 
 // nein is the exit code of check-puppet for a no.
@@ -45,10 +46,11 @@ func newCheckPuppet() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		answer, err := ask(ctx, a)
+		observed, verdict, err := a.Look(ctx)
 		if err != nil {
 			return err
 		}
+		answer := scriptPermission(observed, verdict)
 		if verbose {
 			fmt.Fprintln(out, answer.Message)
 		}
@@ -60,19 +62,16 @@ func newCheckPuppet() *cobra.Command {
 	return cmd
 }
 
-func ask(ctx context.Context, a *agent.Agent) (agent.Permission, error) {
-	o, v, err := a.Look(ctx)
-	return mayGoOn(o, v), err
-}
-
-// mayGoOn answers a script that runs Puppet and changes the version in one go, as maybe-upgrade.sh does. So a hold, which
-// lets an agent run Puppet at the version that it has, is a no as well.
-func mayGoOn(o agent.Observation, v agent.Verdict) agent.Permission {
-	if !v.Puppet.Allowed || o.Hold == nil {
+// scriptPermission answers a script that runs Puppet and changes the version in one go, as maybe-upgrade.sh does. So it
+// refuses on hold too, although an agent on hold may run Puppet at its own version.
+func scriptPermission(o agent.Observation, v agent.Verdict) agent.Permission {
+	if !v.Puppet.Allowed || !o.View.OnHold {
 		return v.Puppet
 	}
-	return agent.Permission{Reason: agent.Held, Message: fmt.Sprintf("a hold on the %s of %s keeps it where it is",
-		o.HoldScope, o.Host)}
+	return agent.Permission{
+		Permission: permission.Permission{Reason: permission.OnHold},
+		Message:    o.Message(permission.OnHold, o.View.Local),
+	}
 }
 
 // What pending-update exits with.

@@ -13,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
@@ -46,34 +47,35 @@ func TestPendingUpdateHasTheExitCodesOfJorc(t *testing.T) {
 	}
 }
 
-func TestAScriptMayGoOnWhenPuppetMayRunAndNothingIsHeld(t *testing.T) {
-	set := func(scope fleet.Scope, v fleet.Value, text string) fleet.Setting {
+func TestScriptPermission(t *testing.T) {
+	key := func(scope fleet.Scope, v fleet.Value, text string) fleet.Setting {
 		return fleet.Setting{Scope: scope, EnableValue: fleet.EnableValue{Value: v, Text: text, Index: 5}}
 	}
+	hostEnabled, allDisabled := key(fleet.ScopeHost, fleet.True, "True"), key(fleet.ScopeGlobal, fleet.False, "False")
 	for _, tt := range []struct {
-		name string
-		o    agent.Observation
-		want agent.Reason
-		yes  bool
+		name    string
+		view    permission.View
+		reason  permission.Reason
+		allowed bool
 	}{
-		{"nothing is set", agent.Observation{}, agent.NoneSet, true},
-		{"the host is enabled", agent.Observation{Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Enabled, true},
-		{"all are disabled", agent.Observation{Setting: set(fleet.ScopeGlobal, fleet.False, "False")}, agent.Disabled, false},
-		{"rubbish", agent.Observation{Setting: set(fleet.ScopeRole, fleet.Invalid, "a/b")}, agent.InvalidValue, false},
-		{"enabled for the version that the host has", agent.Observation{Local: "v1",
-			Setting: set(fleet.ScopeHost, fleet.Version, "v1")}, agent.Enabled, true},
-		{"enabled for another version", agent.Observation{Local: "v1", Current: fleet.CurrentVersion{Name: "v2", Index: 4},
-			Setting: set(fleet.ScopeHost, fleet.Version, "v2")}, agent.OtherVersion, false},
-		{"enabled and paused", agent.Observation{PausedBy: fleet.ScopeRole,
-			Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Paused, false},
-		{"enabled and held", agent.Observation{Hold: &fleet.Hold{}, HoldScope: fleet.ScopeRole,
-			Setting: set(fleet.ScopeHost, fleet.True, "True")}, agent.Held, false},
-		{"held and disabled", agent.Observation{Hold: &fleet.Hold{}, HoldScope: fleet.ScopeHost,
-			Setting: set(fleet.ScopeGlobal, fleet.False, "False")}, agent.Disabled, false},
+		{"no key", permission.View{}, permission.NoneSet, true},
+		{"host enabled", permission.View{Setting: hostEnabled}, permission.Enabled, true},
+		{"all disabled", permission.View{Setting: allDisabled}, permission.Disabled, false},
+		{"invalid value", permission.View{Setting: key(fleet.ScopeRole, fleet.Invalid, "a/b")}, permission.InvalidValue, false},
+		{"enabled for the local version", permission.View{Local: "v1", Setting: key(fleet.ScopeHost, fleet.Version, "v1")},
+			permission.Enabled, true},
+		{"enabled for another version", permission.View{Local: "v1", Current: fleet.CurrentVersion{Name: "v2", Index: 4},
+			Setting: key(fleet.ScopeHost, fleet.Version, "v2")}, permission.OtherVersion, false},
+		{"enabled and paused", permission.View{PausedBy: fleet.ScopeRole, Setting: hostEnabled}, permission.Paused, false},
+		{"enabled and on hold", permission.View{OnHold: true, Setting: hostEnabled}, permission.OnHold, false},
+		{"disabled and on hold", permission.View{OnHold: true, Setting: allDisabled}, permission.Disabled, false},
 	} {
-		if got := mayGoOn(tt.o, agent.Decide(tt.o)); got.Reason != tt.want || got.Allowed != tt.yes {
-			t.Errorf("%s: %+v, want %s", tt.name, got, tt.want)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			o := agent.Observation{View: tt.view, Hold: &fleet.Hold{}}
+			if got := scriptPermission(o, agent.Decide(o)); got.Reason != tt.reason || got.Allowed != tt.allowed {
+				t.Errorf("%+v, want %s", got, tt.reason)
+			}
+		})
 	}
 }
 

@@ -209,7 +209,7 @@ func (o *options) run(ctx context.Context, args []string) error {
 	defer r.close()
 	var beside sync.WaitGroup
 	if r.board != nil {
-		beside.Go(func() { r.board.Keep(ctx, agent.SystemClock{}) })
+		beside.Go(func() { r.board.Run(ctx, agent.SystemClock{}) })
 	}
 	r.agent.Run(ctx)
 	beside.Wait()

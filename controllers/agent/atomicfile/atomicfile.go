@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package durable writes small files so that a crash or a loss of power leaves the old content or the new one, never
-// something between.
 package atomicfile
 
 import (
@@ -15,10 +13,10 @@ import (
 	"path/filepath"
 )
 
-// maxState bounds what is read of a file of our own.
+// maxState is the most that Load reads of a file.
 const maxState = 1 << 20
 
-// Write replaces the file in one step. The content lasts when it returns without an error.
+// Write replaces the file atomically. When it returns without an error, the content is on disk.
 func Write(path string, content []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
@@ -45,7 +43,7 @@ func Write(path string, content []byte, mode fs.FileMode) (err error) {
 	return errors.Join(temp.Close(), syncDir(dir))
 }
 
-// Remove removes the file for good. One that is not there is no error.
+// Remove removes the file. A missing file is not an error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +54,7 @@ func Remove(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes a rename or a removal last.
+// syncDir writes a rename or a removal to disk.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -68,7 +66,7 @@ func syncDir(dir string) error {
 // State is a file that holds one value as JSON.
 type State[T any] string
 
-// Load reads the value; ok is false when there is no file. A file that holds something else is an error.
+// Load reads the value. ok is false when there is no file. A file with other content is an error.
 func (s State[T]) Load() (value T, ok bool, err error) {
 	file, err := os.Open(string(s))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,7 +81,7 @@ func (s State[T]) Load() (value T, ok bool, err error) {
 		return value, false, err
 	}
 	if err := json.Unmarshal(data, &value); err != nil {
-		return *new(T), false, fmt.Errorf("%s cannot be read: %w", string(s), err)
+		return *new(T), false, fmt.Errorf("decode %s: %w", string(s), err)
 	}
 	return value, true, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
 )
 
-func TestWriteReplacesAFileAndLeavesNothingBehind(t *testing.T) {
+func TestWrite_ReplacesTheFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	for _, content := range []string{"one", "", strings.Repeat("two", 1<<16)} {
@@ -28,17 +28,17 @@ func TestWriteReplacesAFileAndLeavesNothingBehind(t *testing.T) {
 		t.Errorf("mode %v %v", info.Mode(), err)
 	}
 	if err := atomicfile.Write(filepath.Join(dir, "none", "file"), nil, 0o600); err == nil {
-		t.Error("a folder that is missing is no error")
+		t.Error("no error for a missing directory")
 	}
 	if err := atomicfile.Write(dir, nil, 0o600); err == nil {
-		t.Error("a folder in its place is no error")
+		t.Error("no error for a directory")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v %v", entries, err)
+		t.Errorf("other files: %v %v", entries, err)
 	}
 }
 
-func TestAStateIsWhatWasSavedLast(t *testing.T) {
+func TestState_LoadReturnsLastSave(t *testing.T) {
 	type thing struct{ Name string }
 	s := atomicfile.State[thing](filepath.Join(t.TempDir(), "state"))
 	if _, ok, err := s.Load(); ok || err != nil {
@@ -56,7 +56,7 @@ func TestAStateIsWhatWasSavedLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, ok, err := s.Load(); ok || err == nil || !strings.Contains(err.Error(), string(s)) || got.Name != "" {
-		t.Errorf("torn: %+v %v %v", got, ok, err)
+		t.Errorf("damaged: %+v %v %v", got, ok, err)
 	}
 	for range 2 {
 		if err := s.Clear(); err != nil {

@@ -1,12 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package checks keeps two checks of a host at its own Consul agent, puppet and validation, as jorc did: how the last run of
-// each went, by steps of a pipeline of these names.
-//
-// One that failed is warning, not critical: they are checks of the node, and while one of these is critical Consul takes
-// all services of the node for failed. Whoever reads them (jorc get_failures, spec.healthGate of a plan) takes a warning of
-// these two for a failure.
 package checks
 
 import (
@@ -31,68 +25,68 @@ const (
 
 // Consul is the Consul agent of this host.
 type Consul interface {
-	// SetCheck sets a check of the node, and registers it if it is not known. It is critical when it is not set again for
-	// ttl.
+	// SetCheck sets a check of the node, and registers it if it is unknown. The check becomes critical unless it is set
+	// again within ttl.
 	SetCheck(ctx context.Context, id string, ttl time.Duration, status, output string) error
 }
 
-// Result is how a check stands.
+// Result is the state of a check.
 type Result struct {
 	Status string `json:"status"`
 	Output string `json:"output,omitempty"`
 }
 
-// Results keep how the checks stand, by their ids, also when the machine is restarted.
+// Results stores the results by check ID. They survive a restart of the machine.
 type Results interface {
-	// Load finds what was saved; ok is false when nothing was.
+	// Load returns the last results that were saved. ok is false when there are none.
 	Load() (results map[string]Result, ok bool, err error)
 	Save(results map[string]Result) error
 }
 
-// Reporter is the checks of this host. It is safe for concurrent use. A check of which nothing is known is not registered.
+// Reporter sets the checks of this host. It is safe for concurrent use. It does not register a check before its first result.
 type Reporter struct {
 	Consul  Consul
 	Results Results
-	// TTL is how long a check stands that is not renewed.
+	// TTL is how long a check stays valid without renewal.
 	TTL time.Duration
 	Log logr.Logger
 
 	mu sync.Mutex
 }
 
-// Ended is told how a step of the pipeline ended.
-func (b *Reporter) Ended(ctx context.Context, c agent.Change, step, says string, err error) {
+// StepEnded sets the check of a pipeline step from its result. It ignores steps without a check.
+func (r *Reporter) StepEnded(ctx context.Context, c agent.Change, step, output string, err error) {
 	if step != pipeline.PuppetStep && step != pipeline.ValidationStep {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	result := resultOf(c, says, err)
-	results := b.load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	result := newResult(c, output, err)
+	results := r.load()
 	results[step] = result
-	if err := b.Results.Save(results); err != nil {
-		b.Log.Error(err, "the result of a check cannot be kept", "check", step)
+	if err := r.Results.Save(results); err != nil {
+		r.Log.Error(err, "cannot save the result of a check", "check", step)
 	}
-	if err := b.Consul.SetCheck(ctx, step, b.TTL, result.Status, result.Output); err != nil {
-		b.Log.Error(err, "a check cannot be set: it is tried again when it is renewed", "check", step)
+	if err := r.Consul.SetCheck(ctx, step, r.TTL, result.Status, result.Output); err != nil {
+		r.Log.Error(err, "cannot set a check, will retry at the next renewal", "check", step)
 	}
 }
 
-func resultOf(c agent.Change, says string, err error) Result {
+func newResult(c agent.Change, output string, err error) Result {
 	if err == nil {
 		return Result{Passing, "passed for " + c.To}
 	}
-	output := "failed for " + c.To + ": " + err.Error()
-	if says != "" {
-		output += "\n" + says
+	text := "failed for " + c.To + ": " + err.Error()
+	if output != "" {
+		text += "\n" + output
 	}
-	return Result{Warning, output}
+	return Result{Warning, text}
 }
 
-func (b *Reporter) load() map[string]Result {
-	results, ok, err := b.Results.Load()
+func (r *Reporter) load() map[string]Result {
+	results, ok, err := r.Results.Load()
 	if err != nil {
-		b.Log.Error(err, "the results of checks are lost")
+		r.Log.Error(err, "cannot read the results of the checks; they are lost")
 	}
 	if !ok || results == nil {
 		results = map[string]Result{}
@@ -100,14 +94,14 @@ func (b *Reporter) load() map[string]Result {
 	return results
 }
 
-// Renew sets all checks as they stand.
-func (b *Reporter) Renew(ctx context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	results := b.load()
+// Renew sets all checks to their last results.
+func (r *Reporter) Renew(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	results := r.load()
 	var failed []error
 	for _, id := range slices.Sorted(maps.Keys(results)) {
-		failed = append(failed, b.Consul.SetCheck(ctx, id, b.TTL, results[id].Status, results[id].Output))
+		failed = append(failed, r.Consul.SetCheck(ctx, id, r.TTL, results[id].Status, results[id].Output))
 	}
 	return errors.Join(failed...)
 }
@@ -115,13 +109,13 @@ func (b *Reporter) Renew(ctx context.Context) error {
 // renewals is how often a check is renewed within its TTL.
 const renewals = 3
 
-// Keep renews the checks until the context ends.
-func (b *Reporter) Keep(ctx context.Context, clock agent.Clock) {
+// Run renews the checks until the context ends.
+func (r *Reporter) Run(ctx context.Context, clock agent.Clock) {
 	for {
-		if err := b.Renew(ctx); err != nil && ctx.Err() == nil {
-			b.Log.Error(err, "the checks cannot be renewed")
+		if err := r.Renew(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Error(err, "cannot renew the checks, will retry")
 		}
-		if clock.Sleep(ctx, b.TTL/renewals) != nil {
+		if clock.Sleep(ctx, r.TTL/renewals) != nil {
 			return
 		}
 	}

@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package commands runs what a plan's action names, if this host defines it: what a name means, as whom it runs and which
-// arguments fit is the host's own affair. Who can write to Consul can only choose among that.
 package commands
 
 import (
@@ -16,52 +14,53 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Definition is what one name means.
+// Definition defines one command.
 type Definition struct {
-	// Path is the program. It is run without a shell.
+	// Path is the program. It runs without a shell.
 	Path string
-	// User is who runs it; nil: who runs the agent.
+	// User runs it. Nil means the user of the agent.
 	User *agent.User
-	// Args are what the arguments must fit, one for each, as a whole.
+	// Args has one pattern for each argument.
 	Args []Pattern
-	// Timeout bounds it, whatever an action allows; 0: the action alone does.
+	// Timeout is the longest timeout that an action may ask for. 0 means that any is allowed.
 	Timeout time.Duration
 }
 
-// Pattern is what an argument must fit from its first byte to its last.
+// Pattern is a regular expression that a whole argument must match.
 type Pattern struct {
 	text   string
 	regexp *regexp.Regexp
 }
 
-// Compile reads a pattern (RE2).
+// Compile compiles a pattern (RE2).
 func Compile(text string) (Pattern, error) {
-	if _, err := regexp.Compile(text); err != nil { // by itself, lest it close our bracket
+	if _, err := regexp.Compile(text); err != nil { // alone, so that it cannot close the group below
 		return Pattern{}, err
 	}
 	whole, err := regexp.Compile(`\A(?:` + text + `)\z`)
 	return Pattern{text, whole}, err
 }
 
-// Commands are all names that are defined.
+// Commands are the commands that this host defines.
 type Commands struct {
 	Defined map[string]Definition
-	// Output gets all that a command writes; nil: nobody does.
+	// Output gets all that a command writes. Nil means that it is discarded.
 	Output io.Writer
 }
 
-// RefusedError is an action that this host does not run.
-type RefusedError struct{ Why string }
+// RefusedError reports an action that this host does not run.
+type RefusedError struct{ Reason string }
 
-func (e *RefusedError) Error() string { return "refused: " + e.Why }
+func (e *RefusedError) Error() string { return "refused: " + e.Reason }
 
-// Run runs the command that the action names. One that is not defined, or whose arguments do not fit, is Refused.
-func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Action) (says string, err error) {
+// Run runs the command that the action names. If it is undefined or its arguments do not match, the error is a
+// *RefusedError.
+func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Action) (output string, err error) {
 	d, ok := c.Defined[action.Name]
 	if !ok {
 		return "", &RefusedError{fmt.Sprintf("command %q is not defined on this host", action.Name)}
 	}
-	if err := d.fits(action); err != nil {
+	if err := d.check(action); err != nil {
 		return "", err
 	}
 	timeout := d.Timeout
@@ -69,24 +68,24 @@ func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Act
 		timeout = wanted
 	}
 	command := agent.Command{Path: d.Path, Args: action.Args, User: d.User, Timeout: timeout, Output: c.Output}
-	says, err = command.Run(ctx, change)
+	output, err = command.Run(ctx, change)
 	if err != nil {
 		err = fmt.Errorf("command %s: %w", action.Name, err)
 	}
-	return says, err
+	return output, err
 }
 
-// maxTold bounds what is told of an argument that does not fit.
-const maxTold = 64
+// maxQuoted is how much of a wrong argument the error quotes.
+const maxQuoted = 64
 
-func (d Definition) fits(action fleet.Action) error {
+func (d Definition) check(action fleet.Action) error {
 	if len(action.Args) != len(d.Args) {
-		return &RefusedError{fmt.Sprintf("command %s takes %d arguments on this host, not %d", action.Name, len(d.Args), len(action.Args))}
+		return &RefusedError{fmt.Sprintf("command %s takes %d arguments on this host, got %d", action.Name, len(d.Args), len(action.Args))}
 	}
 	for i, pattern := range d.Args {
 		if arg := action.Args[i]; !pattern.regexp.MatchString(arg) {
-			return &RefusedError{fmt.Sprintf("argument %d of command %s is %.*q, which does not fit %s",
-				i+1, action.Name, maxTold, arg, pattern.text)}
+			return &RefusedError{fmt.Sprintf("argument %d of command %s is %.*q: it must match %s",
+				i+1, action.Name, maxQuoted, arg, pattern.text)}
 		}
 	}
 	return nil

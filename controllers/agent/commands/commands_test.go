@@ -20,7 +20,7 @@ import (
 
 var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "run-1"}
 
-// echo is a command that tells its arguments, one a line, in brackets.
+// echo defines a command that prints each argument in brackets on a line of its own.
 func echo(t *testing.T, patterns ...string) commands.Commands {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "echo")
@@ -38,52 +38,52 @@ func echo(t *testing.T, patterns ...string) commands.Commands {
 	return commands.Commands{Defined: map[string]commands.Definition{"echo": d}}
 }
 
-func TestArgumentsAreAVector(t *testing.T) {
+func TestRun_PassesArgumentsUnchanged(t *testing.T) {
 	c := echo(t, `.*`, `--delay=[0-9]+`)
-	says, err := c.Run(t.Context(), change, fleet.Action{Name: "echo", Args: []string{"a b; $(touch /tmp/x) `id` 'q", "--delay=5"}})
-	if err != nil || says != "[a b; $(touch /tmp/x) `id` 'q]\n[--delay=5]" {
-		t.Errorf("%q %v", says, err)
+	output, err := c.Run(t.Context(), change, fleet.Action{Name: "echo", Args: []string{"a b; $(touch /tmp/x) `id` 'q", "--delay=5"}})
+	if err != nil || output != "[a b; $(touch /tmp/x) `id` 'q]\n[--delay=5]" {
+		t.Errorf("%q %v", output, err)
 	}
 }
 
-func TestWhatTheHostDoesNotDefineIsRefused(t *testing.T) {
+func TestRun_RefusesUndefinedCommandsAndArguments(t *testing.T) {
 	for _, tt := range []struct {
 		patterns []string
 		action   fleet.Action
-		says     string
+		want     string
 	}{
 		{nil, fleet.Action{Name: "halt"}, `refused: command "halt" is not defined on this host`},
 		{nil, fleet.Action{Name: ""}, `refused: command "" is not defined on this host`},
-		{nil, fleet.Action{Name: "echo", Args: []string{"x"}}, "refused: command echo takes 0 arguments on this host, not 1"},
-		{[]string{"a"}, fleet.Action{Name: "echo"}, "refused: command echo takes 1 arguments on this host, not 0"},
-		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5 "}}, `refused: argument 1 of command echo is "5 ", which does not fit [0-9]+`},
-		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5\n"}}, `which does not fit`},
-		{[]string{"(?m)^5$"}, fleet.Action{Name: "echo", Args: []string{"5\n--force"}}, `which does not fit`},
-		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"now or never"}}, `which does not fit`},
-		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"sooner or later"}}, `which does not fit`},
+		{nil, fleet.Action{Name: "echo", Args: []string{"x"}}, "refused: command echo takes 0 arguments on this host, got 1"},
+		{[]string{"a"}, fleet.Action{Name: "echo"}, "refused: command echo takes 1 arguments on this host, got 0"},
+		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5 "}}, `refused: argument 1 of command echo is "5 ": it must match [0-9]+`},
+		{[]string{"[0-9]+"}, fleet.Action{Name: "echo", Args: []string{"5\n"}}, `it must match`},
+		{[]string{"(?m)^5$"}, fleet.Action{Name: "echo", Args: []string{"5\n--force"}}, `it must match`},
+		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"now or never"}}, `it must match`},
+		{[]string{"now|later"}, fleet.Action{Name: "echo", Args: []string{"sooner or later"}}, `it must match`},
 		{[]string{".", "a"}, fleet.Action{Name: "echo", Args: []string{"x", "b"}}, `argument 2`},
-		{[]string{"a"}, fleet.Action{Name: "echo", Args: []string{strings.Repeat("b", 10_000)}}, `which does not fit a`},
+		{[]string{"a"}, fleet.Action{Name: "echo", Args: []string{strings.Repeat("b", 10_000)}}, `it must match a`},
 	} {
 		_, err := echo(t, tt.patterns...).Run(t.Context(), change, tt.action)
-		if _, ok := errors.AsType[*commands.RefusedError](err); !ok || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 300 {
+		if _, ok := errors.AsType[*commands.RefusedError](err); !ok || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 300 {
 			t.Errorf("%q of %+v: %.300v", tt.patterns, tt.action, err)
 		}
 	}
 }
 
-func TestAPatternCannotCloseOurBracket(t *testing.T) {
+func TestCompile_RejectsUnbalancedPatterns(t *testing.T) {
 	for _, text := range []string{`a)|(.*`, `(`, `[`} {
 		if _, err := commands.Compile(text); err == nil {
-			t.Errorf("%s is taken", text)
+			t.Errorf("%s was accepted", text)
 		}
 	}
 }
 
-func TestTheShorterTimeoutHolds(t *testing.T) {
+func TestRun_UsesTheShorterTimeout(t *testing.T) {
 	for _, tt := range []struct {
 		host  time.Duration
 		asked int64
-		says  string
+		want  string
 	}{{50 * time.Millisecond, 0, "50ms"}, {50 * time.Millisecond, 600, "50ms"}, {time.Hour, 1, "1s"}} {
 		c := commands.Commands{Defined: map[string]commands.Definition{"sleep": {Path: "/bin/sleep", Timeout: tt.host}}}
 		pattern, err := commands.Compile("1000")
@@ -94,16 +94,16 @@ func TestTheShorterTimeoutHolds(t *testing.T) {
 		d.Args = []commands.Pattern{pattern}
 		c.Defined["sleep"] = d
 		_, err = c.Run(t.Context(), change, fleet.Action{Name: "sleep", Args: []string{"1000"}, TimeoutSeconds: tt.asked})
-		if err == nil || err.Error() != "command sleep: timed out after "+tt.says {
+		if err == nil || err.Error() != "command sleep: timed out after "+tt.want {
 			t.Errorf("%s and %d s: %v", tt.host, tt.asked, err)
 		}
 	}
 }
 
-// Who the command runs as sees nothing of what the agent knows.
-func TestACommandRunsAsItsUserAndInheritsNoSecrets(t *testing.T) {
+// The user of the command must not see secrets of the agent.
+func TestRun_AsAnotherUserWithoutTheAgentsEnvironment(t *testing.T) {
 	if os.Getuid() != 0 {
-		const missing = "needs root: nobody else can become another user"
+		const missing = "needs root, to run a program as another user"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
 		}
@@ -127,11 +127,11 @@ func TestACommandRunsAsItsUserAndInheritsNoSecrets(t *testing.T) {
 	}
 	c := commands.Commands{Defined: map[string]commands.Definition{"who": {Path: script,
 		User: &agent.User{Name: "nobody", Home: nobody.HomeDir, UID: uint32(uid), GID: uint32(gid)}}}}
-	says, err := c.Run(t.Context(), change, fleet.Action{Name: "who"})
-	if err != nil || !strings.HasPrefix(says, "nobody\n"+nobody.Gid+"\n") {
-		t.Errorf("%v\n%s", err, says)
+	output, err := c.Run(t.Context(), change, fleet.Action{Name: "who"})
+	if err != nil || !strings.HasPrefix(output, "nobody\n"+nobody.Gid+"\n") {
+		t.Errorf("%v\n%s", err, output)
 	}
-	if !strings.Contains(says, "UPGRADE_VERSION=run-1") || !strings.Contains(says, "USER=nobody") || strings.Contains(says, "s3cret") {
-		t.Errorf("its environment:\n%s", says)
+	if !strings.Contains(output, "UPGRADE_VERSION=run-1") || !strings.Contains(output, "USER=nobody") || strings.Contains(output, "s3cret") {
+		t.Errorf("environment:\n%s", output)
 	}
 }

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config is the configuration file of an agent: kind AgentConfig, read as strictly as plans are.
 package config
 
 import (
@@ -9,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,7 +24,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
-// What a file says in its fields apiVersion and kind.
+// The values of the fields apiVersion and kind.
 const (
 	APIVersion = "upgrade.jiocloud.com/v1alpha1"
 	Kind       = "AgentConfig"
@@ -35,39 +35,39 @@ const (
 	DefaultFacts    = "/etc/facter/facts.d/current_version.txt"
 	DefaultManifest = "/etc/puppet/manifests/site.pp"
 	DefaultTimeout  = time.Hour
-	// DefaultNames are the names of scripts that run-parts takes.
+	// DefaultNames matches the names that run-parts runs.
 	DefaultNames = "^[A-Za-z0-9_-]+$"
-	// DefaultTTL is how long a check stands that nobody renews.
+	// DefaultTTL is how long a check stays valid without renewal.
 	DefaultTTL = time.Hour
 )
 
-// Config is the file. What a flag says goes before it.
+// Config is the file. A flag takes precedence over a field.
 type Config struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 
-	// Hostname and Role are those of this host; empty: see the flags.
+	// Hostname and Role are those of this host. For empty values see the flags.
 	Hostname string `json:"hostname,omitempty"`
 	Role     string `json:"role,omitempty"`
-	// VersionFile holds the version that this host has. The journal and other state stand beside it.
+	// VersionFile holds the version that this host has. The journal and other state are in the same directory.
 	VersionFile string `json:"versionFile,omitempty"`
-	// Prefix and RunningVersions say where the fleet's keys are, as spec.keys of the plan does.
+	// Prefix and RunningVersions locate the fleet's keys, as spec.keys of the plan does.
 	Prefix          string   `json:"prefix,omitempty"`
 	RunningVersions string   `json:"runningVersions,omitempty"`
 	Interval        Duration `json:"interval,omitempty"`
 	Jitter          Duration `json:"jitter,omitempty"`
 	Consul          Consul   `json:"consul,omitempty"`
-	// Pipeline is how this host reaches a version. Without any step: Puppet alone.
+	// Pipeline is how this host reaches a version. Without any step it is Puppet alone.
 	Pipeline Pipeline `json:"pipeline,omitempty"`
-	// Commands are what spec.action of a plan may name.
+	// Commands can be named by spec.action of a plan.
 	Commands map[string]Command `json:"commands,omitempty"`
-	// Checks are kept at the local Consul agent; absent: none.
+	// Checks are set at the local Consul agent. Nil means none.
 	Checks *Checks `json:"checks,omitempty"`
-	// InhibitShutdown keeps the machine from shutting down while a step runs.
+	// InhibitShutdown keeps the machine from shutting down while the pipeline runs.
 	InhibitShutdown bool `json:"inhibitShutdown,omitempty"`
 }
 
-// Consul says how to reach Consul. What is empty is taken from Consul's own environment variables.
+// Consul is how to reach Consul. Empty fields take their values from Consul's own environment variables.
 type Consul struct {
 	Address    string `json:"address,omitempty"`
 	TokenFile  string `json:"tokenFile,omitempty"`
@@ -78,7 +78,7 @@ type Consul struct {
 	Namespace  string `json:"namespace,omitempty"`
 }
 
-// Pipeline is the steps, in the order in which they are run. One that is absent is left out.
+// Pipeline has the steps in the order in which they run. Nil steps do not run.
 type Pipeline struct {
 	PreHook    *Hook       `json:"preHook,omitempty"`
 	Facts      *Facts      `json:"facts,omitempty"`
@@ -95,12 +95,12 @@ type Hook struct {
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// Facts is a file of facter's facts.d.
+// Facts is a file in facter's facts.d.
 type Facts struct {
 	Path string `json:"path,omitempty"`
 }
 
-// Sources is a template (Go's text/template) and the file that is made of it.
+// Sources is a template (Go's text/template) and the file that it produces.
 type Sources struct {
 	Template string `json:"template"`
 	Path     string `json:"path"`
@@ -108,18 +108,18 @@ type Sources struct {
 
 // Apt is apt-get update and dist-upgrade.
 type Apt struct {
-	// Options are given to apt-get before all others.
+	// Options come before all other options of apt-get.
 	Options []string `json:"options,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
 // Puppet is a run of Puppet.
 type Puppet struct {
-	// Mode is apply, which is also meant by nothing, or agent.
+	// Mode is apply (default) or agent.
 	Mode string `json:"mode,omitempty"`
-	// Path is the program; empty: puppet, where PATH has it.
+	// Path is the program. Empty means puppet, found by PATH.
 	Path string `json:"path,omitempty"`
-	// Manifest is what is applied; with mode apply only.
+	// Manifest is the argument of puppet apply. Mode agent does not allow it.
 	Manifest string   `json:"manifest,omitempty"`
 	Args     []string `json:"args,omitempty"`
 	Timeout  Duration `json:"timeout,omitempty"`
@@ -134,40 +134,40 @@ const (
 // Validation is a directory of scripts.
 type Validation struct {
 	Directory string `json:"directory"`
-	// Names is a pattern (RE2) of the names that are run; empty: DefaultNames.
+	// Names is a pattern (RE2) of the names that run. Empty means DefaultNames.
 	Names   string   `json:"names,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// Command is what one name of spec.action means on this host.
+// Command defines one name of spec.action on this host.
 type Command struct {
 	Path string `json:"path"`
-	// User is who runs it; empty: who runs the agent.
+	// User runs it. Empty means the user of the agent.
 	User string `json:"user,omitempty"`
-	// Args are patterns (RE2), one for each argument, each of which must fit as a whole.
+	// Args has one pattern (RE2) for each argument. The whole argument must match it.
 	Args    []string `json:"args,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// Checks are the checks puppet and validation at the local Consul agent.
+// Checks configures the checks puppet and validation at the local Consul agent.
 type Checks struct {
-	// TTL is how long one stands that is not renewed, before it is critical.
+	// TTL is how long a check stays valid without renewal. Then it is critical.
 	TTL Duration `json:"ttl,omitempty"`
 }
 
-// Duration is a text that time.ParseDuration reads.
+// Duration is a duration as time.ParseDuration reads it. Empty means the default.
 type Duration string
 
-// Or is the duration; of an empty text, another.
-func (d Duration) Or(other time.Duration) time.Duration {
+// Or returns the duration, or the default if it is empty.
+func (d Duration) Or(defaultValue time.Duration) time.Duration {
 	parsed, err := time.ParseDuration(string(d))
-	if err != nil { // empty: others are found by Decode
-		return other
+	if err != nil { // it is empty: Decode refuses other texts
+		return defaultValue
 	}
 	return parsed
 }
 
-// Default is what stands for a file where there is none.
+// Default is the configuration without a file.
 func Default() Config {
 	c := Config{}
 	c.setDefaults()
@@ -183,13 +183,16 @@ func Load(path string) (Config, error) {
 	return Decode(path, data)
 }
 
-// Decode reads a configuration; source is its name in errors. The error is a strict.Errors with all that is wrong.
+// Decode reads a configuration. Errors name the source. The error is a strictyaml.Errors with all problems.
 func Decode(source string, data []byte) (Config, error) {
 	documents, problems := strictyaml.Read(source, data)
 	if len(problems) == 0 && len(documents) > 1 {
 		problems = strictyaml.Errors{{Source: source, Line: documents[1].Line, Detail: "must be the only document of the file"}}
 	}
 	if len(problems) > 0 {
+		return Config{}, problems
+	}
+	if problems := documents[0].Identify(APIVersion, Kind); len(problems) > 0 {
 		return Config{}, problems
 	}
 	var c Config
@@ -223,19 +226,17 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() field.ErrorList {
 	var errs field.ErrorList
-	for _, must := range []struct{ name, is, value string }{{"apiVersion", c.APIVersion, APIVersion}, {"kind", c.Kind, Kind}} {
-		if must.is != must.value {
-			errs = append(errs, field.Invalid(field.NewPath(must.name), must.is, "must be "+must.value))
-		}
-	}
-	for _, name := range []struct{ name, is string }{{"hostname", c.Hostname}, {"role", c.Role}} {
-		if name.is != "" && !names.Segment(name.is) {
-			errs = append(errs, field.Invalid(field.NewPath(name.name), name.is, names.SegmentRule))
-		}
-	}
-	for _, path := range []struct{ name, is string }{{"prefix", c.Prefix}, {"runningVersions", c.RunningVersions}} {
-		if path.is != "" && !names.Path(path.is) {
-			errs = append(errs, field.Invalid(field.NewPath(path.name), path.is, "must be names joined by single slashes"))
+	for _, f := range []struct {
+		name, value, rule string
+		valid             func(string) bool
+	}{
+		{"hostname", c.Hostname, names.SegmentRule, names.Segment},
+		{"role", c.Role, names.SegmentRule, names.Segment},
+		{"prefix", c.Prefix, names.PathRule, names.Path},
+		{"runningVersions", c.RunningVersions, names.PathRule, names.Path},
+	} {
+		if f.value != "" && !f.valid(f.value) {
+			errs = append(errs, field.Invalid(field.NewPath(f.name), f.value, f.rule))
 		}
 	}
 	if c.VersionFile != "" {
@@ -244,22 +245,13 @@ func (c *Config) validate() field.ErrorList {
 	errs = append(errs, duration(c.Interval, time.Millisecond, field.NewPath("interval"))...)
 	errs = append(errs, duration(c.Jitter, 0, field.NewPath("jitter"))...)
 	errs = append(errs, c.Pipeline.validate(field.NewPath("pipeline"))...)
-	for _, name := range sorted(c.Commands) {
+	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		errs = append(errs, c.Commands[name].validate(name, field.NewPath("commands").Key(name))...)
 	}
 	if c.Checks != nil {
 		errs = append(errs, duration(c.Checks.TTL, time.Second, field.NewPath("checks", "ttl"))...)
 	}
 	return errs
-}
-
-func sorted(commands map[string]Command) []string {
-	all := make([]string, 0, len(commands))
-	for name := range commands {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }
 
 func (p *Pipeline) validate(at *field.Path) field.ErrorList {
@@ -298,14 +290,14 @@ func (p *Puppet) validate(at *field.Path) field.ErrorList {
 	case p.Mode != "" && p.Mode != Apply && p.Mode != Agent:
 		errs = append(errs, field.NotSupported(at.Child("mode"), p.Mode, []string{Apply, Agent}))
 	case p.Mode == Agent && p.Manifest != "":
-		errs = append(errs, field.Invalid(at.Child("manifest"), p.Manifest, "must be left out with mode agent: the server has it"))
+		errs = append(errs, field.Invalid(at.Child("manifest"), p.Manifest, "must be empty with mode agent: the server has the manifest"))
 	case p.Manifest != "":
 		errs = append(errs, absolute(p.Manifest, at.Child("manifest"))...)
 	}
 	return errs
 }
 
-// maxArgs bounds the arguments of a command.
+// maxArgs is how many arguments a command may have.
 const maxArgs = 32
 
 func (c Command) validate(name string, at *field.Path) field.ErrorList {
@@ -318,17 +310,17 @@ func (c Command) validate(name string, at *field.Path) field.ErrorList {
 	}
 	for i, text := range c.Args {
 		if text == "" {
-			errs = append(errs, field.Required(at.Child("args").Index(i), "the pattern of an argument, such as now|[0-9]+"))
+			errs = append(errs, field.Required(at.Child("args").Index(i), "a pattern for the argument, such as now|[0-9]+"))
 		}
 		errs = append(errs, pattern(text, at.Child("args").Index(i))...)
 	}
 	return append(errs, duration(c.Timeout, 0, at.Child("timeout"))...)
 }
 
-// cause is what is wrong with a file, without its path.
-func cause(err error) error {
+// withoutPath drops the path from an error of a file.
+func withoutPath(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		err = path.Err
+		return path.Err
 	}
 	return err
 }
@@ -336,42 +328,42 @@ func cause(err error) error {
 func absolute(path string, at *field.Path) field.ErrorList {
 	switch {
 	case path == "":
-		return field.ErrorList{field.Required(at, "a path that begins with /")}
+		return field.ErrorList{field.Required(at, "an absolute path")}
 	case !filepath.IsAbs(path):
-		return field.ErrorList{field.Invalid(at, path, "must begin with /")}
+		return field.ErrorList{field.Invalid(at, path, "must be an absolute path")}
 	}
 	return nil
 }
 
-func duration(d Duration, least time.Duration, at *field.Path) field.ErrorList {
+func duration(d Duration, minimum time.Duration, at *field.Path) field.ErrorList {
 	if d == "" {
 		return nil
 	}
 	switch parsed, err := time.ParseDuration(string(d)); {
 	case err != nil:
-		return field.ErrorList{field.Invalid(at, string(d), "must be a duration (90s, 10m, 2h)")}
-	case parsed < least:
-		return field.ErrorList{field.Invalid(at, string(d), fmt.Sprintf("must be %s or more", least))}
+		return field.ErrorList{field.Invalid(at, string(d), "must be a duration such as 90s, 10m or 2h")}
+	case parsed < minimum:
+		return field.ErrorList{field.Invalid(at, string(d), fmt.Sprintf("must be %s or more", minimum))}
 	}
 	return nil
 }
 
 func pattern(text string, at *field.Path) field.ErrorList {
 	if _, err := regexp.Compile(text); err != nil {
-		return field.ErrorList{field.Invalid(at, text, "is not a pattern of RE2: "+
+		return field.ErrorList{field.Invalid(at, text, "must be a regular expression (RE2): "+
 			strings.TrimPrefix(err.Error(), "error parsing regexp: "))}
 	}
 	return nil
 }
 
-// Parse reads the template and fills it in once, so that what is wrong with it is found before a host needs it.
+// Parse reads the template and executes it once, so that its errors are found at start.
 func (s *Sources) Parse() (*template.Template, error) {
 	if s.Template == "" {
-		return nil, errors.New("is required: the path of a template")
+		return nil, errors.New("must be the path of a template")
 	}
 	text, err := os.ReadFile(s.Template)
 	if err != nil {
-		return nil, cause(err)
+		return nil, withoutPath(err)
 	}
 	parsed, err := template.New(filepath.Base(s.Template)).Option("missingkey=error").Parse(string(text))
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 
 const head = "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: AgentConfig\n"
 
-func TestPuppetIsTheDefault(t *testing.T) {
+func TestDefault_PipelineIsPuppet(t *testing.T) {
 	want := config.Pipeline{Puppet: &config.Puppet{Mode: "apply", Path: "puppet", Manifest: "/etc/puppet/manifests/site.pp"}}
 	decoded, err := config.Decode("a.yaml", []byte(head))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]config.Config{"no file": config.Default(), "a file that says nothing": decoded} {
+	for name, c := range map[string]config.Config{"no file": config.Default(), "a file without a pipeline": decoded} {
 		if diff := cmp.Diff(want, c.Pipeline); diff != "" {
 			t.Errorf("%s: -want +got\n%s", name, diff)
 		}
@@ -34,7 +34,7 @@ func TestPuppetIsTheDefault(t *testing.T) {
 	}
 }
 
-func TestTheSampleIsValid(t *testing.T) {
+func TestDecode_Sample(t *testing.T) {
 	data, err := os.ReadFile("../../../config/agent/config.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -48,51 +48,51 @@ func TestTheSampleIsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Pipeline.Validation.Names != config.DefaultNames || c.Pipeline.Apt.Timeout.Or(0) != time.Hour || c.Commands["clear-cache"].User != "nobody" {
-		t.Errorf("it reads %+v", c)
+		t.Errorf("decoded %+v", c)
 	}
 }
 
-func TestAllThatIsWrongIsSaidWithFileLineAndField(t *testing.T) {
+func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken.tmpl")
 	if err := os.WriteFile(broken, []byte("URIs: {{.Verzion}}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ name, text, want string }{
 		{"another kind", "apiVersion: v1\nkind: UpgradePlan\n",
-			"c.yaml:1: apiVersion: Invalid value: \"v1\": must be upgrade.jiocloud.com/v1alpha1\n" +
-				"c.yaml:2: kind: Invalid value: \"UpgradePlan\": must be AgentConfig"},
+			"c.yaml:1: apiVersion: must be upgrade.jiocloud.com/v1alpha1, not \"v1\"\n" +
+				"c.yaml:2: kind: must be AgentConfig, not \"UpgradePlan\""},
 		{"two documents", head + "---\n" + head, "c.yaml:4: must be the only document of the file"},
 		{"an unknown field", head + "pipeline:\n  pupet: {}\n",
 			"c.yaml:4: pipeline.pupet: unknown field, did you mean puppet? Allowed: apt, facts, preHook, puppet, sources, validation"},
-		{"another type", head + "interval: 5\ninhibitShutdown: yes\n",
+		{"wrong types", head + "interval: 5\ninhibitShutdown: yes\n",
 			"c.yaml:3: interval: must be a string: write it in quotes, \"5\"\n" +
 				"c.yaml:4: inhibitShutdown: must be true or false, not \"yes\""},
-		{"durations", head + "interval: soon\njitter: -1s\npipeline:\n  apt: {timeout: 1}\n", "c.yaml:6: pipeline.apt.timeout: must be a string"},
-		{"durations that are text", head + "interval: soon\njitter: -1s\nchecks: {ttl: 1ms}\n",
-			"c.yaml:3: interval: Invalid value: \"soon\": must be a duration (90s, 10m, 2h)\n" +
+		{"a duration without quotes", head + "interval: soon\njitter: -1s\npipeline:\n  apt: {timeout: 1}\n", "c.yaml:6: pipeline.apt.timeout: must be a string"},
+		{"invalid durations", head + "interval: soon\njitter: -1s\nchecks: {ttl: 1ms}\n",
+			"c.yaml:3: interval: Invalid value: \"soon\": must be a duration such as 90s, 10m or 2h\n" +
 				"c.yaml:4: jitter: Invalid value: \"-1s\": must be 0s or more\n" +
 				"c.yaml:5: checks.ttl: Invalid value: \"1ms\": must be 1s or more"},
-		{"names", head + "hostname: a/b\nrole: ' '\nprefix: /eu\nversionFile: current\n",
+		{"an invalid name", head + "hostname: a/b\nrole: ' '\nprefix: /eu\nversionFile: current\n",
 			"c.yaml:3: hostname: Invalid value: \"a/b\": must be letters"},
-		{"a mode", head + "pipeline:\n  puppet:\n    mode: noop\n", `c.yaml:5: pipeline.puppet.mode: Unsupported value: "noop": supported values: "apply", "agent"`},
-		{"a manifest for an agent", head + "pipeline:\n  puppet:\n    mode: agent\n    manifest: /x\n", "c.yaml:6: pipeline.puppet.manifest: "},
+		{"an unknown mode", head + "pipeline:\n  puppet:\n    mode: noop\n", `c.yaml:5: pipeline.puppet.mode: Unsupported value: "noop": supported values: "apply", "agent"`},
+		{"a manifest with mode agent", head + "pipeline:\n  puppet:\n    mode: agent\n    manifest: /x\n", "c.yaml:6: pipeline.puppet.manifest: "},
 		{"paths", head + "pipeline:\n  preHook: {path: drain}\n  validation: {names: '('}\n",
-			"c.yaml:4: pipeline.preHook.path: Invalid value: \"drain\": must begin with /\n" +
-				"c.yaml:5: pipeline.validation.directory: Required value: a path that begins with /\n" +
-				"c.yaml:5: pipeline.validation.names: Invalid value: \"(\": is not a pattern of RE2: missing closing ): `(`"},
-		{"a template that is missing", head + "pipeline:\n  sources: {path: /x, template: /no/such/file}\n",
+			"c.yaml:4: pipeline.preHook.path: Invalid value: \"drain\": must be an absolute path\n" +
+				"c.yaml:5: pipeline.validation.directory: Required value: an absolute path\n" +
+				"c.yaml:5: pipeline.validation.names: Invalid value: \"(\": must be a regular expression (RE2): missing closing ): `(`"},
+		{"a missing template", head + "pipeline:\n  sources: {path: /x, template: /no/such/file}\n",
 			"c.yaml:4: pipeline.sources.template: Invalid value: \"/no/such/file\": no such file or directory"},
-		{"a template with a slip", head + "pipeline:\n  sources: {path: /x, template: " + broken + "}\n", "can't evaluate field Verzion"},
-		{"commands", head + "commands:\n  a/b: {path: /x}\n  c: {path: /x, args: ['', 'a)|(b']}\n",
+		{"a template with an unknown field", head + "pipeline:\n  sources: {path: /x, template: " + broken + "}\n", "can't evaluate field Verzion"},
+		{"the name of a command", head + "commands:\n  a/b: {path: /x}\n  c: {path: /x, args: ['', 'a)|(b']}\n",
 			"c.yaml:4: commands[a/b]: Invalid value: \"a/b\": the name of a command must be letters"},
-		{"commands again", head + "commands:\n  c: {path: /x, args: ['', 'a)|(b']}\n",
-			"c.yaml:4: commands[c].args[0]: Required value: the pattern of an argument, such as now|[0-9]+\n" +
-				"c.yaml:4: commands[c].args[1]: Invalid value: \"a)|(b\": is not a pattern of RE2: unexpected ): `a)|(b`"},
+		{"patterns of arguments", head + "commands:\n  c: {path: /x, args: ['', 'a)|(b']}\n",
+			"c.yaml:4: commands[c].args[0]: Required value: a pattern for the argument, such as now|[0-9]+\n" +
+				"c.yaml:4: commands[c].args[1]: Invalid value: \"a)|(b\": must be a regular expression (RE2): unexpected ): `a)|(b`"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := config.Decode("c.yaml", []byte(tt.text))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("says\n%v\nwant\n%s", err, tt.want)
+				t.Errorf("got\n%v\nwant\n%s", err, tt.want)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package inhibit keeps the machine from shutting down while the host changes its version, by an inhibitor of systemd-logind.
 package inhibit
 
 import (
@@ -14,28 +13,28 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 )
 
-// AcquireFunc takes an inhibitor, which stands until it is closed.
+// AcquireFunc takes an inhibitor lock. Closing it releases the lock.
 type AcquireFunc func(why string) (io.Closer, error)
 
-// Logind takes one of systemd-logind, on the system bus.
+// Logind takes a lock of systemd-logind on the system bus.
 func Logind(why string) (io.Closer, error) {
 	connection, err := login1.New()
 	if err != nil {
 		return nil, err
 	}
-	defer connection.Close() // the inhibitor is a file of its own
+	defer connection.Close() // the lock is a file descriptor of its own
 	return connection.Inhibit("shutdown", "upgrade-agent", why, "block")
 }
 
-// WithInhibitor is a step around which an inhibitor is held. Without one the step is run all the same, and the first failure to take one
-// is logged.
-func WithInhibitor(step agent.Step, take AcquireFunc, log logr.Logger) agent.Step {
-	told := false
+// WithInhibitor returns a step that holds an inhibitor lock while step runs. If the lock cannot be taken, the step runs without
+// it, and the first failure is logged.
+func WithInhibitor(step agent.Step, acquire AcquireFunc, log logr.Logger) agent.Step {
+	logged := false
 	return func(ctx context.Context, c agent.Change) (string, error) {
-		lock, err := take("changing the version to " + c.To)
-		if err != nil && !told {
-			log.Error(err, "shutting down cannot be inhibited while a step runs")
-			told = true
+		lock, err := acquire("changing the version to " + c.To)
+		if err != nil && !logged {
+			log.Error(err, "cannot inhibit shutdown; running the step without a lock")
+			logged = true
 		}
 		if err == nil {
 			defer lock.Close()

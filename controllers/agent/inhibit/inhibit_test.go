@@ -24,16 +24,17 @@ import (
 
 var change = agent.Change{Host: "web1", From: "v1", To: "v2"}
 
-// logind is a login manager that gives out inhibitors: pipes, whose other ends tell when they are closed.
+// logind is a fake login manager. Its locks are pipes, whose other ends show when they are closed.
 type logind chan inhibitor
 
 type inhibitor struct {
-	asked string
-	here  *os.File
-	there int
+	request string
+	// reader sees the end of the pipe when all copies of writer are closed.
+	reader *os.File
+	writer int
 }
 
-// Inhibit is the method of org.freedesktop.login1.Manager.
+// Inhibit implements the method of org.freedesktop.login1.Manager.
 func (l logind) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) {
 	var ends [2]int
 	if err := errors.Join(syscall.Pipe(ends[:]), syscall.SetNonblock(ends[0], true)); err != nil {
@@ -43,7 +44,7 @@ func (l logind) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) 
 	return dbus.UnixFD(ends[1]), nil
 }
 
-// startBus is a system bus of the test, with the login manager on it.
+// startBus starts a system bus for the test, with the fake login manager.
 func startBus(t *testing.T) logind {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
@@ -83,31 +84,31 @@ func startBus(t *testing.T) logind {
 	return l
 }
 
-func TestAnInhibitorStandsWhileTheStepRuns(t *testing.T) {
+func TestWithInhibitor_HoldsTheLockWhileTheStepRuns(t *testing.T) {
 	l := startBus(t)
 	var given inhibitor
 	broken := errors.New("exit status 3")
 	step := inhibit.WithInhibitor(func(context.Context, agent.Change) (string, error) {
-		if given = <-l; given.asked != "shutdown|upgrade-agent|changing the version to v2|block" {
-			t.Errorf("logind was asked %q", given.asked)
+		if given = <-l; given.request != "shutdown|upgrade-agent|changing the version to v2|block" {
+			t.Errorf("request %q", given.request)
 		}
-		return "said", broken
+		return "output", broken
 	}, inhibit.Logind, funcr.New(func(_, line string) { t.Error(line) }, funcr.Options{}))
-	if says, err := step(t.Context(), change); says != "said" || !errors.Is(err, broken) {
-		t.Errorf("%q %v", says, err)
+	if output, err := step(t.Context(), change); output != "output" || !errors.Is(err, broken) {
+		t.Errorf("%q %v", output, err)
 	}
-	if err := syscall.Close(given.there); err != nil { // what is left is that of the agent
+	if err := syscall.Close(given.writer); err != nil { // the agent has a copy of its own
 		t.Fatal(err)
 	}
-	if err := given.here.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := given.reader.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(given.here); err != nil {
-		t.Errorf("the inhibitor is held still: %v", err)
+	if _, err := io.ReadAll(given.reader); err != nil {
+		t.Errorf("the lock is still held: %v", err)
 	}
 }
 
-func TestWithoutABusTheStepIsRunAndThatIsSaidOnce(t *testing.T) {
+func TestWithInhibitor_RunsTheStepWithoutABusAndLogsOnce(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus")
 	var lines []string
 	ran := 0
@@ -121,6 +122,6 @@ func TestWithoutABusTheStepIsRunAndThatIsSaidOnce(t *testing.T) {
 		}
 	}
 	if ran != 2 || len(lines) != 1 || !strings.Contains(lines[0], "/no/such/bus") {
-		t.Errorf("ran %d times and said %q", ran, lines)
+		t.Errorf("ran %d times, logged %q", ran, lines)
 	}
 }

@@ -17,19 +17,19 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
-// machine is a root of its own with an apt of its own, and a repository with a snapshot for each version. Nothing of the
-// machine that runs the test is touched.
+// machine is a root directory with its own apt, and a repository with a snapshot for each version. The machine that runs the
+// test stays unchanged.
 type machine struct {
 	t                *testing.T
 	root, repository string
-	// uri is where apt looks for the repository.
+	// uri is the address of the repository.
 	uri string
 }
 
 func newMachine(t *testing.T) *machine {
 	need(t, "apt-get", "dpkg", "dpkg-deb", "dpkg-scanpackages")
 	if os.Getuid() != 0 {
-		missing := "needs root: dpkg installs for nobody else"
+		missing := "needs root, to install packages"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
 		}
@@ -57,7 +57,7 @@ Acquire::Languages "none";
 	return m
 }
 
-// snapshot makes the repository of a version: packages by name, version and the text of their file of configuration.
+// snapshot creates the repository of a version. A package has a name, a version, and the content of its configuration file.
 func (m *machine) snapshot(version string, packages ...[3]string) {
 	m.t.Helper()
 	dir := filepath.Join(m.repository, version)
@@ -91,14 +91,14 @@ func (m *machine) must(cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// reach is the steps sources and apt.
-func (m *machine) reach(version string) (string, error) {
+// upgrade runs the steps sources and apt.
+func (m *machine) upgrade(version string) (string, error) {
 	const text = "Types: deb\nURIs: REPOSITORY/{{.Version}}\nSuites: ./\nTrusted: yes\n"
 	sources := pipeline.Sources{Path: filepath.Join(m.root, "etc", "apt", "sources.list.d", "fleet.sources"),
 		Template: template.Must(template.New("sources").Parse(strings.Replace(text, "REPOSITORY", m.uri, 1)))}
 	c := agent.Change{Host: "web1", From: "v0", To: version}
-	if says, err := sources.Step().Run(m.t.Context(), c); err != nil {
-		return says, err
+	if output, err := sources.Step().Run(m.t.Context(), c); err != nil {
+		return output, err
 	}
 	return pipeline.Apt{Timeout: time.Minute}.Step().Run(m.t.Context(), c)
 }
@@ -108,69 +108,69 @@ func (m *machine) installed(name string) string {
 	return m.must(exec.Command("dpkg-query", "--showformat", "${Version} ${db:Status-Abbrev}", "--show", name))
 }
 
-func TestAptBringsThePackagesOfTheVersionAndKeepsConfigurationThatWasChanged(t *testing.T) {
+func TestApt_UpgradesPackagesAndKeepsChangedConfiguration(t *testing.T) {
 	m := newMachine(t)
 	m.snapshot("v1", [3]string{"alpha", "1", "setting = 1\n"}, [3]string{"beta", "1", "default = 1\n"})
 	m.snapshot("v2", [3]string{"alpha", "2", "setting = 2\n"}, [3]string{"beta", "2", "default = 2\n"})
-	if says, err := m.reach("v1"); err != nil {
-		t.Fatalf("%v\n%s", err, says)
+	if output, err := m.upgrade("v1"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	m.must(exec.Command("apt-get", "install", "-y", "alpha", "beta"))
 	write(t, filepath.Join(m.root, "etc", "alpha.conf"), "setting = ours\n", 0o644)
-	if says, err := m.reach("v2"); err != nil {
-		t.Fatalf("%v\n%s", err, says)
+	if output, err := m.upgrade("v2"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	for _, name := range []string{"alpha", "beta"} {
 		if got := m.installed(name); got != "2 ii " {
-			t.Errorf("%s is %q", name, got)
+			t.Errorf("%s has version %q", name, got)
 		}
 	}
 	if got := read(t, filepath.Join(m.root, "etc", "alpha.conf")); got != "setting = ours\n" {
-		t.Errorf("what was changed became %q", got)
+		t.Errorf("changed file: %q", got)
 	}
 	if got := read(t, filepath.Join(m.root, "etc", "beta.conf")); got != "default = 2\n" {
-		t.Errorf("what was not changed is %q", got)
+		t.Errorf("unchanged file: %q", got)
 	}
 	if out, err := exec.Command("dpkg", "--root=/", "--status", "alpha").CombinedOutput(); err == nil {
-		t.Errorf("this very machine has it:\n%s", out)
+		t.Errorf("the package is installed on this machine:\n%s", out)
 	}
 }
 
-func TestAVersionWhoseSnapshotIsMissingIsNotReached(t *testing.T) {
+func TestApt_FailsWithoutTheSnapshotOfTheVersion(t *testing.T) {
 	m := newMachine(t)
 	m.snapshot("v1", [3]string{"alpha", "1", ""})
-	if says, err := m.reach("v1"); err != nil {
-		t.Fatalf("%v\n%s", err, says)
+	if output, err := m.upgrade("v1"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
-	says, err := m.reach("v2")
-	if err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(says, "/v2/") {
-		t.Errorf("%v\n%s", err, says)
+	output, err := m.upgrade("v2")
+	if err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(output, "/v2/") {
+		t.Errorf("%v\n%s", err, output)
 	}
 }
 
-// By itself apt-get update takes this for a success, and goes on with what it knew before.
-func TestARepositoryThatDoesNotAnswerIsAFailure(t *testing.T) {
+// By default apt-get update succeeds here, and apt-get uses the old index.
+func TestApt_FailsWhenTheRepositoryIsUnavailable(t *testing.T) {
 	m := newMachine(t)
 	m.uri = "http://127.0.0.1:1"
-	if says, err := m.reach("v2"); err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(says, "127.0.0.1") {
-		t.Errorf("%v\n%s", err, says)
+	if output, err := m.upgrade("v2"); err == nil || err.Error() != "apt-get: exit status 100" || !strings.Contains(output, "127.0.0.1") {
+		t.Errorf("%v\n%s", err, output)
 	}
 }
 
-func TestWhatDpkgWasInterruptedAtIsFinishedFirst(t *testing.T) {
+func TestApt_FinishesAnInterruptedDpkg(t *testing.T) {
 	m := newMachine(t)
 	m.snapshot("v1", [3]string{"alpha", "1", ""})
 	m.snapshot("v2", [3]string{"alpha", "2", ""})
 	m.must(exec.Command("dpkg", "--unpack", filepath.Join(m.repository, "v1", "alpha_1.deb")))
 	status := filepath.Join(m.root, "var", "lib", "dpkg", "status")
-	write(t, filepath.Join(m.root, "var", "lib", "dpkg", "updates", "0000"), read(t, status), 0o644) // as a dpkg that was killed leaves it
+	write(t, filepath.Join(m.root, "var", "lib", "dpkg", "updates", "0000"), read(t, status), 0o644) // the state after dpkg was killed
 	if got := m.installed("alpha"); got != "1 iU " {
-		t.Fatalf("alpha is %q", got)
+		t.Fatalf("alpha has version %q", got)
 	}
-	if says, err := m.reach("v2"); err != nil {
-		t.Fatalf("%v\n%s", err, says)
+	if output, err := m.upgrade("v2"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	if got := m.installed("alpha"); got != "2 ii " {
-		t.Errorf("alpha is %q", got)
+		t.Errorf("alpha has version %q", got)
 	}
 }

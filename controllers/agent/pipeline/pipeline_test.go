@@ -20,48 +20,48 @@ import (
 
 var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "v2"}
 
-// line is a pipeline of steps a, b and c, whose journal is a file, and what was run of it.
-type line struct {
+// fixture is a pipeline of the steps a, b and c with a journal on disk.
+type fixture struct {
 	t       *testing.T
 	journal atomicfile.State[pipeline.Entry]
-	// act is what a step does; nil: it succeeds.
-	act func(step string) (string, error)
-	// ran are the steps that were run, and ended those that ended.
+	// runStep runs a step. Nil means that it succeeds.
+	runStep func(step string) (string, error)
+	// ran has the steps that ran, and ended those that ended.
 	ran, ended []string
 	names      []string
 }
 
-func newLine(t *testing.T) *line {
-	return &line{t: t, journal: atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "journal")), names: []string{"a", "b", "c"}}
+func newFixture(t *testing.T) *fixture {
+	return &fixture{t: t, journal: atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "journal")), names: []string{"a", "b", "c"}}
 }
 
-func (l *line) run(ctx context.Context, c agent.Change) (string, error) {
-	l.ran, l.ended = nil, nil
-	p := pipeline.Pipeline{Journal: l.journal, Ended: func(_ context.Context, c agent.Change, step, _ string, err error) {
-		l.ended = append(l.ended, fmt.Sprintf("%s %s %v", step, c.To, err))
+func (f *fixture) run(ctx context.Context, c agent.Change) (string, error) {
+	f.ran, f.ended = nil, nil
+	p := pipeline.Pipeline{Journal: f.journal, StepEnded: func(_ context.Context, c agent.Change, step, _ string, err error) {
+		f.ended = append(f.ended, fmt.Sprintf("%s %s %v", step, c.To, err))
 	}}
-	for _, name := range l.names {
+	for _, name := range f.names {
 		p.Steps = append(p.Steps, pipeline.Step{Name: name, Run: func(context.Context, agent.Change) (string, error) {
-			l.ran = append(l.ran, name)
-			if l.act == nil {
+			f.ran = append(f.ran, name)
+			if f.runStep == nil {
 				return "", nil
 			}
-			return l.act(name)
+			return f.runStep(name)
 		}})
 	}
 	return p.Run(ctx, c)
 }
 
-func (l *line) want(ran ...string) {
-	l.t.Helper()
-	if !slices.Equal(l.ran, ran) {
-		l.t.Errorf("ran %v, want %v", l.ran, ran)
+func (f *fixture) want(ran ...string) {
+	f.t.Helper()
+	if !slices.Equal(f.ran, ran) {
+		f.t.Errorf("ran %v, want %v", f.ran, ran)
 	}
 }
 
-// killed runs the pipeline until a step is killed with the process.
-func (l *line) killed(at string) {
-	l.act = func(step string) (string, error) {
+// runKilled runs the pipeline until the process is killed during a step.
+func (f *fixture) runKilled(at string) {
+	f.runStep = func(step string) (string, error) {
 		if step == at {
 			panic("killed")
 		}
@@ -69,103 +69,103 @@ func (l *line) killed(at string) {
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = l.run(l.t.Context(), change)
-		l.t.Error("was not killed")
+		_, _ = f.run(f.t.Context(), change)
+		f.t.Error("the process was not killed")
 	}()
-	l.act = nil
+	f.runStep = nil
 }
 
-func TestStepsAreRunInOrder(t *testing.T) {
-	l := newLine(t)
-	if says, err := l.run(t.Context(), change); says != "" || err != nil {
-		t.Errorf("%q %v", says, err)
+func TestRun_InOrder(t *testing.T) {
+	f := newFixture(t)
+	if output, err := f.run(t.Context(), change); output != "" || err != nil {
+		t.Errorf("%q %v", output, err)
 	}
-	l.want("a", "b", "c")
-	if want := []string{"a v2 <nil>", "b v2 <nil>", "c v2 <nil>"}; !slices.Equal(l.ended, want) {
-		t.Errorf("ended %v", l.ended)
+	f.want("a", "b", "c")
+	if want := []string{"a v2 <nil>", "b v2 <nil>", "c v2 <nil>"}; !slices.Equal(f.ended, want) {
+		t.Errorf("ended %v", f.ended)
 	}
-	if _, ok, err := l.journal.Load(); ok || err != nil {
-		t.Errorf("the journal is left: %v %v", ok, err)
+	if _, ok, err := f.journal.Load(); ok || err != nil {
+		t.Errorf("the journal was not deleted: %v %v", ok, err)
 	}
 }
 
-func TestAStepThatIsKilledIsRunAgainAndNoneBeforeIt(t *testing.T) {
+func TestRun_ContinuesWithTheStepThatWasKilled(t *testing.T) {
 	for _, at := range []string{"a", "b", "c"} {
-		l := newLine(t)
-		l.killed(at)
-		if _, err := l.run(t.Context(), change); err != nil {
+		f := newFixture(t)
+		f.runKilled(at)
+		if _, err := f.run(t.Context(), change); err != nil {
 			t.Error(err)
 		}
-		l.want(l.names[slices.Index(l.names, at):]...)
-		_, _ = l.run(t.Context(), change)
-		l.want("a", "b", "c")
+		f.want(f.names[slices.Index(f.names, at):]...)
+		_, _ = f.run(t.Context(), change)
+		f.want("a", "b", "c")
 	}
 }
 
-func TestWhatWasInterruptedIsNotTakenForAnotherChange(t *testing.T) {
-	for name, prepare := range map[string]func(l *line, c *agent.Change){
-		"another version":       func(_ *line, c *agent.Change) { c.To = "v3" },
-		"from another":          func(_ *line, c *agent.Change) { c.From = "v0" },
-		"another configuration": func(l *line, _ *agent.Change) { l.names = []string{"x", "b", "c"} },
-		"a journal that is torn": func(l *line, _ *agent.Change) {
-			if err := os.WriteFile(string(l.journal), []byte(`{"version":"v2","st`), 0o600); err != nil {
-				l.t.Fatal(err)
+func TestRun_StartsAgainForAnotherChange(t *testing.T) {
+	for name, prepare := range map[string]func(f *fixture, c *agent.Change){
+		"another version":       func(_ *fixture, c *agent.Change) { c.To = "v3" },
+		"from another version":  func(_ *fixture, c *agent.Change) { c.From = "v0" },
+		"another configuration": func(f *fixture, _ *agent.Change) { f.names = []string{"x", "b", "c"} },
+		"a damaged journal": func(f *fixture, _ *agent.Change) {
+			if err := os.WriteFile(string(f.journal), []byte(`{"version":"v2","st`), 0o600); err != nil {
+				f.t.Fatal(err)
 			}
 		},
 	} {
-		l, c := newLine(t), change
-		l.killed("c")
-		prepare(l, &c)
-		if _, err := l.run(t.Context(), c); err != nil || len(l.ran) != 3 {
-			t.Errorf("%s: ran %v (%v)", name, l.ran, err)
+		f, c := newFixture(t), change
+		f.runKilled("c")
+		prepare(f, &c)
+		if _, err := f.run(t.Context(), c); err != nil || len(f.ran) != 3 {
+			t.Errorf("%s: ran %v (%v)", name, f.ran, err)
 		}
 	}
 }
 
-func TestAStepThatFailsEndsAllAndTheNextAttemptBeginsAnew(t *testing.T) {
-	l := newLine(t)
+func TestRun_StartsAgainAfterAFailure(t *testing.T) {
+	f := newFixture(t)
 	broken := errors.New("exit status 3")
-	l.act = func(step string) (string, error) {
+	f.runStep = func(step string) (string, error) {
 		if step == "b" {
 			return "no space left", broken
 		}
 		return "", nil
 	}
-	says, err := l.run(t.Context(), change)
-	if says != "no space left" || !errors.Is(err, broken) || err.Error() != "b: exit status 3" {
-		t.Errorf("%q %v", says, err)
+	output, err := f.run(t.Context(), change)
+	if output != "no space left" || !errors.Is(err, broken) || err.Error() != "b: exit status 3" {
+		t.Errorf("%q %v", output, err)
 	}
-	l.want("a", "b")
-	if want := []string{"a v2 <nil>", "b v2 exit status 3"}; !slices.Equal(l.ended, want) {
-		t.Errorf("ended %v", l.ended)
+	f.want("a", "b")
+	if want := []string{"a v2 <nil>", "b v2 exit status 3"}; !slices.Equal(f.ended, want) {
+		t.Errorf("ended %v", f.ended)
 	}
-	l.act = nil
-	_, _ = l.run(t.Context(), change)
-	l.want("a", "b", "c")
+	f.runStep = nil
+	_, _ = f.run(t.Context(), change)
+	f.want("a", "b", "c")
 }
 
-func TestAStepThatIsStoppedIsResumedAndHasNotEnded(t *testing.T) {
-	l := newLine(t)
+func TestRun_ContinuesWithTheStepThatWasInterrupted(t *testing.T) {
+	f := newFixture(t)
 	ctx, stop := context.WithCancel(t.Context())
-	l.act = func(step string) (string, error) {
+	f.runStep = func(step string) (string, error) {
 		if step == "b" {
 			stop()
 			return "", ctx.Err()
 		}
 		return "", nil
 	}
-	if _, err := l.run(ctx, change); !errors.Is(err, context.Canceled) || len(l.ended) != 1 {
-		t.Errorf("%v, ended %v", err, l.ended)
+	if _, err := f.run(ctx, change); !errors.Is(err, context.Canceled) || len(f.ended) != 1 {
+		t.Errorf("%v, ended %v", err, f.ended)
 	}
-	l.act = nil
-	_, _ = l.run(t.Context(), change)
-	l.want("b", "c")
+	f.runStep = nil
+	_, _ = f.run(t.Context(), change)
+	f.want("b", "c")
 }
 
-func TestNothingIsRunThatTheJournalCannotTellOf(t *testing.T) {
-	l := newLine(t)
-	l.journal = atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "none", "journal"))
-	if _, err := l.run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "journal: ") || len(l.ran) > 0 {
-		t.Errorf("%v, ran %v", err, l.ran)
+func TestRun_RunsNothingWithoutAJournal(t *testing.T) {
+	f := newFixture(t)
+	f.journal = atomicfile.State[pipeline.Entry](filepath.Join(t.TempDir(), "none", "journal"))
+	if _, err := f.run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "journal: ") || len(f.ran) > 0 {
+		t.Errorf("%v, ran %v", err, f.ran)
 	}
 }

@@ -33,10 +33,10 @@ const (
 // Hook runs a program before all other steps.
 func Hook(command agent.Command) Step { return Step{HookStep, command.Run} }
 
-// Facts writes a file of facter's facts.d with the version to reach, as current_version.
+// Facts writes the version to reach as the external fact current_version, a file in facter's facts.d.
 type Facts struct{ Path string }
 
-// Step is the step that does so.
+// Step returns the step.
 func (f Facts) Step() Step {
 	return Step{FactsStep, func(_ context.Context, c agent.Change) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
@@ -46,17 +46,17 @@ func (f Facts) Step() Step {
 	}}
 }
 
-// Sources writes a file of package sources for the version: apt's deb822 form, or whatever the template makes. Its fields
-// are .Version, .LocalVersion, .Hostname and .Role.
+// Sources writes a file of package sources for the version from a template. The template's fields are .Version, .LocalVersion,
+// .Hostname and .Role.
 type Sources struct {
 	Path     string
 	Template *template.Template
 }
 
-// release is what a template of sources is given.
-type release struct{ Version, LocalVersion, Hostname, Role string }
+// templateData is the input of a template.
+type templateData struct{ Version, LocalVersion, Hostname, Role string }
 
-// Step is the step that does so.
+// Step returns the step.
 func (s Sources) Step() Step {
 	return Step{SourcesStep, func(_ context.Context, c agent.Change) (string, error) {
 		text, err := s.render(c)
@@ -67,7 +67,7 @@ func (s Sources) Step() Step {
 	}}
 }
 
-// Check says what is wrong with the template; nil: it can be filled in.
+// Check executes the template with an example and returns its error.
 func (s Sources) Check() error {
 	_, err := s.render(agent.Change{Host: "host1", Role: "host", From: "v1", To: "v2"})
 	return err
@@ -75,31 +75,31 @@ func (s Sources) Check() error {
 
 func (s Sources) render(c agent.Change) ([]byte, error) {
 	var text bytes.Buffer
-	err := s.Template.Execute(&text, release{Version: c.To, LocalVersion: c.From, Hostname: c.Host, Role: c.Role})
+	err := s.Template.Execute(&text, templateData{Version: c.To, LocalVersion: c.From, Hostname: c.Host, Role: c.Role})
 	if err == nil && len(bytes.TrimSpace(text.Bytes())) == 0 {
-		err = errors.New("the template makes an empty file")
+		err = errors.New("the template produces an empty file")
 	}
 	return text.Bytes(), err
 }
 
-// Apt brings all packages to what the sources offer, and keeps configuration files that were changed on the host, as
-// maybe-upgrade.sh did.
+// Apt upgrades all packages to the versions in the package sources. It keeps configuration files that were changed on the
+// host, as maybe-upgrade.sh did.
 type Apt struct {
-	// Options are given to apt-get before all others.
+	// Options come before all other options of apt-get.
 	Options []string
-	// Timeout bounds the whole step.
+	// Timeout limits the whole step. 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
 }
 
-// lockSeconds is how long apt-get waits for another one to end.
+// lockSeconds is how long apt-get waits for the lock of another one.
 const lockSeconds = "300"
 
-// Step is the step that does so. What dpkg was interrupted at is finished first: apt-get refuses to work before that.
-// apt-get update fails when any index cannot be had: by itself it goes on with the old one, and the host would be taken to
-// be at a version that it never saw.
+// Step returns the step. It first finishes an interrupted run of dpkg, since apt-get refuses to work before that. It makes
+// apt-get update fail when an index cannot be downloaded. By default apt-get continues with the old index, and the host would
+// record a version whose packages it does not have.
 func (a Apt) Step() Step {
-	return Step{AptStep, bounded(a.Timeout, func(ctx context.Context, c agent.Change) (string, error) {
+	return Step{AptStep, withTimeout(a.Timeout, func(ctx context.Context, c agent.Change) (string, error) {
 		const keep = "--force-confold"
 		for _, line := range [][]string{
 			{"dpkg", keep, "--configure", "-a"},
@@ -108,8 +108,8 @@ func (a Apt) Step() Step {
 		} {
 			command := agent.Command{Path: line[0], Args: line[1:], Output: a.Output,
 				Env: []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "UCF_FORCE_CONFFOLD=1"}}
-			if says, err := command.Run(ctx, c); err != nil {
-				return says, fmt.Errorf("%s: %w", line[0], err)
+			if output, err := command.Run(ctx, c); err != nil {
+				return output, fmt.Errorf("%s: %w", line[0], err)
 			}
 		}
 		return "", nil
@@ -125,15 +125,16 @@ func (a Apt) get(verb string, options ...string) []string {
 type Puppet struct {
 	// Path is the program.
 	Path string
-	// Manifest is what puppet apply applies; empty: puppet agent asks its server.
+	// Manifest is the argument of puppet apply. Empty means puppet agent.
 	Manifest string
-	// Args are given to it besides.
-	Args    []string
+	// Args are additional arguments.
+	Args []string
+	// Timeout 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
 }
 
-// Step is the step that does so. Exit status 0 says that nothing had to be changed, and 2 that something was.
+// Step returns the step. Exit code 0 means no changes, and 2 means changes.
 func (p Puppet) Step() Step {
 	args := []string{"agent", "--onetime", "--no-daemonize", "--no-splay", "--no-usecacheonfailure", "--verbose", "--logdest", "console"}
 	if p.Manifest != "" {
@@ -143,14 +144,14 @@ func (p Puppet) Step() Step {
 	if p.Manifest != "" {
 		args = append(args, p.Manifest)
 	}
-	command := agent.Command{Path: p.Path, Args: args, Succeeds: []int{2}, Timeout: p.Timeout, Output: p.Output}
+	command := agent.Command{Path: p.Path, Args: args, SuccessCodes: []int{2}, Timeout: p.Timeout, Output: p.Output}
 	return Step{PuppetStep, func(ctx context.Context, c agent.Change) (string, error) {
-		says, err := command.Run(ctx, c)
-		return says, explain(err)
+		output, err := command.Run(ctx, c)
+		return output, explain(err)
 	}}
 }
 
-// explain adds what Puppet's exit statuses mean.
+// explain adds the meaning of Puppet's exit codes.
 func explain(err error) error {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
@@ -158,36 +159,36 @@ func explain(err error) error {
 	}
 	switch exit.ExitCode() {
 	case 1:
-		return fmt.Errorf("%w (the run failed, or did not begin)", err)
+		return fmt.Errorf("%w (the run failed or did not start)", err)
 	case 4:
 		return fmt.Errorf("%w (resources failed)", err)
 	case 6:
-		return fmt.Errorf("%w (resources were changed, and others failed)", err)
+		return fmt.Errorf("%w (some resources were changed, others failed)", err)
 	}
 	return err
 }
 
-// Validation runs the scripts of a directory one after the other, as run-parts does: executable files whose names fit, in
-// the order of their names' bytes. The first that fails ends it.
+// Validation runs the scripts of a directory one after the other, as run-parts does: executable files with matching names, in
+// byte order of their names. It ends with the first failure.
 type Validation struct {
 	Directory string
 	Names     *regexp.Regexp
-	// Timeout bounds all of them together.
+	// Timeout limits all scripts together. 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
 }
 
-// Step is the step that does so.
+// Step returns the step.
 func (v Validation) Step() Step {
-	return Step{ValidationStep, bounded(v.Timeout, func(ctx context.Context, c agent.Change) (string, error) {
+	return Step{ValidationStep, withTimeout(v.Timeout, func(ctx context.Context, c agent.Change) (string, error) {
 		scripts, err := v.scripts()
 		if err != nil {
 			return "", err
 		}
 		for _, name := range scripts {
 			command := agent.Command{Path: filepath.Join(v.Directory, name), Output: v.Output}
-			if says, err := command.Run(ctx, c); err != nil {
-				return says, fmt.Errorf("%s: %w", name, err)
+			if output, err := command.Run(ctx, c); err != nil {
+				return output, fmt.Errorf("%s: %w", name, err)
 			}
 		}
 		return "", nil
@@ -211,14 +212,14 @@ func (v Validation) scripts() ([]string, error) {
 		if v.Names.MatchString(entry.Name()) {
 			names = append(names, entry.Name())
 		} else if v.Output != nil {
-			fmt.Fprintf(v.Output, "%s is not run: its name does not fit %s\n", filepath.Join(v.Directory, entry.Name()), v.Names)
+			fmt.Fprintf(v.Output, "skipping %s: its name does not match %s\n", filepath.Join(v.Directory, entry.Name()), v.Names)
 		}
 	}
 	return names, nil
 }
 
-// bounded ends a step after a time; 0: never.
-func bounded(limit time.Duration, run agent.Step) agent.Step {
+// withTimeout stops a step after limit. 0 means never.
+func withTimeout(limit time.Duration, run agent.Step) agent.Step {
 	if limit <= 0 {
 		return run
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
-// need skips a test for want of a program, and fails it when CI=true.
+// need skips a test when a program is missing. With CI=true it fails the test.
 func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -52,22 +52,22 @@ func read(t testing.TB, path string) string {
 	return string(data)
 }
 
-func TestFactsAreWhereFacterLooks(t *testing.T) {
+func TestFacts_FacterReadsTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "facts.d", "current_version.txt")
 	if _, err := (pipeline.Facts{Path: path}).Step().Run(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, path); got != "current_version=v2\n" {
-		t.Errorf("holds %q", got)
+		t.Errorf("got %q", got)
 	}
 	need(t, "facter")
 	out, err := exec.Command("facter", "--external-dir", filepath.Dir(path), "current_version").CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "v2" {
-		t.Errorf("facter says %q (%v)", out, err)
+		t.Errorf("facter printed %q (%v)", out, err)
 	}
 }
 
-func TestSourcesNameTheSnapshotOfTheVersion(t *testing.T) {
+func TestSources_ExecutesTheTemplate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fleet.sources")
 	sources := func(text string) pipeline.Sources {
 		return pipeline.Sources{Path: path, Template: template.Must(template.New("sources").Option("missingkey=error").Parse(text))}
@@ -81,19 +81,19 @@ func TestSourcesNameTheSnapshotOfTheVersion(t *testing.T) {
 	}
 	want := "Types: deb\nURIs: https://apt.example.com/v2/web\nX-Was: v1 of web1\n"
 	if got := read(t, path); got != want {
-		t.Errorf("holds\n%s", got)
+		t.Errorf("got\n%s", got)
 	}
 	for _, text := range []string{"{{.NoSuchField}}", " \n", "{{if false}}x{{end}}"} {
 		if err := sources(text).Check(); err == nil {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q was accepted", text)
 		}
 		if _, err := sources(text).Step().Run(t.Context(), change); err == nil || read(t, path) != want {
-			t.Errorf("%q is written (%v)", text, err)
+			t.Errorf("%q was written (%v)", text, err)
 		}
 	}
 }
 
-func TestValidationRunsWhatRunPartsRuns(t *testing.T) {
+func TestValidation_RunsTheScriptsThatRunPartsRuns(t *testing.T) {
 	dir := t.TempDir()
 	log := filepath.Join(t.TempDir(), "log")
 	script := "#!/bin/sh\necho \"$(basename $0) $UPGRADE_VERSION\" >> " + log + "\n"
@@ -114,14 +114,14 @@ func TestValidationRunsWhatRunPartsRuns(t *testing.T) {
 	for line := range strings.Lines(read(t, log)) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if ran = append(ran, name); version != "v2" {
-			t.Errorf("%s was told %q", name, version)
+			t.Errorf("%s got version %q", name, version)
 		}
 	}
 	if got := strings.Join(ran, " "); got != "100-net 20-disk 9_mem B a link" {
 		t.Errorf("ran %s", got)
 	}
-	if !strings.Contains(out.String(), "script.sh is not run: its name does not fit") {
-		t.Errorf("of the others it says\n%s", &out)
+	if !strings.Contains(out.String(), "script.sh: its name does not match") {
+		t.Errorf("output\n%s", &out)
 	}
 	need(t, "run-parts")
 	listed, err := exec.Command("run-parts", "--test", dir).Output()
@@ -133,88 +133,88 @@ func TestValidationRunsWhatRunPartsRuns(t *testing.T) {
 	}
 }
 
-func TestValidationEndsWithTheFirstThatFails(t *testing.T) {
+func TestValidation_StopsAtTheFirstFailure(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "1"), "#!/bin/sh\nexit 0\n", 0o755)
 	write(t, filepath.Join(dir, "2"), "#!/bin/sh\necho 'no route'; exit 3\n", 0o755)
 	write(t, filepath.Join(dir, "3"), "#!/bin/sh\ntouch "+dir+"/ran\n", 0o755)
 	v := pipeline.Validation{Directory: dir, Names: regexp.MustCompile(`.`)}
-	says, err := v.Step().Run(t.Context(), change)
-	if err == nil || err.Error() != "2: exit status 3" || says != "no route" {
-		t.Errorf("%q %v", says, err)
+	output, err := v.Step().Run(t.Context(), change)
+	if err == nil || err.Error() != "2: exit status 3" || output != "no route" {
+		t.Errorf("%q %v", output, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
-		t.Error("the next was run")
+		t.Error("the next script ran")
 	}
 	write(t, filepath.Join(dir, "1"), "#!/bin/sh\nsleep 1000\n", 0o755)
 	v.Timeout = 50 * time.Millisecond
 	if _, err := v.Step().Run(t.Context(), change); err == nil || err.Error() != "1: timed out after 50ms" {
-		t.Errorf("one that hangs: %v", err)
+		t.Errorf("timeout: %v", err)
 	}
 	v.Directory = filepath.Join(dir, "none")
 	if _, err := v.Step().Run(t.Context(), change); err == nil {
-		t.Error("a directory that is missing is no error")
+		t.Error("no error for a missing directory")
 	}
 }
 
-// TestPuppet applies manifests with the real Puppet.
-func TestPuppet(t *testing.T) {
+// It needs the real Puppet.
+func TestPuppet_Apply(t *testing.T) {
 	t.Parallel()
 	need(t, "puppet")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	for _, tt := range []struct {
-		name, manifest, says, err string
+		name, manifest, want, err string
 		timeout                   time.Duration
 	}{
 		{name: "nothing to change", manifest: `notice("fine")`},
 		{name: "changes", manifest: `file { '` + file + `': content => "x" }`},
-		{name: "fails", manifest: `exec { '/bin/false': }`, err: "exit status 4 (resources failed)", says: "/bin/false"},
+		{name: "fails", manifest: `exec { '/bin/false': }`, err: "exit status 4 (resources failed)", want: "/bin/false"},
 		{name: "changes and fails", manifest: `file { '` + file + `': content => "y" } exec { '/bin/false': }`,
-			err: "exit status 6 (resources were changed, and others failed)", says: "/bin/false"},
-		{name: "does not compile", manifest: `fail("no such role")`, err: "exit status 1 (the run failed, or did not begin)", says: "no such role"},
+			err: "exit status 6 (some resources were changed, others failed)", want: "/bin/false"},
+		{name: "does not compile", manifest: `fail("no such role")`, err: "exit status 1 (the run failed or did not start)", want: "no such role"},
 		{name: "hangs", manifest: `exec { '/bin/sleep 1000': }`, timeout: 4 * time.Second, err: "timed out after 4s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			manifest := write(t, filepath.Join(t.TempDir(), "site.pp"), tt.manifest, 0o600)
 			state := []string{"--vardir", filepath.Join(dir, "var"), "--confdir", filepath.Join(dir, "conf")}
 			p := pipeline.Puppet{Path: "puppet", Manifest: manifest, Args: state, Timeout: tt.timeout}
-			says, err := p.Step().Run(t.Context(), change)
+			output, err := p.Step().Run(t.Context(), change)
 			switch {
 			case tt.err == "" && err != nil:
-				t.Errorf("%v\n%s", err, says)
-			case tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(says, tt.says)):
-				t.Errorf("%v, want %s and %q:\n%s", err, tt.err, tt.says, says)
-			case strings.Contains(says, "\x1b"):
-				t.Errorf("it is coloured: %q", says)
+				t.Errorf("%v\n%s", err, output)
+			case tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(output, tt.want)):
+				t.Errorf("%v, want %s and %q:\n%s", err, tt.err, tt.want, output)
+			case strings.Contains(output, "\x1b"):
+				t.Errorf("colored output: %q", output)
 			}
 		})
 	}
 	if got := read(t, file); got != "y" {
-		t.Errorf("the file holds %q", got)
+		t.Errorf("the file has %q", got)
 	}
 }
 
-func TestPuppetAgentIsRunOnceAndTellsHowItWent(t *testing.T) {
+func TestPuppet_Agent(t *testing.T) {
 	t.Parallel()
 	fake := write(t, filepath.Join(t.TempDir(), "puppet"), "#!/bin/sh\necho \"$@\"; exit 1\n", 0o755)
-	says, err := (pipeline.Puppet{Path: fake, Args: []string{"--noop"}}).Step().Run(t.Context(), change)
+	output, err := (pipeline.Puppet{Path: fake, Args: []string{"--noop"}}).Step().Run(t.Context(), change)
 	want := "agent --onetime --no-daemonize --no-splay --no-usecacheonfailure --verbose --logdest console --detailed-exitcodes --color=false --noop"
-	if says != want || err == nil {
-		t.Errorf("ran puppet %s (%v)", says, err)
+	if output != want || err == nil {
+		t.Errorf("ran puppet %s (%v)", output, err)
 	}
-	need(t, "puppet") // no server answers there
+	need(t, "puppet") // no server listens on port 1
 	dir := t.TempDir()
 	p := pipeline.Puppet{Path: "puppet", Args: []string{"--server", "127.0.0.1", "--serverport", "1", "--waitforcert", "0",
 		"--vardir", filepath.Join(dir, "var"), "--confdir", filepath.Join(dir, "conf"), "--ssldir", filepath.Join(dir, "ssl")}}
-	if says, err := p.Step().Run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "exit status 1 (") {
-		t.Errorf("the real one, without a server: %v\n%s", err, says)
+	if output, err := p.Step().Run(t.Context(), change); err == nil || !strings.HasPrefix(err.Error(), "exit status 1 (") {
+		t.Errorf("without a server: %v\n%s", err, output)
 	}
 }
 
 func TestHook(t *testing.T) {
 	step := pipeline.Hook(agent.Command{Path: "/bin/sh", Args: []string{"-c", "echo $UPGRADE_VERSION; exit 5"}})
-	if says, err := step.Run(t.Context(), change); says != "v2" || err == nil || err.Error() != "exit status 5" {
-		t.Errorf("%q %v", says, err)
+	if output, err := step.Run(t.Context(), change); output != "v2" || err == nil || err.Error() != "exit status 5" {
+		t.Errorf("%q %v", output, err)
 	}
 }

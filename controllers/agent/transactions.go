@@ -1,0 +1,167 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// startOps starts a change. The transaction fails if current_version, the deciding key, the action or any hold has changed
+// since the read. Without a deciding key there is none to check, since checking that a key is absent needs the right to
+// write it. The marker is always written: a server that lags behind may answer a transaction of checks alone.
+func (a *Agent) startOps(o Observation) []store.Op {
+	current, setting := o.View.Current, o.View.Setting
+	ops := []store.Op{{Verb: store.CheckIndex, Key: a.Layout.CurrentVersion(), Index: current.Index}}
+	if key := a.enableKey(setting.Scope); key != "" {
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: key, Index: setting.Index})
+	}
+	if o.Action != nil {
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.Action(), Index: o.ActionIndex})
+	}
+	if o.HoldEpoch != 0 { // after a hold was acknowledged, no host may start
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.HoldEpoch(), Index: o.HoldEpoch})
+	}
+	marker := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now}
+	if s := o.Own.Started; s != nil && s.By == "" && s.Version == current.Name {
+		marker = *s // another attempt does not extend the deadline
+	}
+	ops = append(ops, store.Op{Verb: store.Set, Key: a.Layout.Started(a.Host), Value: keys.EncodeStarted(marker)})
+	if !reportsStart(o.Own.Report, current.Name) {
+		ops = append(ops, a.setReport(o, fleet.Report{Role: a.Role, Version: current.Name, Phase: fleet.PhaseUpgrading, Time: o.Now}))
+	}
+	return ops
+}
+
+// reportsStart reports whether the report already says that the host started to change to the version, or failed to. A host
+// that failed keeps that report until it succeeds: another attempt must not free a place in a failure budget.
+func reportsStart(r *fleet.Report, version string) bool {
+	return r != nil && r.Version == version && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed)
+}
+
+// enableKey is empty when no scope is set.
+func (a *Agent) enableKey(s fleet.Scope) string {
+	switch s {
+	case fleet.ScopeHost:
+		return a.Layout.EnableHost(a.Host)
+	case fleet.ScopeRole:
+		return a.Layout.EnableRole(a.Role)
+	case fleet.ScopeGlobal:
+		return a.Layout.EnableGlobal()
+	default:
+		return ""
+	}
+}
+
+// syncOps returns the operations that bring the store in line with an idle host: its report, its record, and no started
+// marker. There are none for a host with an unfinished change.
+func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
+	if o.View.Started != "" {
+		return nil
+	}
+	local, own := o.View.Local, o.Own
+	report := fleet.Report{Role: a.Role, Version: local, Phase: fleet.PhaseIdle, Message: keyProblem(v)}
+	if own.reportsIdle(local) {
+		report.DurationSeconds = own.Report.DurationSeconds
+	}
+	obsolete := own.obsoleteMarker(local)
+	if own.reports(report) && (own.Recorded || local == "") && !obsolete {
+		return nil
+	}
+	report.Time = o.reachedAt()
+	var ops []store.Op
+	if local != "" && !own.Recorded {
+		ops = append(ops, a.setRecord(local, report.Time))
+	}
+	ops = append(append(ops, a.deleteRecords(o, local)...), a.setReport(o, report))
+	if obsolete {
+		ops = append(ops, store.Op{Verb: store.DeleteCAS, Key: a.Layout.Started(a.Host), Index: own.Started.Index})
+	}
+	return ops
+}
+
+// reportOps reports the result of a change. A success also writes the record and deletes the started marker.
+func (a *Agent) reportOps(o Observation, r fleet.Report) []store.Op {
+	if r.Phase == fleet.PhaseFailed {
+		return []store.Op{a.setReport(o, r)}
+	}
+	ops := append([]store.Op{a.setRecord(r.Version, r.Time)}, a.deleteRecords(o, r.Version)...)
+	return append(ops, a.setReport(o, r), store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
+}
+
+// deleteRecords deletes the records of other versions that the host is known to have left: those of its version file, its
+// started marker and its report, and the current version, under which an earlier installation of the host may have a record.
+func (a *Agent) deleteRecords(o Observation, version string) (ops []store.Op) {
+	left := []string{o.View.Local, o.View.Current.Name}
+	if o.Own.Started != nil {
+		left = append(left, o.Own.Started.From)
+	}
+	if o.Own.Report != nil {
+		left = append(left, o.Own.Report.Version)
+	}
+	seen := map[string]bool{version: true}
+	for _, v := range left {
+		if !seen[v] && keys.ValidSegment(v) {
+			ops = append(ops, store.Op{Verb: store.Delete, Key: a.Layout.Record(v, a.Host)})
+		}
+		seen[v] = true
+	}
+	return ops
+}
+
+// setReport fails if the report is not the one that was read. So a transaction that arrives late cannot overwrite a newer
+// report.
+func (a *Agent) setReport(o Observation, r fleet.Report) store.Op {
+	return store.Op{Verb: store.CAS, Key: a.Layout.Report(a.Host), Index: o.Own.ReportIndex, Value: keys.EncodeReport(r)}
+}
+
+func (a *Agent) setRecord(version string, at time.Time) store.Op {
+	return store.Op{Verb: store.Set, Key: a.Layout.Record(version, a.Host), Value: keys.EncodeTime(at)}
+}
+
+// reports compares the stored report with r, without their times.
+func (k OwnKeys) reports(r fleet.Report) bool {
+	if k.Report == nil {
+		return false
+	}
+	have := *k.Report
+	have.Time, r.Time = time.Time{}, time.Time{}
+	return have == r
+}
+
+// obsoleteMarker reports whether an idle host has to delete its started marker. A marker that the controller set may belong
+// to another agent that still works, unless its version is reached.
+func (k OwnKeys) obsoleteMarker(local string) bool {
+	return k.Started != nil && (k.Started.By == "" || local != "" && k.Started.Version == local)
+}
+
+// reportsIdle reports whether the stored report says that the host has its local version.
+func (k OwnKeys) reportsIdle(local string) bool {
+	return k.Report != nil && k.Report.Phase == fleet.PhaseIdle && k.Report.Version == local
+}
+
+// reachedAt is when the host reached its version, as far as that is known. A new agent must not restart the soak time.
+func (o Observation) reachedAt() time.Time {
+	own := o.Own
+	switch {
+	case own.reportsIdle(o.View.Local) && !own.Report.Time.IsZero():
+		return own.Report.Time
+	case own.Report == nil && own.Recorded && !own.RecordTime.IsZero() && own.RecordTime.Before(o.Now):
+		return own.RecordTime
+	}
+	return o.Now
+}
+
+// keyProblem is what an operator should know about wrong keys that this host read. It becomes the report's message.
+func keyProblem(v Verdict) string {
+	switch v.Change.Reason {
+	case permission.InvalidVersion, permission.InvalidValue, permission.ActionUnclear:
+		return v.Change.Message
+	}
+	return ""
+}
