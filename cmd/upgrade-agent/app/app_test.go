@@ -27,7 +27,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// asAgent in the environment makes the test binary an upgrade-agent.
+// asAgent is the environment variable that makes the test binary run as upgrade-agent.
 const asAgent = "UPGRADE_AGENT_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -40,14 +40,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// host is a host with an agent as a process of its own, and a real Consul.
+// host has an agent in a process of its own, and a real Consul.
 type host struct {
 	t       *testing.T
 	store   *consul.Store
 	addr    string
 	version string // path of the version file
 	step    string // path of the step
-	log     string // path of what the step did
+	log     string // path of the log of the step
 }
 
 func newHost(t *testing.T, local, script string) *host {
@@ -84,7 +84,7 @@ func (h *host) set(kv ...string) {
 	}
 }
 
-// own are the keys that the host wrote below the prefix of its fleet.
+// own returns the keys that the host wrote below the prefix of its fleet.
 func (h *host) own(prefix string) string {
 	h.t.Helper()
 	all, _, err := h.store.Keys(h.t.Context(), prefix)
@@ -126,12 +126,13 @@ func agent(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs the agent and returns its exit code and what it wrote.
+// run runs the agent and returns its exit code and output.
 func run(t *testing.T, cmd *exec.Cmd) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+	err := cmd.Run()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
@@ -152,11 +153,11 @@ const (
 	started  = "upgrade.jiocloud.com/started/web1.example.com"
 )
 
-func TestOnceChangesTheVersionOfAHostThatMay(t *testing.T) {
+func TestOnce_ChangesTheVersionWhenGranted(t *testing.T) {
 	h := newHost(t, "v1", `echo "$UPGRADE_LOCAL_VERSION $UPGRADE_VERSION $UPGRADE_ROLE $*" >> $log`)
 	h.set("current_version", "v2")
 	if code, out, errs := run(t, h.command("once", "--", "-x", "a b")); code != 0 || out != "" || read(t, h.log) != "" {
-		t.Fatalf("nothing to do: exit code %d, stdout %q, stderr:\n%s", code, out, errs)
+		t.Fatalf("no grant: exit code %d, stdout %q, stderr:\n%s", code, out, errs)
 	}
 	if got := h.own(""); got != "running/versions/v1/web1.example.com "+reported {
 		t.Errorf("keys %s", got)
@@ -166,7 +167,7 @@ func TestOnceChangesTheVersionOfAHostThatMay(t *testing.T) {
 		t.Fatalf("exit code %d:\n%s", code, errs)
 	}
 	if got := read(t, h.log); got != "v1 v2 web -x a b\n" {
-		t.Errorf("the step saw %q", got)
+		t.Errorf("the step got %q", got)
 	}
 	if got := read(t, h.version); got != "v2\n" {
 		t.Errorf("version file %q", got)
@@ -179,7 +180,7 @@ func TestOnceChangesTheVersionOfAHostThatMay(t *testing.T) {
 	}
 }
 
-func TestOnceReportsAStepThatFails(t *testing.T) {
+func TestOnce_ReportsAFailure(t *testing.T) {
 	h := newHost(t, "v1", `echo "the disk is full"; exit 7`)
 	h.set("eu/current_version", "v2", "eu/"+enable, "1")
 	code, _, errs := run(t, h.command("once", "--prefix", "eu", "--role", "edge"))
@@ -199,7 +200,7 @@ func TestOnceReportsAStepThatFails(t *testing.T) {
 	}
 }
 
-// hostPolicy is all that the token of a host needs: the policy that is delivered.
+// hostPolicy returns the policy of a host's token in config.
 func hostPolicy(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile("../../../config/consul/agent.hcl")
@@ -209,7 +210,7 @@ func hostPolicy(t *testing.T) string {
 	return strings.ReplaceAll(string(data), "HOST", "web1.example.com")
 }
 
-func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
+func TestOnce_WithACLs(t *testing.T) {
 	const root = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
 	h := newHostOn(t, consultest.StartWith(t, consuldev.Options{ManagementToken: root}).Addr(), root, "v1", "exit 0")
 	client, err := api.NewClient(&api.Config{Address: h.addr, Token: root})
@@ -222,11 +223,11 @@ func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, _, err := client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLLink{{ID: policy.ID}}}, nil)
+		created, _, err := client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLLink{{ID: policy.ID}}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return made.SecretID
+		return created.SecretID
 	}
 	h.set("current_version", "v2", enable, "True")
 	for name, hidden := range map[string]string{
@@ -244,8 +245,8 @@ func TestTheTokenOfAHostSufficesAndWhatItHidesStartsNobody(t *testing.T) {
 	}
 }
 
-func TestRunStopsWithItsStepAndGoesOnAtTheNextStart(t *testing.T) {
-	h := newHost(t, "", `if [ -e $log ]; then exit 0; fi; echo begun > $log; sleep 1000`)
+func TestRun_StopsItsStepAndResumes(t *testing.T) {
+	h := newHost(t, "", `if [ -e $log ]; then exit 0; fi; echo started > $log; sleep 1000`)
 	h.set("current_version", "v1")
 	cmd := h.command("run", "--interval", "50ms", "--jitter", "10ms", "--log-format", "json")
 	var errs bytes.Buffer
@@ -253,9 +254,9 @@ func TestRunStopsWithItsStepAndGoesOnAtTheNextStart(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the step to begin", func() bool { return read(t, h.log) != "" })
+	eventually(t, "the step to start", func() bool { return read(t, h.log) != "" })
 	if code, _, second := run(t, h.command("once")); code != 1 || !strings.Contains(second, "another upgrade-agent") {
-		t.Errorf("a second agent: exit code %d:\n%s", code, second)
+		t.Errorf("second agent: exit code %d:\n%s", code, second)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -283,25 +284,25 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-func TestWhatIsWrongIsSaid(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "current_version")
 	for _, tt := range []struct {
 		args string
 		code int
-		says string
+		want string
 	}{
 		{"", 2, "a command is required"},
 		{"walk", 2, "walk"},
-		{"once -- surplus", 2, "--exec, which is not given"},
+		{"once -- extra", 2, "arguments after -- need --exec"},
 		{"once --config /no/such/file", 2, "/no/such/file"},
 		{"once --exec /no/such/step", 2, "/no/such/step"},
 		{"once --no-such-flag", 2, "no-such-flag"},
-		{"once --exec /bin/true surplus", 2, "come after --"},
+		{"once --exec /bin/true extra", 2, "come after --"},
 		{"once --exec /bin/true --hostname a/b", 2, `"a/b"`},
 		{"once --exec /bin/true --hostname web1 --role /", 2, "role"},
 		{"once --exec /bin/true --prefix /eu", 2, "--prefix"},
@@ -310,17 +311,17 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"once --interval 5s", 2, "interval"},
 		{"run --exec /bin/true --interval 0s", 2, "--interval"},
 		{"run --exec /bin/true --jitter -1s", 2, "--jitter"},
-		{"version surplus", 2, "surplus"},
+		{"version extra", 2, "extra"},
 		{"once --exec /bin/true --version-file /no/such/folder/v", 1, "/no/such/folder"},
 		{"once --exec /bin/true --http-addr 127.0.0.1:1 --token s3cret --version-file " + file, 1, "127.0.0.1:1"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			code, stdout, stderr := run(t, agent(t, strings.Fields(tt.args)...))
-			if code != tt.code || !strings.Contains(stderr, tt.says) || stdout != "" {
-				t.Errorf("exit code %d, want %d with %q; stdout %q, stderr:\n%s", code, tt.code, tt.says, stdout, stderr)
+			if code != tt.code || !strings.Contains(stderr, tt.want) || stdout != "" {
+				t.Errorf("exit code %d, want %d with %q; stdout %q, stderr:\n%s", code, tt.code, tt.want, stdout, stderr)
 			}
 			if strings.Contains(stderr, "s3cret") {
-				t.Error("the token was told")
+				t.Error("the token was printed")
 			}
 		})
 	}

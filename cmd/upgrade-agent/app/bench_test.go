@@ -23,13 +23,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// The bounds of what an agent costs its host.
+// The limits of what an agent may use on its host.
 const (
 	maxBinary = 15 << 20 // bytes, stripped
 	maxRSS    = 30 << 10 // KiB
 )
 
-// counter is a proxy before Consul that counts requests and bytes.
+// counter is a proxy in front of Consul that counts requests and bytes.
 type counter struct {
 	*httptest.Server
 	requests, bytes atomic.Int64
@@ -52,8 +52,8 @@ func newCounter(b *testing.B, addr string) *counter {
 	return c
 }
 
-// BenchmarkLook is one look of an agent that has nothing to do, by its requests, in the real process, which is built as
-// make build does; and what that takes of its host.
+// BenchmarkLook measures one pass of an idle agent by its requests, and the memory and size of its process. The binary is
+// built as by make build.
 func BenchmarkLook(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "upgrade-agent")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "github.com/jiocloud/upgrade-controller/cmd/upgrade-agent")
@@ -84,11 +84,11 @@ func BenchmarkLook(b *testing.B) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
-	await(10) // it has reported
-	from, bytesFrom, looks := c.requests.Load(), c.bytes.Load(), int64(0)
+	await(10) // after its first report
+	from, bytesFrom, passes := c.requests.Load(), c.bytes.Load(), int64(0)
 	for b.Loop() {
-		looks++
-		await(from + looks)
+		passes++
+		await(from + passes)
 	}
 	rss := resident(b, cmd.Process.Pid)
 	b.ReportMetric(float64(c.bytes.Load()-bytesFrom)/float64(c.requests.Load()-from), "bytes/request")
@@ -99,12 +99,12 @@ func BenchmarkLook(b *testing.B) {
 	}
 }
 
-// resident is the memory of a process in KiB.
+// resident returns the resident memory of a process in KiB.
 func resident(b *testing.B, pid int) (kib int) {
 	b.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		b.Skip("there is no /proc")
+		b.Skip("needs /proc")
 	}
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {

@@ -21,24 +21,24 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 )
 
-// builder makes the parts of an agent as its file says.
+// builder builds the parts of an agent from its configuration file.
 type builder struct {
 	file config.Config
-	// state is the path of the version file: the agent's own files stand beside it.
-	state  string
-	store  checks.Consul
-	output io.Writer
-	log    logr.Logger
+	// statePath begins the paths of the agent's own files. It is the path of the version file.
+	statePath string
+	store     checks.Consul
+	output    io.Writer
+	log       logr.Logger
 }
 
-func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.state + ".unsent") }
+func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.statePath + ".unsent") }
 
-// board is nil when the file wants no checks.
-func (b builder) board() *checks.Reporter {
+// reporter returns nil if the file has no checks.
+func (b builder) reporter() *checks.Reporter {
 	if b.file.Checks == nil {
 		return nil
 	}
-	return &checks.Reporter{Consul: b.store, Results: atomicfile.State[map[string]checks.Result](b.state + ".checks"),
+	return &checks.Reporter{Consul: b.store, Results: atomicfile.State[map[string]checks.Result](b.statePath + ".checks"),
 		TTL: b.file.Checks.TTL.Or(config.DefaultTTL), Log: b.log}
 }
 
@@ -49,14 +49,14 @@ func (b builder) inhibiting(step agent.Step) agent.Step {
 	return inhibit.WithInhibitor(step, inhibit.Logind, b.log)
 }
 
-func (b builder) pipeline(board *checks.Reporter) (agent.Step, error) {
+func (b builder) pipeline(reporter *checks.Reporter) (agent.Step, error) {
 	steps, err := b.steps()
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline.Pipeline{Steps: steps, Journal: atomicfile.State[pipeline.Entry](b.state + ".journal"), Log: b.log}
-	if board != nil {
-		p.StepEnded = board.StepEnded
+	p := &pipeline.Pipeline{Steps: steps, Journal: atomicfile.State[pipeline.Entry](b.statePath + ".journal"), Log: b.log}
+	if reporter != nil {
+		p.StepEnded = reporter.StepEnded
 	}
 	return p.Run, nil
 }
@@ -115,10 +115,10 @@ func (b builder) commands() (commands.Commands, error) {
 	return all, nil
 }
 
-// findUser is nil for the empty name: who runs the agent.
+// findUser returns nil for the empty name, which means the user of the agent.
 func findUser(name string) (*agent.User, error) {
 	if name == "" {
-		return nil, nil //nolint:nilnil // nobody else is nobody else
+		return nil, nil //nolint:nilnil // no other user
 	}
 	found, err := user.Lookup(name)
 	if err != nil {
@@ -128,7 +128,7 @@ func findUser(name string) (*agent.User, error) {
 	gid, gidErr := strconv.ParseUint(found.Gid, 10, 32)
 	groups, groupsErr := found.GroupIds()
 	if uidErr != nil || gidErr != nil || groupsErr != nil {
-		return nil, fmt.Errorf("user %s has ids that are no numbers, or groups that cannot be read", name)
+		return nil, fmt.Errorf("user %s: cannot read its numeric IDs and groups", name)
 	}
 	u := &agent.User{Name: found.Username, Home: found.HomeDir, UID: uint32(uid), GID: uint32(gid)}
 	for _, text := range groups {

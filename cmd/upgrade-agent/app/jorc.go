@@ -7,29 +7,22 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
-// exitStatus is an exit code that is the answer: all has been said.
-type exitStatus int
-
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
 const groupJorc = "jorc"
 
-// addJorc adds the commands of python-jiocloud's jorc that scripts on hosts call, with its exit codes and in both
-// spellings.
+// addJorc adds the commands of python-jiocloud's jorc that scripts on hosts call. They keep its exit codes and both
+// spellings of its names.
 func addJorc(root *cobra.Command) {
-	root.AddGroup(&cobra.Group{ID: groupJorc, Title: "For scripts, as jorc had them (with underscores too):"})
+	root.AddGroup(&cobra.Group{ID: groupJorc, Title: "Commands of jorc, for scripts (also with underscores):"})
 	for _, cmd := range []*cobra.Command{
 		newCheckPuppet(), newPendingUpdate(), newCurrentVersion(), newLocalVersion(), newUpdateOwnInfo(), newUpdateOwnStatus(),
 		newLocalHealth(), newHostData(), newPing(),
@@ -40,91 +33,57 @@ func addJorc(root *cobra.Command) {
 	}
 }
 
-// jorc are the flags of these commands. Each binds those that it needs.
-type jorc struct {
-	host, role, versionFile string
-	layout                  keys.Layout
-	consul                  consul.Config
-	address                 flags.HostPort
+// exitCode returns an error that ends the command with the code and prints nothing. Code 0 is no error.
+func exitCode(code int) error {
+	if code == cli.ExitOK {
+		return nil
+	}
+	return &cli.ExitError{Code: code}
 }
 
-func (j *jorc) bindConsul(f *pflag.FlagSet) {
-	flags.BindConsul(f, &j.consul)
-	j.address.Bind(f)
+// jorcOptions are the flags that the commands of jorc share. Each command binds those that it needs.
+type jorcOptions struct {
+	host    hostOptions
+	consul  consul.Config
+	address flags.HostPort
 }
 
-func (j *jorc) bindKeys(f *pflag.FlagSet) {
-	j.bindConsul(f)
-	f.StringVar(&j.layout.Prefix, "prefix", "", "what stands before the fleet's keys: spec.keys.prefix of the plan")
+func (o *jorcOptions) bindConsul(f *pflag.FlagSet) {
+	flags.BindConsul(f, &o.consul)
+	o.address.Bind(f)
 }
 
-func (j *jorc) bindHost(f *pflag.FlagSet) {
-	f.StringVarP(&j.host, "hostname", "n", "", "name of the host in the keys (default: the whole name of this host)")
+func (o *jorcOptions) bindKeys(f *pflag.FlagSet) {
+	o.bindConsul(f)
+	o.host.bindPrefix(f)
 }
 
-func (j *jorc) bindRole(f *pflag.FlagSet) {
-	f.StringVar(&j.role, "role", "", "role of the host (default: the letters before the first digits of its name)")
-}
-
-func (j *jorc) bindVersionFile(f *pflag.FlagSet) {
-	f.StringVar(&j.versionFile, "version-file", "/etc/current_version", "file with the version that this host has")
-}
-
-// runner is what a command does once its flags are complete.
-type runner func(ctx context.Context, out io.Writer, args []string) error
-
-// run completes the flags first.
-func (j *jorc) run(f runner) func(*cobra.Command, []string) error {
+// runE completes the options before it calls run.
+func (o *jorcOptions) runE(run func(ctx context.Context, out io.Writer, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := j.complete(); err != nil {
+		if err := o.host.complete(); err != nil {
 			return err
 		}
-		return f(cmd.Context(), cmd.OutOrStdout(), args)
-	}
-}
-
-func (j *jorc) complete() error {
-	if j.host == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("the host name cannot be read (--hostname sets it): %w", err)
+		if err := o.address.Complete(&o.consul); err != nil {
+			return cli.FlagError(err)
 		}
-		j.host = name
+		return run(cmd.Context(), cmd.OutOrStdout(), args)
 	}
-	if j.role == "" {
-		j.role = fleet.RoleOf(j.host)
-	}
-	const segment = "must be letters, digits and . _ ~ + -, beginning with a letter or a digit"
-	const path = "must be names joined by single slashes, without one at its ends"
-	switch {
-	case !keys.ValidSegment(j.host):
-		return usageError{fmt.Errorf("--hostname %q: %s", j.host, segment)}
-	case j.role != "" && !keys.ValidSegment(j.role):
-		return usageError{fmt.Errorf("--role %q: %s", j.role, segment)}
-	case j.layout.Prefix != "" && !keys.ValidPath(j.layout.Prefix):
-		return usageError{fmt.Errorf("--prefix %q: %s", j.layout.Prefix, path)}
-	case j.layout.Records != "" && !keys.ValidPath(j.layout.Records):
-		return usageError{fmt.Errorf("--running-versions %q: %s", j.layout.Records, path)}
-	}
-	if err := j.address.Complete(&j.consul); err != nil {
-		return usageError{err}
-	}
-	return nil
 }
 
-// open makes the store. Its reads are not stale: what scripts do upon an answer is checked by nothing afterwards.
-func (j *jorc) open() (*consul.Store, error) {
-	s, err := consul.New(j.consul)
+// open returns the store. Its reads are not stale, since scripts act on the answer without another check.
+func (o *jorcOptions) open() (*consul.Store, error) {
+	s, err := consul.New(o.consul)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, cli.FlagError(err)
 	}
 	return s, nil
 }
 
-// visible is an error if ACLs hid something of what was read: it must not look as if it were not there.
-func visible(filtered bool, what, rule string) error {
+// checkComplete returns an error if ACLs filtered what was read, since a hidden key must not look like a missing one.
+func checkComplete(filtered bool, what, rule string) error {
 	if filtered {
-		return fmt.Errorf("ACLs hid something of %s: the token needs %s", what, rule)
+		return fmt.Errorf("incomplete read of %s: the token needs %s", what, rule)
 	}
 	return nil
 }

@@ -23,8 +23,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// askFirst is the file in a script's folder with the lines of docs/migrating.md that make maybe-upgrade.sh ask.
-const askFirst = "ask-first.sh"
+// checkFile is the file in a script's directory with the lines of docs/migrating.md that make maybe-upgrade.sh check its
+// permission.
+const checkFile = "check-permission.sh"
 
 func TestScripts(t *testing.T) {
 	binary := consultest.Binary(t)
@@ -42,7 +43,7 @@ func TestScripts(t *testing.T) {
 			program := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asAgent, self)
 			return errors.Join(os.Mkdir(bin, 0o700),
 				os.WriteFile(filepath.Join(bin, "upgrade-agent"), []byte(program), 0o700),
-				os.WriteFile(filepath.Join(env.WorkDir, askFirst), []byte(linesThatAsk(t)), 0o600))
+				os.WriteFile(filepath.Join(env.WorkDir, checkFile), []byte(checkLines(t)), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
@@ -53,8 +54,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// linesThatAsk are those of docs/migrating.md.
-func linesThatAsk(t *testing.T) string {
+// checkLines returns the lines of docs/migrating.md that call check-puppet.
+func checkLines(t *testing.T) string {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/migrating.md")
 	if err != nil {
@@ -65,11 +66,11 @@ func linesThatAsk(t *testing.T) string {
 			return lines
 		}
 	}
-	t.Fatal("docs/migrating.md has no lines that ask")
+	t.Fatal("docs/migrating.md has no lines that call check-puppet")
 	return ""
 }
 
-// startConsul runs a Consul whose node has the name.
+// startConsul starts a Consul (NODE-NAME [CONFIG...]).
 func startConsul(ts *testscript.TestScript, binary string, args []string) {
 	a, err := consuldev.Start(context.Background(), consuldev.Options{Binary: binary, Config: "node_name = \"" + args[0] + "\"\n" +
 		strings.Join(args[1:], " ")})
@@ -78,15 +79,15 @@ func startConsul(ts *testscript.TestScript, binary string, args []string) {
 	ts.Setenv("CONSUL_HTTP_ADDR", a.Addr())
 }
 
-func storeOf(ts *testscript.TestScript) *consul.Store {
+func newStore(ts *testscript.TestScript) *consul.Store {
 	s, err := consul.New(consul.Config{Address: ts.Getenv("CONSUL_HTTP_ADDR")})
 	ts.Check(err)
 	return s
 }
 
-// kv puts (KEY=VALUE...), deletes (KEY...) and shows keys (PREFIX), with their indexes as indexes.
+// kv runs put KEY=VALUE..., delete KEY..., show PREFIX, or indexes PREFIX.
 func kv(ts *testscript.TestScript, _ bool, args []string) {
-	s, ctx := storeOf(ts), context.Background()
+	s, ctx := newStore(ts), context.Background()
 	var ops []store.Op
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
@@ -111,7 +112,7 @@ func kv(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// exits runs a program (CODE PROGRAM ARG...) that shall exit with the code.
+// exits runs a program (CODE PROGRAM ARG...) and checks its exit code.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -126,9 +127,9 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// waitForCheck waits until a check (NODE ID STATUS) is as it shall be in the catalog, which the Consul agent tells of it.
+// waitForCheck waits until a check (NODE ID STATUS) has the status in the catalog. The Consul agent syncs it from time to time.
 func waitForCheck(ts *testscript.TestScript, _ bool, args []string) {
-	s := storeOf(ts)
+	s := newStore(ts)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for tick := time.NewTicker(10 * time.Millisecond); ; {

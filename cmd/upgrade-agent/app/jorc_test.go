@@ -17,32 +17,32 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
-func TestPendingUpdateHasTheExitCodesOfJorc(t *testing.T) {
+func TestPendingUpdate_ExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		name, local, current string
 		set                  bool
 		err                  error
-		want                 exitStatus
+		want                 int
 	}{
 		{"another version", "v1", "v2", true, nil, 0},
-		{"another version, of a new host", "", "v2", true, nil, 0},
+		{"another version, new host", "", "v2", true, nil, 0},
 		{"the same version", "v2", "v2", true, nil, 1},
-		{"the same version, with white space", "v2", " v2\n", true, nil, 1},
+		{"the same version with white space", "v2", " v2\n", true, nil, 1},
 		{"versions are text, not numbers", "2026.1", "2026.10", true, nil, 0},
-		{"no answer", "v1", "", false, errors.New("away"), 2},
-		{"no answer, of a new host", "", "", false, errors.New("away"), 3},
+		{"no answer", "v1", "", false, errors.New("down"), 2},
+		{"no answer, new host", "", "", false, errors.New("down"), 3},
 		{"no current_version", "v1", "", false, nil, 3},
-		{"no current_version, of a new host", "", "", false, nil, 3},
-		{"rubbish", "v1", "a/b", true, nil, 2},
-		{"rubbish, of a new host", "", "a/b", true, nil, 3},
-		{"nothing in current_version", "v1", "", true, nil, 2},
+		{"no current_version, new host", "", "", false, nil, 3},
+		{"invalid current_version", "v1", "a/b", true, nil, 2},
+		{"invalid current_version, new host", "", "a/b", true, nil, 3},
+		{"empty current_version", "v1", "", true, nil, 2},
 	} {
 		pair := keys.Pair{Value: []byte(tt.current)}
 		if tt.set {
 			pair.ModifyIndex = 7
 		}
-		if got, says := pendingUpdate(tt.local, pair, tt.err); got != tt.want || says == "" {
-			t.Errorf("%s: %d (%s), want %d", tt.name, got, says, tt.want)
+		if got, message := pendingUpdate(tt.local, pair, tt.err); got != tt.want || message == "" {
+			t.Errorf("%s: %d (%s), want %d", tt.name, got, message, tt.want)
 		}
 	}
 }
@@ -79,8 +79,8 @@ func TestScriptPermission(t *testing.T) {
 	}
 }
 
-func TestTheMostSpecificSettingHolds(t *testing.T) {
-	got := settings([][]keys.Pair{
+func TestMergeSettings_TheMostSpecificWins(t *testing.T) {
+	got := mergeSettings([][]keys.Pair{
 		{{Key: "config_state/global/a", Value: []byte("global")}, {Key: "config_state/global/b", Value: []byte("global")},
 			{Key: "config_state/global/c", Value: []byte("global")}},
 		{{Key: "config_state/role/web/b", Value: []byte("role")}, {Key: "config_state/role/web/c", Value: []byte("role")}},
@@ -91,7 +91,7 @@ func TestTheMostSpecificSettingHolds(t *testing.T) {
 	}
 }
 
-func TestOutcomeOfAnExitCode(t *testing.T) {
+func TestNewCheckResult(t *testing.T) {
 	for _, tt := range []struct {
 		kind          string
 		code          int
@@ -111,14 +111,14 @@ func TestOutcomeOfAnExitCode(t *testing.T) {
 		{"validation_service", 0, "service:validation", consul.Passing},
 		{"validation_service", 1, "service:validation", consul.Critical},
 	} {
-		o, err := outcomeOf(tt.kind, tt.code)
-		if err != nil || o.check != tt.check || o.status != tt.status || o.ttl < time.Hour {
-			t.Errorf("%s %d: %+v, %v", tt.kind, tt.code, o, err)
+		r, err := newCheckResult(tt.kind, tt.code)
+		if err != nil || r.check != tt.check || r.status != tt.status || r.ttl < time.Hour {
+			t.Errorf("%s %d: %+v, %v", tt.kind, tt.code, r, err)
 		}
 	}
 	for _, kind := range []string{"", "service", "_service", "Puppet"} {
-		if o, err := outcomeOf(kind, 0); err == nil {
-			t.Errorf("%q: %+v", kind, o)
+		if r, err := newCheckResult(kind, 0); err == nil {
+			t.Errorf("%q: %+v", kind, r)
 		}
 	}
 }

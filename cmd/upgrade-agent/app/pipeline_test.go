@@ -21,7 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// configure writes the configuration of the host: what is given, after the lines that name the host and its Consul.
+// configure writes the configuration file of the host. The lines come after those for the host name and Consul.
 func (h *host) configure(lines string) (path string) {
 	h.t.Helper()
 	path = filepath.Join(h.t.TempDir(), "config.yaml")
@@ -33,7 +33,7 @@ func (h *host) configure(lines string) (path string) {
 	return path
 }
 
-// script writes a program that first logs its name and the version.
+// script writes a program that logs its name and the version, and then runs the body.
 func (h *host) script(name, body string) (path string) {
 	h.t.Helper()
 	path = filepath.Join(filepath.Dir(h.step), name)
@@ -44,10 +44,10 @@ func (h *host) script(name, body string) (path string) {
 	return path
 }
 
-func TestThePipelineOfTheFileIsRun(t *testing.T) {
+func TestPipeline_RunsTheStepsOfTheFile(t *testing.T) {
 	h := newHost(t, "v1", "")
 	dir := t.TempDir()
-	h.script("validate", "") // beside other things that do not fit
+	h.script("validate", "") // in a directory with other names
 	config := h.configure(fmt.Sprintf(`
 pipeline:
   preHook: {path: %s}
@@ -80,7 +80,7 @@ checks: {ttl: 10m}
 	}
 }
 
-func TestAStepThatFailsIsReportedByItsName(t *testing.T) {
+func TestPipeline_ReportsTheNameOfTheFailedStep(t *testing.T) {
 	h := newHost(t, "v1", "")
 	config := h.configure(fmt.Sprintf("pipeline: {puppet: {path: %s}}\n", h.script("puppet", "echo 'Error: /Stage[main]/X'; exit 4")))
 	h.set("current_version", "v2", enable, "True")
@@ -93,7 +93,7 @@ func TestAStepThatFailsIsReportedByItsName(t *testing.T) {
 	}
 }
 
-func TestFlagsGoBeforeTheFile(t *testing.T) {
+func TestConfig_FlagsTakePrecedence(t *testing.T) {
 	h := newHost(t, "v1", "touch $log")
 	config := h.configure("role: edge\nprefix: eu\npipeline: {puppet: {path: /bin/false}}\n")
 	h.set("us/current_version", "v2", "us/config_state/enable_puppet/role/edge", "True")
@@ -105,8 +105,8 @@ func TestFlagsGoBeforeTheFile(t *testing.T) {
 	}
 }
 
-// TestAnAgentThatIsKilledGoesOnWithTheStep kills the agent, as a loss of power would, while Puppet runs.
-func TestAnAgentThatIsKilledGoesOnWithTheStep(t *testing.T) {
+// The agent is killed while Puppet runs, as by a power failure.
+func TestPipeline_ContinuesWithTheStepAfterAKill(t *testing.T) {
 	h := newHost(t, "v1", "")
 	pid := h.log + ".pid"
 	config := h.configure(fmt.Sprintf("pipeline: {preHook: {path: %s}, puppet: {path: %s}}\n", h.script("drain", ""),
@@ -137,8 +137,8 @@ func TestAnAgentThatIsKilledGoesOnWithTheStep(t *testing.T) {
 	}
 }
 
-// TestAReportWaitsUntilConsulIsBack stops a real Consul while the step runs, and starts it again.
-func TestAReportWaitsUntilConsulIsBack(t *testing.T) {
+// A real Consul stops while the step runs, and starts again.
+func TestReport_IsSentAfterAnOutage(t *testing.T) {
 	cluster, err := consuldev.StartCluster(t.Context(), consultest.Binary(t), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestAReportWaitsUntilConsulIsBack(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h := newHostOn(t, cluster.Addrs()[0], "", "v1", `echo begun > $log; while [ -e $log ]; do sleep 0.01; done`)
+	h := newHostOn(t, cluster.Addrs()[0], "", "v1", `echo started > $log; while [ -e $log ]; do sleep 0.01; done`)
 	h.set("current_version", "v2", enable, "True")
 	cmd := h.command("once")
 	var errs strings.Builder
@@ -156,35 +156,35 @@ func TestAReportWaitsUntilConsulIsBack(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the step to begin", func() bool { return read(t, h.log) != "" })
+	eventually(t, "the step to start", func() bool { return read(t, h.log) != "" })
 	cluster.Kill(0)
 	if err := os.Remove(h.log); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err == nil || read(t, h.version) != "v2\n" || read(t, h.version+".unsent") == "" {
-		t.Errorf("%v, version %q, kept %q:\n%s", err, read(t, h.version), read(t, h.version+".unsent"), errs.String())
+		t.Errorf("%v, version %q, saved %q:\n%s", err, read(t, h.version), read(t, h.version+".unsent"), errs.String())
 	}
 	if code, _, errs := run(t, h.command("once")); code != 1 || !strings.Contains(errs, "consul at") {
-		t.Errorf("while it is away: exit code %d:\n%s", code, errs)
+		t.Errorf("during the outage: exit code %d:\n%s", code, errs)
 	}
 	if err := cluster.Restart(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	eventually(t, "Consul to take the report", func() bool {
+	eventually(t, "Consul to accept the report", func() bool {
 		code, _, _ := run(t, h.command("once"))
 		return code == 0
 	})
 	r := h.report("")
 	if r.Phase != fleet.PhaseIdle || r.Version != "v2" || !r.Time.Before(back) || read(t, h.version+".unsent") != "" {
-		t.Errorf("report %+v after %s, kept %q", r, back, read(t, h.version+".unsent"))
+		t.Errorf("report %+v after %s, saved %q", r, back, read(t, h.version+".unsent"))
 	}
 	if got := h.own(""); got != "running/versions/v2/web1.example.com "+reported {
 		t.Errorf("keys %s", got)
 	}
 }
 
-func TestACommandOfTheHostIsRunAndOthersAreRefused(t *testing.T) {
+func TestAction_RunsDefinedCommandsOnly(t *testing.T) {
 	h := newHost(t, "v1", "")
 	config := h.configure(fmt.Sprintf("pipeline: {puppet: {path: /bin/false}}\ncommands:\n  restart:\n    path: %s\n    args: ['[a-z]+']\n",
 		h.script("restart", `echo "$1" >> $log`)))
@@ -213,7 +213,7 @@ func TestACommandOfTheHostIsRunAndOthersAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongInTheFileIsSaid(t *testing.T) {
+func TestConfig_Errors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	text := "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: AgentConfig\ncommands: {x: {path: /bin/true, user: nosuchuser}}\npipelin: {}\n"
 	for _, want := range []string{path + ":4: pipelin: unknown field, did you mean pipeline?", "commands[x].user: user: unknown user nosuchuser"} {

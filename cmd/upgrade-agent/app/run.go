@@ -1,0 +1,289 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+)
+
+const stepHelp = `
+The pipeline of the configuration file upgrades the host: a hook, facts, package sources, apt, Puppet, and validation
+scripts, each if it is configured. Without a file the pipeline is puppet apply of ` + config.DefaultManifest + `.
+With --exec, one program replaces the pipeline. Programs run without a shell, with this environment:
+  UPGRADE_VERSION        the version to reach
+  UPGRADE_LOCAL_VERSION  the version that the host has; empty on its first boot
+  UPGRADE_HOSTNAME       the host's name
+  UPGRADE_ROLE           its role; empty if it has none
+Exit code 0 means success (for Puppet, 2 does too). Programs must be idempotent: they run again for a change that was
+interrupted or failed. They must not write the version file: the agent writes it after the last step. On a host that is
+at its version, nothing runs.`
+
+// runOptions are the flags of run and once.
+type runOptions struct {
+	host             hostOptions
+	config           string
+	step             agent.Command
+	interval, jitter time.Duration
+	consul           consul.Config
+	log              flags.Log
+	stderr           io.Writer
+	// changed reports whether a flag was set on the command line.
+	changed func(name string) bool
+}
+
+func newRun(stderr io.Writer) *cobra.Command {
+	o := &runOptions{stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "run [--config FILE | --exec PATH [flags] [-- ARG...]]",
+		Short: "Check the fleet's keys every interval, until stopped",
+		Long: "Check the fleet's keys every interval, change the version when this host may, and report. SIGTERM stops the agent\n" +
+			"and its step. The next start resumes the change.\n" + stepHelp,
+		Args:              cli.Args(argsAfterDash),
+		ValidArgsFunction: flags.AnyFile,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+	}
+	o.bind(cmd.Flags())
+	cmd.Flags().DurationVar(&o.interval, "interval", time.Minute, "time between two checks of the keys")
+	cmd.Flags().DurationVar(&o.jitter, "jitter", 15*time.Second, "longest random time added to each interval, to spread the hosts")
+	return cmd
+}
+
+func newOnce(stderr io.Writer) *cobra.Command {
+	o := &runOptions{stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "once [--config FILE | --exec PATH [flags] [-- ARG...]]",
+		Short: "Check the fleet's keys once, and act",
+		Long: "Check the fleet's keys once, change the version if this host may, and report. Exit with 0 if there was nothing to do\n" +
+			"or it succeeded, and with 1 if the step failed or Consul is unavailable.\n" + stepHelp,
+		Args:              cli.Args(argsAfterDash),
+		ValidArgsFunction: flags.AnyFile,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.once(cmd.Context(), args) },
+	}
+	o.bind(cmd.Flags())
+	return cmd
+}
+
+func argsAfterDash(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
+		return fmt.Errorf("unexpected argument %q: arguments of --exec come after --", args[0])
+	}
+	return nil
+}
+
+func (o *runOptions) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "file of kind AgentConfig; flags take precedence")
+	o.host.bindName(f, "")
+	o.host.bindRole(f)
+	o.host.bindVersionFile(f)
+	f.Lookup("version-file").Usage += "; the agent keeps its state beside it"
+	o.host.bindPrefix(f)
+	f.StringVar(&o.host.layout.Records, "running-versions", keys.RunningVersions, "tree of the hosts' records")
+	f.StringVar(&o.step.Path, "exec", "", "program that replaces the whole pipeline; its arguments come after --")
+	f.DurationVar(&o.step.Timeout, "timeout", time.Hour, "timeout of the program of --exec; 0 means none")
+	flags.BindConsul(f, &o.consul)
+	o.log.Bind(f)
+	o.changed = f.Changed
+}
+
+func (o *runOptions) run(ctx context.Context, args []string) error {
+	if o.interval == 0 {
+		return cli.FlagErrorf("--interval must be above 0")
+	}
+	p, err := o.start(args)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	var renewal sync.WaitGroup
+	if p.checks != nil {
+		renewal.Go(func() { p.checks.Run(ctx, agent.SystemClock{}) })
+	}
+	p.agent.Run(ctx)
+	renewal.Wait()
+	return nil
+}
+
+func (o *runOptions) once(ctx context.Context, args []string) error {
+	p, err := o.start(args)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	_, err = p.agent.Once(ctx)
+	if p.checks != nil && ctx.Err() == nil {
+		err = errors.Join(err, p.checks.Renew(ctx))
+	}
+	return err
+}
+
+// process is an agent with the parts that the process needs besides.
+type process struct {
+	agent *agent.Agent
+	// checks is nil if the configuration has none.
+	checks *checks.Reporter
+	lock   *os.File
+}
+
+func (p process) close() { _ = p.lock.Close() }
+
+// start builds the agent. It holds a lock until close: two agents on a host would run the step twice.
+func (o *runOptions) start(args []string) (p process, err error) {
+	file, err := o.complete(args)
+	if err != nil {
+		return p, err
+	}
+	log, err := o.log.Logger(o.stderr)
+	if err != nil {
+		return p, cli.FlagError(err)
+	}
+	if p.agent, p.checks, err = o.build(file, log); err != nil {
+		return p, err
+	}
+	p.lock, err = lockFile(o.host.versionFile + ".lock")
+	return p, err
+}
+
+func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *checks.Reporter, error) {
+	random, err := newRandom()
+	if err != nil {
+		return nil, nil, err
+	}
+	o.consul.Stale = true
+	s, err := consul.New(o.consul)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := builder{file: file, statePath: o.host.versionFile, store: s, output: o.stderr, log: log}
+	reporter := b.reporter()
+	step := o.step.Run
+	if o.step.Path == "" {
+		if step, err = b.pipeline(reporter); err != nil {
+			return nil, nil, err
+		}
+	}
+	defined, err := b.commands()
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := agent.New(agent.Options{
+		Host: o.host.name, Role: o.host.role, Layout: o.host.layout, Store: s, Version: agent.File(o.host.versionFile),
+		Step: b.inhibiting(step), Command: defined.Run, Spool: b.spool(), Clock: agent.SystemClock{}, Random: random.Float64,
+		Interval: o.interval, Jitter: o.jitter, Log: log,
+	})
+	return a, reporter, err
+}
+
+// complete reads the file, fills in defaults and checks the values.
+func (o *runOptions) complete(args []string) (config.Config, error) {
+	file := config.Default()
+	if o.config != "" {
+		var err error
+		if file, err = config.Load(o.config); err != nil {
+			return file, cli.Usage(fmt.Errorf("--config: %w", err))
+		}
+		o.fill(file)
+	}
+	if err := o.host.complete(); err != nil {
+		return file, err
+	}
+	switch {
+	case o.host.layout.Records == "":
+		return file, cli.FlagErrorf("--running-versions must not be empty")
+	case o.step.Timeout < 0 || o.jitter < 0 || o.interval < 0:
+		return file, cli.FlagErrorf("--timeout, --interval and --jitter must not be negative")
+	}
+	return file, o.completeStep(args)
+}
+
+func (o *runOptions) completeStep(args []string) error {
+	if o.step.Path == "" {
+		if len(args) > 0 {
+			return cli.FlagErrorf("arguments after -- need --exec")
+		}
+		return nil
+	}
+	path, err := exec.LookPath(o.step.Path)
+	if err != nil {
+		return cli.FlagErrorf("--exec: %w", err)
+	}
+	o.step.Path, o.step.Args, o.step.Output = path, args, o.stderr
+	return nil
+}
+
+// fill takes from the file the values that no flag sets.
+func (o *runOptions) fill(file config.Config) {
+	for _, text := range []struct {
+		flag  string
+		field *string
+		value string
+	}{
+		{"hostname", &o.host.name, file.Hostname}, {"role", &o.host.role, file.Role},
+		{"version-file", &o.host.versionFile, file.VersionFile},
+		{"prefix", &o.host.layout.Prefix, file.Prefix}, {"running-versions", &o.host.layout.Records, file.RunningVersions},
+		{"http-addr", &o.consul.Address, file.Consul.Address}, {"ca-file", &o.consul.CAFile, file.Consul.CAFile},
+		{"client-cert", &o.consul.ClientCert, file.Consul.ClientCert}, {"client-key", &o.consul.ClientKey, file.Consul.ClientKey},
+		{"datacenter", &o.consul.Datacenter, file.Consul.Datacenter}, {"namespace", &o.consul.Namespace, file.Consul.Namespace},
+	} {
+		if !o.changed(text.flag) && text.value != "" {
+			*text.field = text.value
+		}
+	}
+	if o.consul.Token == "" && o.consul.TokenFile == "" {
+		o.consul.TokenFile = file.Consul.TokenFile
+	}
+	if !o.changed("interval") {
+		o.interval = file.Interval.Or(o.interval)
+	}
+	if !o.changed("jitter") {
+		o.jitter = file.Jitter.Or(o.jitter)
+	}
+}
+
+// newRandom returns a generator with a random seed, so that hosts that boot at the same moment differ.
+func newRandom() (*rand.Rand, error) {
+	var seed [32]byte
+	if _, err := cryptorand.Read(seed[:]); err != nil {
+		return nil, err
+	}
+	return rand.New(rand.NewChaCha8(seed)), nil
+}
+
+// lockFile takes a lock that ends with the process. It does not wait.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	_ = f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("another upgrade-agent is running on this host: it holds the lock %s", path)
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
+}
