@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command upgrade-controller reconciles all plans of a Consul until it is told to stop.
+// Command upgrade-controller reconciles all plans of a Consul until it is stopped.
 package main
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/upgrade-controller/app"
 )
 
-// collectAt is the percentage by which the heap may grow before what is not used any more is collected. A look at a whole
-// fleet is most of what there ever is in memory, and soon over: Go's 100 would keep as much again for nothing.
+// collectAt is the percentage by which the heap may grow before a garbage collection. A full read of a fleet is the largest use
+// of memory, and short. With Go's default of 100 the process would keep as much again.
 const collectAt = 30
 
 func main() {

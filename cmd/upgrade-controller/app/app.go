@@ -1,12 +1,10 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package app is the command upgrade-controller: flags, one manager, logs.
 package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,143 +12,120 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// The exit codes.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
-)
-
-// failure is an error that is not the user's fault.
-type failure struct{ error }
-
-// Main runs the command and returns its exit code: 0; 1 failed; 2 usage.
+// Main runs the command and returns its exit code: 0 for success, 1 for a failure, 2 for wrong usage.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := command(stderr) //nolint:contextcheck // cobra hands the context on
-	cmd.SetArgs(args)
+	cmd := newCommand(stderr) //nolint:contextcheck // cobra passes the context on
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	err := cmd.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	_, _ = fmt.Fprintf(stderr, "error: %v\n", err) // nobody is left to tell
-	if _, ok := errors.AsType[failure](err); ok {
-		return exitFailed
-	}
-	return exitUsage
+	return cli.Execute(ctx, cmd, args)
 }
 
-func command(stderr io.Writer) *cobra.Command {
+func newCommand(stderr io.Writer) *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "upgrade-controller",
-		Short: "Reconciles all upgrade plans of a Consul",
-		Long: "upgrade-controller takes the lock of the one writer and reconciles a plan whenever something that it depends " +
-			"on changes. Of several that run, one works and the others stand by. When it is interrupted it ends the " +
-			"transaction under way and gives the lock up.\n\n" +
-			"What is not given as a flag is taken from the file of --config, and which Consul is meant, from Consul's own " +
-			"environment then. Started by systemd with Type=notify, it says when it leads or stands by.",
-		Args:          cobra.NoArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Version:       version(),
-		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.Flags(), stderr) },
+		Short: "Reconcile all upgrade plans of a Consul",
+		Long: "Take the controller's lock in Consul, and reconcile a plan whenever something that it depends on changes. Of " +
+			"several replicas, one leads and the others stand by. On SIGINT or SIGTERM the controller finishes the " +
+			"transaction in progress and releases the lock.\n\n" +
+			"Flags take precedence over the file of --config, and that file over the environment variables of Consul. If " +
+			"systemd starts the controller with Type=notify, it reports whether it leads or stands by.",
+		Args:    cli.NoArgs,
+		Version: version(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.complete(cmd.Flags()); err != nil {
+				return cli.FlagError(err)
+			}
+			return o.run(cmd.Context(), stderr)
+		},
 	}
+	cli.Silence(cmd)
 	o.bind(cmd.Flags())
 	return cmd
 }
 
-// complete takes from the file what was not given as a flag, and checks all of it.
-func (o *options) complete(given *pflag.FlagSet) error {
-	if o.file != "" {
-		c, err := load(o.file, given)
-		if err != nil {
-			return err
-		}
-		o.sources = c.Sources
-	}
-	if err := check(given); err != nil {
-		return err
-	}
-	var err error
-	o.sources, err = withFlags(o.sources, o.source)
-	return err
-}
-
-func (o *options) run(ctx context.Context, given *pflag.FlagSet, stderr io.Writer) error {
-	if err := o.complete(given); err != nil {
-		return err
-	}
+// run builds the parts and runs them until the context ends. Then they stop in this order:
+//
+//  1. The manager finishes the transaction in progress and releases the lock. systemd has been told that the service stops.
+//  2. The watchdog stops.
+//  3. The HTTP servers stop. Until then probes and metrics answer.
+//  4. The dashboard closes its watches.
+func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	log, err := o.log.Logger(stderr)
 	if err != nil {
-		return err
+		return cli.FlagError(err)
 	}
 	registry := prometheus.NewRegistry()
-	seen := metrics.New(registry, version(), o.resync)
-	o.consul.Observe = seen.Request
+	m := metrics.New(registry, version(), o.resync)
+	o.consul.Observe = m.Request
 	s, err := consul.New(o.consul)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	supervisor := &systemd{log: log}
+	mgr, err := o.manager(s, m, supervisor, log)
 	if err != nil {
 		return err
 	}
+	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")})
+	defer pages.Close()
+	servers, err := serve(ctx, log,
+		endpoint{healthFlag, o.bindAddress.health, healthRoutes(mgr)},
+		endpoint{metricsFlag, o.bindAddress.metrics, metricsRoutes(registry)},
+		endpoint{dashboardFlag, o.bindAddress.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
+		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewHooks(o.sources, s, time.Now, log))})
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	defer supervisor.startWatchdog(mgr.Healthy)()
+	context.AfterFunc(ctx, supervisor.stopping) // at once, since Run may take a moment to return
+	mgr.Run(ctx)
+	supervisor.stopping() // AfterFunc runs in a goroutine of its own, which may be late
+	return nil
+}
+
+func (o *options) manager(s store.Store, m *metrics.Metrics, supervisor *systemd, log logr.Logger) (*manager.Manager, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return failure{err}
+		return nil, err
 	}
-	supervisor := &systemd{log: log}
-	m := &manager.Manager{
+	return &manager.Manager{
 		Store:    s,
-		Worker:   &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: seen},
-		Also:     []manager.Runner{runner(o.sources, s, seen, log)},
+		Worker:   &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: m},
+		Also:     []manager.Runner{newSourceRunner(o.sources, s, m, log)},
 		Holder:   fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
 		MinGap:   o.minGap,
 		Resync:   o.resync,
 		Log:      log,
-		Observer: told{seen, supervisor},
-	}
-	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")})
-	defer pages.Close()
-	stop, err := serve(ctx, log, endpoint{healthFlag, o.health, healthRoutes(m)},
-		endpoint{metricsFlag, o.metrics, metricsRoutes(registry)},
-		endpoint{dashboardFlag, o.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
-		endpoint{webhookFlag, o.webhook, webhookRoutes(gitsync.NewHooks(o.sources, s, time.Now, log))})
-	if err != nil {
-		return failure{err}
-	}
-	defer stop()
-	work(ctx, m, supervisor)
-	return nil
+		Observer: multiObserver{m, supervisor},
+	}, nil
 }
 
-// work runs the manager until the context ends, and keeps systemd told.
-func work(ctx context.Context, m *manager.Manager, supervisor *systemd) {
-	defer supervisor.watch(m.Healthy)()
-	context.AfterFunc(ctx, supervisor.stopping) // at once: Run may take a moment to end
-	m.Run(ctx)
-	supervisor.stopping() // not before it has been told
-}
-
-// told are those that are told what the manager does.
-type told struct {
+// multiObserver forwards the state of the manager to the metrics and to systemd.
+type multiObserver struct {
 	metrics *metrics.Metrics
 	systemd *systemd
 }
 
-func (t told) StateChanged(d manager.State) {
-	t.metrics.Leads(d.Leading)
-	t.systemd.does(d)
+// StateChanged implements manager.Observer.
+func (o multiObserver) StateChanged(s manager.State) {
+	o.metrics.Leads(s.Leading)
+	o.systemd.StateChanged(s)
 }
 
 func version() string {

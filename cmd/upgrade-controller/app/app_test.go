@@ -33,7 +33,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// output is what a daemon has written so far.
+// output collects what a controller writes. It is safe for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	data bytes.Buffer
@@ -65,12 +65,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// bench is a Consul and what is in it.
+// bench is a Consul and its store.
 type bench struct {
 	*testing.T
 	addr  string
@@ -87,8 +87,8 @@ func newBench(t *testing.T) *bench {
 	return &bench{t, addr, s}
 }
 
-// daemon runs a controller in this process that looks at nothing by the clock. It returns what it writes and its end.
-func (b *bench) daemon(args ...string) (*output, func()) {
+// controller runs a controller in this process, without periodic resyncs. It returns its output and a function that stops it.
+func (b *bench) controller(args ...string) (*output, func()) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	out, code := &output{}, make(chan int, 1)
@@ -101,7 +101,7 @@ func (b *bench) daemon(args ...string) (*output, func()) {
 			b.Errorf("exit code %d:\n%s", got, out)
 		}
 		if b.Failed() {
-			b.Logf("the controller wrote:\n%s", out)
+			b.Logf("output of the controller:\n%s", out)
 		}
 	})
 	b.Cleanup(stop)
@@ -109,7 +109,7 @@ func (b *bench) daemon(args ...string) (*output, func()) {
 	return out, stop
 }
 
-// agents are real ones, which look every 20 ms.
+// agents runs agents with an interval of 20 ms.
 func (b *bench) agents(hosts ...string) {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(b.Context())
@@ -166,10 +166,10 @@ func (b *bench) indexes() map[string]uint64 {
 	return all
 }
 
-func TestADaemonDrivesAFleetWithoutAClock(t *testing.T) {
+func TestController_UpgradesAndCorrectsDriftByWatches(t *testing.T) {
 	b := newBench(t)
 	b.agents("db1", "db2", "web1", "web2", "web3")
-	_, stop := b.daemon()
+	_, stop := b.controller()
 	b.apply("v2")
 	eventually(t, "v2", b.complete("v2"))
 	b.apply("v3")
@@ -191,33 +191,33 @@ func TestADaemonDrivesAFleetWithoutAClock(t *testing.T) {
 	drift(store.Op{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte("True")})
 	eventually(t, "the edited key", is(l.EnableGlobal(), "False"))
 	drift(store.Op{Verb: store.Delete, Key: l.EnableHost("db1")})
-	eventually(t, "the removed key", is(l.EnableHost("db1"), "True"))
+	eventually(t, "the deleted key", is(l.EnableHost("db1"), "True"))
 	drift(store.Op{Verb: store.Set, Key: l.CurrentVersion(), Value: []byte("v2")})
 	eventually(t, "the version", is(l.CurrentVersion(), "v3"))
 	eventually(t, "v3 again", b.complete("v3"))
 	stop()
 	if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
-		t.Errorf("the lock was left to %+v (%v)", held, err)
+		t.Errorf("the lock is still held: %+v (%v)", held, err)
 	}
 }
 
-func TestNothingIsWrittenWhenNothingChanges(t *testing.T) {
+func TestController_WritesNothingWhenIdle(t *testing.T) {
 	b := newBench(t)
 	b.agents("db1", "web1")
-	_, stop := b.daemon()
+	_, stop := b.controller()
 	b.apply("v2")
 	eventually(t, "v2", b.complete("v2"))
 	stop()
 	before := b.indexes()
-	out, stop := b.daemon("--resync", "50ms", "-v", "1")
+	out, stop := b.controller("--resync", "50ms", "-v", "1")
 	delete(before, keys.Leader)
-	reads := time.NewTimer(500 * time.Millisecond) // some ten looks at all
+	reads := time.NewTimer(500 * time.Millisecond) // about ten full reads
 	<-reads.C
 	after := b.indexes()
 	delete(after, keys.Leader)
 	for key, index := range after {
 		if index != before[key] {
-			t.Errorf("%s moved from %d to %d", key, before[key], index)
+			t.Errorf("%s changed from index %d to %d", key, before[key], index)
 		}
 	}
 	if len(after) != len(before) {
@@ -225,11 +225,11 @@ func TestNothingIsWrittenWhenNothingChanges(t *testing.T) {
 	}
 	stop()
 	if strings.Contains(out.String(), "error") {
-		t.Errorf("it wrote:\n%s", out)
+		t.Errorf("output:\n%s", out)
 	}
 }
 
-// process is a daemon in a process of its own.
+// process is a controller in a process of its own.
 type process struct {
 	*output
 	cmd    *exec.Cmd
@@ -246,7 +246,7 @@ func build(t testing.TB) string {
 	return binary
 }
 
-// process starts a daemon with some more variables in its environment. Metrics and health have one address.
+// process starts a controller with additional environment variables. Metrics and health probes share an address.
 func (b *bench) process(binary string, env ...string) *process {
 	b.Helper()
 	address := freeAddress(b.T)
@@ -270,7 +270,7 @@ func (b *bench) start(binary string, env []string, args ...string) *process {
 	b.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		if b.Failed() {
-			b.Logf("process %d wrote:\n%s", p.cmd.Process.Pid, p)
+			b.Logf("output of process %d:\n%s", p.cmd.Process.Pid, p)
 		}
 	})
 	return p
@@ -286,7 +286,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// probe is the answer of a health endpoint: status and text.
+// probe returns the status and the text of an HTTP response.
 func (p *process) probe(t *testing.T, path string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.health+path, nil)
@@ -309,7 +309,7 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-func TestAnotherProcessTakesOver(t *testing.T) {
+func TestController_Failover(t *testing.T) {
 	b := newBench(t)
 	binary := build(t)
 	first := b.process(binary)
@@ -331,14 +331,14 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 	stopped := time.Now()
 	first.signal(t, syscall.SIGTERM)
 	eventually(t, "the second to lead", second.has("leading"))
-	t.Logf("a clean stop: taken over after %s", time.Since(stopped))
+	t.Logf("takeover after a clean stop: %s", time.Since(stopped))
 	if err := <-first.exited; err != nil {
-		t.Errorf("the first ended: %v", err)
+		t.Errorf("exit of the first: %v", err)
 	}
 	b.apply("v3")
 	eventually(t, "v3", b.complete("v3"))
 	if testing.Short() && os.Getenv("CI") != "true" {
-		t.Skip("Consul takes half a minute to end a session")
+		t.Skip("Consul needs half a minute to end a session")
 	}
 
 	third := b.process(binary)
@@ -365,7 +365,7 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 	}
 }
 
-func TestTheFileGoesBeforeTheEnvironmentOfConsul(t *testing.T) {
+func TestConfig_TakesPrecedenceOverConsulsEnvironment(t *testing.T) {
 	b := newBench(t)
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	address := freeAddress(t)
@@ -385,7 +385,7 @@ func TestTheFileGoesBeforeTheEnvironmentOfConsul(t *testing.T) {
 	}
 }
 
-func TestReadinessWithoutConsul(t *testing.T) {
+func TestReadyz_WithoutConsul(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
 	b := &bench{T: t, addr: agent.Addr()}
@@ -400,16 +400,16 @@ func TestReadinessWithoutConsul(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
 	taken := listener.Addr().String()
-	for args, want := range map[string]struct {
+	for args, tt := range map[string]struct {
 		code int
-		says string
+		want string
 	}{
 		"--min-gap 0s":                        {2, "--min-gap"},
 		"--resync -1s":                        {2, "--resync"},
@@ -423,7 +423,7 @@ func TestUsage(t *testing.T) {
 		"--config /no/such/file":   {2, "/no/such/file"},
 	} {
 		var out bytes.Buffer
-		if code := app.Main(t.Context(), strings.Fields(args), &out, &out); code != want.code || !strings.Contains(out.String(), want.says) {
+		if code := app.Main(t.Context(), strings.Fields(args), &out, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%s: exit code %d:\n%s", args, code, &out)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// meter forwards connections to a Consul and counts the bytes that come back.
+// meter forwards connections to Consul and counts the bytes that Consul sends.
 type meter struct {
 	net.Listener
 	bytes atomic.Int64
@@ -66,7 +66,7 @@ const benchInFlight = 50
 
 func benchHost(i int) string { return fmt.Sprintf("compute%06d-dc1", i) }
 
-// benchFleet is a fleet of agents in a real single server.
+// benchFleet is a fleet of agents in a Consul server.
 type benchFleet struct {
 	testing.TB
 	addr   string
@@ -74,7 +74,7 @@ type benchFleet struct {
 	layout keys.Layout
 }
 
-// newBenchFleet is a fleet of hosts that are at v1.
+// newBenchFleet returns a fleet of hosts at v1.
 func newBenchFleet(tb testing.TB, hosts int) *benchFleet {
 	addr := consultest.StartWith(tb, consuldev.Options{Server: true}).Addr()
 	s, err := consul.New(consul.Config{Address: addr})
@@ -99,24 +99,25 @@ func (f *benchFleet) write(ops ...store.Op) {
 	}
 }
 
-func (f *benchFleet) says(version string, phase fleet.Phase, host string) store.Op {
+func (f *benchFleet) report(version string, phase fleet.Phase, host string) store.Op {
 	return store.Op{Verb: store.Set, Key: f.layout.Report(host), Value: keys.EncodeReport(fleet.Report{Role: "compute",
 		Version: version, Phase: phase, Time: time.Now()})}
 }
 
-// is what an agent reports that is at a version.
+// is returns what an agent writes that is at a version.
 func (f *benchFleet) is(version, host string) []store.Op {
 	return []store.Op{{Verb: store.Set, Key: f.layout.Record(version, host), Value: keys.EncodeTime(time.Now())},
-		f.says(version, fleet.PhaseIdle, host)}
+		f.report(version, fleet.PhaseIdle, host)}
 }
 
-// begins is what an agent writes when it begins, and finishes when it has reached a version: see controllers/agent/writes.go.
-func (f *benchFleet) begins(from, to, host string) []store.Op {
+// starts returns what an agent writes when it starts a change: see controllers/agent/transactions.go.
+func (f *benchFleet) starts(from, to, host string) []store.Op {
 	return []store.Op{{Verb: store.Set, Key: f.layout.Started(host),
 		Value: keys.EncodeStarted(fleet.Started{Version: to, From: from, Time: time.Now()})},
-		f.says(to, fleet.PhaseUpgrading, host)}
+		f.report(to, fleet.PhaseUpgrading, host)}
 }
 
+// finishes returns what an agent writes when it has reached a version.
 func (f *benchFleet) finishes(from, to, host string) []store.Op {
 	return append(f.is(to, host), store.Op{Verb: store.Delete, Key: f.layout.Record(from, host)},
 		store.Op{Verb: store.Delete, Key: f.layout.Started(host)})
@@ -135,10 +136,10 @@ func (f *benchFleet) apply(version string, inFlight int) {
 	}
 }
 
-// released waits until a host is.
-func (f *benchFleet) released(host string) {
+// waitForGrant waits until a host has a grant.
+func (f *benchFleet) waitForGrant(host string) {
 	f.Helper()
-	for mark := (store.WatchIndex{}); ; {
+	for last := (store.WatchIndex{}); ; {
 		pairs, _, err := f.store.Get(f.Context(), f.layout.EnableHost(host))
 		if err != nil {
 			f.Fatal(err)
@@ -146,14 +147,14 @@ func (f *benchFleet) released(host string) {
 		if string(pairs[0].Value) == keys.Enabled {
 			return
 		}
-		if mark, err = f.store.Wait(f.Context(), f.layout.EnableHost(host), mark.Index); err != nil {
+		if last, err = f.store.Wait(f.Context(), f.layout.EnableHost(host), last.Index); err != nil {
 			f.Fatal(err)
 		}
 	}
 }
 
-// daemon runs a controller in this process, until the end.
-func (f *benchFleet) daemon(addr string, args ...string) {
+// controller runs a controller in this process until the benchmark ends.
+func (f *benchFleet) controller(addr string, args ...string) {
 	ctx, cancel := context.WithCancel(f.Context())
 	ended := make(chan int, 1)
 	go func() {
@@ -162,7 +163,7 @@ func (f *benchFleet) daemon(addr string, args ...string) {
 	f.Cleanup(func() { cancel(); <-ended })
 }
 
-// quiet waits until nothing was read for a while.
+// quiet waits until Consul has sent nothing for a while.
 func (m *meter) quiet() {
 	for before := int64(-1); before != m.bytes.Load(); {
 		before = m.bytes.Load()
@@ -170,8 +171,8 @@ func (m *meter) quiet() {
 	}
 }
 
-// BenchmarkHost is one host of many that finishes, until the next one is released, and that one's beginning: the bytes that
-// the controller read from Consul for it, headers included, beside the time of one read of the whole fleet.
+// BenchmarkHost measures how long it takes from the moment when a host finishes until the next one has a grant. It reports the
+// bytes that the controller read from Consul for one host, with headers, and the duration of one full read for comparison.
 func BenchmarkHost(b *testing.B) {
 	for _, hosts := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) { benchmarkHost(b, hosts) })
@@ -182,25 +183,25 @@ func benchmarkHost(b *testing.B, hosts int) {
 	f := newBenchFleet(b, hosts)
 	f.apply("v2", benchInFlight)
 	m := newMeter(b, f.addr)
-	f.daemon(m.Addr().String(), "--min-gap", "1ms")
-	f.released(benchHost(benchInFlight - 1))
+	f.controller(m.Addr().String(), "--min-gap", "1ms")
+	f.waitForGrant(benchHost(benchInFlight - 1))
 	for i := range benchInFlight {
-		f.write(f.begins("v1", "v2", benchHost(i))...)
+		f.write(f.starts("v1", "v2", benchHost(i))...)
 	}
-	begun := time.Now()
+	start := time.Now()
 	if _, err := upgradeplan.ObserveFleet(b.Context(), f.store, f.layout, time.Now()); err != nil {
 		b.Fatal(err)
 	}
-	read := time.Since(begun)
+	read := time.Since(start)
 	m.quiet()
 	var bytes int64
 	finished := 0
 	for b.Loop() {
 		bytes -= m.bytes.Load()
 		f.write(f.finishes("v1", "v2", benchHost(finished))...)
-		f.released(benchHost(finished + benchInFlight))
+		f.waitForGrant(benchHost(finished + benchInFlight))
 		b.StopTimer()
-		f.write(f.begins("v1", "v2", benchHost(finished+benchInFlight))...)
+		f.write(f.starts("v1", "v2", benchHost(finished+benchInFlight))...)
 		m.quiet()
 		bytes += m.bytes.Load()
 		finished++

@@ -16,10 +16,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 )
 
-// configKind is what the file says in its field kind.
+// configKind is the value of the field kind.
 const configKind = "ControllerConfig"
 
-// config is the file that --config names. What is empty is left to the flags.
+// config is the file of --config. Empty fields leave the values to the flags.
 type config struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -32,11 +32,11 @@ type config struct {
 	DashboardBindAddress   string       `json:"dashboardBindAddress"`
 	WebhookBindAddress     string       `json:"webhookBindAddress"`
 	Log                    logConfig    `json:"log"`
-	// Sources are the repositories whose plans are applied.
+	// Sources are the repositories of plans to apply.
 	Sources []gitsync.Source `json:"sources"`
 }
 
-// consulConfig says which Consul is meant. There is no token in it: such a file is read by many.
+// consulConfig selects a Consul. It has no token, since many users can read such a file.
 type consulConfig struct {
 	Address    string `json:"address"`
 	Datacenter string `json:"datacenter"`
@@ -52,7 +52,7 @@ type logConfig struct {
 	Verbosity int    `json:"verbosity"`
 }
 
-// setting is a field of the file and the flag that it stands for.
+// setting is a field of the file, the flag that it sets, and its value.
 type setting struct{ field, flag, value string }
 
 func (c *config) settings() []setting {
@@ -79,8 +79,8 @@ func (c *config) settings() []setting {
 	}
 }
 
-// load reads the file and sets the flags that were not given. All that is wrong in the file is an error, also where a
-// flag goes before it.
+// load reads the file and sets the flags that the command line does not. It reports all errors in the file, also in fields
+// that a flag overrides.
 func load(path string, f *pflag.FlagSet) (*config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -92,7 +92,7 @@ func load(path string, f *pflag.FlagSet) (*config, error) {
 	}
 	given := map[string]bool{}
 	f.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
-	given["token-file"] = given["token-file"] || given["token"] // the file would go before the token
+	given["token-file"] = given["token-file"] || given["token"] // a token file would take precedence over the token
 	for _, s := range c.settings() {
 		if s.value == "" || given[s.flag] {
 			continue
@@ -104,14 +104,14 @@ func load(path string, f *pflag.FlagSet) (*config, error) {
 	return c, nil
 }
 
-// decode reads the file; source is its name in errors, which are strict.Errors.
+// decode reads the file. Errors name the source, and are strictyaml.Errors.
 func decode(source string, data []byte) (*config, error) {
 	documents, errs := strictyaml.Read(source, data)
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	if len(documents) > 1 {
-		return nil, &strictyaml.Error{Source: source, Line: documents[1].Line, Detail: "is a second document: there may be one"}
+		return nil, &strictyaml.Error{Source: source, Line: documents[1].Line, Detail: "must be the only document of the file"}
 	}
 	d, c := documents[0], &config{}
 	if errs := d.Identify(v1alpha1.APIVersion, configKind); len(errs) > 0 {
@@ -123,20 +123,20 @@ func decode(source string, data []byte) (*config, error) {
 	return c, d.Locate(c.validate()).Err()
 }
 
-// hint tells who looks for a place for the token.
+// hint explains an unknown field.
 func hint(name string) string {
 	if name == "token" {
-		return "A token stands in a file of its own, which consul.tokenFile names"
+		return "Write the token to a file of its own, and set consul.tokenFile"
 	}
 	return ""
 }
 
 func (c *config) validate() field.ErrorList {
 	var errs field.ErrorList
-	rules := rules()
+	validators := validators()
 	for _, s := range c.settings() {
-		if rule := rules[s.flag]; rule != nil && s.value != "" {
-			if err := rule(s.value); err != nil {
+		if validate := validators[s.flag]; validate != nil && s.value != "" {
+			if err := validate(s.value); err != nil {
 				errs = append(errs, field.Invalid(field.NewPath(s.field), s.value, err.Error()))
 			}
 		}

@@ -21,7 +21,7 @@ import (
 
 const head = "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: ControllerConfig\n"
 
-// loaded are the options after flags and a file.
+// loaded returns the options from flags and a file.
 func loaded(t *testing.T, text string, args ...string) (*options, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
@@ -40,7 +40,7 @@ func loaded(t *testing.T, text string, args ...string) (*options, error) {
 func want(t *testing.T, o *options, want options) {
 	t.Helper()
 	ignored := cmpopts.IgnoreFields(consul.Config{}, "Observe")
-	if d := cmp.Diff(&want, o, cmp.AllowUnexported(options{}), ignored); d != "" {
+	if d := cmp.Diff(&want, o, cmp.AllowUnexported(options{}, bindAddresses{}), ignored); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -51,7 +51,7 @@ func defaults() options {
 	return o
 }
 
-func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
+func TestConfig_SampleSetsAllFields(t *testing.T) {
 	sample, err := os.ReadFile("../../../config/controller/config.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,8 @@ func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
 			CAFile: "/etc/consul.d/ca.pem", ClientCert: "/etc/upgrade-controller/client.pem",
 			ClientKey: "/etc/upgrade-controller/client-key.pem"},
 		log: flags.Log{Format: "console", Verbosity: 1}, minGap: time.Second, resync: 5 * time.Minute,
-		health: "127.0.0.1:8081", metrics: "127.0.0.1:8080", dashboard: "127.0.0.1:8082", webhook: "0", source: gitsync.Source{Interval: "1m0s"},
+		bindAddress: bindAddresses{health: "127.0.0.1:8081", metrics: "127.0.0.1:8080", dashboard: "127.0.0.1:8082", webhook: "0"},
+		source:      gitsync.Source{Interval: "1m0s"},
 	})
 	c, err := decode("config.yaml", sample)
 	if err != nil {
@@ -73,12 +74,12 @@ func TestTheSampleSetsAllThatAFileCan(t *testing.T) {
 	}
 	for _, s := range c.settings() {
 		if (s.value == "") != (s.field == "consul.namespace") {
-			t.Errorf("the sample says %q for %s", s.value, s.field)
+			t.Errorf("the sample has %q for %s", s.value, s.field)
 		}
 	}
 }
 
-func TestTheSampleOfSourcesIsRight(t *testing.T) {
+func TestConfig_SampleWithSources(t *testing.T) {
 	sample, err := os.ReadFile("../../../config/samples/gitops/controller.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +93,7 @@ func TestTheSampleOfSourcesIsRight(t *testing.T) {
 	}
 }
 
-func TestSourcesThatAreWrong(t *testing.T) {
+func TestConfig_InvalidSources(t *testing.T) {
 	for text, want := range map[string]string{
 		"sources: [{name: a, url: 'http://x/y'}]":                                "config.yaml:3: sources[0].url: Invalid value",
 		"sources:\n- name: a\n  url: https://x/y\n  auth: {token: x}":            "sources[0].auth.token: unknown field",
@@ -104,10 +105,10 @@ func TestSourcesThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestTheFlagsOfGitMakeASource(t *testing.T) {
+func TestFlags_DefineASource(t *testing.T) {
 	for args, want := range map[string]string{
 		"--git-url file:///srv/a.git --git-branch main --git-path plans --git-interval 5m": "",
-		"--git-branch main":                         "--git-url: it is required",
+		"--git-branch main":                         "--git-branch and --git-path need --git-url",
 		"--git-url http://x/y":                      "must be https://",
 		"--git-url file:///srv/a.git --git-path /x": "git[0].path",
 	} {
@@ -127,7 +128,7 @@ func TestTheFlagsOfGitMakeASource(t *testing.T) {
 	}
 }
 
-func TestAFlagGoesBeforeTheFile(t *testing.T) {
+func TestConfig_FlagsTakePrecedence(t *testing.T) {
 	text := head + `consul: {address: "consul:8500", namespace: ops, tokenFile: /a/token}
 minGap: 2s
 resync: 1h
@@ -140,9 +141,10 @@ log: {format: json}
 		t.Fatal(err)
 	}
 	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token"},
-		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour, health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0", source: gitsync.Source{Interval: "1m0s"}}
+		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour,
+		bindAddress: bindAddresses{health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0"}, source: gitsync.Source{Interval: "1m0s"}}
 	want(t, o, file)
-	// Also where it says what is the default.
+	// A flag with its default value takes precedence too.
 	o, err = loaded(t, text, "--min-gap", "1s", "--token", "secret", "--log-format", "console", "--http-addr", "other:8500")
 	if err != nil {
 		t.Fatal(err)
@@ -157,17 +159,17 @@ log: {format: json}
 	want(t, o, defaults())
 }
 
-func TestWhatIsWrongInTheFileIsSaid(t *testing.T) {
-	for text, says := range map[string]string{
+func TestConfig_ReportsErrorsWithFileLineAndField(t *testing.T) {
+	for text, want := range map[string]string{
 		"":                                     "config.yaml: is empty",
 		"kind: ControllerConfig":               "config.yaml:1: apiVersion: is required and must be upgrade.jiocloud.com/v1alpha1",
 		strings.Replace(head, "Config", "", 1): "config.yaml:2: kind: must be ControllerConfig, not \"Controller\"",
 		head + "minGap: 0s":                    "config.yaml:3: minGap: Invalid value: \"0s\": must be a duration above 0",
 		head + "resync: 5":                     "config.yaml:3: resync: must be a string",
-		head + "resync: 5 minutes":             "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0, as 500ms",
+		head + "resync: 5 minutes":             "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0 such as 500ms",
 		head + "resync: 5m\nresync: 5m":        "config.yaml:4: resync: is given twice",
 		head + "reSync: 5m":                    "config.yaml:3: reSync: unknown field, did you mean resync?",
-		head + "consul:\n  token: x":           "config.yaml:4: consul.token: unknown field. A token stands in a file of its own",
+		head + "consul:\n  token: x":           "config.yaml:4: consul.token: unknown field. Write the token to a file of its own",
 		head + "consul:\n  address: ftp://x":   "config.yaml:4: consul.address: Invalid value: \"ftp://x\": must be host:port, http://…",
 		head + "consul: x":                     "config.yaml:3: consul: must be a map",
 		head + "metricsBindAddress: \"8080\"":  "config.yaml:3: metricsBindAddress: Invalid value: \"8080\": must be host:port",
@@ -175,17 +177,17 @@ func TestWhatIsWrongInTheFileIsSaid(t *testing.T) {
 		head + "healthProbeBindAddress: a:b":   "config.yaml:3: healthProbeBindAddress: Invalid value: \"a:b\": must be host:port",
 		head + "log:\n  format: xml":           "config.yaml:4: log.format: Invalid value: \"xml\": must be console or json",
 		head + "log:\n  verbosity: 10":         "config.yaml:4: log.verbosity: Invalid value: \"10\": must be from 0 to 9",
-		head + "---\n" + head:                  "config.yaml:4: is a second document",
+		head + "---\n" + head:                  "config.yaml:4: must be the only document of the file",
 		head + "minGap: [":                     "is neither YAML nor JSON",
 	} {
-		// What is wrong is wrong although the flag goes before it.
+		// An error is reported although a flag overrides the field.
 		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v, want %q", text, err, says)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 	_, err := loaded(t, head+"minGap: 0s\nlog: {format: xml}")
 	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
-		t.Errorf("two things are wrong: %v", err)
+		t.Errorf("want two errors: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// series are all that a daemon has, by name and labels; those of ours without the prefix that all have.
+// series returns all series of a controller by name and labels. Our own series have no prefix here.
 func (p *process) series(t *testing.T) map[string]float64 {
 	t.Helper()
 	text, ok := strings.CutPrefix(p.probe(t, "/metrics"), "200 ")
@@ -44,7 +44,7 @@ func (p *process) series(t *testing.T) map[string]float64 {
 	return all
 }
 
-// is says whether a daemon has a series with this value.
+// is reports whether a controller has a series with this value.
 func (p *process) is(t *testing.T, name string, value float64) func() bool {
 	return func() bool {
 		got, ok := p.series(t)[name]
@@ -52,8 +52,8 @@ func (p *process) is(t *testing.T, name string, value float64) func() bool {
 	}
 }
 
-// ofPlans counts the series of plans.
-func (p *process) ofPlans(t *testing.T) int {
+// planSeries counts the series of plans.
+func (p *process) planSeries(t *testing.T) int {
 	t.Helper()
 	n := 0
 	for name := range p.series(t) {
@@ -64,11 +64,11 @@ func (p *process) ofPlans(t *testing.T) int {
 	return n
 }
 
-// fails is an agent that begins what it was released for, and fails.
-func (b *bench) fails(host, version string) {
+// failHost waits for the grant of a host, and then writes a start and a failure as its agent does.
+func (b *bench) failHost(host, version string) {
 	b.Helper()
 	l := keys.Layout{}
-	eventually(b.T, host+" to be released", func() bool {
+	eventually(b.T, "the grant of "+host, func() bool {
 		pairs, _, err := b.store.Get(b.Context(), l.EnableHost(host), l.CurrentVersion())
 		return err == nil && string(pairs[0].Value) == keys.Enabled && string(pairs[1].Value) == version
 	})
@@ -84,7 +84,7 @@ func (b *bench) write(ops ...store.Op) {
 	}
 }
 
-func TestPrometheusSeesARollout(t *testing.T) {
+func TestMetrics_OfARollout(t *testing.T) {
 	b := newBench(t)
 	binary := build(t)
 	started := float64(time.Now().Unix())
@@ -117,8 +117,8 @@ func TestPrometheusSeesARollout(t *testing.T) {
 			t.Errorf("%s is %g, want %g", name, seen[name], want)
 		}
 	}
-	for name, least := range map[string]float64{
-		`commits_total{plan="fleet"}`:                      6, // the switch, and each host after another
+	for name, minimum := range map[string]float64{
+		`commits_total{plan="fleet"}`:                      6, // the switch, and one for each host
 		`last_success_timestamp_seconds{plan="fleet"}`:     started,
 		`reconcile_duration_seconds_count{plan="fleet"}`:   6,
 		`consul_requests_total{code="200",kind="txn"}`:     6,
@@ -129,14 +129,14 @@ func TestPrometheusSeesARollout(t *testing.T) {
 		`process_resident_memory_bytes`:                    1 << 20,
 		`go_goroutines`:                                    2,
 	} {
-		if seen[name] < least {
-			t.Errorf("%s is %g, want at least %g", name, seen[name], least)
+		if seen[name] < minimum {
+			t.Errorf("%s is %g, want at least %g", name, seen[name], minimum)
 		}
 	}
 	if got := standby.series(t); got["leader"] != 0 || got[`consul_requests_total{code="200",kind="wait"}`] == 0 {
-		t.Errorf("the standby leads: %g; its requests: %v", got["leader"], got)
+		t.Errorf("standby: leader %g, series %v", got["leader"], got)
 	}
-	if n := standby.ofPlans(t); n > 0 {
+	if n := standby.planSeries(t); n > 0 {
 		t.Errorf("the standby has %d series of plans", n)
 	}
 
@@ -145,40 +145,40 @@ func TestPrometheusSeesARollout(t *testing.T) {
 		store.Op{Verb: store.Set, Key: l.Report("cache1"), Value: keys.EncodeReport(fleet.Report{Version: "v2",
 			Phase: fleet.PhaseIdle, Time: time.Now()})})
 	b.apply("v3")
-	b.fails("cache1", "v3")
+	b.failHost("cache1", "v3")
 	eventually(t, "the failure", leader.is(t, `hosts{plan="fleet",role="cache",state="Failed"}`, 1))
 	if got := leader.series(t); got[`failures_total{plan="fleet"}`] != 1 || got[`hosts_in_flight{plan="fleet",role="cache"}`] != 1 {
-		t.Errorf("one has failed and keeps its slot: %v", got)
+		t.Errorf("after the failure: %v", got)
 	}
-	b.write(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("rubbish")})
-	eventually(t, "a pass that fails", func() bool { return leader.series(t)[`reconcile_errors_total{plan="fleet"}`] > 0 })
+	b.write(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("invalid")})
+	eventually(t, "a failed pass", func() bool { return leader.series(t)[`reconcile_errors_total{plan="fleet"}`] > 0 })
 	if err := (upgradeplan.Plans{Store: b.store}).Delete(t.Context(), "fleet", false); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nothing of the plan", func() bool { return leader.ofPlans(t) == 0 })
+	eventually(t, "no series of the plan", func() bool { return leader.planSeries(t) == 0 })
 	leader.signal(t, syscall.SIGTERM)
 	eventually(t, "the standby to lead", standby.is(t, "leader", 1))
 }
 
-func TestMetricsAndHealthMayHaveAddressesOfTheirOwn(t *testing.T) {
+func TestMetrics_AtAnAddressOfTheirOwn(t *testing.T) {
 	b := newBench(t)
 	own := freeAddress(t)
-	_, _ = b.daemon("--metrics-bind-address", own)
+	_, _ = b.controller("--metrics-bind-address", own)
 	metrics := &process{health: own}
 	if got := metrics.series(t); got["leader"] != 1 {
 		t.Errorf("leader: %g", got["leader"])
 	}
 	if got := metrics.probe(t, "/healthz"); !strings.HasPrefix(got, fmt.Sprint(404)) {
-		t.Errorf("/healthz where only metrics are served: %s", got)
+		t.Errorf("/healthz at the address of the metrics: %s", got)
 	}
 }
 
-func TestTheDashboardIsServed(t *testing.T) {
+func TestDashboard_IsServed(t *testing.T) {
 	b := newBench(t)
 	b.agents("db1")
 	b.apply("v2")
 	address := freeAddress(t)
-	_, _ = b.daemon("--dashboard-bind-address", address)
+	_, _ = b.controller("--dashboard-bind-address", address)
 	pages := &process{health: address}
 	for path, want := range map[string]string{"/": `<a href="plans/fleet">`, "/plans/fleet": "1 of 1 hosts upgraded",
 		"/plans/fleet/hosts/db1": "has reached v2", "/assets/live.js": "EventSource"} {

@@ -20,52 +20,70 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
-// The flags of addresses, and the address that turns one off.
+// The flags of addresses, and the address that disables one.
 const (
-	healthFlag  = "health-probe-bind-address"
-	metricsFlag = "metrics-bind-address"
-	// dashboardFlag says where pages for people are served.
+	healthFlag    = "health-probe-bind-address"
+	metricsFlag   = "metrics-bind-address"
 	dashboardFlag = "dashboard-bind-address"
+	webhookFlag   = "webhook-bind-address"
 	off           = "0"
 )
 
 // options are the flags.
 type options struct {
-	file            string
-	consul          consul.Config
-	log             flags.Log
-	minGap, resync  time.Duration
-	health, metrics string
-	dashboard       string
-	webhook         string
-	// source is the one of the flags, and sources are all of them, once they are complete.
+	file           string
+	consul         consul.Config
+	log            flags.Log
+	minGap, resync time.Duration
+	bindAddress    bindAddresses
+	// source is the source that flags define. sources are all sources once the options are complete.
 	source  gitsync.Source
 	sources []gitsync.Source
 }
 
+// bindAddresses are the addresses of the HTTP endpoints, host:port or off.
+type bindAddresses struct{ health, metrics, dashboard, webhook string }
+
 func (o *options) bind(f *pflag.FlagSet) {
-	f.StringVar(&o.file, "config", "", "file that says what other flags say too, YAML; what is given as a flag goes before it")
+	f.StringVar(&o.file, "config", "", "file of kind ControllerConfig; flags take precedence")
 	flags.BindConsul(f, &o.consul)
 	o.log.Bind(f)
 	f.DurationVar(&o.minGap, "min-gap", manager.DefaultMinGap,
-		"least time between two looks at a tree of keys that changes all the time; two may follow each other at once")
-	f.DurationVar(&o.resync, "resync", manager.DefaultResync, "about how often all is looked at though nothing changes")
-	f.StringVar(&o.health, healthFlag, "127.0.0.1:8081", "where /healthz and /readyz are served, host:port; 0: nowhere")
-	f.StringVar(&o.metrics, metricsFlag, "127.0.0.1:8080",
-		"where /metrics is served for Prometheus, host:port, also that of the health probes; 0: nowhere")
-	f.StringVar(&o.dashboard, dashboardFlag, "127.0.0.1:8082",
-		"where pages that show the plans and their hosts are served, host:port; whoever reaches them sees all; 0: nowhere")
-	f.StringVar(&o.webhook, webhookFlag, off, "where webhooks of sources are taken at /hook/SOURCE, host:port; 0: nowhere")
+		"minimum interval between two reads of a busy tree of keys; short bursts are allowed")
+	f.DurationVar(&o.resync, "resync", manager.DefaultResync, "approximate interval of full reads")
+	f.StringVar(&o.bindAddress.health, healthFlag, "127.0.0.1:8081", "address for /healthz and /readyz, host:port; 0 disables it")
+	f.StringVar(&o.bindAddress.metrics, metricsFlag, "127.0.0.1:8080",
+		"address for /metrics, host:port, which may be that of the health probes; 0 disables it")
+	f.StringVar(&o.bindAddress.dashboard, dashboardFlag, "127.0.0.1:8082",
+		"address for the dashboard, host:port, without authentication; 0 disables it")
+	f.StringVar(&o.bindAddress.webhook, webhookFlag, off, "address for webhooks of sources at /hook/SOURCE, host:port; 0 disables it")
 	bindSource(f, &o.source)
 }
 
-// check says which flag may not have the value that it has.
+// complete reads the file, and checks all values.
+func (o *options) complete(f *pflag.FlagSet) error {
+	if o.file != "" {
+		c, err := load(o.file, f)
+		if err != nil {
+			return err
+		}
+		o.sources = c.Sources
+	}
+	if err := check(f); err != nil {
+		return err
+	}
+	var err error
+	o.sources, err = addSource(o.sources, o.source)
+	return err
+}
+
+// check returns an error for each flag with an invalid value.
 func check(f *pflag.FlagSet) error {
 	var errs []error
-	rules := rules()
+	validators := validators()
 	f.VisitAll(func(flag *pflag.Flag) {
-		if rule := rules[flag.Name]; rule != nil {
-			if err := rule(flag.Value.String()); err != nil {
+		if validate := validators[flag.Name]; validate != nil {
+			if err := validate(flag.Value.String()); err != nil {
 				errs = append(errs, fmt.Errorf("--%s %s: %w", flag.Name, flag.Value, err))
 			}
 		}
@@ -73,8 +91,8 @@ func check(f *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
-// rules say what a flag may be, and so the field of the file that stands for it; those that are not named may be anything.
-func rules() map[string]func(value string) error {
+// validators returns the checks of flags by name. They also check the fields of the file that set these flags.
+func validators() map[string]func(value string) error {
 	return map[string]func(string) error{
 		"http-addr":   checkConsulAddress,
 		"log-format":  flags.CheckFormat,
@@ -90,7 +108,7 @@ func rules() map[string]func(value string) error {
 
 func checkDuration(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
-		return errors.New("must be a duration above 0, as 500ms, 1s or 5m")
+		return errors.New("must be a duration above 0 such as 500ms, 1s or 5m")
 	}
 	return nil
 }
@@ -112,7 +130,7 @@ func checkBindAddress(value string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return errors.New("must be host:port with a number, :port for all addresses of this machine, or 0 for none")
+		return errors.New("must be host:port with a numeric port, :port for all addresses of this machine, or 0 to disable it")
 	}
 	return nil
 }

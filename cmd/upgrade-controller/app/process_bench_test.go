@@ -16,7 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// measured is the real binary at work.
+// measured is a process of the real binary.
 type measured struct {
 	testing.TB
 	cmd *exec.Cmd
@@ -32,7 +32,7 @@ func (f *benchFleet) binary(addr string, args ...string) *measured {
 	return &measured{f.TB, cmd}
 }
 
-// memory is a field of /proc/<pid>/status, in MiB.
+// memory returns a field of /proc/<pid>/status in MiB.
 func (p *measured) memory(field string) float64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -46,7 +46,7 @@ func (p *measured) memory(field string) float64 {
 	return kilobytes / 1024
 }
 
-// cpu is the time that the process has had a CPU: the clock ticks of /proc/<pid>/stat, of which Linux counts 100 a second.
+// cpu returns the CPU time of the process, from the clock ticks of /proc/<pid>/stat. Linux counts 100 per second.
 func (p *measured) cpu() time.Duration {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -64,17 +64,16 @@ func (p *measured) cpu() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// idleFor is how long an idle controller is watched.
+// idleFor is how long an idle controller is measured.
 const idleFor = 30 * time.Second
 
-// BenchmarkIdle is a controller over 10,000 hosts of which none does anything: what it takes of the CPU, reads of Consul and
-// writes.
+// BenchmarkIdle measures a controller with 10,000 idle hosts: its CPU time, and the bytes that it reads from Consul.
 func BenchmarkIdle(b *testing.B) {
 	f := newBenchFleet(b, 10_000)
 	f.apply("v2", benchInFlight)
 	m := newMeter(b, f.addr)
 	p := f.binary(m.Addr().String())
-	f.released(benchHost(benchInFlight - 1))
+	f.waitForGrant(benchHost(benchInFlight - 1))
 	m.quiet()
 	ledger := func() uint64 {
 		pairs, _, err := f.store.Get(b.Context(), keys.Plan("fleet").Ledger())
@@ -85,36 +84,36 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	var cpu time.Duration
 	var bytes int64
-	rounds := 0
+	runs := 0
 	for b.Loop() {
 		before := ledger()
 		cpu, bytes = cpu-p.cpu(), bytes-m.bytes.Load()
 		<-time.After(idleFor)
 		cpu, bytes = cpu+p.cpu(), bytes+m.bytes.Load()
 		if ledger() != before {
-			b.Fatal("an idle controller has written")
+			b.Fatal("an idle controller wrote the ledger")
 		}
-		rounds++
+		runs++
 	}
-	b.ReportMetric(cpu.Seconds()/idleFor.Seconds()/float64(rounds)*100, "%CPU")
-	b.ReportMetric(float64(bytes)/float64(rounds)/idleFor.Seconds(), "bytes/s")
+	b.ReportMetric(cpu.Seconds()/idleFor.Seconds()/float64(runs)*100, "%CPU")
+	b.ReportMetric(float64(bytes)/float64(runs)/idleFor.Seconds(), "bytes/s")
 }
 
-// BenchmarkMemory is a controller over 100,000 hosts through a first pass, a switch of the version, thousands of releases,
-// hosts that finish, and looks at everything: the most memory that it ever had.
+// BenchmarkMemory measures the peak memory of a controller with 100,000 hosts, through a first pass, a switch, thousands of
+// grants and full reads.
 func BenchmarkMemory(b *testing.B) {
 	const inFlight = 2000
 	for b.Loop() {
 		f := newBenchFleet(b, 100_000)
 		f.apply("v2", inFlight)
 		p := f.binary(f.addr, "--resync", "5s")
-		f.released(benchHost(inFlight - 1))
+		f.waitForGrant(benchHost(inFlight - 1))
 		for i := range 2 * inFlight {
 			f.write(f.finishes("v1", "v2", benchHost(i))...)
 		}
-		f.released(benchHost(3*inFlight - 1))
+		f.waitForGrant(benchHost(3*inFlight - 1))
 		f.apply("v3", inFlight)
-		f.released(benchHost(inFlight))
+		f.waitForGrant(benchHost(inFlight))
 		<-time.After(20 * time.Second) // some resyncs
 		b.ReportMetric(p.memory("VmHWM"), "MiB-peak")
 		b.ReportMetric(p.memory("VmRSS"), "MiB-now")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,19 +19,33 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 )
 
-// readyTimeout bounds what /readyz asks Consul.
+// readyTimeout limits the request of /readyz to Consul.
 const readyTimeout = 3 * time.Second
 
-// endpoint is what a flag says where to serve.
+// endpoint has routes that are served at the address of a flag.
 type endpoint struct {
 	flag, address string
 	routes        func(*http.ServeMux)
 }
 
-// serve serves until stop is called. Endpoints with the same address share a listener.
-func serve(ctx context.Context, log logr.Logger, endpoints ...endpoint) (stop func(), err error) {
+// servers are HTTP servers that run.
+type servers struct {
+	list    []*http.Server
+	running sync.WaitGroup
+}
+
+// close stops the servers without waiting for requests, and returns when they have stopped.
+func (s *servers) close() {
+	for _, server := range s.list {
+		_ = server.Close() // an error has no effect: the process ends
+	}
+	s.running.Wait()
+}
+
+// serve starts a server for each address. Endpoints with the same address share a server.
+func serve(ctx context.Context, log logr.Logger, endpoints ...endpoint) (*servers, error) {
 	muxes := map[string]*http.ServeMux{}
-	var first []endpoint // of each address
+	var first []endpoint // the first endpoint of each address
 	for _, e := range endpoints {
 		if e.address == off {
 			continue
@@ -41,41 +56,30 @@ func serve(ctx context.Context, log logr.Logger, endpoints ...endpoint) (stop fu
 		}
 		e.routes(muxes[e.address])
 	}
-	var stops []func()
-	stop = func() {
-		for _, stop := range stops {
-			stop()
-		}
-	}
+	s := &servers{}
 	for _, e := range first {
-		one, err := listen(ctx, log, e.address, muxes[e.address])
-		if err != nil {
-			stop()
+		if err := s.start(ctx, log, e.address, muxes[e.address]); err != nil {
+			s.close()
 			return nil, fmt.Errorf("--%s %s: %w", e.flag, e.address, err)
 		}
-		stops = append(stops, one)
 	}
-	return stop, nil
+	return s, nil
 }
 
-func listen(ctx context.Context, log logr.Logger, address string, handler http.Handler) (stop func(), err error) {
+func (s *servers) start(ctx context.Context, log logr.Logger, address string, handler http.Handler) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: readyTimeout}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	s.list = append(s.list, server)
+	s.running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error(err, "nothing is served any more", "address", address)
+			log.Error(err, "HTTP server stopped", "address", address)
 		}
-	}()
+	})
 	log.Info("serving", "address", listener.Addr().String())
-	return func() {
-		_ = server.Close() // nothing in it is worth waiting for
-		<-ended
-	}, nil
+	return nil
 }
 
 func metricsRoutes(registry *prometheus.Registry) func(*http.ServeMux) {
@@ -90,8 +94,8 @@ func healthRoutes(m *manager.Manager) func(*http.ServeMux) {
 		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 			defer cancel()
-			doing, err := m.Ready(ctx)
-			answer(w, doing, err)
+			state, err := m.Ready(ctx)
+			answer(w, state, err)
 		})
 	}
 }
@@ -101,5 +105,5 @@ func answer(w http.ResponseWriter, text string, err error) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	_, _ = fmt.Fprintln(w, text) // who asked may be gone
+	_, _ = fmt.Fprintln(w, text) // the client may have disconnected
 }

@@ -21,31 +21,27 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-const (
-	// flagSource is the name of the source that flags make.
-	flagSource = "default"
-	// webhookFlag says where webhooks are taken.
-	webhookFlag = "webhook-bind-address"
-)
+// flagSource is the name of the source that flags define.
+const flagSource = "default"
 
-// bindSource binds the flags that make one source without a file.
+// bindSource binds the flags that define one source without a file.
 func bindSource(f *pflag.FlagSet, s *gitsync.Source) {
-	f.StringVar(&s.URL, "git-url", "", "repository whose plans are applied: https://…, ssh://… or file:///…; "+
-		"a source with credentials, signatures or a webhook takes --config")
-	f.StringVar(&s.Ref.Branch, "git-branch", "", "branch of --git-url (default: the repository's own)")
-	f.StringVar(&s.Path, "git-path", "", "folder in --git-url that holds the plans (default: all of it)")
-	f.StringVar(&s.Interval, "git-interval", gitsync.DefaultInterval.String(), "about how often --git-url is looked at")
+	f.StringVar(&s.URL, "git-url", "", "repository of plans to apply: https://…, ssh://… or file:///…; "+
+		"a source with credentials, signatures or a webhook needs --config")
+	f.StringVar(&s.Ref.Branch, "git-branch", "", "branch of --git-url (default: the default branch)")
+	f.StringVar(&s.Path, "git-path", "", "directory in --git-url with the plans (default: the root)")
+	f.StringVar(&s.Interval, "git-interval", gitsync.DefaultInterval.String(), "approximate interval of fetches from --git-url")
 }
 
-// withFlags are the sources of the file and the one that flags make.
-func withFlags(sources []gitsync.Source, s gitsync.Source) ([]gitsync.Source, error) {
+// addSource adds the source that flags define, if there is one, to those of the file.
+func addSource(sources []gitsync.Source, s gitsync.Source) ([]gitsync.Source, error) {
 	switch {
 	case s.URL == "" && (s.Ref.Branch != "" || s.Path != ""):
-		return nil, errors.New("--git-branch and --git-path say which part of --git-url: it is required")
+		return nil, errors.New("--git-branch and --git-path need --git-url")
 	case s.URL == "":
 		return sources, nil
 	case slices.ContainsFunc(sources, func(other gitsync.Source) bool { return other.Name == flagSource }):
-		return nil, fmt.Errorf("--git-url makes a source named %s, and the file of --config has one of that name", flagSource)
+		return nil, fmt.Errorf("--git-url defines a source named %s, and the file of --config has one with that name: rename it", flagSource)
 	}
 	s.Name = flagSource
 	if errs := gitsync.Validate([]gitsync.Source{s}, field.NewPath("git")); len(errs) > 0 {
@@ -54,8 +50,8 @@ func withFlags(sources []gitsync.Source, s gitsync.Source) ([]gitsync.Source, er
 	return append(slices.Clip(sources), s), nil
 }
 
-// runner follows the sources.
-func runner(sources []gitsync.Source, s store.Store, seen gitsync.Observer, log logr.Logger) *gitsync.Runner {
+// newSourceRunner returns the runner that syncs the sources.
+func newSourceRunner(sources []gitsync.Source, s store.Store, observer gitsync.Observer, log logr.Logger) *gitsync.Runner {
 	return &gitsync.Runner{
 		Sources:  sources,
 		Store:    s,
@@ -64,11 +60,10 @@ func runner(sources []gitsync.Source, s store.Store, seen gitsync.Observer, log 
 		Now:      time.Now,
 		Random:   rand.N[time.Duration],
 		Log:      log,
-		Observer: seen,
+		Observer: observer,
 	}
 }
 
-// webhookRoutes takes webhooks.
 func webhookRoutes(hooks http.Handler) func(*http.ServeMux) {
 	return func(mux *http.ServeMux) { mux.Handle("POST /hook/{source}", hooks) }
 }

@@ -4,39 +4,40 @@
 package app
 
 import (
+	"context"
 	"sync"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/go-logr/logr"
 
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 )
 
-// systemd is told what the process does, by sd_notify, if it wants to be.
+// systemd reports the state of the process to systemd by sd_notify. Without systemd it does nothing.
 type systemd struct {
 	log logr.Logger
 
 	mu           sync.Mutex
-	ready, ended bool
+	ready, ended bool // what was reported
 }
 
-// does tells what the manager does. The service is ready once it leads or stands by.
-func (s *systemd) does(d manager.State) {
+// StateChanged reports what the manager does. The service is ready once it leads or stands by.
+func (s *systemd) StateChanged(now manager.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
-	state := "STATUS=" + d.Text
-	if d.Ready && !s.ready {
+	state := "STATUS=" + now.Text
+	if now.Ready && !s.ready {
 		s.ready = true
 		state = daemon.SdNotifyReady + "\n" + state
 	}
 	s.notify(state)
 }
 
-// stopping tells, once, that the process ends. What it does until then is of no interest.
+// stopping reports once that the process stops. Later states are not reported.
 func (s *systemd) stopping() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,38 +48,32 @@ func (s *systemd) stopping() {
 	s.notify(daemon.SdNotifyStopping + "\nSTATUS=stopping")
 }
 
-// watch tells until stop is called that the process is well, as long as healthy says so, twice in the time after which
-// systemd would restart it.
-func (s *systemd) watch(healthy func() error) (stop func()) {
-	within, err := daemon.SdWatchdogEnabled(false)
+// startWatchdog pings systemd's watchdog twice per timeout while the process is healthy, until stop is called. systemd restarts
+// a service that does not ping.
+func (s *systemd) startWatchdog(healthy func() error) (stop func()) {
+	timeout, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.log.Error(err, "systemd's watchdog is not told anything")
+		s.log.Error(err, "cannot read the watchdog settings; not pinging systemd's watchdog")
 	}
-	if within <= 0 {
+	if timeout <= 0 {
 		return func() {}
 	}
-	tick, stopped, ended := time.NewTicker(within/2), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-			case <-stopped:
-				return
-			}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for backoff.Sleep(ctx, timeout/2) == nil {
 			if err := healthy(); err != nil {
-				s.log.Error(err, "not well: systemd's watchdog is not told otherwise")
+				s.log.Error(err, "unhealthy; withholding systemd watchdog ping")
 				continue
 			}
 			s.notify(daemon.SdNotifyWatchdog)
 		}
-	}()
-	return func() { close(stopped); <-ended }
+	})
+	return func() { cancel(); running.Wait() }
 }
 
 func (s *systemd) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		s.log.Error(err, "systemd could not be told", "state", state)
+		s.log.Error(err, "cannot notify systemd", "state", state)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// supervisor stands for systemd: it has heard what a service told it.
+// supervisor is a fake systemd. It records the notifications of a service.
 type supervisor struct {
-	address string
-	heard   output
+	address  string
+	received output
 }
 
 func newSupervisor(t *testing.T) *supervisor {
@@ -31,17 +31,17 @@ func newSupervisor(t *testing.T) *supervisor {
 			if err != nil {
 				return
 			}
-			_, _ = s.heard.Write(append(message[:n:n], '\n'))
+			_, _ = s.received.Write(append(message[:n:n], '\n'))
 		}
 	}()
 	return s
 }
 
 func (s *supervisor) lines() []string {
-	return strings.Split(strings.TrimSpace(s.heard.String()), "\n")
+	return strings.Split(strings.TrimSpace(s.received.String()), "\n")
 }
 
-func (s *supervisor) hears(line string) func() bool {
+func (s *supervisor) has(line string) func() bool {
 	return func() bool { return slices.Contains(s.lines(), line) }
 }
 
@@ -49,31 +49,31 @@ func (s *supervisor) env() []string {
 	return []string{"NOTIFY_SOCKET=" + s.address, "WATCHDOG_USEC=100000"}
 }
 
-func TestSystemdIsToldWhatTheServiceDoes(t *testing.T) {
+func TestSystemd_GetsTheStateOfTheService(t *testing.T) {
 	b := newBench(t)
 	binary := build(t)
 	first, second := newSupervisor(t), newSupervisor(t)
 	leader := b.process(binary, first.env()...)
-	eventually(t, "READY", first.hears("READY=1"))
+	eventually(t, "READY", first.has("READY=1"))
 	if got := first.lines(); !slices.Equal(got[:3], []string{"STATUS=asking for the lock", "READY=1", "STATUS=leading"}) {
-		t.Errorf("the leader told %q", got)
+		t.Errorf("notifications of the leader: %q", got)
 	}
-	eventually(t, "the watchdog", first.hears("WATCHDOG=1"))
+	eventually(t, "the watchdog", first.has("WATCHDOG=1"))
 
 	standby := b.process(binary, second.env()...)
-	eventually(t, "READY", second.hears("READY=1"))
-	told := second.lines()
-	last := slices.IndexFunc(told, func(line string) bool {
+	eventually(t, "READY", second.has("READY=1"))
+	lines := second.lines()
+	last := slices.IndexFunc(lines, func(line string) bool {
 		return strings.HasPrefix(line, "STATUS=standing by: the leader is upgrade-controller on ")
 	})
 	if last < 0 {
-		t.Errorf("the standby told %q", told)
+		t.Errorf("notifications of the standby: %q", lines)
 	}
 	leader.signal(t, syscall.SIGTERM)
-	eventually(t, "STOPPING", first.hears("STOPPING=1"))
-	eventually(t, "the standby to lead", second.hears("STATUS=leading"))
-	if n := strings.Count(second.heard.String(), "READY=1"); n != 1 {
-		t.Errorf("it was ready %d times", n)
+	eventually(t, "STOPPING", first.has("STOPPING=1"))
+	eventually(t, "the standby to lead", second.has("STATUS=leading"))
+	if n := strings.Count(second.received.String(), "READY=1"); n != 1 {
+		t.Errorf("READY was sent %d times", n)
 	}
 	if err := <-leader.exited; err != nil {
 		t.Error(err)
@@ -82,21 +82,20 @@ func TestSystemdIsToldWhatTheServiceDoes(t *testing.T) {
 	if err := <-standby.exited; err != nil {
 		t.Error(err)
 	}
-	eventually(t, "STOPPING", second.hears("STOPPING=1"))
-	if n := strings.Count(second.heard.String(), "STOPPING=1"); n != 1 {
-		t.Errorf("it was stopping %d times", n)
+	eventually(t, "STOPPING", second.has("STOPPING=1"))
+	if n := strings.Count(second.received.String(), "STOPPING=1"); n != 1 {
+		t.Errorf("STOPPING was sent %d times", n)
 	}
 }
 
-// Without Consul the service is not ready, and says what it does.
-func TestSystemdIsNotToldThatTheServiceIsReadyBeforeItIs(t *testing.T) {
+func TestSystemd_IsNotReadyWithoutConsul(t *testing.T) {
 	t.Parallel()
 	s := newSupervisor(t)
 	b := &bench{T: t, addr: freeAddress(t)}
 	p := b.process(build(t), s.env()...)
 	eventually(t, "an error", p.has("the lock could not be taken"))
-	eventually(t, "the watchdog", s.hears("WATCHDOG=1"))
-	if s.hears("READY=1")() || !s.hears("STATUS=asking for the lock")() {
-		t.Errorf("it told %q", s.lines())
+	eventually(t, "the watchdog", s.has("WATCHDOG=1"))
+	if s.has("READY=1")() || !s.has("STATUS=asking for the lock")() {
+		t.Errorf("notifications: %q", s.lines())
 	}
 }

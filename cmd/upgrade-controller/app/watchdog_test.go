@@ -13,8 +13,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// A process that is stuck lets the watchdog run out: systemd restarts it.
-func TestTheWatchdogIsNotToldOfAProcessThatIsStuck(t *testing.T) {
+// systemd restarts a service whose watchdog pings are missing.
+func TestWatchdog_NoPingWhileUnhealthy(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
 	if err != nil {
@@ -27,33 +27,33 @@ func TestTheWatchdogIsNotToldOfAProcessThatIsStuck(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", address)
 	t.Setenv("WATCHDOG_USEC", "20000")
 	s := &systemd{log: logr.Discard()}
-	asked := 0
+	calls := 0
 	recovered := make(chan struct{})
-	stop := s.watch(func() error {
-		if asked++; asked <= 3 {
+	stop := s.startWatchdog(func() error {
+		if calls++; calls <= 3 {
 			return errors.New("stuck")
 		}
-		if asked == 4 {
-			s.notify("STATUS=well again")
+		if calls == 4 {
+			s.notify("STATUS=recovered")
 			close(recovered)
 		}
 		return nil
 	})
 	<-recovered
-	for _, want := range []string{"STATUS=well again", "WATCHDOG=1"} {
+	for _, want := range []string{"STATUS=recovered", "WATCHDOG=1"} {
 		message := make([]byte, 100)
 		n, err := socket.Read(message)
 		if err != nil || string(message[:n]) != want {
-			t.Errorf("told %q (%v), want %q", message[:n], err, want)
+			t.Errorf("received %q (%v), want %q", message[:n], err, want)
 		}
 	}
 	stop()
 }
 
-func TestNobodyIsToldWithoutSystemd(t *testing.T) {
+func TestSystemd_IsOptional(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
 	s := &systemd{log: logr.Discard()}
-	s.watch(func() error { t.Error("the watchdog asked"); return nil })()
+	s.startWatchdog(func() error { t.Error("the watchdog ran"); return nil })()
 	s.stopping()
 }
