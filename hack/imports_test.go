@@ -45,6 +45,7 @@ var table = []row{
 
 	{of: "controllers/...", never: []string{"cmd/..."}},
 	{of: "controllers/backoff", ours: []string{}},
+	{of: "controllers/reconcile", ours: []string{"controllers/store"}},
 	{of: "controllers/store", ours: []string{"controllers/backoff", "controllers/core/fleet", "controllers/core/keys"}},
 	{of: "controllers/store/leaderelection", ours: []string{"controllers/backoff", "controllers/store"}},
 	{of: "controllers/store/fleetstore", ours: []string{"controllers/core/...", "controllers/store"}},

@@ -52,10 +52,10 @@ func (c *counted) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Me
 	return c.Store.Get(ctx, key...)
 }
 
-func (c *counted) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
+func (c *counted) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
 	c.waits.Add(1)
 	defer c.waits.Add(-1)
-	return c.Store.Wait(ctx, prefix, index)
+	return c.Store.Wait(ctx, target, index)
 }
 
 func (c *counted) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {

@@ -139,7 +139,8 @@ const plansGap = time.Second
 // readPlans looks at the plans and their status, as the controller last wrote it.
 func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 	r := reader{Dashboard: d, put: put, last: &sight{}}
-	bells := store.NewWatchSet(d.options.Store, plansGap, r.failed)
+	bells := store.NewWatchSet(d.options.Store, store.WatchSetOptions{MinInterval: plansGap,
+		Failed: func(_ store.WatchTarget, err error) { r.failed(err) }})
 	defer bells.Stop()
 	for ok := true; ok; {
 		wait := resync
@@ -147,7 +148,7 @@ func (d *Dashboard) readPlans(ctx context.Context, put func(*sight)) {
 			r.failed(err)
 			wait = retryAfter
 		}
-		bells.SetTargets(ctx, []store.WatchTarget{{Prefix: keys.Plans}})
+		bells.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Plans)})
 		_, ok = bells.Wait(ctx, wait)
 	}
 }

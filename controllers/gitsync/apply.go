@@ -13,10 +13,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 )
 
-// Plans stores plans, fenced by the lock of the one writer: an error with a method LostLockError that says true means that
-// nothing can be stored any more.
+// Plans stores plans, fenced by the lock of the one writer. After an error that wraps leaderelection.ErrLost nothing can be
+// stored any more.
 type Plans interface {
 	// Origins are those of all plans that come from Git, by the name of the plan.
 	Origins(ctx context.Context) (map[string]fleet.Origin, error)
@@ -163,8 +164,7 @@ func (c *Changes) leave(ctx context.Context, plans Plans, s Source, names []stri
 
 // refused says which file holds a plan that the store does not take.
 func refused(c Content, d manifest.Document, err error) error {
-	var stalled interface{ Stalled() bool }
-	if errors.As(err, &stalled) && stalled.Stalled() {
+	if errors.Is(err, reconcile.ErrStalled) {
 		return &Failure{ReasonRefused, c.Revision, fmt.Errorf("%s:%d: %w", d.Source, d.Line, err)}
 	}
 	return err

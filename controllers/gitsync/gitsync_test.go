@@ -4,6 +4,7 @@
 package gitsync_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -292,8 +294,7 @@ func TestALostLockEndsTheRun(t *testing.T) {
 		return len(f.store.seen) > 1
 	})
 	err := f.stop()
-	lost, ok := err.(interface{ LostLock() bool })
-	if !ok || !lost.LostLock() {
+	if !errors.Is(err, leaderelection.ErrLost) {
 		t.Errorf("ended with %v", err)
 	}
 	f.wantStored("without the lock", "fleet=v1")

@@ -20,6 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 const (
@@ -79,7 +80,7 @@ func (r *Runner) Run(ctx context.Context, session string) error {
 	var running sync.WaitGroup
 	for retry := firstRetry; ; retry = min(2*retry, DefaultInterval) {
 		err := r.retire(ctx, session)
-		if lost(err) {
+		if errors.Is(err, leaderelection.ErrLost) {
 			return err
 		}
 		if err == nil {
@@ -99,14 +100,15 @@ func (r *Runner) Run(ctx context.Context, session string) error {
 			}
 		})
 		running.Go(func() {
-			o := store.WatchOptions{MinGap: cmp.Or(r.MinGap, DefaultMinGap), Failed: func(err error) {
-				r.Log.Error(err, "requests to sync are not seen: the source is looked at by the clock", "source", s.Name)
-			}}
-			store.Watch(ctx, r.Store, keys.Request(s.Name), o, func(store.WatchIndex) { f.ring() })
+			w := store.WatchKeys(keys.Request(s.Name))
+			w.MinInterval = cmp.Or(r.MinGap, DefaultMinGap)
+			w.Run(ctx, r.Store, func(err error) {
+				r.Log.Error(err, "cannot watch sync requests; syncing on interval only", "source", s.Name)
+			}, func(store.WatchIndex) { f.ring() })
 		})
 	}
 	running.Wait()
-	if err := context.Cause(ctx); lost(err) {
+	if err := context.Cause(ctx); errors.Is(err, leaderelection.ErrLost) {
 		return err
 	}
 	return nil
@@ -152,21 +154,7 @@ func (r *Runner) retire(ctx context.Context, session string) error {
 func (r *Runner) write(ctx context.Context, session string, ops ...store.Op) error {
 	check := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: session}
 	_, err := r.Store.Txn(ctx, slices.Concat([]store.Op{check}, ops))
-	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.FailedKey(keys.Leader) {
-		return &lostLock{err}
-	}
-	return err
-}
-
-// lostLock says that the lock of the one writer is no longer ours.
-type lostLock struct{ error }
-
-func (*lostLock) LostLock() bool { return true }
-
-// lost says whether an error means that nothing may be written any more.
-func lost(err error) bool {
-	var l interface{ LostLock() bool }
-	return errors.As(err, &l) && l.LostLock()
+	return leaderelection.CheckFence(err, keys.Leader)
 }
 
 // follower follows one source.
@@ -193,7 +181,7 @@ func (f *follower) follow(ctx context.Context) error {
 	retry := firstRetry
 	for {
 		handled, err := f.sync(ctx)
-		if lost(err) {
+		if errors.Is(err, leaderelection.ErrLost) {
 			return err
 		}
 		next := interval - f.Random(interval/10+1)
@@ -256,7 +244,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 	status, _ := DecodeStatus(pairs[0])
 	status.Source, status.Handled = f.source.public(), requestOf(pairs[1])
 	content, did, err := f.carryOut(ctx)
-	if ctx.Err() != nil || lost(err) {
+	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)
 	}
 	now := f.Now()
@@ -321,10 +309,13 @@ func (f *follower) keep(ctx context.Context, pairs []keys.Pair, s Status) error 
 		return nil
 	}
 	err = f.write(ctx, f.session, ops...)
-	if _, ok := errors.AsType[*store.ConflictError](err); ok {
-		return nil // somebody has asked meanwhile: that sync writes it
+	if errors.Is(err, leaderelection.ErrLost) {
+		return err
 	}
-	if err != nil && !lost(err) {
+	if _, ok := errors.AsType[*store.ConflictError](err); ok {
+		return nil // another request came meanwhile: its sync writes the status
+	}
+	if err != nil {
 		f.Log.Error(err, "the status of the source could not be written", "source", f.source.Name)
 	}
 	return err

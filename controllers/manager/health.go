@@ -14,14 +14,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
-// stuckAfter is how long a pass may take: each call in it is bounded, so that one that takes longer will not end.
+// stuckAfter is how long a pass may take. Each call in it is bounded, so a pass that takes longer will not end.
 const stuckAfter = 10 * time.Minute
 
 // mode is what a manager does.
 type mode uint8
 
 const (
-	notRun mode = iota
+	notRunning mode = iota
 	starting
 	standingBy
 	leading
@@ -32,7 +32,7 @@ func (m mode) String() string {
 	return [...]string{"not running yet", "asking for the lock", "standing by", "leading", "ended"}[m]
 }
 
-// health is what is known of a manager's loops.
+// health is the state of a manager's loops.
 type health struct {
 	mu     sync.Mutex
 	mode   mode
@@ -45,7 +45,7 @@ func (h *health) set(m mode) {
 	h.mode = m
 }
 
-// pass notes that one has begun; what it returns notes its end.
+// pass notes the start of a pass. The function that it returns notes the end.
 func (h *health) pass() (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,23 +61,23 @@ func (h *health) pass() (done func()) {
 	}
 }
 
-// Healthy says what is wrong with the manager's loops: they do not run, or are stuck. Nil: nothing.
+// Healthy returns an error if the manager does not run, or if a pass is stuck.
 func (m *Manager) Healthy() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
-	if m.health.mode == notRun || m.health.mode == ended {
+	if m.health.mode == notRunning || m.health.mode == ended {
 		return errors.New(m.health.mode.String())
 	}
-	for begun := range m.health.passes {
-		if took := time.Since(*begun); took > stuckAfter {
+	for started := range m.health.passes {
+		if took := time.Since(*started); took > stuckAfter {
 			return fmt.Errorf("a pass has not ended for %s", took.Round(time.Second))
 		}
 	}
 	return nil
 }
 
-// Ready says why the manager could not work now, or take over: it neither leads nor stands by, or Consul does not
-// answer. Nil, with what it does: it could.
+// Ready returns what the manager does, or an error if it could not work or take over: it neither leads nor stands by, or
+// Consul does not answer.
 func (m *Manager) Ready(ctx context.Context) (string, error) {
 	m.health.mu.Lock()
 	now := m.health.mode

@@ -6,26 +6,28 @@ package manager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 const (
-	// workers is how many plans are looked at at once: a large fleet does not keep the others waiting.
+	// workers is how many plans are reconciled at the same time: a large fleet does not keep the others waiting.
 	workers = 4
-	// settle is how long a ring waits for others: one report of a host changes several trees.
-	settle = 5 * time.Millisecond
-	// The pauses after a pass that failed.
+	// debounce is how long a change waits for others: one report of a host changes several trees.
+	debounce = 5 * time.Millisecond
+	// firstRetry and maxRetry bound the pause after a pass that failed.
 	firstRetry = 200 * time.Millisecond
 	maxRetry   = time.Minute
-	// allPlans is the item of the queue that stands for the list of plans: no plan has this name.
+	// allPlans is the item of the queue that stands for the list of plans. No plan has this name.
 	allPlans = ""
 )
 
@@ -35,34 +37,28 @@ type loop struct {
 	session string
 	resign  context.CancelCauseFunc
 	queue   workqueue.TypedRateLimitingInterface[string]
-	running sync.WaitGroup // bells, and other runners
+	running sync.WaitGroup // runners, and watches that end
 
 	mu    sync.Mutex
-	plans map[string]*known
+	plans map[string]*planState // allPlans too
 }
 
-// known is what a loop knows of a plan.
-type known struct {
-	bells map[string]hung // by prefix
-	// rang is what rang since the last pass began.
-	rang store.ChangedPrefixes
-	// resync is when all is looked at again.
+// planState is what a loop knows of a plan.
+type planState struct {
+	watches *store.WatchSet
+	// readAll says that the next pass reads everything.
+	readAll bool
+	// resync is when everything is read again.
 	resync time.Time
-}
-
-// hung is a bell that watches.
-type hung struct {
-	minGap time.Duration
-	stop   context.CancelFunc
 }
 
 func newLoop(m *Manager, session string, resign context.CancelCauseFunc) *loop {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, maxRetry)
 	return &loop{Manager: m, session: session, resign: resign, queue: workqueue.NewTypedRateLimitingQueue(limiter),
-		plans: map[string]*known{}}
+		plans: map[string]*planState{}}
 }
 
-// run works until the context ends, and returns when nothing of it goes on.
+// run works until the context ends, and returns when all its goroutines have ended. See Manager.Run for the order.
 func (l *loop) run(ctx context.Context) {
 	var working sync.WaitGroup
 	for range workers {
@@ -71,9 +67,9 @@ func (l *loop) run(ctx context.Context) {
 			}
 		})
 	}
-	l.hang(ctx, allPlans, []store.WatchTarget{{Prefix: keys.PlansEpoch}})
+	l.add(allPlans).watches.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.PlansEpoch)})
 	l.queue.Add(allPlans)
-	for _, runner := range l.Also {
+	for _, runner := range l.Runners {
 		l.running.Go(func() {
 			if err := runner.Run(ctx, l.session); err != nil {
 				l.resign(err)
@@ -83,10 +79,13 @@ func (l *loop) run(ctx context.Context) {
 	<-ctx.Done()
 	l.queue.ShutDown()
 	working.Wait()
+	for _, state := range l.plans { // no worker adds one any more
+		state.watches.Stop()
+	}
 	l.running.Wait()
 }
 
-// next makes one pass; false: the queue is closed.
+// next handles one item of the queue. It returns false when the queue is closed.
 func (l *loop) next(ctx context.Context) bool {
 	item, closed := l.queue.Get()
 	if closed {
@@ -105,140 +104,115 @@ func (l *loop) next(ctx context.Context) bool {
 	return true
 }
 
-// list looks which plans there are. Those that are gone are found by their own pass.
+// list adds the plans that are new. A plan that is gone is found by its own pass.
 func (l *loop) list(ctx context.Context) {
-	plans, err := l.Worker.Plans(ctx)
+	plans, err := l.Reconciler.Plans(ctx)
 	if err != nil {
-		l.again(ctx, allPlans, err, "the plans could not be listed")
+		l.retry(ctx, allPlans, err, "cannot list plans")
 		return
 	}
 	l.queue.Forget(allPlans)
 	l.queue.AddAfter(allPlans, l.nextResync())
 	for _, plan := range plans {
-		if !l.knows(plan) {
-			l.hang(ctx, plan, []store.WatchTarget{}) // it is known now
+		if l.state(plan) == nil {
+			l.add(plan)
 			l.queue.Add(plan)
 		}
 	}
 }
 
+// pass makes one pass over a plan, and decides when the next one is due.
 func (l *loop) pass(ctx context.Context, plan string) {
-	rang, resync := l.take(plan)
-	next, watch, err := l.Worker.Reconcile(ctx, l.session, plan, rang)
+	state := l.state(plan)
+	known := state != nil
+	if !known { // a plan of that name was removed, and has perhaps been created again
+		state = l.add(plan)
+	}
+	changes := l.changes(state)
+	result, err := l.Reconciler.Reconcile(ctx, reconcile.Request{Session: l.session, Plan: plan, Changes: changes})
 	if ctx.Err() != nil {
 		return
 	}
-	if watch != nil {
-		l.hang(ctx, plan, watch)
+	state.readAll = err != nil
+	if result.Watches != nil {
+		state.watches.SetWatches(ctx, result.Watches)
 	}
-	switch after(err) {
-	case resign:
+	switch {
+	case errors.Is(err, leaderelection.ErrLost):
 		l.resign(err)
-	case forget:
+	case errors.Is(err, reconcile.ErrGone):
 		l.queue.Forget(plan)
-		if l.knows(plan) {
-			l.hang(ctx, plan, nil)
+		l.remove(plan, state)
+		if known {
 			l.Log.Info("the plan is gone", "plan", plan)
 		}
-	case retry:
-		l.again(ctx, plan, err, "the plan could not be reconciled")
-	case wait:
+	case err != nil && !errors.Is(err, reconcile.ErrStalled):
+		l.retry(ctx, plan, err, "reconcile failed; will retry")
+	default:
 		l.queue.Forget(plan)
 		if err != nil {
-			l.Log.Error(err, "the plan waits for a change", "plan", plan)
+			l.Log.Error(err, "the plan has stalled until it changes", "plan", plan)
 		}
-		if next.IsZero() || next.After(resync) {
-			next = resync
+		next := result.RequeueAt
+		if next.IsZero() || next.After(state.resync) {
+			next = state.resync
 		}
 		l.queue.AddAfter(plan, max(time.Until(next), 0))
 	}
-	if err != nil {
-		l.ring(plan, func(r *store.ChangedPrefixes) { r.All = true })
-	}
 }
 
-// take is what rang since the last pass over a plan began, and when all is looked at again.
-func (l *loop) take(plan string) (rang store.ChangedPrefixes, resync time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.plans[plan]
-	if k == nil {
-		return store.ChangedPrefixes{All: true}, time.Now()
+// changes returns what may have changed since the last pass over a plan began.
+func (l *loop) changes(state *planState) store.Changes {
+	changes := state.watches.Take()
+	changes.All = state.readAll
+	if now := time.Now(); !now.Before(state.resync) {
+		changes.All = true
+		state.resync = now.Add(l.nextResync())
 	}
-	rang, k.rang = k.rang, store.ChangedPrefixes{}
-	if now := time.Now(); !now.Before(k.resync) {
-		rang.All = true
-		k.resync = now.Add(l.nextResync())
-	}
-	return rang, k.resync
+	return changes
 }
 
-// ring notes what the next pass over a plan shall look at.
-func (l *loop) ring(plan string, note func(*store.ChangedPrefixes)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if k := l.plans[plan]; k != nil {
-		note(&k.rang)
-	}
-}
-
-// again tries an item again, later each time.
-func (l *loop) again(ctx context.Context, item string, err error, what string) {
+// retry queues an item again, later each time.
+func (l *loop) retry(ctx context.Context, item string, err error, message string) {
 	if ctx.Err() == nil {
-		l.Log.Error(err, what, "plan", item)
+		l.Log.Error(err, message, "plan", item)
 		l.queue.AddRateLimited(item)
 	}
 }
 
-// nextResync is spread, so that plans and controllers do not all look at once.
+// nextResync is spread at random, so that plans and controllers do not all read at the same time.
 func (l *loop) nextResync() time.Duration {
 	every := cmp.Or(l.Resync, DefaultResync)
 	return every - rand.N(every/10+1)
 }
 
-func (l *loop) knows(plan string) bool {
+// state is that of a plan. Nil means that the plan is unknown. Only the worker that handles the plan changes it.
+func (l *loop) state(plan string) *planState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.plans[plan] != nil
+	return l.plans[plan]
 }
 
-// hang hangs the bells of a plan that do not hang yet, and takes down its others. Nil: the plan is gone. A new bell rings
-// once: something may have changed between the pass that named it and the moment from which it watches.
-func (l *loop) hang(ctx context.Context, plan string, bells []store.WatchTarget) {
+// add adds a plan that watches nothing yet.
+func (l *loop) add(plan string) *planState {
+	state := &planState{watches: store.NewWatchSet(l.Store, store.WatchSetOptions{
+		MinInterval: cmp.Or(l.MinInterval, DefaultMinInterval),
+		Failed: func(target store.WatchTarget, err error) {
+			l.Log.Error(err, "watch failed; falling back to periodic resync", "target", target.String(),
+				"resync", cmp.Or(l.Resync, DefaultResync).String())
+		},
+		Changed: func() { l.queue.AddAfter(plan, debounce) },
+	})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := l.plans[plan]
-	if k == nil {
-		k = &known{bells: map[string]hung{}}
-		l.plans[plan] = k
-	}
-	for prefix, h := range k.bells {
-		if !slices.Contains(bells, store.WatchTarget{Prefix: prefix, MinGap: h.minGap}) {
-			h.stop()
-			delete(k.bells, prefix)
-		}
-	}
-	if bells == nil {
-		delete(l.plans, plan)
-	}
-	for _, bell := range bells {
-		if _, hangs := k.bells[bell.Prefix]; hangs {
-			continue
-		}
-		watched, stop := context.WithCancel(ctx)
-		k.bells[bell.Prefix] = hung{bell.MinGap, stop}
-		l.running.Go(func() { l.watch(watched, plan, bell) })
-	}
+	l.plans[plan] = state
+	return state
 }
 
-// watch rings for a plan whenever something below the bell's prefix may have changed.
-func (l *loop) watch(ctx context.Context, plan string, bell store.WatchTarget) {
-	o := store.WatchOptions{MinGap: max(bell.MinGap, cmp.Or(l.MinGap, DefaultMinGap)), Failed: func(err error) {
-		l.Log.Error(err, "it is not seen when something changes: all is looked at by the clock", "prefix", bell.Prefix,
-			"resync", cmp.Or(l.Resync, DefaultResync).String())
-	}}
-	store.Watch(ctx, l.Store, bell.Prefix, o, func(m store.WatchIndex) {
-		l.ring(plan, func(r *store.ChangedPrefixes) { r.Add(bell.Prefix, m) })
-		l.queue.AddAfter(plan, settle)
-	})
+// remove forgets a plan. Its watches end on their own time: a blocking query takes a moment to end.
+func (l *loop) remove(plan string, state *planState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.plans, plan)
+	l.running.Go(state.watches.Stop)
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
+	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
@@ -37,9 +37,9 @@ type counting struct {
 	down     bool
 }
 
-func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
+func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
 	c.mu.Lock()
-	c.waits[prefix]++
+	c.waits[target.Prefix]++
 	c.waiting++
 	down := c.down
 	c.mu.Unlock()
@@ -54,7 +54,7 @@ func (c *counting) Wait(ctx context.Context, prefix string, index uint64) (store
 	if down {
 		return store.WatchIndex{}, errors.New("no answer")
 	}
-	return c.Store.Wait(ctx, prefix, index)
+	return c.Store.Wait(ctx, target, index)
 }
 
 func (c *counting) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
@@ -87,10 +87,10 @@ func (c *counting) turn(down bool) {
 type answer struct {
 	next  time.Duration // from then
 	watch []string
-	// minGap is that of all of watch.
-	minGap time.Duration
-	err    error
-	takes  time.Duration
+	// minInterval is that of each watch.
+	minInterval time.Duration
+	err         error
+	takes       time.Duration
 	// ends is how long it takes to end after its context has.
 	ends time.Duration
 }
@@ -100,17 +100,9 @@ type worker struct {
 	mu      sync.Mutex
 	answers map[string]answer // by plan; those that are not there are gone
 	passes  map[string][]time.Time
-	rang    []store.ChangedPrefixes // of all passes
+	changes []store.Changes // of all passes
 	session string
 }
-
-// kind is an error of a kind.
-type kind struct{ gone, lost, stalled bool }
-
-func (k kind) Error() string  { return fmt.Sprintf("%+v", struct{ gone, lost, stalled bool }(k)) }
-func (k kind) Gone() bool     { return k.gone }
-func (k kind) LostLock() bool { return k.lost }
-func (k kind) Stalled() bool  { return k.stalled }
 
 func (w *worker) Plans(context.Context) ([]string, error) {
 	w.mu.Lock()
@@ -122,15 +114,15 @@ func (w *worker) Plans(context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store.ChangedPrefixes) (time.Time, []store.WatchTarget, error) {
+func (w *worker) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	w.mu.Lock()
-	a, ok := w.answers[plan]
-	w.rang = append(w.rang, rang)
-	w.passes[plan] = append(w.passes[plan], time.Now())
-	w.session = session
+	a, ok := w.answers[r.Plan]
+	w.changes = append(w.changes, r.Changes)
+	w.passes[r.Plan] = append(w.passes[r.Plan], time.Now())
+	w.session = r.Session
 	w.mu.Unlock()
 	if !ok {
-		return time.Time{}, nil, fmt.Errorf("looked: %w", kind{gone: true})
+		return reconcile.Result{}, fmt.Errorf("read: %w", reconcile.ErrGone)
 	}
 	if a.takes > 0 {
 		select {
@@ -139,15 +131,16 @@ func (w *worker) Reconcile(ctx context.Context, session, plan string, rang store
 			<-time.After(a.ends)
 		}
 	}
-	var next time.Time
+	var result reconcile.Result
 	if a.next > 0 {
-		next = time.Now().Add(a.next)
+		result.RequeueAt = time.Now().Add(a.next)
 	}
-	var bells []store.WatchTarget
 	for _, prefix := range a.watch {
-		bells = append(bells, store.WatchTarget{Prefix: prefix, MinGap: a.minGap})
+		watch := store.WatchKeys(prefix)
+		watch.MinInterval = a.minInterval
+		result.Watches = append(result.Watches, watch)
 	}
-	return next, bells, a.err
+	return result, a.err
 }
 
 func (w *worker) set(plan string, a answer) {
@@ -169,10 +162,10 @@ func (w *worker) times(plan string) []time.Time {
 	return slices.Clone(w.passes[plan])
 }
 
-func (w *worker) told() []store.ChangedPrefixes {
+func (w *worker) told() []store.Changes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.rang)
+	return slices.Clone(w.changes)
 }
 
 func (w *worker) count(plan string) int { return len(w.times(plan)) }
@@ -238,8 +231,8 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 }
 
 func (b *bench) start() {
-	b.manager = &manager.Manager{Store: b.store, Worker: b.worker, Holder: manager.HolderPrefix + " test", Resync: resync,
-		Log: logr.Discard(), Observer: &b.told, Also: []manager.Runner{&b.also}}
+	b.manager = &manager.Manager{Store: b.store, Reconciler: b.worker, Holder: leaderelection.ControllerName + " test", Resync: resync,
+		Log: logr.Discard(), Observer: &b.told, Runners: []manager.Runner{&b.also}}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.manager.Run(ctx) }()
@@ -354,6 +347,15 @@ func TestAnIdleHour(t *testing.T) {
 	})
 }
 
+// prefixes are those that changed, sorted.
+func prefixes(c store.Changes) (out []string) {
+	for target := range c.At {
+		out = append(out, target.Prefix)
+	}
+	slices.Sort(out)
+	return out
+}
+
 // A pass is told what rang since the one before it began: everything first, after an error and by the resync.
 func TestAPassIsToldWhatRang(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/", "b/"}}}, func(b *bench) {
@@ -369,7 +371,7 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 					told = append(told, "all")
 					continue
 				}
-				told = append(told, strings.Join(slices.Sorted(maps.Keys(rang.At)), " "))
+				told = append(told, strings.Join(prefixes(rang), " "))
 			}
 			if got := strings.Join(told, ", "); got != want {
 				t.Errorf("%s: told of %q, want %q", what, got, want)
@@ -379,8 +381,9 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 			t.Errorf("first told of %+v", first)
 		}
 		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
-		if mark, err := b.store.Wait(t.Context(), "a/", 0); err != nil || b.worker.told()[len(b.worker.told())-1].At["a/"] != mark {
-			t.Errorf("told of another index than %d (%v)", mark.Index, err)
+		a := store.WatchTarget{Prefix: "a/"}
+		if now, err := b.store.Wait(t.Context(), a, 0); err != nil || b.worker.told()[len(b.worker.told())-1].At[a] != now {
+			t.Errorf("told of another index than %d (%v)", now.Index, err)
 		}
 		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, err: errors.New("no answer")})
@@ -398,7 +401,7 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 
 // A bell may ring more rarely than the others.
 func TestABellMayRingRarely(t *testing.T) {
-	run(t, map[string]answer{"a": {watch: []string{"a/"}, minGap: 10 * time.Second}}, func(b *bench) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}, minInterval: 10 * time.Second}}, func(b *bench) {
 		b.set("a/1", "1")
 		waitFor(time.Minute)
 		if got := b.passes("a", func() {
@@ -452,7 +455,7 @@ func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 }
 
 func TestAStalledPlanWaitsForItsChange(t *testing.T) {
-	run(t, map[string]answer{"a": {watch: []string{"spec"}, err: fmt.Errorf("read: %w", kind{stalled: true})}}, func(b *bench) {
+	run(t, map[string]answer{"a": {watch: []string{"spec"}, err: fmt.Errorf("read: %w", reconcile.ErrStalled)}}, func(b *bench) {
 		b.set("spec", "1")
 		waitFor(time.Second)
 		b.want("until the resync", b.passes("a", func() { waitFor(4 * time.Minute) }), 0)
@@ -496,7 +499,7 @@ func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
 		b.set("a/1", "1")
 		waitFor(time.Second)
 		first := b.worker.last()
-		b.worker.set("a", answer{err: fmt.Errorf("wrote: %w", kind{lost: true})})
+		b.worker.set("a", answer{err: fmt.Errorf("wrote: %w", leaderelection.ErrLost)})
 		b.set("a/1", "2")
 		settle()
 		b.worker.set("a", answer{})
@@ -567,7 +570,7 @@ func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
 	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
 		asking := manager.State{Text: "asking for the lock"}
 		leads := manager.State{Leading: true, Ready: true, Text: "leading"}
-		standsBy := manager.State{Ready: true, Text: "standing by: the leader is " + manager.HolderPrefix + " test"}
+		standsBy := manager.State{Ready: true, Text: "standing by: the leader is " + leaderelection.ControllerName + " test"}
 		ended := manager.State{Text: "ended"}
 		want := func(what string, want ...manager.State) {
 			t.Helper()

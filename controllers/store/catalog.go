@@ -22,15 +22,6 @@ type Catalog interface {
 	Nodes(ctx context.Context) ([]string, Meta, error)
 }
 
-// What a Watcher takes in place of a prefix. No key is spelled so: none of ours has an empty segment (keys.ValidSegment),
-// and Consul cannot read a key that begins with a slash, for the path of such a request is cleaned.
-const (
-	// ChecksTarget rings when what Unhealthy returns may have changed. It may ring for checks that pass as well.
-	ChecksTarget = "//unhealthy"
-	// NodesTarget rings when what Nodes returns may have changed. It does not ring for checks.
-	NodesTarget = "//nodes"
-)
-
 // The rules that a token needs to read the catalog.
 const (
 	NodesPolicy  = `node_prefix "" { policy = "read" }`

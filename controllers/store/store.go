@@ -31,16 +31,20 @@ type Store interface {
 	Writer
 	Sessions
 	Watcher
-	// FewKeys is Keys for a tree that is small: the answer travels packed, which takes longer for a large one.
-	FewKeys(ctx context.Context, prefix string) ([]string, Meta, error)
 }
+
+// ReadHint tells a store about a read what may make it cheaper. It does not change what is returned.
+type ReadHint uint8
+
+// ExpectFew says that few keys are expected. Consul then compresses its answer, which would take longer than it saves for many.
+const ExpectFew ReadHint = 1
 
 // Reader reads keys and the catalog.
 type Reader interface {
 	// List returns all pairs below prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
 	// Keys returns all keys below prefix, sorted.
-	Keys(ctx context.Context, prefix string) ([]string, Meta, error)
+	Keys(ctx context.Context, prefix string, hints ...ReadHint) ([]string, Meta, error)
 	// Get reads the keys in one transaction, so that all are of one moment. It returns one pair for each key, in the order
 	// asked. A missing key has ModifyIndex 0. More than MaxOps keys are read in several transactions.
 	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)

@@ -15,78 +15,91 @@ import (
 // MaxWait is how long one Wait lasts at most when nothing changes.
 const MaxWait = 5 * time.Minute
 
-// WatchIndex is where a prefix stood when it was looked at.
+// TargetKind is the kind of a watch target.
+type TargetKind uint8
+
+const (
+	// KeyTree is all keys that begin with a prefix: of a/b both a/b/c and a/bc.
+	KeyTree TargetKind = iota
+	// FlatKeyTree is a KeyTree whose prefix ends in a slash, with many keys directly below it. A store may wait for the prefix
+	// without its slash, which transfers less. That also wakes for a/bc when the prefix is a/b/.
+	FlatKeyTree
+	// Checks is what Unhealthy returns. A watch may also fire for checks that pass.
+	Checks
+	// Nodes is what Nodes returns. A watch does not fire for checks.
+	Nodes
+)
+
+// WatchTarget is what a watch observes.
+type WatchTarget struct {
+	Kind TargetKind
+	// Prefix of the keys. Empty for Checks and Nodes.
+	Prefix string
+}
+
+// String is the target for logs.
+func (t WatchTarget) String() string {
+	switch t.Kind {
+	case Checks:
+		return "checks"
+	case Nodes:
+		return "nodes"
+	default:
+		return t.Prefix
+	}
+}
+
+// WatchIndex is the state of a target at one moment.
 type WatchIndex struct {
-	// Index is never 0. It moves with each change below the prefix, and may move, or go backwards, without one.
+	// Index is never 0. It grows with each change of the target. It may also grow, or go backwards, without a change.
 	Index uint64
-	// Empty says that there is nothing below the prefix. Then the index may move with every write to the store.
+	// Empty says that no key has the prefix. Then the index may grow with every write to the store.
 	Empty bool
 }
 
-// Watcher waits for changes. What is waited for is a prefix of keys: a/b stands for a/b/c as well as for a/bc; or it is
-// ChecksTarget or NodesTarget, which are never empty.
+// Watcher waits for changes.
 type Watcher interface {
-	// Wait returns when the index of the prefix is above the given one: at once for 0, when something below it is written
-	// or removed, and after MaxWait in any case. A return is no promise that anything changed. What is transferred does
-	// not grow with what is below a/b, as long as that is all below a/b/; below a/b/, it grows with the number of a/b/c.
-	Wait(ctx context.Context, prefix string, index uint64) (WatchIndex, error)
+	// Wait returns when the index of the target is above the given one: at once for 0, and after MaxWait in any case. So a
+	// return does not promise a change. What is transferred grows with the names directly below the prefix a/b/ (for a
+	// FlatKeyTree it does not grow), and never with what is below those names.
+	Wait(ctx context.Context, target WatchTarget, index uint64) (WatchIndex, error)
 }
 
-// WatchTarget is a prefix that rings when something below it changes.
-type WatchTarget struct {
-	Prefix string
-	// MinGap is the least time between two rings, two of which may follow each other at once; 0: that of whoever waits.
-	MinGap time.Duration
+// Watch is a target, with how often it is worth a look.
+type Watch struct {
+	Target WatchTarget
+	// MinInterval is the least time between two reports, two of which may follow each other at once. 0 means no limit.
+	MinInterval time.Duration
 }
 
-// ChangedPrefixes is what may have changed since the last look.
-type ChangedPrefixes struct {
-	// All says that anything may.
-	All bool
-	// At are the prefixes below which something may, with where each stood when it rang last.
-	At map[string]WatchIndex
-}
+// WatchKeys is a watch on the keys that begin with a prefix.
+func WatchKeys(prefix string) Watch { return Watch{Target: WatchTarget{Prefix: prefix}} }
 
-// Add notes a ring.
-func (r *ChangedPrefixes) Add(prefix string, m WatchIndex) {
-	if r.At == nil {
-		r.At = map[string]WatchIndex{}
-	}
-	r.At[prefix] = m
-}
-
-// WatchOptions say how a prefix is watched.
-type WatchOptions struct {
-	// MinGap is the least time between two looks, two of which may follow each other at once; 0: none.
-	MinGap time.Duration
-	// Failed is told of each failure; it may be nil.
-	Failed func(error)
-}
-
-// The pauses of Watch after a failure, to which up to as much again is added at random: Consul may be overloaded.
+// The pauses of Watch.Run after a failure, to which up to as much again is added at random: Consul may be overloaded.
 const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 )
 
-// Watch calls changed, with where the prefix stands, whenever something below it may have changed, first as soon as it
-// watches, until the context ends. Changes that follow each other within MinGap are told as one. The rules are those of Consul's blocking
-// queries: an index that went backwards, and a failure, begin again at 0.
-func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, changed func(WatchIndex)) {
+// Run calls changed with the state of the target: once as soon as it watches, and then whenever something may have changed,
+// until the context ends. Changes within MinInterval are reported as one. Run calls failed, if it is not nil, with each
+// failure, and tries again. It follows the rules of Consul's blocking queries: after a failure, and after an index that went
+// backwards, it begins again at 0.
+func (w Watch) Run(ctx context.Context, s Watcher, failed func(error), changed func(WatchIndex)) {
 	limit := rate.NewLimiter(rate.Inf, 2)
-	if o.MinGap > 0 {
-		limit = rate.NewLimiter(rate.Every(o.MinGap), 2)
+	if w.MinInterval > 0 {
+		limit = rate.NewLimiter(rate.Every(w.MinInterval), 2)
 	}
 	var last WatchIndex
 	delay := backoff.New(firstBackoff, maxBackoff, 1)
 	for limit.Wait(ctx) == nil {
-		mark, err := w.Wait(ctx, prefix, last.Index)
+		now, err := s.Wait(ctx, w.Target, last.Index)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			if o.Failed != nil {
-				o.Failed(err)
+			if failed != nil {
+				failed(err)
 			}
 			last = WatchIndex{}
 			if backoff.Sleep(ctx, delay.Step()) != nil {
@@ -95,13 +108,13 @@ func Watch(ctx context.Context, w Watcher, prefix string, o WatchOptions, change
 			continue
 		}
 		delay = backoff.New(firstBackoff, maxBackoff, 1)
-		// Nothing was there and nothing is: it was some other key of the store.
-		if mark.Index != last.Index && (last.Index == 0 || !mark.Empty || !last.Empty) {
-			changed(mark)
+		// If there was no key and there is none, a key outside the prefix changed.
+		if now.Index != last.Index && (last.Index == 0 || !now.Empty || !last.Empty) {
+			changed(now)
 		}
-		if mark.Index < last.Index {
-			mark.Index = 0
+		if now.Index < last.Index {
+			now.Index = 0
 		}
-		last = mark
+		last = now
 	}
 }

@@ -27,7 +27,7 @@ type looked struct {
 	err  error
 }
 
-func (s *scripted) Wait(ctx context.Context, _ string, index uint64) (store.WatchIndex, error) {
+func (s *scripted) Wait(ctx context.Context, _ store.WatchTarget, index uint64) (store.WatchIndex, error) {
 	s.asked, s.at = append(s.asked, index), append(s.at, time.Since(s.begun))
 	if len(s.asked) > len(s.script) {
 		<-ctx.Done()
@@ -59,7 +59,7 @@ func TestWatchKeepsTheRulesOfBlockingQueries(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				rings := 0
-				store.Watch(ctx, s, "a/", store.WatchOptions{MinGap: time.Second}, func(store.WatchIndex) { rings++ })
+				store.Watch{MinInterval: time.Second}.Run(ctx, s, nil, func(store.WatchIndex) { rings++ })
 				if !slices.Equal(s.asked, tt.asked) || rings != tt.rings {
 					t.Errorf("asked for %d and rang %d times, want %d and %d", s.asked, rings, tt.asked, tt.rings)
 				}
@@ -79,14 +79,14 @@ func TestWatchPauses(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		store.Watch(ctx, busy, "a/", store.WatchOptions{MinGap: time.Minute}, func(store.WatchIndex) {})
+		store.Watch{MinInterval: time.Minute}.Run(ctx, busy, nil, func(store.WatchIndex) {})
 		if want := []time.Duration{0, 0, time.Minute, 2 * time.Minute}; !slices.Equal(busy.at[:4], want) || len(busy.at) > 62 {
 			t.Errorf("%d looks in an hour: %s", len(busy.at), busy.at[:4])
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		down.begun = time.Now()
-		store.Watch(ctx, down, "a/", store.WatchOptions{Failed: func(error) { failures++ }}, func(store.WatchIndex) { t.Error("it rang") })
+		store.WatchKeys("a/").Run(ctx, down, func(error) { failures++ }, func(store.WatchIndex) { t.Error("it rang") })
 		for i := 1; i < len(down.at); i++ {
 			least := min(500*time.Millisecond<<min(i-1, 10), 30*time.Second)
 			if gap := down.at[i] - down.at[i-1]; gap < least || gap > 2*least {

@@ -4,94 +4,133 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
 )
 
-// WatchSet are prefixes that are watched for one who waits for any of them. Hang and Wait are called by that one alone.
+// Changes are the targets that may have changed since the last read.
+type Changes struct {
+	// All says that everything may have changed.
+	All bool
+	// At holds the targets that may have changed, with the last known state of each.
+	At map[WatchTarget]WatchIndex
+}
+
+// Add notes a change.
+func (c *Changes) Add(target WatchTarget, at WatchIndex) {
+	if c.At == nil {
+		c.At = map[WatchTarget]WatchIndex{}
+	}
+	c.At[target] = at
+}
+
+// WatchSetOptions say how a WatchSet works. The zero value works.
+type WatchSetOptions struct {
+	// MinInterval is the least time between two reports of one target that its reader can use. 0 means no limit.
+	MinInterval time.Duration
+	// Failed is called with each failure, and Changed after each change, by several goroutines at once. Both may be nil.
+	Failed  func(WatchTarget, error)
+	Changed func()
+}
+
+// WatchSet watches a changing set of targets for one reader. One goroutine at a time may call SetWatches, Wait, Take and Stop.
 type WatchSet struct {
-	store Watcher
-	// minGap is that of bells that name none; failed is told of each failure.
-	minGap time.Duration
-	failed func(error)
+	store   Watcher
+	options WatchSetOptions
 
-	on      map[WatchTarget]context.CancelFunc
+	active  map[Watch]context.CancelFunc
 	running sync.WaitGroup
-	rings   chan struct{}
+	fired   chan struct{}
 
-	mu   sync.Mutex
-	rang ChangedPrefixes
+	mu      sync.Mutex
+	changes Changes
 }
 
-// NewWatchSet has none yet. MinGap is the least time between two rings of a bell that names none; failed is told of each
-// failure, by several goroutines at once.
-func NewWatchSet(w Watcher, minGap time.Duration, failed func(error)) *WatchSet {
-	return &WatchSet{store: w, minGap: minGap, failed: failed, on: map[WatchTarget]context.CancelFunc{}, rings: make(chan struct{}, 1)}
+// NewWatchSet returns a set that watches nothing yet.
+func NewWatchSet(w Watcher, o WatchSetOptions) *WatchSet {
+	return &WatchSet{store: w, options: o, active: map[Watch]context.CancelFunc{}, fired: make(chan struct{}, 1)}
 }
 
-// SetTargets hangs the bells that do not hang yet, until the context ends, and takes down the others. A new bell rings once:
-// something may have changed before it was watched.
-func (b *WatchSet) SetTargets(ctx context.Context, bells []WatchTarget) {
-	wanted := make(map[WatchTarget]bool, len(bells))
-	for _, bell := range bells {
-		wanted[bell] = true
-		if b.on[bell] != nil {
-			continue
+// SetWatches starts the watches that are not active yet, until the context ends, and ends all others. A new watch reports one
+// change: something may have changed before it began.
+func (s *WatchSet) SetWatches(ctx context.Context, watches []Watch) {
+	wanted := make(map[Watch]bool, len(watches))
+	for _, w := range watches {
+		wanted[w] = true
+		if s.active[w] == nil {
+			s.start(ctx, w)
 		}
-		watched, stop := context.WithCancel(ctx)
-		b.on[bell] = stop
-		b.running.Go(func() {
-			o := WatchOptions{MinGap: cmp.Or(bell.MinGap, b.minGap), Failed: b.failed}
-			Watch(watched, b.store, bell.Prefix, o, func(m WatchIndex) { b.notify(bell.Prefix, m) })
-		})
 	}
-	for bell, stop := range b.on {
-		if !wanted[bell] {
+	for w, stop := range s.active {
+		if !wanted[w] {
 			stop()
-			delete(b.on, bell)
+			delete(s.active, w)
 		}
 	}
 }
 
-func (b *WatchSet) notify(prefix string, m WatchIndex) {
-	b.mu.Lock()
-	b.rang.Add(prefix, m)
-	b.mu.Unlock()
+// start starts a watch. Both intervals are lower bounds: a watch says what its target is worth, and the set says what its
+// reader can use. So the longer one applies. The shorter one would let a target that is expensive to follow be polled at the
+// pace of a fast reader, or a slow reader be woken at the pace of one target.
+func (s *WatchSet) start(ctx context.Context, w Watch) {
+	watching, stop := context.WithCancel(ctx)
+	s.active[w] = stop
+	var failed func(error)
+	if s.options.Failed != nil {
+		failed = func(err error) { s.options.Failed(w.Target, err) }
+	}
+	run := Watch{Target: w.Target, MinInterval: max(w.MinInterval, s.options.MinInterval)}
+	s.running.Go(func() {
+		run.Run(watching, s.store, failed, func(at WatchIndex) { s.notify(w.Target, at) })
+	})
+}
+
+func (s *WatchSet) notify(target WatchTarget, at WatchIndex) {
+	s.mu.Lock()
+	s.changes.Add(target, at)
+	s.mu.Unlock()
 	select {
-	case b.rings <- struct{}{}:
-	default: // it rings already
+	case s.fired <- struct{}{}:
+	default: // a reader that has not come yet finds both
+	}
+	if s.options.Changed != nil {
+		s.options.Changed()
 	}
 }
 
-// Wait waits for a ring, or for so long (negative: for no time in particular), and returns what has rung since the last
-// call. False: the context has ended.
-func (b *WatchSet) Wait(ctx context.Context, atMost time.Duration) (ChangedPrefixes, bool) {
-	var alarm <-chan time.Time
+// Take returns what has changed since the last call.
+func (s *WatchSet) Take() Changes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := s.changes
+	s.changes = Changes{}
+	return changes
+}
+
+// Wait waits for a change, at most for the given time (negative: without a limit), and returns what has changed since the
+// last call. It returns false when the context has ended.
+func (s *WatchSet) Wait(ctx context.Context, atMost time.Duration) (Changes, bool) {
+	var timeout <-chan time.Time
 	if atMost >= 0 {
 		timer := time.NewTimer(atMost)
 		defer timer.Stop()
-		alarm = timer.C
+		timeout = timer.C
 	}
 	select {
-	case <-b.rings:
-	case <-alarm:
+	case <-s.fired:
+	case <-timeout:
 	case <-ctx.Done():
-		return ChangedPrefixes{}, false
+		return Changes{}, false
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	rang := b.rang
-	b.rang = ChangedPrefixes{}
-	return rang, true
+	return s.Take(), true
 }
 
-// Stop takes all bells down and returns when none is watched any more.
-func (b *WatchSet) Stop() {
-	for bell, stop := range b.on {
+// Stop ends all watches and returns when their goroutines have ended.
+func (s *WatchSet) Stop() {
+	for w, stop := range s.active {
 		stop()
-		delete(b.on, bell)
+		delete(s.active, w)
 	}
-	b.running.Wait()
+	s.running.Wait()
 }

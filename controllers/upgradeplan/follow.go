@@ -38,11 +38,11 @@ type Follower struct {
 func (f *Follower) Follow(ctx context.Context, seen func(*Observation) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	bells := store.NewWatchSet(f.Store, followGap, f.Failed)
+	bells := store.NewWatchSet(f.Store, store.WatchSetOptions{MinInterval: followGap, Failed: func(_ store.WatchTarget, err error) { f.Failed(err) }})
 	defer bells.Stop()
 	m := &memory{ages: true}
-	k := keys.Plan(f.Plan)
-	rang, readAll := store.ChangedPrefixes{All: true}, f.Now().Add(followAll)
+	status := store.WatchKeys(keys.Plan(f.Plan).Status())
+	rang, readAll := store.Changes{All: true}, f.Now().Add(followAll)
 	for {
 		o, err := f.look(ctx, m, rang)
 		switch {
@@ -57,13 +57,13 @@ func (f *Follower) Follow(ctx context.Context, seen func(*Observation) error) er
 			if err := seen(o); err != nil {
 				return err
 			}
-			bells.SetTargets(ctx, append(o.Watched(), store.WatchTarget{Prefix: k.Status()}))
+			bells.SetWatches(ctx, append(o.Watched(), status))
 		}
 		var ok bool
 		if rang, ok = bells.Wait(ctx, f.patience(m, err)); !ok {
 			return nil
 		}
-		delete(rang.At, k.Status()) // read in any case
+		delete(rang.At, status.Target) // read in any case
 		if now := f.Now(); err != nil || !now.Before(readAll) {
 			rang.All, readAll = true, now.Add(followAll)
 		}
@@ -81,7 +81,7 @@ func (f *Follower) patience(m *memory, err error) time.Duration {
 	return min(max(m.wake.Sub(f.Now()), followGap), followAll)
 }
 
-func (f *Follower) look(ctx context.Context, m *memory, rang store.ChangedPrefixes) (*Observation, error) {
+func (f *Follower) look(ctx context.Context, m *memory, rang store.Changes) (*Observation, error) {
 	if err := m.refresh(ctx, f.Store, f.Plan); err != nil {
 		return nil, err
 	}

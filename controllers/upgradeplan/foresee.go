@@ -22,11 +22,11 @@ func (o *Observation) Simulate(with simulate.Options) *simulate.Simulation {
 }
 
 // Watched are the bells of all that the observation depends on.
-func (o *Observation) Watched() []store.WatchTarget {
+func (o *Observation) Watched() []store.Watch {
 	bells := watched(o)
 	if o.Stored != nil {
 		k := keys.Plan(o.Stored.Name)
-		bells = append(bells, store.WatchTarget{Prefix: k.Spec()}, store.WatchTarget{Prefix: k.Control()})
+		bells = append(bells, store.WatchKeys(k.Spec()), store.WatchKeys(k.Control()))
 	}
 	return bells
 }

@@ -57,7 +57,7 @@ type memory struct {
 	// last is the last observation, with its fleet's keys as they stand after what was written since; nil: there is none.
 	last *Observation
 	// known is the index of each prefix up to which its rings are answered, and ours are those of our transactions.
-	known map[string]uint64
+	known map[store.WatchTarget]uint64
 	ours  map[uint64]bool
 	// newest are the highest indexes that were read of records and of reports.
 	newest map[string]uint64
@@ -86,7 +86,7 @@ func (m *memory) forget() {
 }
 
 // observe reads what has changed since the last pass, and decides.
-func (m *memory) observe(ctx context.Context, s Store, name string, now time.Time, rang store.ChangedPrefixes) (*Observation, error) {
+func (m *memory) observe(ctx context.Context, s Store, name string, now time.Time, rang store.Changes) (*Observation, error) {
 	n := m.news(rang)
 	if n.all {
 		return m.readAll(ctx, s, name, now)
@@ -109,7 +109,7 @@ func (m *memory) observe(ctx context.Context, s Store, name string, now time.Tim
 // readAll reads the plan and its fleet, and decides.
 func (m *memory) readAll(ctx context.Context, s Store, name string, now time.Time) (*Observation, error) {
 	m.forget()
-	reader := &indexReader{Reader: s, at: map[string]uint64{}}
+	reader := &indexReader{Reader: s, at: map[store.WatchTarget]uint64{}}
 	o, err := observe(ctx, reader, name, now, m.ages)
 	if err != nil {
 		return nil, err
@@ -129,24 +129,24 @@ type news struct {
 
 func (n news) none() bool { return n == news{} }
 
-func (m *memory) news(rang store.ChangedPrefixes) news {
+func (m *memory) news(rang store.Changes) news {
 	n := news{all: rang.All || m.last == nil}
 	if n.all {
 		return n
 	}
 	l := m.last.Layout
-	for prefix, mark := range rang.At {
-		switch prefix = tree(prefix); {
-		case m.known[prefix] == mark.Index || m.ours[mark.Index] || mark.Empty && m.last.nothingBelow(prefix):
-		case prefix == store.ChecksTarget:
+	for target, mark := range rang.At {
+		switch {
+		case m.known[knownAs(target)] == mark.Index || m.ours[mark.Index] || mark.Empty && m.last.nothingBelow(target.Prefix):
+		case target.Kind == store.Checks:
 			n.checks = mark.Index
-		case prefix == store.NodesTarget:
+		case target.Kind == store.Nodes:
 			n.nodes = mark.Index
-		case prefix == tree(l.ConfigState()):
+		case target.Prefix == l.ConfigState():
 			n.config = true
-		case prefix == tree(l.RecordTree()):
+		case target.Prefix == l.RecordTree():
 			n.records = mark.Index
-		case prefix == tree(l.ReportTree()):
+		case target.Prefix == l.ReportTree():
 			n.reports = mark.Index
 		default:
 			n.all = true
@@ -159,21 +159,26 @@ func (m *memory) news(rang store.ChangedPrefixes) news {
 func (o *Observation) nothingBelow(prefix string) bool {
 	old := keys.Layout{Prefix: o.Layout.Prefix, Records: keys.RunningVersionsOld}
 	switch prefix {
-	case tree(o.Layout.ConfigState()):
+	case o.Layout.ConfigState():
 		return len(o.Raw.Config) == 0
-	case tree(o.Layout.ReportTree()):
+	case o.Layout.ReportTree():
 		return len(o.Raw.Reports) == 0
-	case tree(o.Layout.RecordTree()), tree(old.RecordTree()):
+	case o.Layout.RecordTree(), old.RecordTree():
 		return len(o.Raw.RecordKeys) == 0
 	}
 	return false
 }
 
-// tree is a prefix by the name under which its index is known: bells hang on some trees without the slash at their end.
-func tree(prefix string) string { return strings.TrimSuffix(prefix, "/") }
+// knownAs is the target under which an index is known: reads know prefixes only.
+func knownAs(target store.WatchTarget) store.WatchTarget {
+	if target.Kind == store.FlatKeyTree {
+		target.Kind = store.KeyTree
+	}
+	return target
+}
 
 // idle says that nothing rang that is not known, and that it is not time yet for anything.
-func (m *memory) idle(rang store.ChangedPrefixes, now time.Time) bool {
+func (m *memory) idle(rang store.Changes, now time.Time) bool {
 	return m.news(rang).none() && (m.wake.IsZero() || now.Before(m.wake))
 }
 
@@ -289,13 +294,13 @@ func drift(left, now *keys.Snapshot, l keys.Layout) []diff.Change {
 type indexReader struct {
 	store.Reader
 	mu sync.Mutex
-	at map[string]uint64
+	at map[store.WatchTarget]uint64
 }
 
 func (r *indexReader) note(prefix string, index uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.at[tree(prefix)] = index
+	r.at[store.WatchTarget{Prefix: prefix}] = index
 }
 
 func (r *indexReader) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
@@ -304,8 +309,8 @@ func (r *indexReader) List(ctx context.Context, prefix string) ([]keys.Pair, sto
 	return pairs, meta, err
 }
 
-func (r *indexReader) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	found, meta, err := r.Reader.Keys(ctx, prefix)
+func (r *indexReader) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) ([]string, store.Meta, error) {
+	found, meta, err := r.Reader.Keys(ctx, prefix, hints...)
 	r.note(prefix, meta.Index)
 	return found, meta, err
 }

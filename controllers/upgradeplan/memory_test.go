@@ -24,6 +24,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
@@ -33,7 +34,7 @@ import (
 type remembering struct {
 	*fixture
 	worker *upgradeplan.Worker
-	bells  map[string]store.WatchIndex // where they stood when they rang last
+	bells  map[store.WatchTarget]store.WatchIndex // where they stood when they rang last
 	all    bool
 	reads  *reads
 	// reportsMayHide says that hosts report that are not in flight, which another report hides: only decisions must be right.
@@ -41,14 +42,14 @@ type remembering struct {
 }
 
 func newRemembering(f *fixture) *remembering {
-	r := &remembering{fixture: f, bells: map[string]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
+	r := &remembering{fixture: f, bells: map[store.WatchTarget]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
 	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), LookGap: 1}
 	return r
 }
 
-// rang is what rang since the last pass, as store.Watch would tell it.
-func (r *remembering) rang() store.ChangedPrefixes {
-	rang := store.ChangedPrefixes{All: r.all}
+// rang is what rang since the last pass, as store.Watch.Run reports it.
+func (r *remembering) rang() store.Changes {
+	rang := store.Changes{All: r.all}
 	for prefix, before := range r.bells {
 		mark, err := r.store.Wait(r.ctx(), prefix, 0)
 		r.must(err)
@@ -62,12 +63,12 @@ func (r *remembering) rang() store.ChangedPrefixes {
 
 func (r *remembering) pass() (time.Time, error) {
 	r.clock.Advance(r.worker.LookGap % time.Millisecond)
-	next, watch, err := r.worker.Reconcile(r.ctx(), r.session, "fleet", r.rang())
+	next, watch, err := onePass(r.ctx(), r.worker, r.session, "fleet", r.rang())
 	r.all = err != nil
 	if watch != nil {
-		hang := map[string]store.WatchIndex{}
+		hang := map[store.WatchTarget]store.WatchIndex{}
 		for _, b := range watch {
-			hang[b.Prefix] = r.bells[b.Prefix]
+			hang[b.Target] = r.bells[b.Target]
 		}
 		r.bells = hang
 	}
@@ -134,14 +135,13 @@ func (r *reads) List(ctx context.Context, prefix string) ([]keys.Pair, store.Met
 	return r.Store.List(ctx, prefix)
 }
 
-func (r *reads) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	r.trees.Add(1)
-	return r.Store.Keys(ctx, prefix)
-}
-
-func (r *reads) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	r.few.Add(1)
-	return r.Store.FewKeys(ctx, prefix)
+func (r *reads) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) ([]string, store.Meta, error) {
+	if slices.Contains(hints, store.ExpectFew) {
+		r.few.Add(1)
+	} else {
+		r.trees.Add(1)
+	}
+	return r.Store.Keys(ctx, prefix, hints...)
 }
 
 func (r *reads) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
@@ -377,7 +377,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 			for range 40 {
 				between(f, w.txns)
 				if _, err := r.pass(); err != nil {
-					if _, ok := errors.AsType[*upgradeplan.LostLockError](err); ok {
+					if errors.Is(err, leaderelection.ErrLost) {
 						f.lock()
 					} else if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
 						t.Fatal(err)

@@ -121,7 +121,7 @@ func (p Plans) Briefs(ctx context.Context, prefix string) ([]Brief, error) {
 // Places are the hosts and roles that are on hold, those whose hold has expired too: roles first, each in natural order.
 // No hold is read.
 func (h Holds) Places(ctx context.Context) ([]fleet.Place, error) {
-	found, _, err := h.Store.FewKeys(ctx, h.Layout.HoldTree())
+	found, _, err := h.Store.Keys(ctx, h.Layout.HoldTree(), store.ExpectFew)
 	var places []fleet.Place
 	for _, key := range found {
 		if at, ok := keys.PlaceOf(strings.TrimPrefix(key, h.Layout.HoldTree())); ok {

@@ -101,7 +101,7 @@ func TestAHoldThatExpiresWakesTheWorker(t *testing.T) {
 		fleet.Hold{Owner: "me", Time: f.clock.Now(), Expires: ends})
 	f.must(err)
 	f.apply("version: v2\ninstructions: {rollingRules: {global: 2}}")
-	next, _, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	next, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
 	if next.IsZero() || next.After(ends) {
 		t.Errorf("it looks again at %s, the hold ends at %s", next, ends)
@@ -110,7 +110,7 @@ func TestAHoldThatExpiresWakesTheWorker(t *testing.T) {
 		t.Error(got)
 	}
 	f.clock.Advance(5 * time.Minute)
-	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
+	_, _, err = onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
 	if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True host/web2=True role/web=True" && got != "global=False host/web1=True host/web2=True" {
 		t.Error(got)

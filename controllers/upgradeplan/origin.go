@@ -12,6 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 // Origin says which file of Git a plan comes from; the zero Origin: none, or there is no such plan.
@@ -47,7 +48,7 @@ func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]flee
 	return found, nil
 }
 
-// ManagedPlans stores the plans that come from Git, while its session holds the lock of the one writer. Errors are *LostLockError when
+// ManagedPlans stores the plans that come from Git, while its session holds the lock of the one writer. Errors wrap leaderelection.ErrLost when
 // it does not.
 type ManagedPlans struct {
 	Store   Store
@@ -66,13 +67,13 @@ func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, fro
 	fenced := k.fenced(store.Op{Verb: store.Set, Key: keys.Plan(plan.Name).Manager(), Value: keys.EncodeOrigin(from)})
 	_, did, err := Plans{fenced}.apply(ctx, plan, applyOptions{dryRun: dryRun, leaving: leaving})
 	if err != nil || dryRun {
-		return string(did), lost(err)
+		return string(did), leaderelection.CheckFence(err, keys.Leader)
 	}
 	old, err := Plans{k.Store}.Origin(ctx, plan.Name)
 	if err == nil && (old.Source != from.Source || old.Path != from.Path) { // nothing else was to be written
 		_, err = fenced.Txn(ctx, nil)
 	}
-	return string(did), lost(err)
+	return string(did), leaderelection.CheckFence(err, keys.Leader)
 }
 
 // Prune deletes a plan that has left its source. Kept says which order of an operator keeps it: with the plan, the order
@@ -80,8 +81,8 @@ func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, fro
 func (k ManagedPlans) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
 	for try := 1; ; try++ {
 		kept, err := k.prune(ctx, name, source, dryRun)
-		err = lost(err)
-		if errors.As(err, new(*store.ConflictError)) && !errors.As(err, new(*LostLockError)) && !forbidden(err) && try < attempts {
+		err = leaderelection.CheckFence(err, keys.Leader)
+		if errors.As(err, new(*store.ConflictError)) && !errors.Is(err, leaderelection.ErrLost) && !forbidden(err) && try < attempts {
 			continue
 		}
 		return kept, err
@@ -132,19 +133,11 @@ func standing(name string, spec, orders keys.Pair) string {
 // Release lets a plan go: nobody manages it any more.
 func (k ManagedPlans) Release(ctx context.Context, name string) error {
 	_, err := k.fenced(store.Op{Verb: store.Delete, Key: keys.Plan(name).Manager()}).Txn(ctx, nil)
-	return lost(err)
+	return leaderelection.CheckFence(err, keys.Leader)
 }
 
 func (k ManagedPlans) fenced(also ...store.Op) fenced {
 	return fenced{whole{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
-}
-
-// lost tells a transaction that was refused because the lock is not ours from others.
-func lost(err error) error {
-	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.FailedKey(keys.Leader) {
-		return &LostLockError{err}
-	}
-	return err
 }
 
 // fenced is a store that has more to do in each transaction: at first it checks who holds the lock.

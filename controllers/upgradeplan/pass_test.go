@@ -29,7 +29,7 @@ func TestAnObserverIsToldOfEachPass(t *testing.T) {
 	w.Observer = told
 	reconcile := func() upgradeplan.Pass {
 		before := len(*told)
-		_, _, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+		_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
 		if len(*told) != before+1 || !errors.Is(told.last().Err, err) {
 			t.Fatalf("%d passes were told, the last with the error %v, want %v", len(*told)-before, told.last().Err, err)
 		}
@@ -69,7 +69,7 @@ func TestAPassThatIsBrokenOffIsNotTold(t *testing.T) {
 	w.Observer = told
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := w.Reconcile(ctx, f.session, "fleet", everything()); err == nil || len(*told) > 0 {
+	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*told) > 0 {
 		t.Errorf("%v, and it was told %+v", err, told)
 	}
 }

@@ -28,7 +28,6 @@ type Store interface {
 	store.Reader
 	store.Writer
 	store.Watcher
-	FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error)
 }
 
 // Outcome is what applying a plan did.

@@ -57,13 +57,13 @@ func (r *recollection) readCatalog(ctx context.Context, n news) (enough bool, er
 		if r.Raw.Checks, meta, err = r.store.Unhealthy(ctx); err != nil || meta.Filtered {
 			return false, err
 		}
-		r.known[store.ChecksTarget] = n.checks
+		r.known[store.WatchTarget{Kind: store.Checks}] = n.checks
 	}
 	if n.nodes != 0 {
 		if r.Raw.Nodes, meta, err = r.store.Nodes(ctx); err != nil || meta.Filtered {
 			return false, err
 		}
-		r.known[store.NodesTarget] = n.nodes
+		r.known[store.WatchTarget{Kind: store.Nodes}] = n.nodes
 	}
 	return true, nil
 }
@@ -96,7 +96,7 @@ func (r *recollection) answer(prefix string, index uint64) {
 	if index == 0 {
 		return
 	}
-	r.known[tree(prefix)] = index
+	r.known[store.WatchTarget{Prefix: prefix}] = index
 	if index > r.newest[prefix] {
 		r.owed[prefix] = true
 	}
@@ -104,7 +104,7 @@ func (r *recollection) answer(prefix string, index uint64) {
 
 // readMarks reads the names of all marks, and the hosts whose mark has come or gone.
 func (r *recollection) readMarks(ctx context.Context) (enough bool, err error) {
-	names, meta, err := r.store.FewKeys(ctx, r.Layout.StartedTree())
+	names, meta, err := r.store.Keys(ctx, r.Layout.StartedTree(), store.ExpectFew)
 	if err != nil || meta.Filtered {
 		return false, err
 	}
@@ -169,7 +169,7 @@ func (r *recollection) readOwed(ctx context.Context) (enough bool, err error) {
 	r.Raw.RecordKeys, r.Raw.RecordIndex = names, meta.Index
 	moved = append(moved, keys.HostsBetween(nil, keys.WantedRecords(r.Raw, r.Layout), r.Layout)...)
 	slices.Sort(moved)
-	r.known[tree(r.Layout.RecordTree())], r.lookedAt = meta.Index, r.Now
+	r.known[store.WatchTarget{Prefix: r.Layout.RecordTree()}], r.lookedAt = meta.Index, r.Now
 	clear(r.owed)
 	return r.readMoved(ctx, slices.Compact(moved))
 }
@@ -180,7 +180,7 @@ func (r *recollection) readConfig(ctx context.Context) (enough bool, err error) 
 	if err != nil || meta.Filtered {
 		return false, err
 	}
-	r.Raw.Config, r.known[tree(r.Layout.ConfigState())] = pairs, meta.Index
+	r.Raw.Config, r.known[store.WatchTarget{Prefix: r.Layout.ConfigState()}] = pairs, meta.Index
 	r.Drift = append(r.Drift, drift(r.left, &r.Raw, r.Layout)...)
 	r.left = &keys.Snapshot{Config: pairs, Current: r.Raw.Current}
 	return true, nil
@@ -201,11 +201,12 @@ func (r *recollection) makeSure(ctx context.Context) (enough bool, err error) {
 			return false, err
 		}
 	}
-	stands, err := r.store.Wait(ctx, r.Layout.ConfigState(), 0)
+	config := store.WatchTarget{Prefix: r.Layout.ConfigState()}
+	stands, err := r.store.Wait(ctx, config, 0)
 	if err != nil {
 		return false, err
 	}
-	if stands.Index != r.known[tree(r.Layout.ConfigState())] && !r.ours[stands.Index] {
+	if stands.Index != r.known[config] && !r.ours[stands.Index] {
 		if enough, err = r.readConfig(ctx); !enough || err != nil {
 			return false, err
 		}

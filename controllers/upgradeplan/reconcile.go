@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 // Reconciler brings the keys of a plan's fleet to what its rules give. It writes only while Session holds the lock.
@@ -53,11 +54,11 @@ const maxConflicts = 10
 // filled. It writes nothing when nothing must change. A conflict is news: it looks again. Losing the lock, and a store
 // that does not answer, are errors; what was written before stands, and the next pass goes on from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
-	return r.reconcile(ctx, name, &memory{}, store.ChangedPrefixes{All: true})
+	return r.reconcile(ctx, name, &memory{}, store.Changes{All: true})
 }
 
 // reconcile makes a pass that begins with what is remembered and what rang since, and leaves its own memory.
-func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.ChangedPrefixes) (Result, error) {
+func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.Changes) (Result, error) {
 	var result Result
 	for round := 0; ; {
 		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
@@ -65,7 +66,7 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 			m.lost()
 			return result, r.refuse(ctx, name, err)
 		}
-		rang = store.ChangedPrefixes{}
+		rang = store.Changes{}
 		if r.approve != nil {
 			if err := r.approve(o); err != nil {
 				return result, err
@@ -78,7 +79,7 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		switch {
 		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
 			m.lost()
-			return result, &LostLockError{err}
+			return result, leaderelection.CheckFence(err, keys.Leader)
 		case errors.As(err, &conflict) && result.Conflicts < maxConflicts && r.approve == nil:
 			result.Conflicts++
 			m.refused(o, written)
@@ -95,12 +96,6 @@ func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang
 		}
 	}
 }
-
-// LostLockError says that the lock of the one writer is no longer ours.
-type LostLockError struct{ Err error }
-
-func (e *LostLockError) Error() string { return fmt.Sprintf("the lock is lost: %v", e.Err) }
-func (e *LostLockError) Unwrap() error { return e.Err }
 
 // commit writes what the observation's decision asks for, and the status that tells of it. The status alone has to wait
 // until a moment after it was written alone the last time.

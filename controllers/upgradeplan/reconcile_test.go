@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
@@ -258,7 +259,7 @@ func TestStaleLeaderCannotWrite(t *testing.T) {
 		f.lock()
 		before := f.indexes()
 		_, err := stale.Reconcile(f.ctx(), "fleet")
-		if _, ok := errors.AsType[*upgradeplan.LostLockError](err); !ok {
+		if !errors.Is(err, leaderelection.ErrLost) {
 			t.Errorf("got %v", err)
 		}
 		if d := cmp.Diff(before, f.indexes()); d != "" {

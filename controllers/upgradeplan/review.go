@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 // ReviewKind is the kind of a Review that is written to a file.
@@ -143,7 +144,7 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 	switch {
 	case errors.As(err, &moved):
 		moved.Written = result.Written
-	case errors.As(err, &conflict) && !forbidden(err) && !errors.As(err, new(*LostLockError)):
+	case errors.As(err, &conflict) && !forbidden(err) && !errors.Is(err, leaderelection.ErrLost):
 		err = &StaleReviewError{What: []string{conflict.Error()}, Written: result.Written}
 	case err == nil && step < len(review.Steps):
 		err = &StaleReviewError{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}

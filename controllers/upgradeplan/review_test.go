@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -147,7 +148,7 @@ func TestReviewedChangesNeedTheLock(t *testing.T) {
 	r := f.review(reviewedPlan)
 	reconciler := f.reconciler()
 	f.lock() // by another
-	if _, err := reconciler.ReconcileReviewed(f.ctx(), r); !errors.As(err, new(*upgradeplan.LostLockError)) {
+	if _, err := reconciler.ReconcileReviewed(f.ctx(), r); !errors.Is(err, leaderelection.ErrLost) {
 		t.Errorf("%v", err)
 	}
 	if pairs, _, err := f.store.List(f.ctx(), f.layout.EnableTree()); err != nil || len(pairs) != 2 {

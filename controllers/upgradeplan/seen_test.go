@@ -106,9 +106,9 @@ func TestEventsAreBounded(t *testing.T) {
 // A worker tells that somebody else has changed keys of the plan, and mends them.
 func TestDriftIsToldAndMended(t *testing.T) {
 	f, w := workerFixture(t)
-	pass := func(rang store.ChangedPrefixes) {
+	pass := func(rang store.Changes) {
 		t.Helper()
-		_, _, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
+		_, _, err := onePass(t.Context(), w, f.session, "fleet", rang)
 		f.must(err)
 	}
 	var since uint64
@@ -116,10 +116,11 @@ func TestDriftIsToldAndMended(t *testing.T) {
 	f.events(&since)
 	f.set(f.layout.EnableHost("web2"), "True")
 	f.set(f.layout.EnableGlobal(), "True")
-	mark, err := f.store.Wait(t.Context(), f.layout.ConfigState(), 0)
+	config := store.WatchTarget{Prefix: f.layout.ConfigState()}
+	mark, err := f.store.Wait(t.Context(), config, 0)
 	f.must(err)
 	f.clock.Advance(time.Minute)
-	pass(store.ChangedPrefixes{At: map[string]store.WatchIndex{f.layout.ConfigState(): mark}})
+	pass(store.Changes{At: map[store.WatchTarget]store.WatchIndex{config: mark}})
 	told := f.events(&since)
 	for _, want := range []string{"Warning Drift config_state/enable_puppet/global"} {
 		if !slices.Contains(told, want) {
@@ -268,27 +269,28 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 	s.SetNodes("web1", "web2", "web3")
 	f.apply("version: v1\nhosts: {source: Catalog}\nhealthGate: {checks: [puppet], maxUnhealthy: 0}\ninstructions: {rollingRules: {global: 1}}")
 	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
-	pass := func(rang store.ChangedPrefixes) []string {
+	pass := func(rang store.Changes) []string {
 		t.Helper()
-		_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", rang)
+		_, watch, err := onePass(t.Context(), w, f.session, "fleet", rang)
 		f.must(err)
 		f.clock.Advance(time.Minute)
 		return prefixes(watch)
 	}
 	bells := pass(everything())
-	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
+	for _, bell := range []string{"checks", "nodes"} {
 		if !slices.Contains(bells, bell) {
 			t.Errorf("no bell for %s: %q", bell, bells)
 		}
 	}
-	rings := func(bell string) store.ChangedPrefixes {
+	rings := func(kind store.TargetKind) store.Changes {
 		t.Helper()
-		mark, err := s.Wait(t.Context(), bell, 0)
+		target := store.WatchTarget{Kind: kind}
+		mark, err := s.Wait(t.Context(), target, 0)
 		f.must(err)
-		return store.ChangedPrefixes{At: map[string]store.WatchIndex{bell: mark}}
+		return store.Changes{At: map[store.WatchTarget]store.WatchIndex{target: mark}}
 	}
 	s.SetNodes("web1", "web3")
-	pass(rings(store.NodesTarget))
+	pass(rings(store.Nodes))
 	if got := f.stored().Hosts; got.Lost != 1 || got.Total != 2 {
 		t.Errorf("%+v", got)
 	}
@@ -299,12 +301,12 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 		t.Errorf("switched to %s although web3 is critical", got)
 	}
 	s.SetChecks("web3")
-	pass(rings(store.ChecksTarget))
+	pass(rings(store.Checks))
 	if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True" {
 		t.Error(got)
 	}
 	s.SetChecks("web1", fleet.Check{ID: "puppet", Status: fleet.Warning})
-	pass(rings(store.ChecksTarget))
+	pass(rings(store.Checks))
 	if got := f.stored().Failures; len(got) != 1 || got[0].Reason != string(v1alpha1.ReasonChecksFailing) {
 		t.Errorf("%+v", got)
 	}

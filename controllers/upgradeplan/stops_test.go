@@ -166,7 +166,7 @@ func TestWindows(t *testing.T) {
 		}
 		w := &upgradeplan.Worker{Store: f.store, Now: f.clock.Now, Log: testr.New(t)}
 		closes := time.Date(2026, 3, 7, 0, 0, 0, 0, time.UTC)
-		if next, _, err := w.Reconcile(f.ctx(), f.session, "fleet", everything()); err != nil || next.After(closes) || !next.After(f.clock.Now()) {
+		if next, _, err := onePass(f.ctx(), w, f.session, "fleet", everything()); err != nil || next.After(closes) || !next.After(f.clock.Now()) {
 			t.Errorf("it must look again when the window closes, at %s: %s, %v", closes, next, err)
 		}
 		f.clock.Advance(2 * time.Hour)

@@ -6,7 +6,6 @@ package upgradeplan
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -52,16 +52,16 @@ func (w *Worker) Plans(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Reconcile makes one pass over a plan, of which that rang since the last one. Next is when time alone may change what it
-// decided, and watch are the prefixes that it depends on; nil: those of the last pass, or that is not known.
-func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store.ChangedPrefixes) (next time.Time, watch []store.WatchTarget, err error) {
-	m := w.memory(session, plan)
-	if m.idle(rang, w.Now()) {
-		return m.wake, nil, nil
+// Reconcile makes one pass over a plan, and reads what changed since the last one.
+func (w *Worker) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	plan := request.Plan
+	m := w.memory(request.Session, plan)
+	if m.idle(request.Changes, w.Now()) {
+		return reconcile.Result{RequeueAt: m.wake}, nil
 	}
-	r := Reconciler{Store: whole{w.Store}, Session: session, Now: w.Now, Log: w.Log}
+	r := Reconciler{Store: whole{w.Store}, Session: request.Session, Now: w.Now, Log: w.Log}
 	begun := w.Now()
-	result, err := r.reconcile(ctx, plan, m, rang)
+	result, err := r.reconcile(ctx, plan, m, request.Changes)
 	if w.Observer != nil && ctx.Err() == nil {
 		w.observe(plan, begun, result, err)
 	}
@@ -73,17 +73,17 @@ func (w *Worker) Reconcile(ctx context.Context, session, plan string, rang store
 	switch {
 	case errors.As(err, new(*NotFoundError)):
 		w.forget(plan)
-		return time.Time{}, nil, err
+		return reconcile.Result{}, err
 	case errors.As(err, new(*InvalidPlanError)):
-		return time.Time{}, []store.WatchTarget{{Prefix: k.Spec()}}, err
+		return reconcile.Result{Watches: []store.Watch{store.WatchKeys(k.Spec())}}, err
 	case result.Observation == nil:
-		return time.Time{}, nil, err
+		return reconcile.Result{}, err
 	}
-	watch = append(watched(result.Observation), store.WatchTarget{Prefix: k.Spec()}, store.WatchTarget{Prefix: k.Control()})
+	watches := append(watched(result.Observation), store.WatchKeys(k.Spec()), store.WatchKeys(k.Control()))
 	if m.last == nil { // what was not relied upon is all that there is to go by
-		return result.Decision.RequeueAt(), watch, err
+		return reconcile.Result{RequeueAt: result.Decision.RequeueAt(), Watches: watches}, err
 	}
-	return m.wake, watch, err
+	return reconcile.Result{RequeueAt: m.wake, Watches: watches}, err
 }
 
 // memory is what is remembered of a plan in this term; a new one when there is nothing.
@@ -106,32 +106,32 @@ func (w *Worker) forget(plan string) {
 	delete(w.memories, plan)
 }
 
-// watched are the prefixes of a fleet. Marks are not among them: each is written with a report. The tree whose keys all
-// stand on one level is named without the slash at its end: see store.Watcher.
-func watched(o *Observation) []store.WatchTarget {
+// watched are the prefixes of a fleet. Marks are not among them: each is written with a report.
+func watched(o *Observation) []store.Watch {
 	l, rare := o.Layout, time.Duration(0)
 	if len(o.Raw.RecordKeys) > smallFleet {
 		rare = rareGap
 	}
-	bells := []store.WatchTarget{{Prefix: l.CurrentVersion()}, {Prefix: l.HoldTree()}, {Prefix: l.RecordTree()},
-		{Prefix: l.ConfigState(), MinGap: rare}, {Prefix: strings.TrimSuffix(l.ReportTree(), "/"), MinGap: rare}}
+	watches := []store.Watch{store.WatchKeys(l.CurrentVersion()), store.WatchKeys(l.HoldTree()), store.WatchKeys(l.RecordTree()),
+		{Target: store.WatchTarget{Prefix: l.ConfigState()}, MinInterval: rare},
+		{Target: store.WatchTarget{Kind: store.FlatKeyTree, Prefix: l.ReportTree()}, MinInterval: rare}}
 	if l.Records == "" && len(o.Raw.RecordKeys) == 0 { // hosts that report there may come first
 		l.Records = keys.RunningVersionsOld
-		bells = append(bells, store.WatchTarget{Prefix: l.RecordTree()})
+		watches = append(watches, store.WatchKeys(l.RecordTree()))
 	}
 	if o.Raw.Action.Exists() { // a watch on a key that does not exist wakes for every other
-		bells = append(bells, store.WatchTarget{Prefix: l.Action()})
+		watches = append(watches, store.WatchKeys(l.Action()))
 	}
 	if o.Plan == nil {
-		return bells
+		return watches
 	}
 	if readsChecks(&o.Plan.Spec) { // it rings for any check, also for what one that passes says
-		bells = append(bells, store.WatchTarget{Prefix: store.ChecksTarget, MinGap: checksGap})
+		watches = append(watches, store.Watch{Target: store.WatchTarget{Kind: store.Checks}, MinInterval: checksGap})
 	}
 	if o.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {
-		bells = append(bells, store.WatchTarget{Prefix: store.NodesTarget, MinGap: rareGap})
+		watches = append(watches, store.Watch{Target: store.WatchTarget{Kind: store.Nodes}, MinInterval: rareGap})
 	}
-	return bells
+	return watches
 }
 
 // whole is a store whose transactions are not broken off when the context ends while they are under way: what they did is
@@ -145,11 +145,8 @@ func (w whole) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	return w.Store.Txn(context.WithoutCancel(ctx), ops)
 }
 
-// Gone is true: there is nothing to reconcile.
-func (e *NotFoundError) Gone() bool { return true }
+// Is says that the error is reconcile.ErrGone.
+func (e *NotFoundError) Is(target error) bool { return target == reconcile.ErrGone }
 
-// Stalled is true: reconciling it again is of no use until it is changed.
-func (e *InvalidPlanError) Stalled() bool { return true }
-
-// LostLockError is true: whoever leads must stop.
-func (e *LostLockError) LostLock() bool { return true }
+// Is says that the error is reconcile.ErrStalled.
+func (e *InvalidPlanError) Is(target error) bool { return target == reconcile.ErrStalled }

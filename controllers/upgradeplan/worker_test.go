@@ -13,7 +13,9 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -27,11 +29,18 @@ func workerFixture(t *testing.T) (*fixture, *upgradeplan.Worker) {
 	return f, &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
 }
 
-func everything() store.ChangedPrefixes { return store.ChangedPrefixes{All: true} }
+func everything() store.Changes { return store.Changes{All: true} }
 
-func prefixes(bells []store.WatchTarget) (out []string) {
-	for _, b := range bells {
-		out = append(out, b.Prefix)
+// onePass makes one pass over a plan.
+func onePass(ctx context.Context, w *upgradeplan.Worker, session, plan string, changes store.Changes) (time.Time, []store.Watch, error) {
+	result, err := w.Reconcile(ctx, reconcile.Request{Session: session, Plan: plan, Changes: changes})
+	return result.RequeueAt, result.Watches, err
+}
+
+// prefixes are the targets of watches, sorted.
+func prefixes(watches []store.Watch) (out []string) {
+	for _, w := range watches {
+		out = append(out, w.Target.String())
 	}
 	slices.Sort(out)
 	return out
@@ -39,30 +48,30 @@ func prefixes(bells []store.WatchTarget) (out []string) {
 
 func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
 	f, w := workerFixture(t)
-	_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	_, watch, err := onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
-	next, _, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	next, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
 	if !next.Equal(f.clock.Now().Add(10 * time.Minute)) {
 		t.Errorf("next look at %s, the deadline of web1 is in 10 minutes", next)
 	}
 	want := []string{"config_state/", "current_version", "running/versions/",
-		"upgrade.jiocloud.com/holds/", "upgrade.jiocloud.com/hosts", "upgrade.jiocloud.com/plans/fleet/control",
+		"upgrade.jiocloud.com/holds/", "upgrade.jiocloud.com/hosts/", "upgrade.jiocloud.com/plans/fleet/control",
 		"upgrade.jiocloud.com/plans/fleet/spec"}
 	if got := prefixes(watch); !slices.Equal(got, want) {
 		t.Errorf("watched\n%q, want\n%q", got, want)
 	}
 	// Two of them would wake for every write to the store if they were empty, and are not.
 	for _, prefix := range []string{f.layout.HoldTree(), keys.PlansEpoch} {
-		if mark, err := f.store.Wait(t.Context(), prefix, 0); err != nil || mark.Empty {
+		if mark, err := f.store.Wait(t.Context(), store.WatchTarget{Prefix: prefix}, 0); err != nil || mark.Empty {
 			t.Errorf("%s: %+v %v", prefix, mark, err)
 		}
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	if _, watch, err = w.Reconcile(t.Context(), f.session, "fleet", everything()); len(watch) != 1 || err == nil {
+	if _, watch, err = onePass(t.Context(), w, f.session, "fleet", everything()); len(watch) != 1 || err == nil {
 		t.Errorf("an invalid plan: %v %v", watch, err)
 	}
-	if _, watch, err = w.Reconcile(t.Context(), f.session, "none", everything()); watch != nil || err == nil {
+	if _, watch, err = onePass(t.Context(), w, f.session, "none", everything()); watch != nil || err == nil {
 		t.Errorf("no plan: %v %v", watch, err)
 	}
 }
@@ -73,7 +82,7 @@ func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T)
 	s := &watched{Store: f.store, before: func(int) { cancel() }}
 	w.Store = s
 	ledger := f.get(keys.Plan("fleet").Ledger())
-	if _, _, err := w.Reconcile(ctx, f.session, "fleet", everything()); !errors.Is(err, context.Canceled) {
+	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if s.txns != 1 || f.get(keys.Plan("fleet").Ledger()).ModifyIndex == ledger.ModifyIndex {
@@ -83,18 +92,18 @@ func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T)
 
 func TestAWorkerTellsTheKindOfAnError(t *testing.T) {
 	f, w := workerFixture(t)
-	_, _, err := w.Reconcile(t.Context(), f.session, "none", everything())
-	if gone := interface{ Gone() bool }(nil); !errors.As(err, &gone) {
+	_, _, err := onePass(t.Context(), w, f.session, "none", everything())
+	if !errors.Is(err, reconcile.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 	f.txn(store.Op{Verb: store.Delete, Key: keys.Leader})
-	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
-	if lost := interface{ LostLock() bool }(nil); !errors.As(err, &lost) {
+	_, _, err = onePass(t.Context(), w, f.session, "fleet", everything())
+	if !errors.Is(err, leaderelection.ErrLost) {
 		t.Errorf("lost: %v", err)
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	_, _, err = w.Reconcile(t.Context(), f.session, "fleet", everything())
-	if stalled := interface{ Stalled() bool }(nil); !errors.As(err, &stalled) {
+	_, _, err = onePass(t.Context(), w, f.session, "fleet", everything())
+	if !errors.Is(err, reconcile.ErrStalled) {
 		t.Errorf("stalled: %v", err)
 	}
 }
@@ -105,7 +114,7 @@ func TestAWorkerWaitsForTheFirstReportInBothTrees(t *testing.T) {
 	f := newFixture(t, memory.New(c.Now), c)
 	f.apply("version: v2")
 	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
-	_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+	_, watch, err := onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
 	for _, tree := range []string{"running/versions/", "running_version/"} {
 		if !slices.Contains(prefixes(watch), tree) {
@@ -120,15 +129,15 @@ func TestALargeFleetRingsRarely(t *testing.T) {
 	for _, want := range []time.Duration{0, 10 * time.Second} {
 		hosts := 900 + 200*int(min(want, 1))
 		f.hosts(true, "v1", names("db", hosts)...)
-		_, watch, err := w.Reconcile(t.Context(), f.session, "fleet", everything())
+		_, watch, err := onePass(t.Context(), w, f.session, "fleet", everything())
 		f.must(err)
 		for _, b := range watch {
 			gap := time.Duration(0)
-			if b.Prefix == "upgrade.jiocloud.com/hosts" || b.Prefix == "config_state/" {
+			if b.Target.Prefix == "upgrade.jiocloud.com/hosts/" || b.Target.Prefix == "config_state/" {
 				gap = want
 			}
-			if b.MinGap != gap {
-				t.Errorf("%d hosts: %s has a gap of %s, want %s", hosts, b.Prefix, b.MinGap, gap)
+			if b.MinInterval != gap {
+				t.Errorf("%d hosts: %s has an interval of %s, want %s", hosts, b.Target, b.MinInterval, gap)
 			}
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -105,14 +106,14 @@ func (o *options) manager(s store.Store, m *metrics.Metrics, supervisor *systemd
 		return nil, err
 	}
 	return &manager.Manager{
-		Store:    s,
-		Worker:   &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: m},
-		Also:     []manager.Runner{newSourceRunner(o.sources, s, m, log)},
-		Holder:   fmt.Sprintf("%s on %s (process %d)", manager.HolderPrefix, host, os.Getpid()),
-		MinGap:   o.minGap,
-		Resync:   o.resync,
-		Log:      log,
-		Observer: multiObserver{m, supervisor},
+		Store:       s,
+		Reconciler:  &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: m},
+		Runners:     []manager.Runner{newSourceRunner(o.sources, s, m, log)},
+		Holder:      fmt.Sprintf("%s on %s (process %d)", leaderelection.ControllerName, host, os.Getpid()),
+		MinInterval: o.minGap,
+		Resync:      o.resync,
+		Log:         log,
+		Observer:    multiObserver{m, supervisor},
 	}, nil
 }
 

@@ -48,7 +48,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "config", "", "file of kind ControllerConfig; flags take precedence")
 	flags.BindConsul(f, &o.consul)
 	o.log.Bind(f)
-	f.DurationVar(&o.minGap, "min-gap", manager.DefaultMinGap,
+	f.DurationVar(&o.minGap, "min-gap", manager.DefaultMinInterval,
 		"minimum interval between two reads of a busy tree of keys; short bursts are allowed")
 	f.DurationVar(&o.resync, "resync", manager.DefaultResync, "approximate interval of full reads")
 	f.StringVar(&o.bindAddress.health, healthFlag, "127.0.0.1:8081", "address for /healthz and /readyz, host:port; 0 disables it")

@@ -19,6 +19,7 @@ import (
 	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -253,7 +254,7 @@ func (c *cli) sourceNames(ctx context.Context, _ typing) ([]cobra.Completion, er
 		return nil, err
 	}
 	var found []cobra.Completion
-	list, _, err := s.FewKeys(ctx, keys.Sources)
+	list, _, err := s.Keys(ctx, keys.Sources, store.ExpectFew)
 	for _, key := range list {
 		if name := strings.TrimPrefix(key, keys.Sources); names.Segment(name) {
 			found = append(found, name)

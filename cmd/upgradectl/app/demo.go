@@ -158,7 +158,7 @@ func (d *demo) awaitHosts(ctx context.Context) error {
 }
 
 func (d *demo) reconcile(ctx context.Context, plan string) (err error) {
-	lease, err := leaderelection.TryAcquire(ctx, d.store, keys.Leader, "upgradectl demo", leaderelection.Options{})
+	lease, err := leaderelection.TryAcquire(ctx, d.store, keys.Leader, "upgradectl demo", leaderelection.Options{Kind: leaderelection.KindCLI})
 	if err != nil {
 		return err
 	}

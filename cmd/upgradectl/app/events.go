@@ -61,7 +61,7 @@ func (c *cli) getEvents() *cobra.Command {
 			if last > 0 {
 				events = events[max(0, len(events)-last):]
 			}
-			return seen[fleet.Event]{items: events, watch: []store.WatchTarget{{Prefix: keys.Plan(name).Events()}}}, err
+			return seen[fleet.Event]{items: events, watch: []store.Watch{store.WatchKeys(keys.Plan(name).Events())}}, err
 		}
 		if *watch {
 			return watchList(ctx, c, eventKind(), format.value, see)

@@ -113,9 +113,10 @@ func (c *cli) watchPlan(ctx context.Context, s store.Store, plan string, fatal f
 
 // asides tells of the leader and of events whenever they change.
 func (l *live) asides(ctx context.Context, p *tea.Program) {
-	bells := store.NewWatchSet(l.store, watchGap, l.failed(p))
+	failed := l.failed(p)
+	bells := store.NewWatchSet(l.store, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { failed(err) }})
 	defer bells.Stop()
-	bells.SetTargets(ctx, []store.WatchTarget{{Prefix: keys.Leader}, {Prefix: keys.Plan(l.plan).Events()}})
+	bells.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Leader), store.WatchKeys(keys.Plan(l.plan).Events())})
 	for wait := time.Duration(-1); ; {
 		if _, ok := bells.Wait(ctx, wait); !ok {
 			return

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -187,12 +185,12 @@ func (c *cli) lead(ctx context.Context, s store.Store, timeout time.Duration) (*
 	holder := fmt.Sprintf("upgradectl of %s (pid %d)", c.Who, os.Getpid())
 	told := ""
 	for {
-		lease, err := leaderelection.TryAcquire(ctx, s, keys.Leader, holder, leaderelection.Options{})
+		lease, err := leaderelection.TryAcquire(ctx, s, keys.Leader, holder, leaderelection.Options{Kind: leaderelection.KindCLI})
 		var held *leaderelection.LockHeldError
 		switch {
 		case !errors.As(err, &held):
 			return lease, nil, err
-		case strings.HasPrefix(held.Holder, manager.HolderPrefix):
+		case held.Kind == leaderelection.KindController:
 			return nil, held, nil
 		case !time.Now().Before(until):
 			return nil, nil, fmt.Errorf("%w: gave up after %s (--lock-timeout)", held, timeout)

@@ -20,7 +20,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
-	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -220,7 +219,7 @@ func mustLead(ctx context.Context, s store.Store) error {
 		return err
 	case held == nil:
 		return errors.New("no controller is running: start upgrade-controller, which syncs its sources")
-	case !strings.HasPrefix(held.Holder, manager.HolderPrefix):
+	case held.Kind != leaderelection.KindController:
 		return fmt.Errorf("%w: a controller syncs its sources, and none leads", held)
 	}
 	return nil

@@ -55,11 +55,11 @@ func (s *shaky) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta
 	return s.Store.Get(ctx, key...)
 }
 
-func (s *shaky) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
+func (s *shaky) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
 	if err := s.fails(); err != nil {
 		return store.WatchIndex{}, err
 	}
-	return s.Store.Wait(ctx, prefix, index)
+	return s.Store.Wait(ctx, target, index)
 }
 
 // console is the command line in a real pseudo terminal of 80 by 24, which an emulator shows.

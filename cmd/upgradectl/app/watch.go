@@ -35,7 +35,7 @@ type seen[T any] struct {
 	items []T
 	// watch are the prefixes by which it shows that another look is worth while, and next when time alone makes it so; zero:
 	// never.
-	watch []store.WatchTarget
+	watch []store.Watch
 	next  time.Time
 }
 
@@ -45,9 +45,9 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 	if err != nil {
 		return err
 	}
-	bells := store.NewWatchSet(s, watchGap, func(err error) { c.warn(err.Error()) })
+	bells := store.NewWatchSet(s, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { c.warn(err.Error()) }})
 	defer bells.Stop()
-	var hung []store.WatchTarget
+	var hung []store.Watch
 	p := printer[T]{cli: c, kind: k, format: format, last: map[string]string{}}
 	for {
 		found, err := see(ctx)
@@ -64,7 +64,7 @@ func watchList[T any](ctx context.Context, c *cli, k kind[T], format string, see
 		if err == nil {
 			hung = found.watch
 		}
-		bells.SetTargets(ctx, hung)
+		bells.SetWatches(ctx, hung)
 		if _, ok := bells.Wait(ctx, until(found.next, c.Now())); !ok {
 			return nil
 		}
@@ -182,7 +182,7 @@ func (c *cli) seePlans(ctx context.Context, names []string) (seen[*v1alpha1.Upgr
 	if err != nil {
 		return seen[*v1alpha1.UpgradePlan]{}, err
 	}
-	out := seen[*v1alpha1.UpgradePlan]{watch: []store.WatchTarget{{Prefix: keys.PlansEpoch}}}
+	out := seen[*v1alpha1.UpgradePlan]{watch: []store.Watch{store.WatchKeys(keys.PlansEpoch)}}
 	all, unreadable := plans.List(ctx)
 	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](unreadable); unreadable != nil && !ok {
 		return out, unreadable
@@ -215,7 +215,7 @@ func (c *cli) seeHosts(ctx context.Context, plan string, times bool, wanted func
 	if err != nil {
 		return seen[describe.Host]{}, err
 	}
-	out := seen[describe.Host]{watch: append(o.Watched(), store.WatchTarget{Prefix: keys.PlansEpoch})}
+	out := seen[describe.Host]{watch: append(o.Watched(), store.WatchKeys(keys.PlansEpoch))}
 	for i := range hosts {
 		if wanted(&hosts[i]) {
 			out.items = append(out.items, hosts[i])

@@ -74,7 +74,10 @@ func TestEveryRequestIsObserved(t *testing.T) {
 	for name, c := range calls {
 		call(name, c.call)
 	}
-	call("Wait", func(ctx context.Context, s store.Store) error { _, err := s.Wait(ctx, "a/", 1); return err })
+	call("Wait", func(ctx context.Context, s store.Store) error {
+		_, err := s.Wait(ctx, store.WatchTarget{Prefix: "a/"}, 1)
+		return err
+	})
 }
 
 func TestItIsObservedHowARequestFails(t *testing.T) {

@@ -27,18 +27,11 @@ func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, met
 	return pairs, meta, err
 }
 
-// Keys returns all keys below prefix. Consul does not tell a request without a token that something was hidden from it.
-func (s *Store) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	return s.names(ctx, prefix, false)
-}
-
-// FewKeys is Keys, packed: Consul packs answers from 1400 bytes on.
-func (s *Store) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	return s.names(ctx, prefix, true)
-}
-
-func (s *Store) names(ctx context.Context, prefix string, packed bool) (names []string, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, asked{kind: kindKeys, what: "keys", packed: packed}, &meta, func(body io.Reader) (err error) {
+// Keys returns all keys below prefix. Consul does not tell a request without a token that something was hidden from it. It
+// compresses the answer for store.ExpectFew, if that has at least 1400 bytes.
+func (s *Store) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) (names []string, meta store.Meta, err error) {
+	ask := asked{kind: kindKeys, what: "keys", packed: slices.Contains(hints, store.ExpectFew)}
+	err = s.below(ctx, prefix, ask, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })

@@ -6,8 +6,6 @@ package fleetstore_test
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -70,15 +68,6 @@ func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
 	for _, asked := range []fleetstore.SnapshotOptions{{Checks: true}, {Nodes: true}} {
 		if _, _, err := fleetstore.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
 			t.Errorf("%+v: %v", asked, err)
-		}
-	}
-}
-
-// No host's name, and so no key of a host, has an empty segment as a bell has.
-func TestNoKeyIsSpelledAsABell(t *testing.T) {
-	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
-		if !slices.ContainsFunc(strings.Split(bell, "/"), func(segment string) bool { return !keys.ValidSegment(segment) }) {
-			t.Errorf("%s could be a key", bell)
 		}
 	}
 }

@@ -15,49 +15,35 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// DefaultTTL is how long a lease lasts without renewal when Options say nothing.
+// DefaultTTL is how long a lease lasts without renewal if Options do not say.
 const DefaultTTL = 15 * time.Second
 
 const (
-	// callTimeout bounds each call by which a lease is taken, and releaseTimeout all by which it is given up.
+	// callTimeout bounds each call that takes a lease, and releaseTimeout all calls that release it.
 	callTimeout    = 10 * time.Second
 	releaseTimeout = 5 * time.Second
-	// lookPause is the pause of Acquire between two attempts, and maxLook that after one that could not be made.
-	lookPause = 100 * time.Millisecond
-	maxLook   = time.Second
-	// standbyWait bounds one wait for a lock that another holds.
+	// acquireRetryInterval is the pause of Acquire between two attempts, and failedWaitPause the pause after a wait that failed.
+	acquireRetryInterval = 100 * time.Millisecond
+	failedWaitPause      = time.Second
+	// standbyWait bounds one wait for a lock that another process holds. It is short for a blocking query: a connection that
+	// died silently must not keep a standby from taking over.
 	standbyWait = 30 * time.Second
 )
 
-// ErrLost is the cause of the end of Lease.Context when the lease was lost.
-var ErrLost = errors.New("the lease was lost")
-
-// Options say how a lease is held. The zero value is fine.
+// Options say how a lease is taken and held. The zero value works.
 type Options struct {
-	// TTL is how long the lease lasts without renewal, from 10 s to 24 h; 0: DefaultTTL.
+	// Kind is stored in the lock.
+	Kind Kind
+	// TTL is how long the lease lasts without renewal, from 10 s to 24 h. 0 means DefaultTTL.
 	TTL time.Duration
-	// Waiting is told who holds the lock that Acquire waits for: once for each holder.
-	Waiting func(LockHeldError)
+	// Timeout is how long Acquire waits for a lock that another process holds. 0 means until the context ends.
+	Timeout time.Duration
+	// Waiting is called once for each process that holds the lock while Acquire waits for it. Its error ends the wait, and is
+	// what Acquire returns. Nil means that nothing is called.
+	Waiting func(LockHeldError) error
 }
 
-// LockHeldError says that another holds the lock. Holder and Since are what the holder wrote, empty when that cannot be read.
-type LockHeldError struct {
-	Key    string    `json:"-"`
-	Holder string    `json:"holder"`
-	Since  time.Time `json:"since"`
-}
-
-func (e *LockHeldError) Error() string {
-	switch {
-	case e.Holder == "":
-		return fmt.Sprintf("the lock %s is held by somebody unknown", e.Key)
-	case e.Since.IsZero():
-		return fmt.Sprintf("the lock %s is held by %s", e.Key, e.Holder)
-	}
-	return fmt.Sprintf("the lock %s is held by %s since %s", e.Key, e.Holder, e.Since.UTC().Format(time.RFC3339))
-}
-
-// Lease is the lock of the one writer, held until Release or until it is lost. That it is held is this process's belief,
+// Lease is the lock of the one writer, held until Release or until it is lost. That it is held is what this process believes,
 // which may be wrong after a pause: so every transaction of the holder begins with Fence.
 type Lease struct {
 	store   store.Store
@@ -75,65 +61,60 @@ type Lease struct {
 	release func() error
 }
 
-// LockHolder says who holds the lock; nil: nobody.
-func LockHolder(ctx context.Context, s store.Store, key string) (*LockHeldError, error) {
-	pairs, _, err := s.Get(ctx, key)
-	if err != nil || pairs[0].Session == "" {
-		return nil, err
-	}
-	held := &LockHeldError{}
-	if json.Unmarshal(pairs[0].Value, held) != nil {
-		held = &LockHeldError{} // somebody wrote over it: the lock stands all the same
-	}
-	held.Key = key
-	return held, nil
-}
-
-// Acquire takes the lock of key for holder, a few words on who this is, and waits for it as long as another holds it.
-// The context is the parent of Lease.Context.
+// Acquire takes the lock key and waits while another process holds it. Holder names this process for people. The context is
+// the parent of Lease.Context. The error is *LockHeldError when Options.Timeout is over.
 func Acquire(ctx context.Context, s store.Store, key, holder string, o Options) (*Lease, error) {
-	var told LockHeldError
-	var seen store.WatchIndex
+	waiting := ctx
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	var reported LockHeldError
+	var last store.WatchIndex
 	for {
 		lease, err := TryAcquire(ctx, s, key, holder, o)
 		held, ok := errors.AsType[*LockHeldError](err)
 		if !ok {
 			return lease, err
 		}
-		if o.Waiting != nil && told != *held {
-			o.Waiting(*held)
-			told = *held
+		if o.Waiting != nil && reported != *held {
+			if err := o.Waiting(*held); err != nil {
+				return nil, err
+			}
+			reported = *held
 		}
-		// Between two attempts there is a pause, lest a lock that changes hands quickly, or is in its lock-delay, be asked
-		// for without rest. A failed wait is no reason to give up: the next attempt tells.
-		if backoff.Sleep(ctx, lookPause) == nil {
-			seen = untilMoved(ctx, s, key, seen)
+		// The pause keeps Acquire from trying without rest when the lock changes hands quickly, or is in its lock-delay.
+		if backoff.Sleep(waiting, acquireRetryInterval) == nil {
+			last = waitForChange(waiting, s, key, last)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w: %w", held, ctx.Err())
+		case waiting.Err() != nil:
+			return nil, held
 		}
 	}
 }
 
-// untilMoved waits until the lock may be free. The wait is short for one of its kind: a connection that is dead without a
-// word must not keep a standby from taking over.
-func untilMoved(ctx context.Context, w store.Watcher, key string, seen store.WatchIndex) store.WatchIndex {
+// waitForChange waits until the lock may be free. A wait that failed is not reported: the next attempt fails as well.
+func waitForChange(ctx context.Context, w store.Watcher, key string, last store.WatchIndex) store.WatchIndex {
 	bounded, cancel := context.WithTimeout(ctx, standbyWait)
 	defer cancel()
-	mark, err := w.Wait(bounded, key, seen.Index)
+	now, err := w.Wait(bounded, store.WatchTarget{Prefix: key}, last.Index)
 	switch {
 	case err != nil && bounded.Err() == nil:
-		_ = backoff.Sleep(ctx, maxLook)
+		_ = backoff.Sleep(ctx, failedWaitPause)
 		return store.WatchIndex{}
-	case err != nil: // it took as long as it may
-		return seen
-	case mark.Index < seen.Index:
+	case err != nil: // standbyWait is over
+		return last
+	case now.Index < last.Index:
 		return store.WatchIndex{}
 	}
-	return mark
+	return now
 }
 
-// TryAcquire is Acquire without the wait: the error is Held when another holds the lock.
+// TryAcquire is Acquire without the wait. The error is *LockHeldError when another process holds the lock.
 func TryAcquire(ctx context.Context, s store.Store, key, holder string, o Options) (*Lease, error) {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
@@ -145,7 +126,7 @@ func TryAcquire(ctx context.Context, s store.Store, key, holder string, o Option
 	} else if held != nil {
 		return nil, held
 	}
-	value, err := json.Marshal(LockHeldError{Holder: holder, Since: time.Now().UTC().Truncate(time.Second)})
+	value, err := json.Marshal(LockHeldError{Holder: holder, Kind: o.Kind, Since: time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return nil, err
 	}
@@ -156,14 +137,14 @@ func TryAcquire(ctx context.Context, s store.Store, key, holder string, o Option
 	}
 	l := &Lease{store: s, key: key, value: value, session: session, ttl: o.TTL}
 	if _, err := s.Txn(bounded, []store.Op{{Verb: store.Lock, Key: key, Value: value, Session: session}}); err != nil {
-		// Destroying the session also ends a lock that was taken though the answer was lost.
+		// This also releases a lock that was taken although the answer was lost.
 		return nil, l.refused(ctx, err)
 	}
 	l.hold(ctx, started)
 	return l, nil
 }
 
-// refused cleans up after a lock that was not taken, and says who was faster.
+// refused destroys the session of a lock that was not taken, and returns who was faster.
 func (l *Lease) refused(ctx context.Context, err error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
@@ -175,7 +156,7 @@ func (l *Lease) refused(ctx context.Context, err error) error {
 	if err != nil {
 		return err
 	}
-	if held == nil { // released meanwhile, or in the lock-delay: look again
+	if held == nil { // it was released meanwhile, or is in its lock-delay
 		held = &LockHeldError{Key: l.key}
 	}
 	return held
@@ -187,17 +168,17 @@ func (l *Lease) hold(ctx context.Context, started time.Time) {
 	l.expiry = time.AfterFunc(time.Until(started.Add(l.ttl)), func() {
 		l.cancel(fmt.Errorf("%w: it could not be renewed for %s", ErrLost, l.ttl))
 	})
-	// Renewals go on when the parent ends: the last transaction of the holder has to pass.
+	// Renewals continue when the parent ends: the last transaction of the holder must still pass.
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop, l.stopped = stop, make(chan struct{})
-	l.release = sync.OnceValue(l.giveUp)
+	l.release = sync.OnceValue(l.releaseOnce)
 	go func() {
 		defer close(l.stopped)
 		l.renew(renewing)
 	}()
 }
 
-// renew renews the session each third of the TTL, sooner after a failure, until the lease is lost or given up.
+// renew renews the session each third of the TTL, sooner after a failure, until the lease is lost or released.
 func (l *Lease) renew(ctx context.Context) {
 	again := time.NewTimer(l.ttl / 3)
 	defer again.Stop()
@@ -213,10 +194,10 @@ func (l *Lease) renew(ctx context.Context) {
 		case errors.Is(err, ErrLost):
 			l.cancel(err)
 			return
-		case err != nil: // the deadline decides
+		case err != nil: // expiry decides
 			next = l.ttl / 15
 		case !l.expiry.Stop():
-			return // too late: it is lost already
+			return // the lease has expired
 		default:
 			l.expiry.Reset(time.Until(started.Add(l.ttl)))
 		}
@@ -224,8 +205,8 @@ func (l *Lease) renew(ctx context.Context) {
 	}
 }
 
-// renewOnce renews the session and looks whether it still holds the lock: somebody may have removed the key. The error
-// is ErrLost when that is certain.
+// renewOnce renews the session and checks that it still holds the lock: an operator may have removed the key. The error wraps
+// ErrLost when the lock is certainly lost.
 func (l *Lease) renewOnce(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
@@ -238,28 +219,28 @@ func (l *Lease) renewOnce(ctx context.Context) error {
 	}
 	pairs, _, err := l.store.Get(bounded, l.key)
 	if err == nil && pairs[0].Session != l.session {
-		return fmt.Errorf("%w: %s was taken from it", ErrLost, l.key)
+		return fmt.Errorf("%w: another session holds %s, or the key was removed", ErrLost, l.key)
 	}
 	return err
 }
 
-// Context ends when the lease is lost, with ErrLost as its cause, when it was released, and when the context that
-// it was acquired with ends.
+// Context ends when the lease is lost, with a cause that wraps ErrLost; when it is released; and when the context that it was
+// acquired with ends.
 func (l *Lease) Context() context.Context { return l.ctx }
 
 // Session is the session that holds the lock.
 func (l *Lease) Session() string { return l.session }
 
-// Fence is the operation that begins every transaction of the holder: it passes only as long as the lease is held.
+// Fence is the operation that begins every transaction of the holder. It passes only while the lease is held.
 func (l *Lease) Fence() store.Op {
 	return store.Op{Verb: store.CheckSession, Key: l.key, Session: l.session}
 }
 
-// Release gives the lock up: it must be called once the lease is not needed any more, lost or not, and may be called
-// again. It takes no longer than a few seconds. When it fails the lock falls to others when the session expires.
+// Release gives the lock up. Call it when the lease is not needed any more, lost or not. Further calls return the same result.
+// It takes at most a few seconds. If it fails, others get the lock when the session expires.
 func (l *Lease) Release() error { return l.release() }
 
-func (l *Lease) giveUp() error {
+func (l *Lease) releaseOnce() error {
 	l.stop()
 	<-l.stopped
 	l.expiry.Stop()

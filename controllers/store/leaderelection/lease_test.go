@@ -149,7 +149,7 @@ func TestAcquireWaits(t *testing.T) {
 		got := make(chan *leaderelection.Lease)
 		go func() {
 			l, err := leaderelection.Acquire(t.Context(), s, keys.Leader, "b", leaderelection.Options{TTL: ttl,
-				Waiting: func(h leaderelection.LockHeldError) { told = append(told, h.Holder) }})
+				Waiting: func(h leaderelection.LockHeldError) error { told = append(told, h.Holder); return nil }})
 			if err != nil {
 				t.Error(err)
 			}

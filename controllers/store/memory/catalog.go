@@ -60,11 +60,11 @@ func (s *Store) setCatalog(nodes map[string][]store.ServiceCheck) {
 	}
 	if checks {
 		s.catalog.checkIndex = s.index
-		s.moved(store.ChecksTarget)
+		s.catalogChanged(store.Checks)
 	}
 	if names {
 		s.catalog.nodeIndex = s.index
-		s.moved(store.NodesTarget)
+		s.catalogChanged(store.Nodes)
 	}
 }
 

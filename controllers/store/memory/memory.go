@@ -88,21 +88,16 @@ func (s *Store) List(ctx context.Context, prefix string) ([]keys.Pair, store.Met
 	for _, key := range below {
 		pairs = append(pairs, s.entries[key].copy())
 	}
-	return pairs, store.Meta{Index: s.mark(prefix).Index}, nil
+	return pairs, store.Meta{Index: s.keyIndex(prefix)}, nil
 }
 
 // Keys returns all keys below prefix.
-func (s *Store) Keys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
+func (s *Store) Keys(ctx context.Context, prefix string, _ ...store.ReadHint) ([]string, store.Meta, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, store.Meta{}, err
 	}
 	defer s.mu.Unlock()
-	return slices.Clone(s.below(prefix)), store.Meta{Index: s.mark(prefix).Index}, nil
-}
-
-// FewKeys is Keys: nothing travels.
-func (s *Store) FewKeys(ctx context.Context, prefix string) ([]string, store.Meta, error) {
-	return s.Keys(ctx, prefix)
+	return slices.Clone(s.below(prefix)), store.Meta{Index: s.keyIndex(prefix)}, nil
 }
 
 // Get reads the keys, all of them at one moment.
@@ -306,7 +301,7 @@ func (t *txn) commit() {
 			s.entries[key] = *e
 			delete(s.removed, key)
 		}
-		s.moved(key)
+		s.keyChanged(key)
 	}
 	s.index = t.index
 }

@@ -61,15 +61,15 @@ func TestAWaitWakesWhenASessionExpires(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		before, err := s.Wait(t.Context(), "a", 0)
+		before, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := s.Wait(t.Context(), "a", before.Index)
+		after, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, before.Index)
 		if err != nil || after.Index <= before.Index || time.Since(begun) != 20*time.Second {
 			t.Errorf("%+v, and %s later %+v (%v)", before, time.Since(begun), after, err)
 		}
-		last, err := s.Wait(t.Context(), "a", after.Index)
+		last, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, after.Index)
 		if err != nil || last != after || time.Since(begun) != 20*time.Second+store.MaxWait {
 			t.Errorf("%+v, and %s later %+v (%v), although nothing changed", after, time.Since(begun), last, err)
 		}
@@ -80,24 +80,24 @@ func TestABellWakesWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New(time.Now)
 		for _, step := range []struct {
-			bell   string
+			target store.TargetKind
 			change func()
 		}{
-			{store.NodesTarget, func() { s.SetNodes("web1", "web2") }},
-			{store.ChecksTarget, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
-			{store.ChecksTarget, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
-			{store.ChecksTarget, func() { s.SetChecks("web1") }},
-			{store.NodesTarget, func() { s.SetChecks("web3") }},
-			{store.ChecksTarget, func() { s.SetNodes("web2") }},
+			{store.Nodes, func() { s.SetNodes("web1", "web2") }},
+			{store.Checks, func() { s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Warning}) }},
+			{store.Checks, func() { s.SetServiceChecks("web1", "http", fleet.Check{ID: "port", Status: fleet.Critical}) }},
+			{store.Checks, func() { s.SetChecks("web1") }},
+			{store.Nodes, func() { s.SetChecks("web3") }},
+			{store.Checks, func() { s.SetNodes("web2") }},
 		} {
 			begun := time.Now()
-			before, err := s.Wait(t.Context(), step.bell, 0)
+			before, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			woken := make(chan store.WatchIndex, 1)
 			go func() {
-				mark, err := s.Wait(t.Context(), step.bell, before.Index)
+				mark, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, before.Index)
 				if err != nil {
 					t.Error(err)
 				}
@@ -106,7 +106,7 @@ func TestABellWakesWhoWaits(t *testing.T) {
 			synctest.Wait() // it waits
 			step.change()
 			if mark := <-woken; mark.Index <= before.Index || mark.Empty || time.Since(begun) != 0 {
-				t.Errorf("%s: %+v, and %s later %+v", step.bell, before, time.Since(begun), mark)
+				t.Errorf("%s: %+v, and %s later %+v", store.WatchTarget{Kind: step.target}, before, time.Since(begun), mark)
 			}
 		}
 	})

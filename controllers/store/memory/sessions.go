@@ -83,7 +83,7 @@ func (s *Store) end(id string) {
 			e.Session = ""
 			e.ModifyIndex = s.index
 			s.entries[key] = e
-			s.moved(key)
+			s.keyChanged(key)
 		}
 	}
 }

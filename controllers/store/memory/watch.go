@@ -11,29 +11,27 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// waiter is somebody who waits for a change below a prefix, or for a bell; empty: of anything.
+// waiter waits for a change of a target, or of anything.
 type waiter struct {
-	prefix string
-	wake   chan struct{}
+	target   store.WatchTarget
+	anything bool
+	wake     chan struct{}
 }
 
-// Wait returns when the index of the prefix is above the given one, or after store.MaxWait.
-func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.WatchIndex, error) {
+// Wait returns when the index of the target is above the given one, or after store.MaxWait.
+func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
 	over := time.NewTimer(store.MaxWait)
 	defer over.Stop()
 	for timeout := false; ; {
 		if err := s.lock(ctx); err != nil {
 			return store.WatchIndex{}, err
 		}
-		mark := s.mark(prefix)
-		if index == 0 || mark.Index > index || timeout {
+		now := s.watchIndex(target)
+		if index == 0 || now.Index > index || timeout {
 			s.mu.Unlock()
-			return mark, nil
+			return now, nil
 		}
-		w := &waiter{prefix: prefix, wake: make(chan struct{}, 1)}
-		if mark.Empty {
-			w.prefix = ""
-		}
+		w := &waiter{target: target, anything: now.Empty, wake: make(chan struct{}, 1)}
 		s.waiters[w] = struct{}{}
 		expiry := time.NewTimer(s.nextExpiry())
 		s.mu.Unlock()
@@ -51,42 +49,58 @@ func (s *Store) Wait(ctx context.Context, prefix string, index uint64) (store.Wa
 	}
 }
 
-// mark is where the prefix stands: with nothing below it, where the whole store does.
-func (s *Store) mark(prefix string) store.WatchIndex {
-	switch prefix {
-	case store.ChecksTarget:
+// watchIndex is the state of a target. If no key has the prefix, its index is that of the whole store.
+func (s *Store) watchIndex(target store.WatchTarget) store.WatchIndex {
+	switch target.Kind {
+	case store.Checks:
 		return store.WatchIndex{Index: s.catalog.checkIndex}
-	case store.NodesTarget:
+	case store.Nodes:
 		return store.WatchIndex{Index: s.catalog.nodeIndex}
 	}
-	m := store.WatchIndex{Empty: true}
-	for _, key := range s.below(prefix) {
-		m.Index, m.Empty = max(m.Index, s.entries[key].ModifyIndex), false
+	at := store.WatchIndex{Empty: true}
+	for _, key := range s.below(target.Prefix) {
+		at.Index, at.Empty = max(at.Index, s.entries[key].ModifyIndex), false
 	}
 	for key, removed := range s.removed {
-		if strings.HasPrefix(key, prefix) {
-			m.Index = max(m.Index, removed)
+		if strings.HasPrefix(key, target.Prefix) {
+			at.Index = max(at.Index, removed)
 		}
 	}
-	if m.Empty {
-		m.Index = s.index
+	if at.Empty {
+		at.Index = s.index
 	}
-	return m
+	return at
 }
 
-// moved wakes who waits for a change of the key, or for the bell.
-func (s *Store) moved(key string) {
+// keyIndex is the index of the keys below prefix.
+func (s *Store) keyIndex(prefix string) uint64 {
+	return s.watchIndex(store.WatchTarget{Prefix: prefix}).Index
+}
+
+// keyChanged wakes those that wait for a key.
+func (s *Store) keyChanged(key string) {
+	s.wake(func(t store.WatchTarget) bool {
+		return (t.Kind == store.KeyTree || t.Kind == store.FlatKeyTree) && strings.HasPrefix(key, t.Prefix)
+	})
+}
+
+// catalogChanged wakes those that wait for checks, or for nodes.
+func (s *Store) catalogChanged(kind store.TargetKind) {
+	s.wake(func(t store.WatchTarget) bool { return t.Kind == kind })
+}
+
+func (s *Store) wake(changed func(store.WatchTarget) bool) {
 	for w := range s.waiters {
-		if strings.HasPrefix(key, w.prefix) {
+		if w.anything || changed(w.target) {
 			select {
 			case w.wake <- struct{}{}:
-			default: // it is awake
+			default: // it wakes already
 			}
 		}
 	}
 }
 
-// nextExpiry is how long it takes until a session can end by itself.
+// nextExpiry is how long it takes until the next session may expire.
 func (s *Store) nextExpiry() time.Duration {
 	next := store.MaxWait
 	for _, held := range s.sessions {

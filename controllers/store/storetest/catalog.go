@@ -34,10 +34,10 @@ func Catalog(t *testing.T, open func(t *testing.T) (store.Store, Registry)) {
 		{"nodes are sorted and complete", nodes},
 		{"a node that goes takes its checks along", nodeGoes},
 		{"a context that has ended", catalogAfterTheEnd},
-		{"the bell of checks rings for each change of them, and for no key", unhealthyBell},
-		{"the bell of nodes rings when one comes or goes, and for no check", nodesBell},
-		{"a bell does not miss what changed before it", bellsLate},
-		{"a bell stops with its context", bellsStop},
+		{"the target of checks rings for each change of them, and for no key", unhealthyBell},
+		{"the target of nodes rings when one comes or goes, and for no check", nodesBell},
+		{"a target does not miss what changed before it", bellsLate},
+		{"a target stops with its context", bellsStop},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, r := open(t)
@@ -179,66 +179,66 @@ func unhealthyBell(h registered) {
 		{"", []fleet.Check{check("disk", fleet.Critical), check("_node_maintenance", fleet.Critical)}},
 		{"", nil},
 	} {
-		h.rings(store.ChecksTarget, func() { h.register("web1", change.service, change.checks...) })
+		h.fires(checksTarget(), func() { h.register("web1", change.service, change.checks...) })
 	}
-	h.rings(store.ChecksTarget, func() { h.Deregister(h, "other2") })
+	h.fires(checksTarget(), func() { h.Deregister(h, "other2") })
 }
 
 func nodesBell(h registered) {
 	for range 2 {
-		h.rings(store.NodesTarget, func() { h.register("web1", "") }, func() { h.register("other", "", check("disk", passing)) })
-		h.rings(store.NodesTarget, func() { h.Deregister(h, "web1") },
+		h.fires(nodesTarget(), func() { h.register("web1", "") }, func() { h.register("other", "", check("disk", passing)) })
+		h.fires(nodesTarget(), func() { h.Deregister(h, "web1") },
 			func() { h.register("other", "", check("disk", fleet.Critical)) },
 			func() { h.register("other", "", check("disk", fleet.Warning)) })
 		h.Deregister(h, "other")
 	}
 }
 
-// rings: a bell wakes for the change, and neither for keys nor for what was done before it.
-func (h registered) rings(bell string, change func(), before ...func()) {
+// fires: a watch wakes for the change, and neither for keys nor for what was done before it.
+func (h registered) fires(target store.WatchTarget, change func(), before ...func()) {
 	h.Helper()
 	if len(before) > 0 {
 		before[0]() // it may add what it changes
 		before = before[1:]
 	}
-	woken := h.waiting(bell, h.mark(bell))
+	woken := h.waiting(target, h.state(target))
 	for _, do := range before {
 		do()
 	}
 	last := h.set("other", string(h.get("other").Value)+".")
 	change()
 	if mark := <-woken; mark.Index <= last || mark.Empty {
-		h.Errorf("%s: woken at %+v, a key was written at %d before the change", bell, mark, last)
+		h.Errorf("%s: woken at %+v, a key was written at %d before the change", target, mark, last)
 	}
 }
 
 func bellsLate(h registered) {
-	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
-		before := h.mark(bell)
-		h.register("web"+bell[2:], "", check("disk", fleet.Critical))
-		last := h.set("other", bell)
-		mark := <-h.waiting(bell, before)
+	for _, target := range []store.WatchTarget{checksTarget(), nodesTarget()} {
+		before := h.state(target)
+		h.register("web-"+target.String(), "", check("disk", fleet.Critical))
+		last := h.set("other", target.String())
+		mark := <-h.waiting(target, before)
 		if mark.Index <= before.Index || mark.Index >= last || mark.Empty {
-			h.Errorf("%s stands at %+v, stood at %d, and a key was written at %d", bell, mark, before.Index, last)
+			h.Errorf("%s stands at %+v, stood at %d, and a key was written at %d", target, mark, before.Index, last)
 		}
-		if again := h.mark(bell); again != mark {
-			h.Errorf("%s stands at %+v, then at %+v", bell, mark, again)
+		if again := h.state(target); again != mark {
+			h.Errorf("%s stands at %+v, then at %+v", target, mark, again)
 		}
 	}
 }
 
 func bellsStop(h registered) {
-	for _, bell := range []string{store.ChecksTarget, store.NodesTarget} {
-		before := h.mark(bell)
+	for _, target := range []store.WatchTarget{checksTarget(), nodesTarget()} {
+		before := h.state(target)
 		ctx, cancel := context.WithCancel(h.Context())
 		stopped := make(chan error)
 		go func() {
-			_, err := h.Wait(ctx, bell, before.Index)
+			_, err := h.Wait(ctx, target, before.Index)
 			stopped <- err
 		}()
 		cancel()
 		if err := <-stopped; !errors.Is(err, context.Canceled) {
-			h.Errorf("%s: %v, want %v", bell, err, context.Canceled)
+			h.Errorf("%s: %v, want %v", target, err, context.Canceled)
 		}
 	}
 }

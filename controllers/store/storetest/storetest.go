@@ -171,7 +171,7 @@ func (h harness) wantKeys(prefix string, want ...string) {
 	if got := h.keys(prefix); !slices.Equal(got, want) {
 		h.Errorf("keys below %q: %q, want %q", prefix, got, want)
 	}
-	if few, _, err := h.FewKeys(h.Context(), prefix); err != nil || !slices.Equal(few, want) {
+	if few, _, err := h.Keys(h.Context(), prefix, store.ExpectFew); err != nil || !slices.Equal(few, want) {
 		h.Errorf("few keys below %q: %q (%v), want %q", prefix, few, err, want)
 	}
 	var listed []string
@@ -257,7 +257,7 @@ func getMany(h harness) {
 		}
 		h.must(ops...)
 	}
-	if few, _, err := h.FewKeys(h.Context(), "many/"); err != nil || !slices.Equal(few, h.keys("many/")) {
+	if few, _, err := h.Keys(h.Context(), "many/", store.ExpectFew); err != nil || !slices.Equal(few, h.keys("many/")) {
 		h.Errorf("%d few keys (%v)", len(few), err)
 	}
 	pairs, meta, err := h.Get(h.Context(), asked...)
@@ -537,13 +537,13 @@ func metaIndex(h harness) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		_, few, err := h.FewKeys(h.Context(), "a/")
+		_, few, err := h.Keys(h.Context(), "a/", store.ExpectFew)
 		if err != nil {
 			h.Fatal(err)
 		}
 		h.set("b/1", fmt.Sprint("written after ", written))
 		// It is what a bell tells.
-		if at := h.mark("a/").Index; listed.Index != at || named.Index != at || few.Index != at || at < written {
+		if at := h.state(below("a/")).Index; listed.Index != at || named.Index != at || few.Index != at || at < written {
 			h.Errorf("read at %d, %d and %d, written at %d; a bell tells %d", listed.Index, named.Index, few.Index, written, at)
 		}
 		written = h.set("a/2", "1")

@@ -10,29 +10,33 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-func (h harness) mark(prefix string) store.WatchIndex {
+// below is the watch target of the keys that begin with a prefix.
+func below(prefix string) store.WatchTarget { return store.WatchTarget{Prefix: prefix} }
+
+// state is the state of a target now.
+func (h harness) state(target store.WatchTarget) store.WatchIndex {
 	h.Helper()
-	mark, err := h.Wait(h.Context(), prefix, 0)
+	at, err := h.Wait(h.Context(), target, 0)
 	if err != nil {
 		h.Fatal(err)
 	}
-	if mark.Index == 0 {
-		h.Fatalf("%s stands at index 0: the next wait would return at once, and every one after it", prefix)
+	if at.Index == 0 {
+		h.Fatalf("%s has index 0: the next wait would return at once, and every one after it", target)
 	}
-	return mark
+	return at
 }
 
-// waiting waits for a change of the prefix after the mark, and tells where it stands then.
-func (h harness) waiting(prefix string, after store.WatchIndex) <-chan store.WatchIndex {
+// waiting waits for a change of the target, and sends its state after that.
+func (h harness) waiting(target store.WatchTarget, after store.WatchIndex) <-chan store.WatchIndex {
 	woken := make(chan store.WatchIndex, 1)
 	go func() {
 		defer close(woken)
-		mark, err := h.Wait(h.Context(), prefix, after.Index)
+		at, err := h.Wait(h.Context(), target, after.Index)
 		if err != nil {
 			h.Error(err)
 			return
 		}
-		woken <- mark
+		woken <- at
 	}()
 	return woken
 }
@@ -52,8 +56,8 @@ func waits(h harness) {
 		{Verb: store.Lock, Key: "a/lock", Session: session},
 		{Verb: store.Unlock, Key: "a/lock", Session: session},
 	} {
-		before := h.mark("a/")
-		woken := h.waiting("a/", before)
+		before := h.state(below("a/"))
+		woken := h.waiting(below("a/"), before)
 		h.must(store.Op{Verb: store.Set, Key: "ab", Value: []byte(change.Verb.String() + change.Key)},
 			store.Op{Verb: store.Set, Key: "a", Value: []byte(change.Verb.String() + change.Key)})
 		// The index of this write is that of the change, or the one before it.
@@ -69,8 +73,8 @@ func waits(h harness) {
 func waitsForSession(h harness) {
 	session := h.session()
 	h.must(store.Op{Verb: store.Lock, Key: "a/lock", Session: session})
-	before := h.mark("a/lock")
-	woken := h.waiting("a/lock", before)
+	before := h.state(below("a/lock"))
+	woken := h.waiting(below("a/lock"), before)
 	if err := h.DestroySession(h.Context(), session); err != nil {
 		h.Fatal(err)
 	}
@@ -82,28 +86,28 @@ func waitsForSession(h harness) {
 // waitsLate: what changed before the wait began is not missed.
 func waitsLate(h harness) {
 	h.set("a/1", "1")
-	before := h.mark("a")
+	before := h.state(below("a"))
 	written := h.set("a/1", "2")
-	if mark := <-h.waiting("a", before); mark.Index < written {
+	if mark := <-h.waiting(below("a"), before); mark.Index < written {
 		h.Errorf("stands at %d, written at %d", mark.Index, written)
 	}
-	if mark := h.mark("a"); mark.Index != written {
+	if mark := h.state(below("a")); mark.Index != written {
 		h.Errorf("stands at %d, written at %d", mark.Index, written)
 	}
 }
 
 // waitsForNothing: a prefix without keys says so, and wakes for its first key and after its last one.
 func waitsForNothing(h harness) {
-	before := h.mark("a/")
+	before := h.state(below("a/"))
 	if !before.Empty {
 		h.Errorf("%+v", before)
 	}
-	woken := h.waiting("a/", before)
+	woken := h.waiting(below("a/"), before)
 	h.set("a/1", "1")
 	if mark := <-woken; mark.Empty {
 		h.Errorf("%+v, there is a key", mark)
 	}
-	woken = h.waiting("a/", h.mark("a/"))
+	woken = h.waiting(below("a/"), h.state(below("a/")))
 	h.must(store.Op{Verb: store.Delete, Key: "a/1"})
 	if mark := <-woken; !mark.Empty {
 		h.Errorf("%+v, the last key was removed", mark)
@@ -112,11 +116,11 @@ func waitsForNothing(h harness) {
 
 func waitStops(h harness) {
 	h.set("a/1", "1")
-	before := h.mark("a/")
+	before := h.state(below("a/"))
 	ctx, cancel := context.WithCancel(h.Context())
 	stopped := make(chan error)
 	go func() {
-		_, err := h.Wait(ctx, "a/", before.Index)
+		_, err := h.Wait(ctx, below("a/"), before.Index)
 		stopped <- err
 	}()
 	cancel()
@@ -124,3 +128,7 @@ func waitStops(h harness) {
 		h.Errorf("%v, want %v", err, context.Canceled)
 	}
 }
+
+func checksTarget() store.WatchTarget { return store.WatchTarget{Kind: store.Checks} }
+
+func nodesTarget() store.WatchTarget { return store.WatchTarget{Kind: store.Nodes} }
