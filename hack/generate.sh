@@ -2,8 +2,8 @@
 # Copyright The upgrade-controller Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Writes the deepcopy functions, the CRD, and the reference of the commands. With --check: writes nothing and fails if what is
-# there would change.
+# Writes the deepcopy functions, the CRD, and the reference of the commands. With --check, writes nothing and fails if a file
+# would change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +19,6 @@ bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths="./$api" 
 go run ./hack/reference "$reference"
 if [[ ${1:-} == --check ]]; then
   diff -u "$api/zz_generated.deepcopy.go" "$deepcopy/zz_generated.deepcopy.go" && diff -ru config/crd "$crd" &&
-    diff -ru docs/reference "$reference" ||
+    diff -u docs/reference/upgradectl.md "$reference/upgradectl.md" && diff -ru docs/reference/man "$reference/man" ||
     { echo "generated files are not up to date: run make generate" >&2; exit 1; }
 fi

@@ -18,26 +18,32 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-var update = flag.Bool("update", false, "write what the README's commands print into it")
+var update = flag.Bool("update", false, "write pages: what commands in them print, and the import table")
 
-// changing is what differs from run to run: times, indexes, and who runs it.
-var changing = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)`)
+// changing matches what differs from run to run: times, indexes, and the user.
+var changing = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)|by \S+@\S+`)
 
-// Every command in a console block of the README is run, in one shell, against a Consul of its own; what it prints is what
-// stands there.
-func TestReadmeIsTrue(t *testing.T) {
+// TestPages runs each command in a console block of a page, in one shell and against a Consul of its own, and compares what it
+// prints with the page.
+func TestPages(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/...")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	readme, err := os.ReadFile("../README.md")
+	for _, page := range []string{"README.md", "docs/tutorial.md"} {
+		t.Run(page, func(t *testing.T) { runPage(t, bin, filepath.Join("..", page)) })
+	}
+}
+
+func runPage(t *testing.T, bin, file string) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ran strings.Builder
 	shell := newShell(t, bin)
-	for i, part := range strings.Split(string(readme), "```") {
+	for i, part := range strings.Split(string(text), "```") {
 		if i > 0 {
 			ran.WriteString("```")
 		}
@@ -47,14 +53,14 @@ func TestReadmeIsTrue(t *testing.T) {
 		ran.WriteString(part)
 	}
 	if *update {
-		if err := os.WriteFile("../README.md", []byte(ran.String()), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(ran.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	mask := func(s string) string { return changing.ReplaceAllString(s, "…") }
-	if d := cmp.Diff(strings.Split(mask(string(readme)), "\n"), strings.Split(mask(ran.String()), "\n")); d != "" {
-		t.Errorf("the README is not true (-says +is); -update mends it:\n%s", d)
+	if d := cmp.Diff(strings.Split(mask(string(text)), "\n"), strings.Split(mask(ran.String()), "\n")); d != "" {
+		t.Errorf("%s differs from what its commands print (-page +printed); go test ./hack -update writes it:\n%s", file, d)
 	}
 }
 

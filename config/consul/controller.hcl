@@ -1,43 +1,44 @@
-# The token of upgrade-controller, and of who carries a plan out without it: upgradectl reconcile, upgrade and
-# global-disable-puppet. NODE stands for the name of the node whose Consul agent it asks:
+# Policy for upgrade-controller, and for commands that carry a plan out without it: upgradectl reconcile, upgrade and
+# global-disable-puppet. NODE stands for the name of the node whose Consul agent they use:
 #
 #   sed "s/NODE/ctl1/" config/consul/controller.hcl |
 #     consul acl policy create -name upgrade-controller -rules -
 
-# The lock of the one writer. A session belongs to a node: session_prefix "" would let the token end everybody's.
+# The lock. A session belongs to a node: session_prefix "" would let the token end the sessions of all clients.
 key "upgrade.jiocloud.com/leader" { policy = "write" }
 session "NODE"                    { policy = "write" }
 
 # Ledger and status of every plan. No rule of Consul matches the end of a key, so this lets it write the specs as well.
 key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 
-# What is kept of the Git repositories that plans come from, and the requests to sync one.
+# The state of the Git repositories that plans come from, and requests to sync one.
 key_prefix "upgrade.jiocloud.com/sources/"  { policy = "write" }
 key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }
 
-# What hosts are told.
+# The keys that hosts obey.
 key "current_version"                      { policy = "write" }
 key_prefix "config_state/enable_puppet/"   { policy = "write" }
 key "upgrade.jiocloud.com/action"          { policy = "write" }
 
-# The pause keys that stand for holds: hosts in the field know no other. They go when a hold expires.
+# The pause keys of holds, for legacy hosts. They are removed when a hold expires.
 key_prefix "config_state/role/"            { policy = "write" }
 key_prefix "config_state/host/"            { policy = "write" }
 
-# Marks for hosts that were never seen as agents and may have begun. These two trees are watched without the slash at
-# their end: then Consul answers with one name, however many hosts there are.
+# Started markers for legacy hosts. This tree and hosts are watched without the slash at the end: Consul then answers with one
+# name for any number of hosts.
 key_prefix "upgrade.jiocloud.com/started" { policy = "write" }
 
-# Each commit checks that no hold has changed. While the key is missing it checks that, which takes the right to write.
+# Each commit checks that no hold has changed. While the key is missing, the commit checks that it is, which needs permission to
+# write.
 key "upgrade.jiocloud.com/holds/epoch"     { policy = "write" }
 
-# What it decides from. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
+# It decides from these. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key_prefix "config_state/"               { policy = "list" }
 key_prefix "running/versions/"           { policy = "list" }
 key_prefix "running_version/"            { policy = "list" }
 key_prefix "upgrade.jiocloud.com/hosts"  { policy = "list" }
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "list" }
 
-# The health of hosts and which of them exist, for plans with healthGate or hosts.source: Catalog.
+# Checks and nodes, for plans with healthGate or hosts.source: Catalog.
 node_prefix ""    { policy = "read" }
 service_prefix "" { policy = "read" }

@@ -1,4 +1,4 @@
-# The token of who looks: upgradectl status, get, describe, diff, rollout status, and all that --dry-run does.
+# Policy for viewers: upgradectl status, get, describe, diff, rollout status, and every --dry-run.
 # "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 
 key "current_version"                      { policy = "read" }
@@ -13,6 +13,6 @@ key_prefix "config_state/"                 { policy = "list" }
 key_prefix "running/versions/"             { policy = "list" }
 key_prefix "running_version/"              { policy = "list" }
 
-# Plans with healthGate or hosts.source: Catalog, and upgradectl get-failures: the checks of all nodes, and which there are.
+# Checks and nodes, for plans with healthGate or hosts.source: Catalog, and for upgradectl get-failures.
 node_prefix ""    { policy = "read" }
 service_prefix "" { policy = "read" }

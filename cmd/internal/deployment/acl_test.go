@@ -100,15 +100,15 @@ func rollOut(t *testing.T, consul *consuldev.Agent, prefix string) {
 	}
 }
 
-// below puts the hosts' keys of a policy below a prefix, by the command of docs/security.md.
+// below puts the hosts' keys of a policy below a prefix, by the command of docs/how-to/tls-and-acls.md.
 func below(t *testing.T, prefix, rules string) string {
 	t.Helper()
 	if prefix == "" {
 		return rules
 	}
-	script := regexp.MustCompile(`sed -E '([^']+)'`).FindStringSubmatch(read(t, "docs/security.md"))
+	script := regexp.MustCompile(`sed -E '([^']+)'`).FindStringSubmatch(read(t, "docs/how-to/tls-and-acls.md"))
 	if script == nil {
-		t.Fatal("docs/security.md has no sed -E")
+		t.Fatal("docs/how-to/tls-and-acls.md has no sed -E")
 	}
 	cmd := exec.Command("sed", "-E", strings.Replace(script[1], "eu/", prefix+"/", 1))
 	cmd.Stdin = strings.NewReader(rules)
@@ -119,7 +119,7 @@ func below(t *testing.T, prefix, rules string) string {
 	return string(out)
 }
 
-// TestWhoMayReadAndWriteWhat compares the table of docs/security.md with what Consul allows.
+// TestWhoMayReadAndWriteWhat compares the table of docs/reference/permissions.md with what Consul allows.
 func TestWhoMayReadAndWriteWhat(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
@@ -142,9 +142,9 @@ func TestWhoMayReadAndWriteWhat(t *testing.T) {
 	}
 	all := client(management)
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\S+) \\| (\\S+) \\| (\\S+) \\| (\\S+) \\|$")
-	rows := row.FindAllStringSubmatch(read(t, "docs/security.md"), -1)
+	rows := row.FindAllStringSubmatch(read(t, "docs/reference/permissions.md"), -1)
 	if len(rows) < 15 {
-		t.Fatalf("%d rows in the table of docs/security.md", len(rows))
+		t.Fatalf("%d rows in the table of docs/reference/permissions.md", len(rows))
 	}
 	for _, cells := range rows {
 		key := cells[1]
@@ -160,7 +160,7 @@ func TestWhoMayReadAndWriteWhat(t *testing.T) {
 				got = "write"
 			}
 			if got != cells[2+i] {
-				t.Errorf("%s of %s: %s, and docs/security.md says %s", name, key, got, cells[2+i])
+				t.Errorf("%s of %s: %s, and docs/reference/permissions.md says %s", name, key, got, cells[2+i])
 			}
 		}
 	}

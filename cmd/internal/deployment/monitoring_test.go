@@ -136,7 +136,7 @@ func TestEachAlertIsTestedAndSaysWhatToDo(t *testing.T) {
 			quiet[at.Alertname] = quiet[at.Alertname] || len(at.ExpAlerts) == 0
 		}
 	}
-	docs := read(t, "docs/operations.md")
+	docs := read(t, "docs/reference/alerts.md")
 	for _, r := range a.Groups[0].Rules {
 		if !fires[r.Alert] || !quiet[r.Alert] {
 			t.Errorf("%s: tested that it fires: %v, that it does not: %v", r.Alert, fires[r.Alert], quiet[r.Alert])
@@ -144,13 +144,13 @@ func TestEachAlertIsTestedAndSaysWhatToDo(t *testing.T) {
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 			t.Errorf("%s lacks a summary, a description or a severity", r.Alert)
 		}
-		want := "https://github.com/jiocloud/upgrade-controller/blob/HEAD/docs/operations.md#" + strings.ToLower(r.Alert)
+		want := "https://github.com/jiocloud/upgrade-controller/blob/HEAD/docs/reference/alerts.md#" + strings.ToLower(r.Alert)
 		if r.Annotations["runbook_url"] != want || !strings.Contains(docs, "\n### "+r.Alert+"\n") {
 			t.Errorf("%s: the runbook is %s", r.Alert, r.Annotations["runbook_url"])
 		}
 	}
 	if n := len(a.Groups[0].Rules); n != strings.Count(docs, "\n### Upgrade") {
-		t.Errorf("%d alerts, and docs/operations.md is about others", n)
+		t.Errorf("%d alerts, and docs/reference/alerts.md is about others", n)
 	}
 }
 
@@ -271,10 +271,10 @@ func TestOnlyWhatThereIsIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestTheDocsNameEachMetric compares the table of docs/operations.md with what a controller has.
+// TestTheDocsNameEachMetric compares the table of docs/reference/metrics.md with what a controller has.
 func TestTheDocsNameEachMetric(t *testing.T) {
 	t.Parallel()
-	_, table, _ := strings.Cut(read(t, "docs/operations.md"), "\n## Metrics\n")
+	_, table, _ := strings.Cut(read(t, "docs/reference/metrics.md"), "\n## Metrics\n")
 	documented := map[string][]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|([^|]*)\\|").FindAllStringSubmatch(table, -1) {
 		documented[row[1]] = slices.Sorted(slices.Values(regexp.MustCompile(`\w+`).FindAllString(row[2], -1)))
@@ -287,6 +287,6 @@ func TestTheDocsNameEachMetric(t *testing.T) {
 		}
 	}
 	if d := cmp.Diff(has, documented); d != "" {
-		t.Errorf("docs/operations.md: -has +says:\n%s", d)
+		t.Errorf("docs/reference/metrics.md: -has +says:\n%s", d)
 	}
 }

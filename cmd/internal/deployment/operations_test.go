@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// TestWhatOperationsSaysHelps breaks what a plan consists of, and mends it as docs/operations.md says.
+// TestWhatOperationsSaysHelps breaks what a plan consists of, and mends it as docs/how-to/troubleshoot.md says.
 func TestWhatOperationsSaysHelps(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
@@ -39,7 +39,7 @@ func TestWhatOperationsSaysHelps(t *testing.T) {
 	ctl.must(t, "apply", "-f", file)
 	ctl.must(t, "reconcile")
 	const ledger, control = "upgrade.jiocloud.com/plans/fleet/ledger", "upgrade.jiocloud.com/plans/fleet/control"
-	docs := read(t, "docs/operations.md")
+	docs := read(t, "docs/how-to/troubleshoot.md")
 	for _, tt := range []struct {
 		says          string
 		disturb, mend func()
@@ -51,7 +51,7 @@ func TestWhatOperationsSaysHelps(t *testing.T) {
 		{"current_version is gone, although it was", func() { remove("current_version") }, func() { set("current_version", "v2") }},
 	} {
 		if !strings.Contains(docs, tt.says) {
-			t.Errorf("docs/operations.md does not say %q", tt.says)
+			t.Errorf("docs/how-to/troubleshoot.md does not say %q", tt.says)
 		}
 		tt.disturb()
 		if code, out := ctl.run(t, "rollout", "status"); code != 1 || !strings.Contains(out, tt.says) {

@@ -23,7 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// checkFile is the file in a script's directory with the lines of docs/migrating.md that make maybe-upgrade.sh check its
+// checkFile is the file in a script's directory with the lines of docs/how-to/migrate.md that make maybe-upgrade.sh check its
 // permission.
 const checkFile = "check-permission.sh"
 
@@ -54,10 +54,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// checkLines returns the lines of docs/migrating.md that call check-puppet.
+// checkLines returns the lines of docs/how-to/migrate.md that call check-puppet.
 func checkLines(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile("../../../docs/migrating.md")
+	page, err := os.ReadFile("../../../docs/how-to/migrate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func checkLines(t *testing.T) string {
 			return lines
 		}
 	}
-	t.Fatal("docs/migrating.md has no lines that call check-puppet")
+	t.Fatal("docs/how-to/migrate.md has no lines that call check-puppet")
 	return ""
 }
 

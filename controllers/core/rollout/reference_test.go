@@ -6,7 +6,7 @@ package rollout_test
 import "testing"
 
 // The cases of python-jiocloud's own tests (branch rolling_upgrade_code, jiocloud/tests/test_upgrade.py), with our
-// outcome. Where it differs on purpose the name says how; docs/migrating.md lists the differences.
+// outcome. Where it differs on purpose the name says how; docs/how-to/migrate.md lists the differences.
 func TestTheCasesOfPythonJiocloud(t *testing.T) {
 	check(t, []example{{
 		name: "upgrade_list: no data",
