@@ -66,7 +66,7 @@ func (p *planner) judge() {
 		*v = Verdict{Host: h.Name, Role: h.Role, Base: s.base, State: s.base, Counts: s.counts, InFlight: s.inFlight,
 			Complete: s.upgraded && !s.soaking}
 		p.next(s.next)
-		if h.Role != "" {
+		if h.Role != "" && !s.vanishes {
 			r := p.teams.add(i, h, s)
 			v.Group = r.group.name
 		}
@@ -171,7 +171,7 @@ func (p *planner) inReleaseOrder() []int {
 		}
 	}
 	for i := range p.in.Fleet.Hosts {
-		if p.in.Fleet.Hosts[i].Role == "" {
+		if p.in.Fleet.Hosts[i].Role == "" || p.hosts[i].vanishes {
 			put(i)
 		}
 	}
@@ -241,7 +241,7 @@ func (p *planner) enableRoles() {
 	withheld := map[string]bool{}
 	for i := range p.in.Fleet.Hosts {
 		h, v := &p.in.Fleet.Hosts[i], &p.out.Verdicts[i]
-		if h.LookupRole != "" && (h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable) {
+		if h.LookupRole != "" && !p.hosts[i].vanishes && (h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable) {
 			withheld[h.LookupRole] = true
 		}
 	}
@@ -315,8 +315,7 @@ func (p *planner) marks() []fleet.StartedMarker {
 			(s.implied || p.out.Switch || s.takeBack && !s.started):
 			marks = append(marks, fleet.StartedMarker{Host: h.Name, Started: fleet.Started{
 				Version: p.target, Time: time.Unix(p.in.Now.Unix(), 0).UTC(), By: fleet.ByController}})
-		case byUs && (s.started || p.out.Verdicts[i].Enable && h.Record.Version == "" && !h.Agent()):
-			// of a host without record and report nothing but the mark tells: it stays as long as the host is enabled
+		case byUs && s.marked:
 			marks = append(marks, fleet.StartedMarker{Host: h.Name, Started: *h.Started})
 		}
 	}

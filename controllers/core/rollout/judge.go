@@ -22,6 +22,8 @@ type hostState struct {
 	soaking  bool
 	tells    bool // its report says since when it soaks
 	started  bool // it has begun, by its own mark or by ours
+	marked   bool // its started marker stands after this pass
+	vanishes bool // nothing but a started marker that this pass removes is known of it
 	granted  bool // a key enables it, as the host itself reads it
 	implied  bool // it is enabled by no proper key: by none, or by one that says something else to others
 	inFlight bool
@@ -76,12 +78,15 @@ func (j *judge) judge(h *fleet.Host) hostState {
 	s.started = j.hasStarted(h)
 	s.upgraded = j.current.Index != 0 && h.Record.Version == j.current.Name && !s.started && !j.unfinished(h) && j.verified(h)
 	j.findGrant(h, &s)
+	unknown := h.Record.Version == "" && !h.Agent()
+	s.marked = s.started || h.Started != nil && unknown && s.granted // only the marker shows that such a host is enabled
+	s.vanishes = unknown && !s.marked
 	j.findHealth(h, &s)
 	j.findSoak(h, &s)
 	s.inFlight = s.started || !s.upgraded && s.granted || s.upgraded && s.soaking
 	j.findFailure(h, &s)
 	s.lost = h.Lost && (!s.inFlight || s.failed)
-	s.counts = h.Role != "" && !s.exempt && !s.lost
+	s.counts = h.Role != "" && !s.exempt && !s.lost && !s.vanishes
 	s.base = j.base(h, s)
 	if h.Hold != nil && !h.Hold.Expires.IsZero() && (s.next.IsZero() || h.Hold.Expires.Before(s.next)) {
 		s.next = h.Hold.Expires
@@ -115,7 +120,7 @@ func (j *judge) verified(h *fleet.Host) bool {
 func (j *judge) findHealth(h *fleet.Host, s *hostState) {
 	s.ailing = slices.ContainsFunc(h.Checks, func(c fleet.Check) bool { return c.Fails() && slices.Contains(j.required, c.ID) })
 	released := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(j.current.Name) && h.Setting.Index > j.current.Index
-	begun := h.Started != nil && h.Started.Version == j.current.Name
+	begun := s.marked && h.Started.Version == j.current.Name
 	s.failing = s.ailing && (released && !h.Setting.Unhealthy || begun && !released)
 }
 

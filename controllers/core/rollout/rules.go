@@ -59,6 +59,8 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 
 func (p *planner) lost(_ *fleet.Host, s *hostState) (string, bool) {
 	switch {
+	case s.vanishes:
+		return "only a started marker that has expired names it: the marker is removed, and nothing waits for the host", true
 	case !s.lost:
 		return "", false
 	case s.failed:

@@ -251,3 +251,47 @@ func TestWhatEnablesAHost(t *testing.T) {
 		want:  "web1 Upgraded AtVersion\n+role/web = True",
 	}})
 }
+
+// A pass removes the started marker that the controller wrote and that has expired. It decides as if the marker were gone
+// already: a second pass would otherwise decide differently. See example.check.
+func TestExpiredMarkerDecidesNothing(t *testing.T) {
+	check(t, []example{{
+		name:  "a host known by its marker alone is no legacy host",
+		fleet: "record v2 web1\nagent web1\nkey host/web1 True\nmarked db1 v0 -2h\nrecord v1 web2\nagent web2\npaused",
+		spec:  "keys: {format: Version}",
+		want: `db1 Lost LostFromCatalog: only a started marker that has expired
+			web1 Upgraded AtVersion
+			web2 Pending PlanPaused
+			+host/web1 = v2
+			-started/db1`,
+	}, {
+		name:  "so that it does not keep the version from being switched",
+		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1\nagent web1\nmarked db1 v0 -2h\nkey host/db1 False",
+		spec:  "keys: {format: Version}",
+		want:  "db1 Lost LostFromCatalog\nweb1 Upgraded AtVersion\ngate VersionSwitch",
+	}, {
+		name:  "it is not granted, and counts for no percentage",
+		fleet: "record v1 web1..9\nmarked web10 v1 -2h",
+		spec:  "instructions: {rollingRules: {global: 20%}}",
+		want:  "web1 Upgrading Starting: slot 1 of 1 of web\nweb2..9 Pending NoFreeSlot\nweb10 Lost LostFromCatalog",
+	}, {
+		name:  "it does not keep its role from being enabled",
+		fleet: "record v2 web1..2\nkey host/web1..2 True -1m\nmarked web3 v1 -2h",
+		want:  "web1..2 Upgraded AtVersion\nweb3 Lost LostFromCatalog\ncomplete\n+role/web = True\n-started/web3",
+	}, {
+		name:  "a role of which nothing else is known has vanished",
+		fleet: "record v1 web1\nmarked db1 v1 -2h\nseen db web",
+		spec:  "instructions: {roleOrder: {web: db}}",
+		want:  "db1 Lost LostFromCatalog\nweb1 Pending WaitingForRole: whose hosts have all vanished",
+	}, {
+		name:  "the marker stays while a key enables the host",
+		fleet: "record v1 web2\nmarked web1 v2 -2h\nkey host/web1 True -2h",
+		spec:  oneAtATime,
+		want:  "web1 Failed ProgressDeadlineExceeded\nweb2 Pending NoFreeSlot\nno change",
+	}, {
+		name:  "checks that fail are not the rollout's doing when only the marker says that it began",
+		fleet: "record v2 web1\nmarked web1 v2 -2h\ncheck web1 disk critical",
+		spec:  "healthGate: {checks: [disk]}\nfailurePolicy: {maxFailed: 0}",
+		want:  "web1 Upgraded AtVersion\ncomplete",
+	}})
+}

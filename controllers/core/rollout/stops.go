@@ -89,7 +89,7 @@ func (p *planner) exceeded() string {
 // failed since the last time that an operator let the rollout go on.
 func (p *planner) spends(i int) bool {
 	h, s := &p.in.Fleet.Hosts[i], &p.hosts[i]
-	touched := s.granted || h.Started != nil && h.Started.Version == p.target
+	touched := s.granted || s.marked && h.Started.Version == p.target
 	resumed := p.in.Control.Resumed
 	return s.failed && (s.counts || s.lost) && touched && (resumed == nil || s.failedAt.IsZero() || s.failedAt.After(resumed.Time))
 }
