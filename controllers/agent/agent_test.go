@@ -779,6 +779,28 @@ func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	return err != nil
 }
 
+// checkPermission checks, independently of Decide, that the keys allow the step to run.
+func checkPermission(r *rapid.T, all map[string]keys.Pair, c Change) {
+	deciding := all[enableGlobal]
+	for _, key := range []string{enableRole, enableHost} {
+		if all[key].Exists() {
+			deciding = all[key]
+		}
+	}
+	if deciding.Exists() && !keys.DecodeEnableValue(deciding).Enables(c.To) {
+		r.Errorf("the step ran for %s, which is disabled", c.To)
+	}
+	if keys.DecodePause(all[pauseHost]) || !all[pauseHost].Exists() && keys.DecodePause(all[pauseGlobal]) {
+		r.Errorf("the step ran on a paused host")
+	}
+	if c.To != string(all["current_version"].Value) {
+		r.Errorf("the step ran for %s", c.To)
+	}
+	if s := keys.DecodeStarted(all[startedKey]); s == nil || s.Version != c.To || s.By != "" {
+		r.Errorf("the step ran without a started marker: %+v", s)
+	}
+}
+
 // Operators, failures and crashes act in any order. The step runs only with permission, and the host converges in the end.
 func TestAgent_RandomEvents(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -794,25 +816,7 @@ func TestAgent_RandomEvents(t *testing.T) {
 		}
 		fails := false
 		b.step = func(_ context.Context, c Change) (string, error) {
-			all := b.pairs()
-			deciding := all[enableGlobal]
-			for _, key := range []string{enableRole, enableHost} {
-				if all[key].Exists() {
-					deciding = all[key]
-				}
-			}
-			if deciding.Exists() && !keys.DecodeEnableValue(deciding).Enables(c.To) {
-				r.Errorf("the step ran for %s, which is disabled", c.To)
-			}
-			if keys.DecodePause(all[pauseHost]) || !all[pauseHost].Exists() && keys.DecodePause(all[pauseGlobal]) {
-				r.Errorf("the step ran on a paused host")
-			}
-			if c.To != string(all["current_version"].Value) {
-				r.Errorf("the step ran for %s", c.To)
-			}
-			if s := keys.DecodeStarted(all[startedKey]); s == nil || s.Version != c.To || s.By != "" {
-				r.Errorf("the step ran without a started marker: %+v", s)
-			}
+			checkPermission(r, b.pairs(), c)
 			if fails {
 				return "", errors.New("no")
 			}

@@ -59,9 +59,9 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
-// run builds the parts and runs them until the context ends. Then they stop in this order:
+// run builds the parts and runs them until the context ends. Then it notifies systemd, and the parts stop in this order:
 //
-//  1. The manager finishes the transaction in progress and releases the lock. systemd has been told that the service stops.
+//  1. The manager finishes the transaction in progress and releases the lock.
 //  2. The watchdog stops.
 //  3. The HTTP servers stop. Until then probes and metrics answer.
 //  4. The dashboard closes its watches.
@@ -93,8 +93,8 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer servers.close()
-	defer supervisor.startWatchdog(mgr.Healthy)()
-	context.AfterFunc(ctx, supervisor.stopping) // at once, since Run may take a moment to return
+	defer supervisor.startWatchdog(context.WithoutCancel(ctx), mgr.Healthy)() // also while the manager stops
+	context.AfterFunc(ctx, supervisor.stopping)                               // at once, since Run may take a moment to return
 	mgr.Run(ctx)
 	supervisor.stopping() // AfterFunc runs in a goroutine of its own, which may be late
 	return nil

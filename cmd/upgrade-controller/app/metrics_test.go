@@ -95,7 +95,37 @@ func TestMetrics_OfARollout(t *testing.T) {
 	b.agents("db1", "db2", "web1", "web2", "web3")
 	b.apply("v2")
 	eventually(t, "v2", leader.is(t, `plan_phase{phase="Complete",plan="fleet"}`, 1))
-	seen := leader.series(t)
+	checkCompleteRollout(t, leader.series(t), started)
+	if got := standby.series(t); got["leader"] != 0 || got[`consul_requests_total{code="200",kind="wait"}`] == 0 {
+		t.Errorf("standby: leader %g, series %v", got["leader"], got)
+	}
+	if n := standby.planSeries(t); n > 0 {
+		t.Errorf("the standby has %d series of plans", n)
+	}
+
+	l := keys.Layout{}
+	b.write(store.Op{Verb: store.Set, Key: l.Record("v2", "cache1"), Value: keys.EncodeTime(time.Now())},
+		store.Op{Verb: store.Set, Key: l.Report("cache1"), Value: keys.EncodeReport(fleet.Report{Version: "v2",
+			Phase: fleet.PhaseIdle, Time: time.Now()})})
+	b.apply("v3")
+	b.failHost("cache1", "v3")
+	eventually(t, "the failure", leader.is(t, `hosts{plan="fleet",role="cache",state="Failed"}`, 1))
+	if got := leader.series(t); got[`failures_total{plan="fleet"}`] != 1 || got[`hosts_in_flight{plan="fleet",role="cache"}`] != 1 {
+		t.Errorf("after the failure: %v", got)
+	}
+	b.write(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("invalid")})
+	eventually(t, "a failed pass", func() bool { return leader.series(t)[`reconcile_errors_total{plan="fleet"}`] > 0 })
+	if err := (upgradeplan.Plans{Store: b.store}).Delete(t.Context(), "fleet", false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no series of the plan", func() bool { return leader.planSeries(t) == 0 })
+	leader.signal(t, syscall.SIGTERM)
+	eventually(t, "the standby to lead", standby.is(t, "leader", 1))
+}
+
+// checkCompleteRollout checks the series of a leader that has upgraded five hosts from v1 to v2.
+func checkCompleteRollout(t *testing.T, seen map[string]float64, started float64) {
+	t.Helper()
 	for name, want := range map[string]float64{
 		"leader": 1,
 		`hosts{plan="fleet",role="db",state="Upgraded"}`:            2,
@@ -133,31 +163,6 @@ func TestMetrics_OfARollout(t *testing.T) {
 			t.Errorf("%s is %g, want at least %g", name, seen[name], minimum)
 		}
 	}
-	if got := standby.series(t); got["leader"] != 0 || got[`consul_requests_total{code="200",kind="wait"}`] == 0 {
-		t.Errorf("standby: leader %g, series %v", got["leader"], got)
-	}
-	if n := standby.planSeries(t); n > 0 {
-		t.Errorf("the standby has %d series of plans", n)
-	}
-
-	l := keys.Layout{}
-	b.write(store.Op{Verb: store.Set, Key: l.Record("v2", "cache1"), Value: keys.EncodeTime(time.Now())},
-		store.Op{Verb: store.Set, Key: l.Report("cache1"), Value: keys.EncodeReport(fleet.Report{Version: "v2",
-			Phase: fleet.PhaseIdle, Time: time.Now()})})
-	b.apply("v3")
-	b.failHost("cache1", "v3")
-	eventually(t, "the failure", leader.is(t, `hosts{plan="fleet",role="cache",state="Failed"}`, 1))
-	if got := leader.series(t); got[`failures_total{plan="fleet"}`] != 1 || got[`hosts_in_flight{plan="fleet",role="cache"}`] != 1 {
-		t.Errorf("after the failure: %v", got)
-	}
-	b.write(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("invalid")})
-	eventually(t, "a failed pass", func() bool { return leader.series(t)[`reconcile_errors_total{plan="fleet"}`] > 0 })
-	if err := (upgradeplan.Plans{Store: b.store}).Delete(t.Context(), "fleet", false); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "no series of the plan", func() bool { return leader.planSeries(t) == 0 })
-	leader.signal(t, syscall.SIGTERM)
-	eventually(t, "the standby to lead", standby.is(t, "leader", 1))
 }
 
 func TestMetrics_AtAnAddressOfTheirOwn(t *testing.T) {

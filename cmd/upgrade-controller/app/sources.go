@@ -41,7 +41,7 @@ func addSource(sources []gitsync.Source, s gitsync.Source) ([]gitsync.Source, er
 	case s.URL == "":
 		return sources, nil
 	case slices.ContainsFunc(sources, func(other gitsync.Source) bool { return other.Name == flagSource }):
-		return nil, fmt.Errorf("--git-url defines a source named %s, and the file of --config has one with that name: rename it", flagSource)
+		return nil, fmt.Errorf("--git-url defines a source named %s: rename the one in the file of --config", flagSource)
 	}
 	s.Name = flagSource
 	if errs := gitsync.Validate([]gitsync.Source{s}, field.NewPath("git")); len(errs) > 0 {

@@ -48,9 +48,9 @@ func (s *systemd) stopping() {
 	s.notify(daemon.SdNotifyStopping + "\nSTATUS=stopping")
 }
 
-// startWatchdog pings systemd's watchdog twice per timeout while the process is healthy, until stop is called. systemd restarts
-// a service that does not ping.
-func (s *systemd) startWatchdog(healthy func() error) (stop func()) {
+// startWatchdog pings systemd's watchdog twice per timeout while the process is healthy, until stop is called or the context
+// ends. systemd restarts a service that does not ping.
+func (s *systemd) startWatchdog(ctx context.Context, healthy func() error) (stop func()) {
 	timeout, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		s.log.Error(err, "cannot read the watchdog settings; not pinging systemd's watchdog")
@@ -58,7 +58,7 @@ func (s *systemd) startWatchdog(healthy func() error) (stop func()) {
 	if timeout <= 0 {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for backoff.Sleep(ctx, timeout/2) == nil {

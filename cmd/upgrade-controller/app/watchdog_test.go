@@ -29,7 +29,7 @@ func TestWatchdog_NoPingWhileUnhealthy(t *testing.T) {
 	s := &systemd{log: logr.Discard()}
 	calls := 0
 	recovered := make(chan struct{})
-	stop := s.startWatchdog(func() error {
+	stop := s.startWatchdog(t.Context(), func() error {
 		if calls++; calls <= 3 {
 			return errors.New("stuck")
 		}
@@ -54,6 +54,6 @@ func TestSystemd_IsOptional(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
 	s := &systemd{log: logr.Discard()}
-	s.startWatchdog(func() error { t.Error("the watchdog ran"); return nil })()
+	s.startWatchdog(t.Context(), func() error { t.Error("the watchdog ran"); return nil })()
 	s.stopping()
 }

@@ -64,7 +64,7 @@ func (m *machine) snapshot(version string, packages ...[3]string) {
 	for _, p := range packages {
 		build := m.t.TempDir()
 		write(m.t, filepath.Join(build, "DEBIAN", "control"), fmt.Sprintf(
-			"Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\nDescription: of a test\n", p[0], p[1]), 0o644)
+			"Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: test <test@example.com>\nDescription: of a test\n", p[0], p[1]), 0o644)
 		write(m.t, filepath.Join(build, "DEBIAN", "conffiles"), "/etc/"+p[0]+".conf\n", 0o644)
 		write(m.t, filepath.Join(build, "etc", p[0]+".conf"), p[2], 0o644)
 		write(m.t, filepath.Join(build, "usr", "share", p[0]), p[1], 0o644)
