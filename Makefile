@@ -7,14 +7,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-# How many times make soak checks each property.
+# How often make soak checks each property.
 SOAK_CHECKS ?= 20000
 
 # The version in the binaries is the one that Go reads from Git.
 BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
 
 .PHONY: help
-help: ## Say what there is
+help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
@@ -22,12 +22,12 @@ build: ## Build the three binaries into bin/, static and stripped
 	$(BUILD)
 
 .PHONY: demo
-demo: $(if $(CONSUL),consul) ## Watch a fleet upgrade by the rules; CONSUL=1: with a real Consul and agents of their own
+demo: $(if $(CONSUL),consul) ## Watch a simulated fleet upgrade; CONSUL=1: with a real Consul and separate agents
 	$(BUILD)
 	$(if $(CONSUL),UPGRADE_TEST_CONSUL="$$(hack/consul.sh)") bin/upgradectl demo $(if $(CONSUL),--consul)
 
 .PHONY: deps
-deps: ## Fetch the modules that build and test need, as root on Debian what tests run; other tools when first used
+deps: ## Download modules; as root on Debian, install the tools that tests need
 	go mod download
 	missing=()
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
@@ -47,11 +47,11 @@ deps: ## Fetch the modules that build and test need, as root on Debian what test
 	if command -v npm >/dev/null; then npm --prefix hack/axe ci --ignore-scripts --no-audit --no-fund; fi
 
 .PHONY: consul
-consul: ## Have a Consul for the tests: the one on the PATH, else one built into bin/
+consul: ## Find a Consul for tests on the PATH, or build one into bin/
 	@hack/consul.sh >/dev/null
 
 .PHONY: test
-test: consul ## Run all tests, with a real Consul, and those of concurrent code for data races too
+test: consul ## Run all tests, with a real Consul, and concurrent code with the race detector
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_PICTURES="$${UPGRADE_PICTURES:-$(CURDIR)/bin/pictures}"
 	go test ./...
 	if command -v gcc >/dev/null || command -v clang >/dev/null; then
@@ -62,7 +62,7 @@ test: consul ## Run all tests, with a real Consul, and those of concurrent code 
 	fi
 
 .PHONY: verify
-verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, layout and lint
+verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links and lint
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
 	if [[ -n $$unformatted ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
@@ -81,23 +81,23 @@ prose: ## Check the prose for words that we do not use; IN=docs: only below docs
 	go test -count=1 ./hack -run '^TestProse$$' -prose '$(or $(IN),.)'
 
 .PHONY: bench
-bench: consul ## Measure, with a real Consul, one package at a time
+bench: consul ## Run benchmarks with a real Consul, one package at a time
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
-soak: consul ## Check each property SOAK_CHECKS times (20000), play 24 rounds of chaos, for data races too
+soak: consul ## Check each property SOAK_CHECKS times (20000), and 24 rounds of chaos, with the race detector
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" RAPID_CHECKS=$(SOAK_CHECKS) UPGRADE_CHAOS_ROUNDS=24 go test -race -count=1 -timeout 6h ./...
 
 .PHONY: generate
-generate: bin/controller-gen ## Write the deepcopy functions, the CRD and the reference of the commands
+generate: bin/controller-gen ## Write deepcopy functions, the CRD and the reference of commands
 	hack/generate.sh
 
 .PHONY: pictures
-pictures: build ## Make the pictures of the README anew; needs chromium
+pictures: build ## Take the pictures of the README; needs chromium
 	hack/screenshots.sh
 
 .PHONY: clean
-clean: ## Remove what was built, but for bin/consul, which takes long
+clean: ## Remove built files, except bin/consul, which takes long to build
 	find bin -mindepth 1 ! -name consul -delete 2>/dev/null || true
 
 bin/controller-gen: hack/tools/go.mod

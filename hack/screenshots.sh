@@ -2,8 +2,8 @@
 # Copyright The upgrade-controller Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Makes docs/images anew: a rollout of some 300 hosts with a real Consul and the binaries of bin/, as the dashboard and as
-# upgradectl top show it. Needs chromium, and takes about a minute and a half.
+# Writes docs/images: a rollout of about 300 hosts with a real Consul and the binaries of bin/, as the dashboard and
+# upgradectl top show it. Needs chromium, and takes about 90 seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
