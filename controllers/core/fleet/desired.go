@@ -9,6 +9,9 @@ type Grant struct {
 	Time int64
 	// Renew asks to write the key anew although it may say the same.
 	Renew bool
+	// Keep leaves an existing key as it is. A key that is older than current_version starts no agent that has a version;
+	// writing it, if only its flags, would.
+	Keep bool
 	// Unhealthy says that the host is so as it is granted.
 	Unhealthy bool
 }

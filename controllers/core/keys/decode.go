@@ -262,7 +262,7 @@ func (d *decoder) unknownHost(name string, own *Pair) {
 		return
 	}
 	if s := DecodeEnableValue(*own); s.Enables(DecodeVersion(d.snapshot.Current.Value)) {
-		d.unknownGrants = append(d.unknownGrants, fleet.Grant{Name: name, Time: s.Granted})
+		d.unknownGrants = append(d.unknownGrants, fleet.Grant{Name: name, Time: s.Granted, Keep: s.Index <= d.snapshot.Current.ModifyIndex})
 	}
 }
 

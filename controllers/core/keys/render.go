@@ -109,9 +109,11 @@ func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) di
 
 func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
 	enabling := cmp.Or(d.Enabling, Enabled)
-	granted := make(map[string]struct{}, len(d.Hosts)+len(d.Roles))
+	kept := make(map[string]bool, len(d.Hosts)+len(d.Roles)) // of the granted keys, whether each stays as it is
 	add := func(key string, g fleet.Grant, rank int) {
-		granted[key] = struct{}{}
+		if kept[key] = g.Keep; g.Keep {
+			return
+		}
 		set = append(set, diff.Entry{Key: key, Value: enabling, Flags: grantFlags(g), Rank: rank, Renew: g.Renew})
 	}
 	for _, g := range d.Hosts {
@@ -125,7 +127,10 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 		add(l.EnableRole(g.Name), g, rankRole)
 	}
 	for _, e := range actual {
-		if _, ok := granted[e.Key]; !ok && (e.Rank == rankHost || e.Rank == rankRole) && disables(e.Value) {
+		switch keep, granted := kept[e.Key]; {
+		case keep:
+			set = append(set, e)
+		case !granted && (e.Rank == rankHost || e.Rank == rankRole) && disables(e.Value):
 			set = append(set, diff.Entry{Key: e.Key, Value: Disabled, Rank: e.Rank})
 		}
 	}

@@ -253,8 +253,9 @@ func (p *planner) enableRoles() {
 			enable = enable && p.in.Fleet.Roles[r.name].Enables(p.target)
 		}
 		key := p.in.Fleet.Roles[r.name]
+		old := enable && key.Index != 0 && key.Index <= p.in.Fleet.Current.Index
 		p.out.Roles = append(p.out.Roles, Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable,
-			Renew: enable && key.Index != 0 && key.Index < p.in.Fleet.Current.Index, Blocked: p.blocked(r)})
+			Renew: old && p.out.Gate == "", Keep: old && p.out.Gate != "", Blocked: p.blocked(r)})
 	}
 }
 

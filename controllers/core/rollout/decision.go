@@ -75,6 +75,8 @@ type Role struct {
 	// Enable says that the role's key shall enable all of it, and Renew that it must be written again even if it says
 	// the same: it is older than current_version.
 	Enable, Renew bool
+	// Keep says that its key must not be written: it is older than current_version, and a gate stops every new start.
+	Keep bool
 	// Blocked says why no further host of it starts now; empty: nothing does.
 	Blocked string
 }
@@ -177,7 +179,7 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 	}
 	for _, r := range d.Roles {
 		if r.Enable {
-			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix(), Renew: r.Renew})
+			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix(), Renew: r.Renew, Keep: r.Keep})
 		}
 	}
 	return out

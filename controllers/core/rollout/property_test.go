@@ -78,6 +78,9 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	if yes("role key", 5) {
 		line("key role/web %s %s", value("role's"), when("role's since"))
 	}
+	if yes("key of an unknown host", 6) {
+		line("key host/api1 %s %s", value("unknown host's"), when("unknown host's since"))
+	}
 	if yes("role hold", 10) {
 		line("hold role/stmon")
 	}
@@ -314,12 +317,12 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 		yes := cmp.Or(want.Enabling, "True")
 		w.write(w.changes(d), d.Ledger)
 		f := w.observe()
-		enabled, roles := map[string]bool{}, map[string]bool{}
+		enabled, roles, kept := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, g := range want.Hosts {
 			enabled[g.Name] = !want.Switch
 		}
 		for _, g := range want.Roles {
-			roles[g.Name] = !want.Switch
+			roles[g.Name], kept[g.Name] = !want.Switch, g.Keep
 		}
 		for i := range f.Hosts {
 			h := &f.Hosts[i]
@@ -332,6 +335,12 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 			}
 		}
 		for name, s := range f.Roles {
+			if kept[name] {
+				if !s.Enables(f.Current.Name) || s.Index > f.Current.Index {
+					t.Fatalf("role %s is to stay as it is, an old key that enables: %+v", name, s)
+				}
+				continue
+			}
 			if (s.Text == yes) != roles[name] || s.Text != yes && s.Text != "False" {
 				t.Fatalf("role %s: desired %v, read %+v", name, roles[name], s)
 			}

@@ -295,3 +295,31 @@ func TestExpiredMarkerDecidesNothing(t *testing.T) {
 		want:  "web1 Upgraded AtVersion\ncomplete",
 	}})
 }
+
+// An agent with a version starts by a key that is newer than current_version, so that writing an older one is a start.
+func TestOldKeysAreNotMadeNew(t *testing.T) {
+	const old = "bare\nkey global False\nkey host/web7 True\nkey host/web8 1 -5m\nkey role/web True\ncurrent v2\n" +
+		"record v2 web1\nagent web1\nkey host/web1 True -1m\n"
+	check(t, []example{{
+		name:  "keys of unknown hosts stay as they are, and a stop keeps the key of the role",
+		fleet: old + "paused",
+		want:  "web1 Upgraded AtVersion\nno change",
+	}, {
+		name:  "also when keys say the version's name",
+		fleet: old + "paused",
+		spec:  "keys: {format: Version}",
+		want:  "web1 Upgraded AtVersion\n+host/web1 = v2",
+	}, {
+		name:  "without a stop the role, which is complete, is enabled",
+		fleet: old,
+		want:  "web1 Upgraded AtVersion\n+role/web = True (anew)",
+	}, {
+		name:  "newer keys of unknown hosts are written properly",
+		fleet: old + "key host/web7 True\nkey host/web8 1 -5m\npaused",
+		want:  "web1 Upgraded AtVersion\n+host/web7 = True (anew)\n+host/web8 = True",
+	}, {
+		name:  "what disables is written properly, and what means another version goes",
+		fleet: old + "key host/web7 false\nkey host/web8 v1\npaused",
+		want:  "web1 Upgraded AtVersion\n+host/web7 = False\n-host/web8",
+	}})
+}

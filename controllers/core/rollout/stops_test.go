@@ -5,6 +5,7 @@ package rollout_test
 
 import (
 	"bytes"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
 // The failure budget: who spends it, how it is counted, and what an exceeded one stops.
@@ -261,13 +263,32 @@ func TestAStopStartsNobody(t *testing.T) {
 			w.respec(map[string]string{"window": "windows: {allow: [{schedule: '0 22 * * *', duration: 4h}]}",
 				"deny": "windows: {deny: [{schedule: '0 11 * * *', duration: 4h}]}"}[stop])
 		}
-		before, current := w.busy(), w.raw.Current
+		before, others, current := w.busy(), w.newGrants(), w.raw.Current
 		d := w.settle()
 		if started := starts(before, w.busy()); len(started) > 0 || d.Starts() > 0 {
 			t.Fatalf("%s start\n%s", strings.Join(started, ", "), told(d))
+		}
+		if granted := starts(others, w.newGrants()); len(granted) > 0 {
+			t.Fatalf("keys that start unknown hosts: %s\n%s", strings.Join(granted, ", "), told(d))
 		}
 		if !bytes.Equal(w.raw.Current.Value, current.Value) {
 			t.Fatalf("the version was switched\n%s", told(d))
 		}
 	})
+}
+
+// newGrants returns the keys that start agents of which nothing is known yet: those of roles and of unknown hosts that
+// enable and are newer than current_version.
+func (w *world) newGrants() map[string]bool {
+	f, out := w.observe(), map[string]bool{}
+	for _, p := range w.raw.Config {
+		name, ok := strings.CutPrefix(p.Key, w.layout.EnableTree())
+		host, ofHost := strings.CutPrefix(name, "host/")
+		if s := keys.DecodeEnableValue(p); !ok || name == "global" || !s.Enables(f.Current.Name) || s.Index <= f.Current.Index {
+			continue
+		}
+		out[name] = !ofHost || !known(&f, host)
+	}
+	maps.DeleteFunc(out, func(_ string, unknown bool) bool { return !unknown })
+	return out
 }
