@@ -170,7 +170,7 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 	v := Decide(o)
 	if ops := a.syncOps(o, v); len(ops) > 0 {
 		if err := a.write(ctx, &o, ops); err != nil {
-			return v, fmt.Errorf("report: %w", err)
+			return v, fmt.Errorf("write the report: %w", err)
 		}
 	}
 	a.logVerdict(v)
@@ -178,7 +178,7 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 		return v, nil
 	}
 	if err := a.write(ctx, &o, a.startOps(o)); err != nil {
-		return v, fmt.Errorf("start: %w", err)
+		return v, fmt.Errorf("start the change to %s: %w", o.View.Current.Name, err)
 	}
 	return v, a.change(ctx, o)
 }

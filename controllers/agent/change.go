@@ -38,7 +38,7 @@ func (a *Agent) change(ctx context.Context, o Observation) error {
 	}
 	a.retry = retry{}
 	if err := a.send(ctx, o, report); err != nil {
-		return fmt.Errorf("report: %w", err)
+		return fmt.Errorf("write the report: %w", err)
 	}
 	log.Info("version changed")
 	return nil
@@ -72,7 +72,7 @@ func (a *Agent) fail(ctx context.Context, o Observation, report fleet.Report, fa
 		report.Message += "\n" + failure.Output
 	}
 	if err := a.send(ctx, o, report); err != nil {
-		return errors.Join(failure, fmt.Errorf("report: %w", err))
+		return errors.Join(failure, fmt.Errorf("write the report: %w", err))
 	}
 	return failure
 }

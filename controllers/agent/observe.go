@@ -63,15 +63,15 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 	names := a.keysToRead(local)
 	pairs, meta, err := a.Store.Get(ctx, names...)
 	if err != nil {
-		return Observation{}, fmt.Errorf("read: %w", err)
+		return Observation{}, fmt.Errorf("read keys: %w", err)
 	}
 	if meta.Filtered || len(pairs) != len(names) {
-		return Observation{}, fmt.Errorf("read: got %d of %d keys: the token must be allowed to read all of them", len(pairs), len(names))
+		return Observation{}, fmt.Errorf("read keys: got %d of %d keys: the token must be allowed to read all of them", len(pairs), len(names))
 	}
 	read := make(map[string]keys.Pair, len(pairs))
 	for i, p := range pairs {
 		if p.Key != names[i] {
-			return Observation{}, fmt.Errorf("read: got %s for %s: the token must be allowed to read all keys", p.Key, names[i])
+			return Observation{}, fmt.Errorf("read keys: got %s for %s: the token must be allowed to read all keys", p.Key, names[i])
 		}
 		read[p.Key] = p
 	}

@@ -35,7 +35,7 @@ func (a *Agent) sendSpooled(ctx context.Context, o Observation) (sent bool, err 
 		return false, nil
 	}
 	if _, err := a.Store.Txn(ctx, a.reportOps(o, u.Report)); err != nil {
-		return false, fmt.Errorf("report: %w", err)
+		return false, fmt.Errorf("write the report: %w", err)
 	}
 	a.Log.Info("sent a saved report", "version", u.Report.Version, "phase", u.Report.Phase, "time", u.Report.Time)
 	return true, a.clearSpool()
