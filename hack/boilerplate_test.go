@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func TestEveryFileBeginsWithTheLicence(t *testing.T) {
+func TestGoFiles_BeginWithTheLicense(t *testing.T) {
 	want, err := os.ReadFile("boilerplate.go.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestEveryFileBeginsWithTheLicence(t *testing.T) {
 		data, err := os.ReadFile(path)
 		files++
 		if err == nil && !bytes.HasPrefix(data, bytes.TrimSpace(want)) && !generated(data) {
-			t.Errorf("%s does not begin as hack/boilerplate.go.txt does", path)
+			t.Errorf("%s does not begin with the text of hack/boilerplate.go.txt", path)
 		}
 		return err
 	})

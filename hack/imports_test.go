@@ -19,17 +19,17 @@ import (
 
 const module = "github.com/jiocloud/upgrade-controller/"
 
-// row is a line of the import table in DESIGN.md, section 6. Packages of ours are written without the module in front;
-// a/... is a and all below it.
+// row is a line of the import table, which docs/design/imports.md shows. Packages of ours are written without the module's path;
+// a/... is a and all packages below it.
 type row struct {
 	of string
-	// ours are the packages of ours that may be imported directly; nil: all that no other row forbids.
+	// ours lists the packages of ours that may be imported directly. Nil means all that no other row forbids.
 	ours []string
-	// never are packages that must not be reached at all, not even through others.
+	// never lists packages that must not be reached, not even through others.
 	never []string
-	// neverDirectly are packages that must not be imported; what is imported may use them.
+	// neverDirectly lists packages that must not be imported. Imported packages may use them.
 	neverDirectly []string
-	// pure packages import, of all others, only those of the lists below.
+	// pure packages import, of other modules, only those of the lists below.
 	pure bool
 }
 
@@ -76,7 +76,7 @@ var table = []row{
 	{of: "hack/..."},
 }
 
-// Consul's own source is under the BUSL; its api and sdk are not.
+// nowhere lists packages that no package may reach: Consul's source is under the BUSL; its api and sdk are not.
 var nowhere = []string{"github.com/hashicorp/consul", "github.com/hashicorp/consul/agent/...", "github.com/hashicorp/consul/lib/..."}
 
 // pureStandard are the packages of Go's library that neither do I/O nor read a clock nor are random by themselves; of
@@ -99,8 +99,8 @@ type listed struct {
 	Imports, Deps    []string
 }
 
-// judge says what is wrong with a package, one sentence each.
-func judge(p listed) []string {
+// violations returns what is wrong with a package, one sentence each.
+func violations(p listed) []string {
 	name := strings.TrimPrefix(p.ImportPath, module)
 	var wrong []string
 	complain := func(format string, args ...any) {
@@ -109,7 +109,7 @@ func judge(p listed) []string {
 	last := name[strings.LastIndex(name, "/")+1:]
 	for _, vague := range []string{"util", "utils", "common", "helper", "helpers", "misc"} {
 		if last == vague || p.Name == vague {
-			complain("is named %s, which says nothing", vague)
+			complain("is named %s: name it after what it holds", vague)
 		}
 	}
 	rows := slices.DeleteFunc(slices.Clone(table), func(r row) bool { return !matches(name, r.of) })
@@ -126,7 +126,7 @@ func judge(p listed) []string {
 			case matches(short, r.neverDirectly...):
 				complain("imports %s", short)
 			case !ours && r.pure && !matches(short, pureStandard...) && !matches(short, pureOthers...):
-				complain("imports %s and shall be pure", short)
+				complain("imports %s and must be pure", short)
 			}
 		}
 		for _, reached := range p.Deps {
@@ -145,7 +145,7 @@ func matches(name string, patterns ...string) bool {
 	})
 }
 
-func TestEveryPackageObeysTheImportTable(t *testing.T) {
+func TestImportTable_HoldsForEveryPackage(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Name,Imports,Deps", "./...")
 	cmd.Dir = ".."
 	cmd.Stderr = os.Stderr
@@ -161,16 +161,16 @@ func TestEveryPackageObeysTheImportTable(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		for _, wrong := range judge(p) {
+		for _, wrong := range violations(p) {
 			t.Error(wrong)
 		}
 	}
 	if packages < 10 {
-		t.Errorf("only %d packages were judged", packages)
+		t.Errorf("only %d packages were checked", packages)
 	}
 }
 
-func TestTheImportTableFindsWhatItForbids(t *testing.T) {
+func TestImportTable_FindsViolations(t *testing.T) {
 	const consulAPI = "github.com/hashicorp/consul/api"
 	for _, tc := range []struct {
 		name          string
@@ -183,7 +183,7 @@ func TestTheImportTableFindsWhatItForbids(t *testing.T) {
 		{"apis/upgrade/legacy", []string{module + "controllers/core/keys"}, nil,
 			[]string{`apis/upgrade/legacy imports controllers/core/keys: of ours, apis/... may import only ["apis/..."]`}},
 		{"controllers/core/status", []string{"os", "net/http"}, nil,
-			[]string{"controllers/core/status imports os and shall be pure", "controllers/core/status imports net/http and shall be pure"}},
+			[]string{"controllers/core/status imports os and must be pure", "controllers/core/status imports net/http and must be pure"}},
 		{"controllers/core/rollout", nil, []string{module + "controllers/core/keys"}, []string{"controllers/core/rollout reaches controllers/core/keys"}},
 		{"controllers/core/keys", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/core/keys reaches controllers/core/rollout"}},
 		{"controllers/core/diff", []string{module + "controllers/core/fleet"}, nil,
@@ -197,16 +197,16 @@ func TestTheImportTableFindsWhatItForbids(t *testing.T) {
 		{"controllers/manager", []string{module + "controllers/core/rollout"}, nil, []string{"controllers/manager imports controllers/core/rollout"}},
 		{"cmd/upgradectl/app", nil, []string{"github.com/hashicorp/consul/agent/consul"}, []string{"cmd/upgradectl/app reaches github.com/hashicorp/consul/agent/consul"}},
 		{"pkg/thing", nil, nil, []string{"pkg/thing is in no row of the import table"}},
-		{"controllers/util", nil, nil, []string{"controllers/util is named util, which says nothing"}},
+		{"controllers/util", nil, nil, []string{"controllers/util is named util: name it after what it holds"}},
 	} {
-		got := judge(listed{ImportPath: module + tc.name, Imports: tc.imports, Deps: tc.deps})
+		got := violations(listed{ImportPath: module + tc.name, Imports: tc.imports, Deps: tc.deps})
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", tc.name, diff)
 		}
 	}
 }
 
-func TestOnlyTheseFoldersAreAtTheTop(t *testing.T) {
+func TestRepository_HasOnlyKnownTopFolders(t *testing.T) {
 	entries, err := os.ReadDir("..")
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestOnlyTheseFoldersAreAtTheTop(t *testing.T) {
 	for _, entry := range entries {
 		known := []string{"cmd", "controllers", "apis", "config", "hack", "docs", "bin", "dist"} // the last two: not committed
 		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") && !slices.Contains(known, entry.Name()) {
-			t.Errorf("%s stands at the top", entry.Name())
+			t.Errorf("%s is an unknown folder at the top", entry.Name())
 		}
 	}
 }

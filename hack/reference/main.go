@@ -31,13 +31,13 @@ func main() {
 	}
 }
 
-// write makes both forms anew.
+// write replaces both forms.
 func write(folder string) error {
 	root := app.New(app.Options{Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now,
 		Who: "USER@HOST"})
 	root.DisableAutoGenTag = true
 	pages := filepath.Join(folder, "man")
-	if err := os.RemoveAll(pages); err != nil { // pages of commands that are gone
+	if err := os.RemoveAll(pages); err != nil { // pages of removed commands
 		return err
 	}
 	if err := os.MkdirAll(pages, 0o755); err != nil {
@@ -60,7 +60,7 @@ func manual(folder string, cmd *cobra.Command) error {
 	if err := doc.GenMan(cmd, header, &page); err != nil {
 		return err
 	}
-	// Without a date, which would change the pages each month.
+	// No date: it would change the pages each month.
 	undated := bytes.Replace(page.Bytes(), []byte(`"Jan 0001"`), []byte(`""`), 1)
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 	if err := os.WriteFile(filepath.Join(folder, name), undated, 0o644); err != nil {
@@ -69,7 +69,7 @@ func manual(folder string, cmd *cobra.Command) error {
 	return below(cmd, func(sub *cobra.Command) error { return manual(folder, sub) })
 }
 
-// below does something to all commands below one that are to be seen.
+// below calls a function for each visible command below one.
 func below(cmd *cobra.Command, do func(*cobra.Command) error) error {
 	for _, sub := range cmd.Commands() {
 		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {

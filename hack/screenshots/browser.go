@@ -18,10 +18,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The width of the pictures of the dashboard, in pixels.
+// The width of pictures of the dashboard, in pixels.
 const pageWidth = 1280
 
-// photograph takes dashboard.png and dashboard-dark.png of a plan's page, when it is live: down to the last of its roles.
+// photograph takes dashboard.png and dashboard-dark.png of a live plan page, down to its last role.
 func photograph(ctx context.Context, url, folder string) error {
 	ctx, stop, err := browser(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func photograph(ctx context.Context, url, folder string) error {
 		var bottom float64
 		if err := chromedp.Run(ctx,
 			chromedp.EmulateViewport(pageWidth, 1000),
-			emulation.SetFocusEmulationEnabled(true), // a page that nobody sees is not live
+			emulation.SetFocusEmulationEnabled(true), // a hidden page is not live
 			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: picture.scheme}}),
 			chromedp.Navigate(url),
 			chromedp.Poll(`document.getElementById("live").className === "live"`, nil, chromedp.WithPollingTimeout(30*time.Second)),
@@ -49,7 +49,7 @@ func photograph(ctx context.Context, url, folder string) error {
 	return nil
 }
 
-// capture takes a picture of a page from its top down to a line that is known by then.
+// capture takes a picture of a page from its top down to a line that earlier actions have found.
 func capture(data *[]byte, bottom *float64) chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) (err error) {
 		*data, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).
@@ -58,7 +58,7 @@ func capture(data *[]byte, bottom *float64) chromedp.Action {
 	})
 }
 
-// browser is the context of a tab in a Chromium without a window, which stop ends.
+// browser opens a tab in a headless Chromium. The function stop ends it.
 func browser(ctx context.Context) (tab context.Context, stop func(), err error) {
 	binary, err := chromium()
 	if err != nil {

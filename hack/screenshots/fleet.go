@@ -21,15 +21,15 @@ import (
 const (
 	planName    = "fleet"
 	versionFrom = "2026.10"
-	// Which part of the fleet is upgraded when the terminal is recorded, and when the dashboard is photographed.
+	// The share of the fleet that is upgraded when the terminal is recorded, and when the dashboard is photographed.
 	recordFrom, pictureFrom = 0.12, 0.5
-	// How often agents look, how long an upgrade takes at least, and how often conditions are looked at.
+	// The interval of agents, the minimum duration of an upgrade, and the interval at which conditions are polled.
 	interval = time.Second
 	step     = 3 * time.Second
 	poll     = 200 * time.Millisecond
 )
 
-// hosts are the names of the fleet: some 300 hosts in six roles.
+// hosts returns the names of the fleet: about 300 hosts in six roles.
 func hosts() []string {
 	var all []string
 	for _, role := range []struct {
@@ -43,7 +43,7 @@ func hosts() []string {
 	return all
 }
 
-// startFleet runs an agent for each host until the context ends, and wait says when all have ended.
+// startFleet runs an agent for each host until the context ends. The function wait returns when all have ended.
 func startFleet(ctx context.Context, s agent.Store) (wait func(), err error) {
 	var group sync.WaitGroup
 	for i, host := range hosts() {
@@ -62,7 +62,7 @@ func startFleet(ctx context.Context, s agent.Store) (wait func(), err error) {
 	return group.Wait, nil
 }
 
-// upgrade takes a while, and two hosts fail.
+// upgrade takes some time, and fails on two hosts.
 func upgrade(random *rand.Rand) agent.Step {
 	return func(ctx context.Context, c agent.Change) (string, error) {
 		if err := pause(ctx, step+time.Duration(random.Float64()*float64(step))); err != nil {
@@ -75,10 +75,10 @@ func upgrade(random *rand.Rand) agent.Step {
 	}
 }
 
-// pause waits for d, or until the context ends, whose error it returns.
+// pause waits for d, or until the context ends, and then returns its error.
 func pause(ctx context.Context, d time.Duration) error { return agent.SystemClock{}.Sleep(ctx, d) }
 
-// until looks until a condition holds.
+// until polls a condition until it is true.
 func until(ctx context.Context, holds func() (bool, error)) error {
 	for {
 		if ok, err := holds(); ok || err != nil {
@@ -98,7 +98,7 @@ func awaitReports(ctx context.Context, s store.Store) error {
 	})
 }
 
-// awaitUpgraded waits until so large a part of the fleet is upgraded.
+// awaitUpgraded waits until a share of the fleet is upgraded.
 func awaitUpgraded(ctx context.Context, s store.Store, part float64) error {
 	return until(ctx, func() (bool, error) {
 		o, err := upgradeplan.Observe(ctx, s, planName, time.Now())

@@ -1,8 +1,8 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command screenshots makes the pictures of the README: a real Consul, a controller, and a fleet of agents in this process
-// carry out a plan, while a browser looks at the dashboard and a pseudo terminal at upgradectl top.
+// Command screenshots takes the pictures of the README. A real Consul, a controller, and a fleet of agents in this process carry
+// out a plan. A browser photographs the dashboard, and a pseudo terminal records upgradectl top.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// run starts all that a rollout needs, takes the pictures, and ends all of it.
+// run starts everything that a rollout needs, takes the pictures, and stops it.
 func run(ctx context.Context, binaries, plan, images string) (err error) {
 	server, err := consuldev.Start(ctx, consuldev.Options{})
 	if err != nil {
@@ -78,7 +78,7 @@ func run(ctx context.Context, binaries, plan, images string) (err error) {
 	return nil
 }
 
-// take waits for the moments that are worth seeing, and keeps what is seen.
+// take waits for the moments to show, and takes the pictures.
 func take(ctx context.Context, s store.Store, p programs, dashboard, images string) error {
 	if err := awaitUpgraded(ctx, s, recordFrom); err != nil {
 		return err
@@ -96,10 +96,10 @@ func take(ctx context.Context, s store.Store, p programs, dashboard, images stri
 	return photograph(ctx, dashboard+"/plans/"+planName, images)
 }
 
-// programs are the binaries in a folder, which all speak to one Consul.
+// programs are the binaries in a folder, which all use one Consul.
 type programs struct{ folder, consul string }
 
-// command is interrupted when the context ends, and killed when it does not mind.
+// command is interrupted when the context ends, and killed if it does not exit.
 func (p programs) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(p.folder, name), args...)
 	cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+p.consul)
@@ -108,7 +108,7 @@ func (p programs) command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
-// controller starts the daemon, which stop ends. The context that it returns ends with the daemon, and says why as its cause.
+// controller starts the daemon. The function stop ends it. The context ends with the daemon, and its cause says why.
 func (p programs) controller(ctx context.Context) (running context.Context, dashboard string, stop func(), err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -132,7 +132,7 @@ func (p programs) controller(ctx context.Context) (running context.Context, dash
 	return ctx, "http://" + address, func() { cancel(nil); <-ended }, nil
 }
 
-// freeAddress is one of loopback on which nobody listens.
+// freeAddress returns a loopback address that is not in use.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

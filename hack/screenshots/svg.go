@@ -13,26 +13,26 @@ import (
 	"unicode/utf8"
 )
 
-// ink is how a text looks.
+// ink is the style of a text.
 type ink struct {
-	color       string // as CSS has it; empty: that of all text
+	color       string // a CSS color. Empty means the default
 	bold, faint bool
 }
 
-// span is text in one ink, at a place that counts from 0 in rows and columns.
+// span is text in one ink. Rows and columns count from 0.
 type span struct {
 	row, column int
 	ink         ink
 	text        string
 }
 
-// frame is what a screen shows for some time.
+// frame is the content of a screen, and how long it is shown.
 type frame struct {
 	spans []span
 	lasts time.Duration
 }
 
-// show adds a frame. One that is as the last prolongs it.
+// show adds a frame. A frame that equals the last one prolongs it.
 func show(frames []frame, spans []span, lasts time.Duration) []frame {
 	if n := len(frames); n > 0 && slices.Equal(frames[n-1].spans, spans) {
 		frames[n-1].lasts += lasts
@@ -41,15 +41,15 @@ func show(frames []frame, spans []span, lasts time.Duration) []frame {
 	return append(frames, frame{spans, lasts})
 }
 
-// The measures of the drawing, in pixels: a cell, where the first row's base line is, and what is left free at the sides.
+// Sizes of the drawing in pixels: a cell, the base line of the first row, and the margins.
 const (
 	cellWidth, cellHeight = 8.4, 18
 	top, side             = 48, 16
 	width, height         = columns*cellWidth + 2*side, top + rows*cellHeight
 )
 
-// animate draws frames that follow each other for ever, as an SVG: a group for each frame, which CSS shows for its time.
-// Rows that look the same in several frames are drawn once. Where nothing shall move, the last frame is seen.
+// animate draws frames as an SVG that repeats: a group for each frame, which CSS shows for its duration. Rows that are equal in
+// several frames are drawn once. With reduced motion, only the last frame is visible.
 func animate(frames []frame) []byte {
 	var defs, groups, styles bytes.Buffer
 	known := map[string]int{}
@@ -77,7 +77,7 @@ func animate(frames []frame) []byte {
 	return fmt.Appendf(nil, drawing, width, height, styles.String(), len(frames)-1, defs.String(), groups.String())
 }
 
-// drawing takes the width and height, the rules of the frames, the number of the last, the rows, and the frames.
+// drawing takes the width and height, the CSS rules of the frames, the number of the last frame, the rows, and the frames.
 const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %d">
 <style>
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace; fill: #c9d1d9; }
@@ -92,7 +92,7 @@ text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mo
 %s</svg>
 `
 
-// shown is the rules that show a frame from a time on and for so long, of a total that repeats itself.
+// shown returns the CSS rules that show a frame from a time on, for a duration, in a loop of a total duration.
 func shown(frame int, from, lasts, total time.Duration) string {
 	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / total.Seconds() }
 	after := "hidden"
@@ -103,7 +103,7 @@ func shown(frame int, from, lasts, total time.Duration) string {
 		".f%[1]d { animation: k%[1]d %[5]gs step-end infinite; }\n", frame, percent(from), percent(from+lasts), after, total.Seconds())
 }
 
-// drawn is the rows of spans as text elements; rows that hold nothing are empty.
+// drawn returns the rows of spans as text elements. Rows without spans are empty.
 func drawn(spans []span) []string {
 	var lines [rows]strings.Builder
 	for _, r := range spans {
@@ -120,7 +120,7 @@ func drawn(spans []span) []string {
 	return texts
 }
 
-// String is the attributes of a text in that ink.
+// String returns the attributes of a text in that ink.
 func (i ink) String() string {
 	attributes := ""
 	switch {

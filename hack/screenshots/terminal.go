@@ -21,12 +21,12 @@ import (
 
 const (
 	columns, rows = 100, 30
-	// How long the terminal is recorded, and how often it is looked at.
+	// How long the terminal is recorded, and how often it is sampled.
 	recorded = 15 * time.Second
 	sample   = 500 * time.Millisecond
 )
 
-// record runs a command in a terminal and returns what is seen there.
+// record runs a command in a terminal and returns its frames.
 func record(ctx context.Context, cmd *exec.Cmd) ([]frame, error) {
 	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "COLORTERM=truecolor", "NO_COLOR=")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: rows, Cols: columns})
@@ -35,7 +35,7 @@ func record(ctx context.Context, cmd *exec.Cmd) ([]frame, error) {
 	}
 	screen := vt.NewSafeEmulator(columns, rows)
 	go func() { _, _ = io.Copy(screen, terminal) }() // until the terminal is closed
-	go func() { _, _ = io.Copy(terminal, screen) }() // what programs ask of a terminal
+	go func() { _, _ = io.Copy(terminal, screen) }() // answers to queries of the terminal
 	frames, err := watch(ctx, screen)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func quit(terminal *os.File, cmd *exec.Cmd) error {
 	return terminal.Close()
 }
 
-// watch samples a screen from the moment at which it shows something. A sample that is as the one before prolongs it.
+// watch samples a screen from the moment at which it shows something. A sample that equals the one before prolongs it.
 func watch(ctx context.Context, screen *vt.SafeEmulator) ([]frame, error) {
 	err := until(ctx, func() (bool, error) { return len(read(screen)) > 1, nil })
 	if err != nil {
@@ -70,7 +70,7 @@ func watch(ctx context.Context, screen *vt.SafeEmulator) ([]frame, error) {
 	return frames, nil
 }
 
-// read is what a screen shows, row by row.
+// read returns the spans of a screen, row by row.
 func read(screen *vt.SafeEmulator) []span {
 	var all []span
 	for y := range rows {
@@ -85,7 +85,7 @@ func read(screen *vt.SafeEmulator) []span {
 	return parted(all)
 }
 
-// extend adds a cell to the last span if it goes on there in the same ink.
+// extend adds a cell to the last span if it continues that span in the same ink.
 func extend(all []span, cell span) []span {
 	if n := len(all); n > 0 && all[n-1].row == cell.row && all[n-1].ink == cell.ink {
 		all[n-1].text += cell.text
@@ -94,7 +94,7 @@ func extend(all []span, cell span) []span {
 	return append(all, cell)
 }
 
-// parted cuts spans where two blanks or more are, and leaves those out: what draws the text may not keep them.
+// parted cuts spans at two or more blanks, and leaves those out: a renderer may not keep them.
 func parted(all []span) []span {
 	words := regexp.MustCompile(`[^ ]+( [^ ]+)*`)
 	var parts []span
@@ -107,7 +107,7 @@ func parted(all []span) []span {
 	return parts
 }
 
-// inkOf leaves out what upgradectl does not use: grounds, and styles but bold and faint.
+// inkOf ignores what upgradectl does not use: backgrounds, and styles other than bold and faint.
 func inkOf(s uv.Style) ink {
 	i := ink{bold: s.Attrs&uv.AttrBold != 0, faint: s.Attrs&uv.AttrFaint != 0}
 	switch c := s.Fg.(type) {
@@ -121,7 +121,7 @@ func inkOf(s uv.Style) ink {
 	return i
 }
 
-// palette is what the sixteen colours of terminals look like: on a dark ground, each can be read.
+// palette has the sixteen colors of terminals. Each is readable on a dark background.
 func palette() [16]string {
 	return [16]string{
 		"#6e7681", "#ff7b72", "#3fb950", "#d29922", "#79c0ff", "#d2a8ff", "#56d4dd", "#c9d1d9",
