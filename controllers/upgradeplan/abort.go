@@ -11,77 +11,52 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // Aborted is what Abort did.
 type Aborted struct {
-	// Changed says that the spec was not aborted before.
+	// Changed is true if the spec was not aborted before.
 	Changed bool
-	// Left says why grants may still stand, which the next pass of a controller takes back; nil: none does.
+	// Left says why grants may still stand. The next pass of a controller revokes them. Nil means that none stands.
 	Left error
 }
 
-// Abort keeps the spec that is carried out from being tried any further, until it changes or the plan is resumed: one
-// compare-and-set on control, after which nobody is released. Then all grants of hosts that have not begun are taken back,
-// without controller and lock: hosts in the field get their started marks first, in case that they have.
+// Abort gives up the spec that is carried out, until it changes or the plan is resumed. After one compare-and-set on control,
+// no host gets a grant. Then Abort revokes all grants of hosts that have not started, without a controller and a lock. Legacy
+// hosts get their started markers first, because they may have started.
 func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Aborted, error) {
-	var did Aborted
-	for try := 1; ; try++ {
-		var err error
-		did.Changed, err = p.abort(ctx, name, order)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
+	changed, err := p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
+		stored, err := u.plan()
 		if err != nil {
-			return did, err
+			return false, err
 		}
-		break
-	}
-	for try := 1; ; try++ {
-		did.Left = p.takeBack(ctx, name, order.Time)
-		if _, ok := errors.AsType[*store.ConflictError](did.Left); !ok || forbidden(did.Left) || try == attempts {
-			return did, nil
+		_, pin, err := effective(ctx, p.Store, stored, digestOf(u.spec.Value), u.Pin)
+		if err != nil {
+			return false, err
 		}
+		before := u.Control.Abort
+		u.Control.Abort = &fleet.Abort{Pause: order, Digest: pin.digest}
+		return before == nil || before.Digest != pin.digest, nil
+	})
+	if err != nil {
+		return Aborted{}, err
 	}
+	left := store.RetryOnConflict(ctx, func() error { return p.revoke(ctx, name, order.Time) })
+	return Aborted{Changed: changed, Left: left}, nil
 }
 
-func (p Plans) abort(ctx context.Context, name string, order fleet.Pause) (bool, error) {
-	k := keys.Plan(name)
-	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control())
-	if err != nil {
-		return false, err
-	}
-	stored, err := decodePlan(name, pairs[0])
-	if err != nil {
-		return false, err
-	}
-	control, err := keys.DecodeControl(pairs[1])
-	if err != nil {
-		return false, err
-	}
-	_, pin, err := effective(ctx, p.Store, stored, digestOf(pairs[0].Value), control.Pin)
-	if err != nil || control.Abort != nil && control.Abort.Digest == pin.digest {
-		return false, err
-	}
-	control.Abort = &fleet.Abort{Pause: order, Digest: pin.digest}
-	_, err = p.Store.Txn(ctx, append(unchanged(pairs[0]),
-		store.Op{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)}))
-	return err == nil, err
-}
-
-// takeBack writes what the decision for an aborted plan changes. It starts nobody; so instead of the lock it checks, in
-// every transaction, that nothing that it depends on has changed.
-func (p Plans) takeBack(ctx context.Context, name string, now time.Time) error {
+// revoke writes what the decision for an aborted plan changes. It grants nothing. So instead of the lock, each transaction
+// checks that nothing that the decision depends on has changed.
+func (p Plans) revoke(ctx context.Context, name string, now time.Time) error {
 	o, err := Observe(ctx, p.Store, name, now)
 	switch {
 	case err != nil:
 		return err
 	case o.Fleet.Incomplete != "":
 		return errors.New(o.Fleet.Incomplete)
-	case o.Decision.Gate != v1alpha1.ReasonAborted: // somebody has resumed it meanwhile
+	case o.Decision.Gate != v1alpha1.ReasonAborted: // an operator has resumed it
 		return nil
 	}
 	checks := slices.Concat(unchanged(o.spec), unchanged(o.control), unchanged(o.ledger), unchanged(o.Raw.Current), unchanged(o.epoch))

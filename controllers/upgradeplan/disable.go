@@ -6,7 +6,6 @@ package upgradeplan
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -15,49 +14,41 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Pause is the order to stop that stands for a plan; nil: none.
-func (p Plans) Pause(ctx context.Context, name string) (*fleet.Pause, error) {
-	pairs, _, err := p.Store.Get(ctx, keys.Plan(name).Control())
-	if err != nil || !pairs[0].Exists() {
-		return nil, err
-	}
-	control, err := keys.DecodeControl(pairs[0])
-	return control.Pause, err
-}
-
 // Disabled is what DisablePuppet did.
 type Disabled struct {
-	// Paused says that the plan was not paused before.
+	// Paused is true if the plan was not paused before.
 	Paused bool
-	// Marked are the hosts, never seen as agents, that may have begun: they got a started mark.
+	// Marked are the legacy hosts that may have started: DisablePuppet wrote their started markers.
 	Marked []string
 }
 
-// DisablePuppet stops Puppet on a whole fleet. In one transaction it pauses the plan (name empty: there is none), deletes
-// the enable_puppet tree and sets its global to False. Before that, hosts in the field that may have begun get their
-// started marks, so that they keep their slots: a host that is released in between makes it look again. The layout is
-// that of the fleet, and the pause says who, when and why; it does not take the place of one that stands.
+// DisablePuppet stops Puppet on a whole fleet. One transaction pauses the plan (an empty name means that there is none),
+// deletes the tree enable_puppet and sets its global key to False. Before that, legacy hosts that may have started get their
+// started markers, so that they keep their slots. If a host is granted in between, DisablePuppet starts again; in the end it
+// stops the fleet anyway, which matters more than a slot. The pause does not replace one that stands.
 func (p Plans) DisablePuppet(ctx context.Context, name string, l keys.Layout, pause fleet.Pause) (Disabled, error) {
 	var did Disabled
-	for try := 1; ; try++ {
+	try := func(checkLedger bool) (err error) {
 		var check []store.Op
-		if name != "" && try < attempts { // the last time it stops all the same: that matters more than a slot
+		if name != "" && checkLedger {
 			ledger, _, err := p.Store.Get(ctx, keys.Plan(name).Ledger())
 			if err != nil {
-				return did, err
+				return err
 			}
 			check = unchanged(ledger[0])
 		}
-		marked, err := p.mark(ctx, l, pause.Time)
+		marked, err := p.markStarted(ctx, l, pause.Time)
 		did.Marked = append(did.Marked, marked...)
 		if err == nil {
 			did.Paused, err = p.disable(ctx, name, l, &pause, check)
 		}
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
-		return did, err
+		return err
 	}
+	err := store.RetryOnConflict(ctx, func() error { return try(true) })
+	if _, conflict := errors.AsType[*store.ConflictError](err); conflict {
+		err = try(false)
+	}
+	return did, err
 }
 
 // unchanged checks that a pair is as it was read.
@@ -68,18 +59,22 @@ func unchanged(pair keys.Pair) []store.Op {
 	return []store.Op{{Verb: store.CheckIndex, Key: pair.Key, Index: pair.ModifyIndex}}
 }
 
-func (p Plans) disable(ctx context.Context, name string, l keys.Layout, pause *fleet.Pause, check []store.Op) (bool, error) {
-	ops := append(slices.Clone(check), store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
+func (p Plans) disable(ctx context.Context, name string, l keys.Layout, pause *fleet.Pause, check []store.Op) (paused bool, err error) {
+	ops := append(check, store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
 		store.Op{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Disabled)})
-	if name != "" {
-		return p.setPause(ctx, name, pause, ops)
+	if name == "" {
+		_, err = p.Store.Txn(ctx, ops)
+		return false, err
 	}
-	_, err := p.Store.Txn(ctx, ops)
-	return false, err
+	_, err = p.tryUpdateControl(ctx, name, true, func(u *controlUpdate) (bool, error) {
+		u.also, paused = ops, u.setPause(pause)
+		return true, nil
+	})
+	return paused && err == nil, err
 }
 
-// mark sets the marks of hosts in the field that are enabled and not upgraded: nobody can tell whether they have begun.
-func (p Plans) mark(ctx context.Context, l keys.Layout, now time.Time) ([]string, error) {
+// markStarted writes the started markers of legacy hosts that are granted and not upgraded: they may have started.
+func (p Plans) markStarted(ctx context.Context, l keys.Layout, now time.Time) ([]string, error) {
 	o, err := ObserveFleet(ctx, p.Store, l, now)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,14 +47,12 @@ type ForgetOptions struct {
 // Forget removes all that is kept of a host that is gone, in one transaction: its records of all versions, its report, its
 // started mark, its enable key and its hold. Unless forced, it refuses with *HostActiveError when the host is in flight or has
 // reported within an hour; a report that comes in between makes it look again.
-func (p Plans) Forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {
-	for try := 1; ; try++ {
-		did, err := p.forget(ctx, f)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
-		return did, err
-	}
+func (p Plans) Forget(ctx context.Context, f ForgetOptions) (did Forgotten, err error) {
+	err = store.RetryOnConflict(ctx, func() error {
+		did, err = p.forget(ctx, f)
+		return err
+	})
+	return did, err
 }
 
 func (p Plans) forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {

@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -49,14 +48,12 @@ func (h Holds) Release(ctx context.Context, at fleet.Place) (HoldResult, error) 
 	return h.change(ctx, at, nil)
 }
 
-func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (HoldResult, error) {
-	for try := 1; ; try++ {
-		did, err := h.tryChange(ctx, at, hold)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
-		return did, err
-	}
+func (h Holds) change(ctx context.Context, at fleet.Place, hold *fleet.Hold) (did HoldResult, err error) {
+	err = store.RetryOnConflict(ctx, func() error {
+		did, err = h.tryChange(ctx, at, hold)
+		return err
+	})
+	return did, err
 }
 
 func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) (HoldResult, error) {

@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -79,14 +78,11 @@ func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, fro
 // Prune deletes a plan that has left its source. Kept says which order of an operator keeps it: with the plan, the order
 // would be gone. A plan that does not come from that source is left alone.
 func (k ManagedPlans) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
-	for try := 1; ; try++ {
-		kept, err := k.prune(ctx, name, source, dryRun)
-		err = leaderelection.CheckFence(err, keys.Leader)
-		if errors.As(err, new(*store.ConflictError)) && !errors.Is(err, leaderelection.ErrLost) && !forbidden(err) && try < attempts {
-			continue
-		}
-		return kept, err
-	}
+	err = store.RetryOnConflict(ctx, func() error {
+		kept, err = k.prune(ctx, name, source, dryRun)
+		return err
+	})
+	return kept, leaderelection.CheckFence(err, keys.Leader)
 }
 
 func (k ManagedPlans) prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {

@@ -56,9 +56,6 @@ func (e *InvalidPlanError) Error() string {
 }
 func (e *InvalidPlanError) Unwrap() error { return e.Err }
 
-// attempts is how often a change of a plan is tried anew when somebody else changed it meanwhile.
-const attempts = 5
-
 // Plans are the plans in a store.
 type Plans struct{ Store Store }
 
@@ -141,24 +138,17 @@ type applyOptions struct {
 }
 
 func (p Plans) apply(ctx context.Context, plan *v1alpha1.UpgradePlan, how applyOptions) (
-	*v1alpha1.UpgradePlan, Outcome, error) {
+	stored *v1alpha1.UpgradePlan, outcome Outcome, err error) {
 	plan = plan.DeepCopy()
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
 		return nil, "", &InvalidPlanError{plan.Name, errs.ToAggregate()}
 	}
-	for try := 1; ; try++ {
-		stored, outcome, err := p.applyOnce(ctx, plan, how)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
-		return stored, outcome, err
-	}
-}
-
-func forbidden(err error) bool {
-	var f *store.ForbiddenError
-	return errors.As(err, &f)
+	err = store.RetryOnConflict(ctx, func() error {
+		stored, outcome, err = p.applyOnce(ctx, plan, how)
+		return err
+	})
+	return stored, outcome, err
 }
 
 func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how applyOptions) (
@@ -285,7 +275,7 @@ const maxExpired = 32
 
 // Delete removes a plan. The keys of its hosts stay as they are.
 func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
-	for try := 1; ; try++ {
+	return store.RetryOnConflict(ctx, func() error {
 		k := keys.Plan(name)
 		pairs, _, err := p.Store.Get(ctx, k.Spec(), keys.PlansEpoch)
 		if err != nil {
@@ -297,52 +287,9 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 		if dryRun {
 			return nil
 		}
-		_, err = p.Store.Txn(ctx, []store.Op{{Verb: store.CheckIndex, Key: k.Spec(), Index: pairs[0].ModifyIndex},
-			{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])})
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && try < attempts {
-			continue
-		}
+		_, err = p.Store.Txn(ctx, append(unchanged(pairs[0]), store.Op{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])))
 		return err
-	}
-}
-
-// SetPause stops every new start of a plan, or (pause nil) lets it go on: one compare-and-set, which needs no controller
-// and no lock. Other operations may be given to go into the same transaction. It says whether anything changed.
-func (p Plans) SetPause(ctx context.Context, name string, pause *fleet.Pause, also ...store.Op) (bool, error) {
-	for try := 1; ; try++ {
-		changed, err := p.setPause(ctx, name, pause, also)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && try < attempts {
-			continue
-		}
-		return changed, err
-	}
-}
-
-func (p Plans) setPause(ctx context.Context, name string, pause *fleet.Pause, also []store.Op) (bool, error) {
-	k := keys.Plan(name)
-	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Control())
-	if err != nil {
-		return false, err
-	}
-	if !pairs[0].Exists() {
-		return false, &NotFoundError{name}
-	}
-	var control fleet.Control
-	if pairs[1].Exists() {
-		if control, err = keys.DecodeControl(pairs[1]); err != nil {
-			return false, err
-		}
-	}
-	changed := (control.Pause == nil) != (pause == nil)
-	if !changed && len(also) == 0 {
-		return false, nil
-	}
-	if changed {
-		control.Pause = pause
-	}
-	_, err = p.Store.Txn(ctx, slices.Concat(also, []store.Op{
-		{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(control)}}))
-	return changed, err
+	})
 }
 
 // Layout is where the keys of a plan's fleet are.

@@ -144,7 +144,7 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 	switch {
 	case errors.As(err, &moved):
 		moved.Written = result.Written
-	case errors.As(err, &conflict) && !forbidden(err) && !errors.Is(err, leaderelection.ErrLost):
+	case errors.As(err, &conflict) && !errors.Is(err, leaderelection.ErrLost):
 		err = &StaleReviewError{What: []string{conflict.Error()}, Written: result.Written}
 	case err == nil && step < len(review.Steps):
 		err = &StaleReviewError{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}

@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -64,14 +63,12 @@ func heldBy(pause keys.Pair) error {
 	return fmt.Errorf("%s stands for a hold: release that", pause.Key)
 }
 
-func (s Settings) change(ctx context.Context, at Setting, opsOf func(old keys.Pair) ([]store.Op, error)) (bool, error) {
-	for try := 1; ; try++ {
-		changed, err := s.tryChange(ctx, at, opsOf)
-		if _, ok := errors.AsType[*store.ConflictError](err); ok && !forbidden(err) && try < attempts {
-			continue
-		}
-		return changed, err
-	}
+func (s Settings) change(ctx context.Context, at Setting, opsOf func(old keys.Pair) ([]store.Op, error)) (changed bool, err error) {
+	err = store.RetryOnConflict(ctx, func() error {
+		changed, err = s.tryChange(ctx, at, opsOf)
+		return err
+	})
+	return changed, err
 }
 
 func (s Settings) tryChange(ctx context.Context, at Setting, opsOf func(old keys.Pair) ([]store.Op, error)) (bool, error) {

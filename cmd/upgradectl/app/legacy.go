@@ -31,8 +31,6 @@ const (
 	defaultPlan = "fleet"
 	// managedBy is the annotation by which a plan says that it comes from Git.
 	managedBy = v1alpha1.Group + "/managed-by"
-	// disabledReason is why global-disable-puppet pauses a plan; upgrade ends that pause and no other.
-	disabledReason = "global-disable-puppet"
 	// legacyInterval is how long `upgrade --retry` waited between two passes.
 	legacyInterval = 15 * time.Second
 )
@@ -182,7 +180,7 @@ func (c *cli) endPause(ctx context.Context, plans upgradeplan.Plans, name string
 	switch {
 	case err != nil || p == nil:
 		return err
-	case p.Reason != disabledReason:
+	case p.Kind != fleet.PausedByDisablePuppet:
 		c.warn(fmt.Sprintf("the plan is paused by %s: no host is released before `upgradectl rollout resume %s`",
 			cmp.Or(oneLine(p.By), "somebody"), name))
 		return nil
@@ -242,7 +240,8 @@ func (c *cli) globalDisablePuppet() *cobra.Command {
 		if len(all) == 1 {
 			name, layout = all[0].Name, upgradeplan.Layout(all[0])
 		}
-		did, err := plans.DisablePuppet(ctx, name, layout, fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: disabledReason})
+		did, err := plans.DisablePuppet(ctx, name, layout, fleet.Pause{Kind: fleet.PausedByDisablePuppet, By: c.Who,
+			Time: c.Now().UTC(), Reason: "global-disable-puppet"})
 		if err != nil {
 			return err
 		}

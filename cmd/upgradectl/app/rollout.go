@@ -36,7 +36,7 @@ func (c *cli) rolloutPause() *cobra.Command {
 	cmd.ValidArgsFunction = c.one(c.planned)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the pause is")
 	cmd.RunE = c.change("paused", "already paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
-		return plans.SetPause(ctx, plan, &fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason})
+		return plans.SetPause(ctx, plan, &fleet.Pause{Kind: fleet.PausedByOperator, By: c.Who, Time: c.Now().UTC(), Reason: reason})
 	})
 	return cmd
 }

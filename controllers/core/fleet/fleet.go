@@ -141,8 +141,20 @@ type Place struct {
 // String is the place as keys and commands spell it: host/web1.
 func (p Place) String() string { return p.Scope.String() + "/" + p.Name }
 
+// PauseKind is the command that paused a plan.
+type PauseKind string
+
+const (
+	// PausedByOperator is a pause that an operator asked for.
+	PausedByOperator PauseKind = "operator"
+	// PausedByDisablePuppet is a pause that global-disable-puppet set.
+	PausedByDisablePuppet PauseKind = "disable-puppet"
+)
+
 // Pause is an operator's order to stop: in the plan's control or, by Scope, in the pause keys that jorc wrote.
 type Pause struct {
+	// Kind says which command gave the order. Empty in other orders than a pause, and in values of earlier releases.
+	Kind   PauseKind `json:"kind,omitempty"`
 	By     string    `json:"by,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 	Reason string    `json:"reason,omitempty"`

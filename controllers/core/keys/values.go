@@ -234,8 +234,15 @@ func DecodeOrigin(p Pair) fleet.Origin {
 	return origin
 }
 
-// DecodeControl decodes a plan's key control. A missing key is an error.
-func DecodeControl(p Pair) (fleet.Control, error) { return decode[fleet.Control](p) }
+// DecodeControl decodes a plan's key control. A missing key is an error. Earlier releases stored no kind of a pause: there, the
+// reason says that global-disable-puppet set it.
+func DecodeControl(p Pair) (fleet.Control, error) {
+	c, err := decode[fleet.Control](p)
+	if c.Pause != nil && c.Pause.Kind == "" && c.Pause.Reason == "global-disable-puppet" {
+		c.Pause.Kind = fleet.PausedByDisablePuppet
+	}
+	return c, err
+}
 
 // DecodeLedger decodes a plan's key ledger. A missing key is an error.
 func DecodeLedger(p Pair) (fleet.Ledger, error) { return decode[fleet.Ledger](p) }
