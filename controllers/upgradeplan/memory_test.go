@@ -264,7 +264,7 @@ func TestDriftIsToldOnceAndMended(t *testing.T) {
 		r := newRemembering(f)
 		var told []string
 		r.worker.Log = funcr.New(func(_, args string) {
-			if strings.Contains(args, "somebody else") {
+			if strings.Contains(args, `"event"="Drift"`) {
 				told = append(told, args)
 			}
 		}, funcr.Options{})
