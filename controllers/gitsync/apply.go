@@ -16,30 +16,33 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 )
 
-// Plans stores plans, fenced by the lock of the one writer. After an error that wraps leaderelection.ErrLost nothing can be
-// stored any more.
+// Plans stores plans. The leader's lock fences every write: after an error that wraps leaderelection.ErrLost, no write can
+// succeed.
 type Plans interface {
-	// Origins are those of all plans that come from Git, by the name of the plan.
+	// Origins returns the origins of all plans that come from Git, by plan name.
 	Origins(ctx context.Context) (map[string]fleet.Origin, error)
-	// Apply stores a plan if it differs, and says what became of it: created, configured or unchanged. The plans that are
-	// leaving count as gone.
+	// Apply stores a plan if it differs. The outcome is created, configured or unchanged. Validation ignores the plans named
+	// in leaving, which are about to be deleted.
 	Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (outcome string, err error)
-	// Prune deletes a plan that comes from that source, unless an order of an operator stands for it: kept says which.
+	// Prune deletes a plan of the source. If an operator's order is active for the plan, it does not, and kept says why.
 	Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error)
-	// Release lets a plan stay that comes from no source any more.
-	Release(ctx context.Context, name string) error
+	// Disown keeps a plan and removes its origin, so that no source manages it.
+	Disown(ctx context.Context, name string) error
 }
 
 const unchanged = "unchanged"
 
-// Changes are what a sync did.
+// Changes describes what a sync changed.
 type Changes struct {
-	// Applied has one sentence for each plan that was not as it should be, Pruned the names of those that were deleted, and
-	// Kept says why others were not.
-	Applied, Pruned, Kept []string
+	// Applied has "NAME OUTCOME" for each plan that was created or configured.
+	Applied []string
+	// Pruned has the names of the plans that were deleted.
+	Pruned []string
+	// Kept has "NAME: REASON" for each plan that left the repository but was not deleted.
+	Kept []string
 }
 
-// String is for people; empty: nothing was to be done.
+// String lists the changes for people. It is empty if nothing changed.
 func (c Changes) String() string {
 	all := slices.Clone(c.Applied)
 	for _, name := range c.Pruned {
@@ -52,58 +55,57 @@ func (c Changes) kept() string {
 	if len(c.Kept) == 0 {
 		return ""
 	}
-	return "left the repository and is kept: " + strings.Join(c.Kept, ", ")
+	return "not in the repository anymore, but kept: " + strings.Join(c.Kept, ", ")
 }
 
-// apply makes the plans what the source holds. First it asks for each whether the store would take it, so that it takes
-// all or none.
+// apply stores the plans of a source. It validates all of them with dry runs first, so that either all are stored or none.
 func apply(ctx context.Context, plans Plans, s Source, c Content) (Changes, error) {
-	var did Changes
+	var changes Changes
 	origins, err := plans.Origins(ctx)
 	if err != nil {
-		return did, err
+		return changes, err
 	}
-	if err := foreign(origins, s, c); err != nil {
-		return did, err
+	if err := checkOwners(origins, s, c); err != nil {
+		return changes, err
 	}
-	leaving, err := did.leave(ctx, plans, s, left(origins, s.Name, c.Documents))
+	leaving, err := changes.planRemovals(ctx, plans, s, missingFrom(origins, s.Name, c.Documents))
 	if err != nil {
-		return did, err
+		return changes, err
 	}
 	for _, d := range c.Documents {
 		if _, err := plans.Apply(ctx, d.Plan, originOf(s, c, d), leaving, true); err != nil {
-			return did, refused(c, d, err)
+			return changes, locate(c, d, err)
 		}
 	}
 	for _, name := range leaving {
 		kept, err := plans.Prune(ctx, name, s.Name, false)
 		switch {
 		case err != nil:
-			return did, err
+			return changes, err
 		case kept != "":
-			did.Kept = append(did.Kept, name+": "+kept)
+			changes.Kept = append(changes.Kept, name+": "+kept)
 		default:
-			did.Pruned = append(did.Pruned, name)
+			changes.Pruned = append(changes.Pruned, name)
 		}
 	}
 	for _, d := range c.Documents {
 		outcome, err := plans.Apply(ctx, d.Plan, originOf(s, c, d), nil, false)
 		if err != nil {
-			return did, refused(c, d, err)
+			return changes, locate(c, d, err)
 		}
 		if outcome != unchanged {
-			did.Applied = append(did.Applied, d.Plan.Name+" "+outcome)
+			changes.Applied = append(changes.Applied, d.Plan.Name+" "+outcome)
 		}
 	}
-	return did, nil
+	return changes, nil
 }
 
 func originOf(s Source, c Content, d manifest.Document) fleet.Origin {
 	return fleet.Origin{Source: s.Name, Path: d.Source, Revision: c.Revision}
 }
 
-// foreign refuses plans that another source manages.
-func foreign(origins map[string]fleet.Origin, s Source, c Content) error {
+// checkOwners returns an error if another source manages a plan of the content.
+func checkOwners(origins map[string]fleet.Origin, s Source, c Content) error {
 	var problems []error
 	for _, d := range c.Documents {
 		if o, ok := origins[d.Plan.Name]; ok && o.Source != s.Name {
@@ -114,11 +116,11 @@ func foreign(origins map[string]fleet.Origin, s Source, c Content) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return &Failure{ReasonRefused, c.Revision, errors.Join(problems...)}
+	return &SyncError{ReasonRefused, c.Revision, errors.Join(problems...)}
 }
 
-// left are the plans that came from a source and are not in it any more.
-func left(origins map[string]fleet.Origin, source string, documents []manifest.Document) []string {
+// missingFrom returns the names of plans that came from a source but are not in its documents.
+func missingFrom(origins map[string]fleet.Origin, source string, documents []manifest.Document) []string {
 	var names []string
 	for name, o := range origins {
 		in := slices.ContainsFunc(documents, func(d manifest.Document) bool { return d.Plan.Name == name })
@@ -130,21 +132,21 @@ func left(origins map[string]fleet.Origin, source string, documents []manifest.D
 	return names
 }
 
-// Leaving are the plans that a sync would delete, by the origins of all plans.
-func Leaving(origins map[string]fleet.Origin, s Source, c Content) []string {
+// PlansToPrune returns the names of the plans that a sync would delete. Origins are those of all plans.
+func PlansToPrune(origins map[string]fleet.Origin, s Source, c Content) []string {
 	if !s.prunes() {
 		return nil
 	}
-	return left(origins, s.Name, c.Documents)
+	return missingFrom(origins, s.Name, c.Documents)
 }
 
-// leave returns those that are to be deleted: those for which no order of an operator stands. Without pruning, all are
-// let go.
-func (c *Changes) leave(ctx context.Context, plans Plans, s Source, names []string) ([]string, error) {
+// planRemovals returns the names of the plans to delete: all without an active order of an operator. If the source does not
+// prune, planRemovals disowns the plans instead and returns none.
+func (c *Changes) planRemovals(ctx context.Context, plans Plans, s Source, names []string) ([]string, error) {
 	var leaving []string
 	for _, name := range names {
 		if !s.prunes() {
-			if err := plans.Release(ctx, name); err != nil {
+			if err := plans.Disown(ctx, name); err != nil {
 				return nil, err
 			}
 			continue
@@ -162,10 +164,10 @@ func (c *Changes) leave(ctx context.Context, plans Plans, s Source, names []stri
 	return leaving, nil
 }
 
-// refused says which file holds a plan that the store does not take.
-func refused(c Content, d manifest.Document, err error) error {
+// locate adds the file and line of the document to an error that the plan itself causes.
+func locate(c Content, d manifest.Document, err error) error {
 	if errors.Is(err, reconcile.ErrStalled) {
-		return &Failure{ReasonRefused, c.Revision, fmt.Errorf("%s:%d: %w", d.Source, d.Line, err)}
+		return &SyncError{ReasonRefused, c.Revision, fmt.Errorf("%s:%d: %w", d.Source, d.Line, err)}
 	}
 	return err
 }

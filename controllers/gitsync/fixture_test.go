@@ -30,13 +30,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// plan is a manifest; below is its prefix.
-func plan(name, version, below string) string {
+// plan returns a manifest.
+func plan(name, version, prefix string) string {
 	return fmt.Sprintf("apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: UpgradePlan\nmetadata: {name: %s}\nspec:\n  version: %s\n"+
-		"  keys: {prefix: %q}\n", name, version, below)
+		"  keys: {prefix: %q}\n", name, version, prefix)
 }
 
-// fixture is a repository, a store, and a runner that syncs when it is asked to.
+// fixture has a repository, a store, and a runner that syncs on request.
 type fixture struct {
 	*testing.T
 	git     *gittest.Repository
@@ -44,33 +44,37 @@ type fixture struct {
 	plans   upgradeplan.Plans
 	session string
 	source  gitsync.Source
-	asked   int
-	told    told
-	stop    func() error // and waits for its end
+	// requests counts the sync requests.
+	requests int
+	observer observer
+	// stop ends the runner and returns its error.
+	stop func() error
 }
 
-// told is what the observer was told.
-type told struct {
+// observer collects all syncs.
+type observer struct {
 	mu    sync.Mutex
 	syncs []gitsync.Sync
 }
 
-func (o *told) Synced(s gitsync.Sync) {
+func (o *observer) Synced(s gitsync.Sync) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.syncs = append(o.syncs, s)
 }
 
-// failing is a store that fails at its nth transaction from now on, before or after it was applied; 0: at none.
+// failing is a store whose nth write of a plan from now on fails, before or after it was applied. Zero means none.
 type failing struct {
 	store.Store
-	mu   sync.Mutex
-	at   int
-	late bool
-	seen []string
+	mu sync.Mutex
+	// failAt is n. If late is set, the failing transaction is applied.
+	failAt int
+	late   bool
+	// written are the last keys of all writes of plans.
+	written []string
 }
 
-var errBroken = errors.New("broken off")
+var errInterrupted = errors.New("interrupted")
 
 func (f *failing) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	f.mu.Lock()
@@ -79,8 +83,8 @@ func (f *failing) Txn(ctx context.Context, ops []store.Op) (store.Result, error)
 	if !plans {
 		return f.Store.Txn(ctx, ops)
 	}
-	f.seen = append(f.seen, ops[len(ops)-1].Key)
-	if f.at--; f.at != 0 {
+	f.written = append(f.written, ops[len(ops)-1].Key)
+	if f.failAt--; f.failAt != 0 {
 		return f.Store.Txn(ctx, ops)
 	}
 	if f.late {
@@ -88,7 +92,7 @@ func (f *failing) Txn(ctx context.Context, ops []store.Op) (store.Result, error)
 			return store.Result{}, err
 		}
 	}
-	return store.Result{}, errBroken
+	return store.Result{}, errInterrupted
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -115,7 +119,7 @@ func (f *fixture) txn(ops ...store.Op) {
 	f.must(err)
 }
 
-// start runs a runner with the sources; without any, with the one of the fixture.
+// start runs a runner with the sources, or with that of the fixture if none is given.
 func (f *fixture) start(sources ...gitsync.Source) {
 	f.Helper()
 	if len(sources) == 0 {
@@ -124,7 +128,7 @@ func (f *fixture) start(sources ...gitsync.Source) {
 	r := &gitsync.Runner{Sources: sources, Store: f.store,
 		Plans:  func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: f.store, Session: session} },
 		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 },
-		MinGap: time.Millisecond, Log: logr.Discard(), Observer: &f.told}
+		MinInterval: time.Millisecond, Log: logr.Discard(), Observer: &f.observer}
 	ctx, cancel := context.WithCancel(f.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, f.session) }()
@@ -146,17 +150,17 @@ func (f *fixture) status(source string) gitsync.Status {
 	return s
 }
 
-// sync asks for a sync and returns how it went.
+// sync requests a sync and returns the status after it.
 func (f *fixture) sync() gitsync.Status {
 	f.Helper()
-	f.asked++
-	id := fmt.Sprint("sync ", f.asked)
-	f.must(gitsync.Ring(f.Context(), f.store, f.source.Name, gitsync.Request{ID: id}))
-	f.eventually(id, func() bool { return f.status(f.source.Name).Handled == id })
+	f.requests++
+	id := fmt.Sprint("sync ", f.requests)
+	f.must(gitsync.RequestSync(f.Context(), f.store, f.source.Name, gitsync.Request{ID: id}))
+	f.eventually(id, func() bool { return f.status(f.source.Name).HandledRequest == id })
 	return f.status(f.source.Name)
 }
 
-// stored is each plan as name=version.
+// stored returns NAME=VERSION for each plan.
 func (f *fixture) stored() string {
 	f.Helper()
 	all, err := f.plans.List(context.Background())
@@ -171,11 +175,11 @@ func (f *fixture) stored() string {
 func (f *fixture) wantStored(what, want string) {
 	f.Helper()
 	if got := f.stored(); got != want {
-		f.Errorf("%s: stored are %q, want %q", what, got, want)
+		f.Errorf("%s: got plans %q, want %q", what, got, want)
 	}
 }
 
-// wantFailed checks that a sync failed for a reason that names what is wrong, and left everything as it is.
+// wantFailed checks that a sync fails for the reason with a message that contains the text, and which plans are stored.
 func (f *fixture) wantFailed(what, reason, says, stored string) gitsync.Status {
 	f.Helper()
 	s := f.sync()
@@ -210,7 +214,7 @@ func (f *fixture) origin(name string) fleet.Origin {
 	return o
 }
 
-// decoded is the plan of a manifest.
+// decoded returns the plan of a manifest.
 func decoded(t testing.TB, text string) *v1alpha1.UpgradePlan {
 	t.Helper()
 	documents, err := manifest.Decode("test", []byte(text))

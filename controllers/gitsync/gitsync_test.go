@@ -24,7 +24,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func TestWhatIsPushedIsApplied(t *testing.T) {
+func TestRunner_AppliesPushedPlans(t *testing.T) {
 	f := newFixture(t)
 	first := f.git.Commit("eu/fleet.yaml", plan("fleet", "v1", ""), "us.yaml", plan("us", "v1", "us"))
 	f.start()
@@ -40,41 +40,41 @@ func TestWhatIsPushedIsApplied(t *testing.T) {
 		t.Error(d)
 	}
 
-	// A commit that leaves a plan as it is makes no revision of it.
+	// A commit that does not change a plan creates no revision of it.
 	second := f.git.Commit("us.yaml", plan("us", "v2", "us"), "README.md", "hello")
 	s = f.wantSynced("the second commit", "fleet=v1 us=v2")
 	if fleet, us := f.get("fleet"), f.get("us"); fleet.Generation != 1 || us.Generation != 2 {
-		t.Errorf("fleet is of generation %d, us of %d", fleet.Generation, us.Generation)
+		t.Errorf("generations: fleet %d, us %d", fleet.Generation, us.Generation)
 	}
 	if f.origin("fleet") != origin || f.origin("us").Revision != "main@sha1:"+second {
-		t.Errorf("fleet comes from %s, us from %s", f.origin("fleet"), f.origin("us"))
+		t.Errorf("origins: fleet %s, us %s", f.origin("fleet"), f.origin("us"))
 	}
 	if last := s.Events[len(s.Events)-1]; last.Reason != gitsync.ReasonSynced || !strings.Contains(last.Message, "us configured") ||
 		strings.Contains(last.Message, "fleet") {
-		t.Errorf("the last event is %+v", last)
+		t.Errorf("last event: %+v", last)
 	}
 
-	// A sync that has nothing to do writes nothing but that it was asked for.
-	f.eventually("the syncs were told", func() bool { f.told.mu.Lock(); defer f.told.mu.Unlock(); return len(f.told.syncs) > 2 })
-	before := len(f.store.seen)
+	// A sync without changes only writes that it handled the request.
+	f.eventually("the observer got the syncs", func() bool { f.observer.mu.Lock(); defer f.observer.mu.Unlock(); return len(f.observer.syncs) > 2 })
+	before := len(f.store.written)
 	again := f.wantSynced("nothing", "fleet=v1 us=v2")
-	if len(f.store.seen) != before {
-		t.Errorf("wrote %v", f.store.seen[before:])
+	if len(f.store.written) != before {
+		t.Errorf("wrote %v", f.store.written[before:])
 	}
-	s.Handled, again.Handled = "", ""
+	s.HandledRequest, again.HandledRequest = "", ""
 	if d := cmp.Diff(s, again); d != "" {
-		t.Errorf("the status has changed:\n%s", d)
+		t.Errorf("the status changed:\n%s", d)
 	}
-	// What moved is a file: the plan is the same.
+	// The plan moves to another file.
 	f.git.Write("us.yaml", "")
 	f.git.Commit("us/plan.yaml", plan("us", "v2", "us"))
 	f.wantSynced("a file moved", "fleet=v1 us=v2")
 	if f.origin("us").Path != "us/plan.yaml" || f.get("us").Generation != 2 {
-		t.Errorf("us comes from %s, generation %d", f.origin("us"), f.get("us").Generation)
+		t.Errorf("us: origin %s, generation %d", f.origin("us"), f.get("us").Generation)
 	}
 }
 
-func TestOneBrokenFileAndNothingIsApplied(t *testing.T) {
+func TestRunner_AppliesNothingIfAnyFileIsInvalid(t *testing.T) {
 	f := newFixture(t)
 	good := f.git.Commit("a.yaml", plan("a", "v1", "a"), "b.yaml", plan("b", "v1", "b"))
 	f.start()
@@ -86,28 +86,28 @@ func TestOneBrokenFileAndNothingIsApplied(t *testing.T) {
 	}
 	since, events := s.LastError.Since, len(s.Events)
 	if s = f.sync(); s.LastError.Since != since || len(s.Events) != events {
-		t.Error("the same failure is told anew")
+		t.Error("the same failure caused another event")
 	}
 	for what, tc := range map[string]struct{ name, text, reason, says string }{
-		"a value that may not be": {"b.yaml", plan("b", "True", "b"), gitsync.ReasonInvalid, "b.yaml:5: spec.version"},
-		"no YAML":                 {"b.yaml", "{", gitsync.ReasonInvalid, "b.yaml"},
-		"another kind":            {"b.yaml", "apiVersion: v1\nkind: ConfigMap\n", gitsync.ReasonInvalid, "b.yaml:2: kind"},
-		"a name twice":            {"b.yaml", plan("a", "v2", "b"), gitsync.ReasonInvalid, `b.yaml:1: metadata.name: a plan named "a" stands in a.yaml:1 already`},
-		"one fleet twice":         {"b.yaml", plan("b", "v2", "a"), gitsync.ReasonInvalid, `overlaps with "a" of plan "a" in a.yaml:1`},
-		"a prefix that changes":   {"b.yaml", plan("b", "v2", "c"), gitsync.ReasonRefused, "b.yaml:1"},
-		"a huge file":             {"b.yaml", strings.Repeat("# large\n", 1<<18), string(repository.Refused), "b.yaml: is 2097152 bytes"},
+		"invalid value":      {"b.yaml", plan("b", "True", "b"), gitsync.ReasonInvalid, "b.yaml:5: spec.version"},
+		"invalid YAML":       {"b.yaml", "{", gitsync.ReasonInvalid, "b.yaml"},
+		"another kind":       {"b.yaml", "apiVersion: v1\nkind: ConfigMap\n", gitsync.ReasonInvalid, "b.yaml:2: kind"},
+		"duplicate name":     {"b.yaml", plan("a", "v2", "b"), gitsync.ReasonInvalid, `b.yaml:1: metadata.name: a plan named "a" stands in a.yaml:1 already`},
+		"overlapping fleets": {"b.yaml", plan("b", "v2", "a"), gitsync.ReasonInvalid, `overlaps with "a" of plan "a" in a.yaml:1`},
+		"changed prefix":     {"b.yaml", plan("b", "v2", "c"), gitsync.ReasonRefused, "b.yaml:1"},
+		"large file":         {"b.yaml", strings.Repeat("# large\n", 1<<18), string(repository.Refused), "b.yaml: 2097152 bytes is too large"},
 	} {
 		f.git.Commit(tc.name, tc.text)
 		f.wantFailed(what, tc.reason, tc.says, "a=v1 b=v1")
 	}
 	f.git.Commit("b.yaml", plan("b", "v2", "b"))
-	s = f.wantSynced("mended", "a=v2 b=v2")
+	s = f.wantSynced("fixed", "a=v2 b=v2")
 	if stalled := s.Conditions; s.LastError != nil || len(stalled) != 3 {
 		t.Errorf("%+v", s)
 	}
 }
 
-func TestAPlanOfSomebodyElseIsNotTaken(t *testing.T) {
+func TestRunner_RefusesPlansOfOtherSources(t *testing.T) {
 	f := newFixture(t)
 	f.git.Commit("a/fleet.yaml", plan("fleet", "v1", ""), "b/fleet.yaml", plan("fleet", "v2", ""), "c/other.yaml", plan("other", "v1", ""))
 	of := func(name, path string) gitsync.Source {
@@ -125,17 +125,17 @@ func TestAPlanOfSomebodyElseIsNotTaken(t *testing.T) {
 	f.source = of("c", "c")
 	f.wantFailed("another plan of the fleet", gitsync.ReasonRefused, "there is one plan a fleet", "fleet=v1")
 
-	// A source that is not configured any more lets its plans go.
+	// A source that is no longer configured disowns its plans.
 	f.must(f.stop())
 	f.start(of("c", "c"))
-	f.eventually("the source is gone", func() bool { return f.status("a").Source.Name == "" && f.status("b").Source.Name == "" })
-	f.wantStored("the source is gone", "fleet=v1")
+	f.eventually("the source is removed", func() bool { return f.status("a").Source.Name == "" && f.status("b").Source.Name == "" })
+	f.wantStored("the source is removed", "fleet=v1")
 	if o := f.origin("fleet"); o.Source != "" {
-		t.Errorf("fleet comes from %s", o)
+		t.Errorf("fleet: origin %s", o)
 	}
 }
 
-func TestPruning(t *testing.T) {
+func TestRunner_PrunesPlans(t *testing.T) {
 	f := newFixture(t)
 	f.git.Commit("a.yaml", plan("a", "v1", "a"), "b.yaml", plan("b", "v1", "b"), "c.yaml", plan("c", "v1", "c"))
 	_, _, err := f.plans.Apply(t.Context(), decoded(t, plan("mine", "v1", "mine")), false)
@@ -146,45 +146,45 @@ func TestPruning(t *testing.T) {
 	f.git.Commit()
 	f.wantSynced("a left", "b=v1 c=v1 mine=v1")
 
-	// With a plan that is stopped, the order to stop would go.
+	// Deleting a paused plan would delete the pause.
 	_, err = f.plans.SetPause(t.Context(), "b", &fleet.Pause{By: "alice"})
 	f.must(err)
 	f.git.Write("b.yaml", "")
 	f.git.Commit()
-	s := f.wantSynced("b left and is paused", "b=v1 c=v1 mine=v1")
-	if want := "left the repository and is kept: b: it is paused by alice"; !strings.Contains(s.Ready().Message, want) ||
+	s := f.wantSynced("paused b left", "b=v1 c=v1 mine=v1")
+	if want := "not in the repository anymore, but kept: b: it is paused by alice"; !strings.Contains(s.Ready().Message, want) ||
 		s.Events[len(s.Events)-1].Reason != gitsync.ReasonKept {
 		t.Errorf("%s, want %s; %+v", s.Ready().Message, want, s.Events)
 	}
 	events := len(s.Events)
 	if s = f.sync(); len(s.Events) != events {
-		t.Error("it is told again")
+		t.Error("the same plan caused another event")
 	}
 	f.git.Commit("other.yaml", plan("other", "v1", "b"))
-	f.wantFailed("another in the place of one that is paused", gitsync.ReasonRefused, "other.yaml:1", "b=v1 c=v1 mine=v1")
+	f.wantFailed("replacement of a paused plan", gitsync.ReasonRefused, "other.yaml:1", "b=v1 c=v1 mine=v1")
 	_, err = f.plans.SetPause(t.Context(), "b", nil)
 	f.must(err)
-	f.wantSynced("b is resumed, and other takes its place", "c=v1 mine=v1 other=v1")
+	f.wantSynced("b is resumed and replaced", "c=v1 mine=v1 other=v1")
 
-	// An empty tree, and one without the path, delete nothing.
+	// An empty tree or a missing path deletes nothing.
 	f.git.Git("rm", "-q", "*.yaml")
 	f.git.Commit("README.md", "empty")
-	f.wantFailed("an empty tree", gitsync.ReasonNoManifests, "nothing is applied, and nothing deleted", "c=v1 mine=v1 other=v1")
+	f.wantFailed("an empty tree", gitsync.ReasonNoManifests, "nothing was applied or deleted", "c=v1 mine=v1 other=v1")
 	f.git.Commit("c.yaml", plan("c", "v1", "c"))
 	f.must(f.stop())
 	f.source.Path = "nowhere"
 	f.start()
-	f.wantFailed("a path that does not exist", string(repository.NoSuchPath), `path "nowhere": does not exist`, "c=v1 mine=v1 other=v1")
+	f.wantFailed("missing path", string(repository.NoSuchPath), `path "nowhere" does not exist`, "c=v1 mine=v1 other=v1")
 	f.must(f.stop())
 	f.source.Path, f.source.Prune = "", new(false)
 	f.start()
 	f.wantSynced("without pruning", "c=v1 mine=v1 other=v1")
 	if o := f.origin("other"); o.Source != "" {
-		t.Errorf("other comes from %s", o)
+		t.Errorf("other: origin %s", o)
 	}
 }
 
-func TestWhatRepositoriesDo(t *testing.T) {
+func TestRunner_FollowsForcePushesBranchesAndTags(t *testing.T) {
 	f := newFixture(t)
 	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.git.Git("tag", "v1")
@@ -195,16 +195,16 @@ func TestWhatRepositoriesDo(t *testing.T) {
 	f.start()
 	f.wantSynced("two commits", "fleet=v2")
 	if s := f.status("default").Source; s.Auth.TokenFile != "" || s.URL != https.URL {
-		t.Errorf("published is %+v", s)
+		t.Errorf("published source: %+v", s)
 	}
 
 	f.git.Git("reset", "-q", "--hard", first)
 	f.git.Push()
-	f.wantSynced("a force-push back", "fleet=v1")
+	f.wantSynced("force-push to the parent", "fleet=v1")
 	f.git.Git("checkout", "-q", "--orphan", "elsewhere")
 	f.git.Commit("fleet.yaml", plan("fleet", "v3", ""))
 	f.git.Git("push", "-q", "--force", "origin", "elsewhere:main")
-	f.wantSynced("a force-push of another history", "fleet=v3")
+	f.wantSynced("force-push of an unrelated history", "fleet=v3")
 
 	f.must(f.stop())
 	f.source.Ref.Branch = "side"
@@ -228,11 +228,11 @@ func TestWhatRepositoriesDo(t *testing.T) {
 	https.Close()
 	s = f.wantFailed("the server is gone", string(repository.Unreachable), "connection refused", "fleet=v2")
 	if s.Synced.Revision != "v1@sha1:"+second {
-		t.Errorf("synced is %s", s.Synced.Revision)
+		t.Errorf("synced %s", s.Synced.Revision)
 	}
 }
 
-func TestASymbolicLinkIsNotFollowed(t *testing.T) {
+func TestRunner_RefusesSymbolicLinks(t *testing.T) {
 	f := newFixture(t)
 	f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
@@ -241,11 +241,11 @@ func TestASymbolicLinkIsNotFollowed(t *testing.T) {
 	f.must(os.WriteFile(outside, []byte(plan("outside", "v1", "o")), 0o600))
 	f.must(os.Symlink(outside, filepath.Join(f.git.Work, "link.yaml")))
 	f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
-	f.wantFailed("a link", string(repository.Refused), "link.yaml: is a symbolic link", "fleet=v1")
+	f.wantFailed("a link", string(repository.Refused), "link.yaml is a symbolic link", "fleet=v1")
 }
 
-// A sync that is broken off at any write, before or after that was applied, is finished by the next.
-func TestASyncThatIsBrokenOffIsFinishedByTheNext(t *testing.T) {
+// Each write in turn fails, before or after it is applied.
+func TestRunner_CompletesAnInterruptedSync(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		for at := 1; ; at++ {
 			f := newFixture(t)
@@ -255,22 +255,22 @@ func TestASyncThatIsBrokenOffIsFinishedByTheNext(t *testing.T) {
 			f.git.Write("c.yaml", "")
 			f.git.Commit("a.yaml", plan("a", "v2", "a"), "b.yaml", plan("b", "v2", "b"), "d.yaml", plan("d", "v2", "c"))
 			f.store.mu.Lock()
-			f.store.at, f.store.late = at, late
+			f.store.failAt, f.store.late = at, late
 			f.store.mu.Unlock()
 			s := f.sync()
 			f.must(f.stop())
-			broke := s.LastError != nil
-			if broke && (s.LastError.Reason != gitsync.ReasonStore || !strings.Contains(s.LastError.Message, errBroken.Error())) {
+			interrupted := s.LastError != nil
+			if interrupted && (s.LastError.Reason != gitsync.ReasonStore || !strings.Contains(s.LastError.Message, errInterrupted.Error())) {
 				t.Errorf("%+v", s.LastError)
 			}
-			f.start() // as another controller would
-			f.wantSynced(fmt.Sprintf("broken off at write %d", at), "a=v2 b=v2 d=v2")
+			f.start() // as after a failover
+			f.wantSynced(fmt.Sprintf("interrupted at write %d", at), "a=v2 b=v2 d=v2")
 			for _, name := range []string{"a", "b", "d"} {
 				if f.origin(name).Source != "default" {
-					t.Errorf("%s comes from %s", name, f.origin(name))
+					t.Errorf("%s: origin %s", name, f.origin(name))
 				}
 			}
-			if !broke {
+			if !interrupted {
 				if at < 4 {
 					t.Errorf("only %d writes", at-1)
 				}
@@ -280,44 +280,44 @@ func TestASyncThatIsBrokenOffIsFinishedByTheNext(t *testing.T) {
 	}
 }
 
-func TestALostLockEndsTheRun(t *testing.T) {
+func TestRunner_EndsWhenTheLockIsLost(t *testing.T) {
 	f := newFixture(t)
 	f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantSynced("good", "fleet=v1")
 	f.must(f.store.DestroySession(t.Context(), f.session))
 	f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
-	f.must(gitsync.Ring(t.Context(), f.store, "default", gitsync.Request{ID: "lost"}))
+	f.must(gitsync.RequestSync(t.Context(), f.store, "default", gitsync.Request{ID: "lost"}))
 	f.eventually("the request was seen", func() bool {
 		f.store.mu.Lock()
 		defer f.store.mu.Unlock()
-		return len(f.store.seen) > 1
+		return len(f.store.written) > 1
 	})
 	err := f.stop()
 	if !errors.Is(err, leaderelection.ErrLost) {
-		t.Errorf("ended with %v", err)
+		t.Errorf("got error %v", err)
 	}
 	f.wantStored("without the lock", "fleet=v1")
 }
 
-func TestWhatSomebodyElseChangesIsPutRight(t *testing.T) {
+func TestRunner_CorrectsPlansChangedOutsideGit(t *testing.T) {
 	f := newFixture(t)
 	f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantSynced("good", "fleet=v1")
 	_, _, err := f.plans.Apply(t.Context(), decoded(t, plan("fleet", "v9", "")), false)
 	f.must(err)
-	f.wantStored("by force", "fleet=v9")
+	f.wantStored("applied by hand", "fleet=v9")
 	s := f.wantSynced("the next sync", "fleet=v1")
 	if last := s.Events[len(s.Events)-1]; last.Reason != gitsync.ReasonCorrected || !strings.Contains(last.Message, "fleet configured") {
 		t.Errorf("%+v", last)
 	}
 	f.must(f.plans.Delete(t.Context(), "fleet", false))
-	f.wantSynced("deleted by force", "fleet=v1")
+	f.wantSynced("deleted by hand", "fleet=v1")
 }
 
-// Pause, abort and rollback stand, whatever Git brings; an aborted spec is not tried again until Git brings another.
-func TestGitUndoesNoStop(t *testing.T) {
+// Pauses and aborts stay in effect over syncs. An aborted spec is not retried until Git has another.
+func TestRunner_KeepsPausesAndAborts(t *testing.T) {
 	f := newFixture(t)
 	f.txn(store.Op{Verb: store.Set, Key: "current_version", Value: []byte("v0")},
 		store.Op{Verb: store.Set, Key: "running/versions/v0/web1", Value: []byte("1")},
@@ -338,7 +338,7 @@ func TestGitUndoesNoStop(t *testing.T) {
 	f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
 	f.wantSynced("v2, paused", "fleet=v2")
 	if got := current(); got != "v0" {
-		t.Errorf("paused, and current_version is %s", got)
+		t.Errorf("paused: current_version is %s", got)
 	}
 	_, err = f.plans.Abort(t.Context(), "fleet", fleet.Pause{By: "alice"})
 	f.must(err)
@@ -347,23 +347,23 @@ func TestGitUndoesNoStop(t *testing.T) {
 	f.git.Commit("README.md", "the same plan")
 	f.wantSynced("v2, aborted", "fleet=v2")
 	if got := current(); got != "v0" {
-		t.Errorf("aborted, and current_version is %s", got)
+		t.Errorf("aborted: current_version is %s", got)
 	}
-	// The same spec comes again, by way of somebody's force: it is still aborted.
+	// A correction brings the same spec back. It stays aborted.
 	_, _, err = f.plans.Apply(t.Context(), decoded(t, plan("fleet", "v2", "")+"  paused: true\n"), false)
 	f.must(err)
 	f.wantSynced("v2, corrected", "fleet=v2")
 	if got := current(); got != "v0" {
-		t.Errorf("aborted and corrected, and current_version is %s", got)
+		t.Errorf("aborted and corrected: current_version is %s", got)
 	}
 	f.git.Commit("fleet.yaml", plan("fleet", "v3", ""))
 	f.wantSynced("v3", "fleet=v3")
 	if got := current(); got != "v3" {
-		t.Errorf("Git brought another, and current_version is %s", got)
+		t.Errorf("new spec: current_version is %s", got)
 	}
 	pairs, _, err := f.store.List(t.Context(), keys.Layout{}.HoldTree()+"host/")
 	f.must(err)
 	if len(pairs) != 1 {
-		t.Errorf("holds are %v", pairs)
+		t.Errorf("holds: %v", pairs)
 	}
 }

@@ -14,49 +14,49 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 )
 
-// The reasons for which a sync fails, beside those of repository.Reason.
+// The reasons for a failed sync, in addition to those of repository.Reason.
 const (
-	// ReasonNoManifests: there is nothing to apply. Nothing is deleted then.
+	// ReasonNoManifests means that the path contains no manifest. Nothing is applied and nothing is deleted.
 	ReasonNoManifests = "NoManifests"
-	// ReasonInvalid: a manifest is not what a plan may be. Nothing of that revision is applied.
+	// ReasonInvalid means that a manifest is invalid. Nothing of the revision is applied.
 	ReasonInvalid = "InvalidManifests"
-	// ReasonRefused: the plans are right, and cannot be stored beside those that are there.
+	// ReasonRefused means that the plans are valid but conflict with plans that are stored.
 	ReasonRefused = "ApplyRefused"
-	// ReasonStore: the store did not answer, or its token may not do it.
+	// ReasonStore means that the store did not answer or denied the request.
 	ReasonStore = "StoreFailed"
 )
 
-// Content is what a source holds: at least one plan.
+// Content holds the plans of a source at one revision, at least one.
 type Content struct {
 	Revision  string
 	Documents []manifest.Document
 }
 
-// Failure is why a sync failed.
-type Failure struct {
+// SyncError says why a sync failed.
+type SyncError struct {
 	Reason string
-	// Revision is what was found; empty: it was not come that far.
+	// Revision is empty if the sync failed before it found one.
 	Revision string
 	Err      error
 }
 
-func (e *Failure) Error() string { return e.Err.Error() }
-func (e *Failure) Unwrap() error { return e.Err }
+func (e *SyncError) Error() string { return e.Err.Error() }
+func (e *SyncError) Unwrap() error { return e.Err }
 
-// Read reads and validates all plans of a source, once. Errors are *Failure, or that of the context.
+// Read fetches and validates all plans of a source once. It returns a *SyncError, or the error of the context.
 func Read(ctx context.Context, s Source, limits repository.Limits, now time.Time) (Content, error) {
-	ctx, cancel := bounded(ctx, s)
+	ctx, cancel := withTimeout(ctx, s)
 	defer cancel()
 	return (&reader{source: s, limits: limits}).read(ctx, now)
 }
 
-// bounded is the context of one look at a source.
-func bounded(ctx context.Context, s Source) (context.Context, context.CancelFunc) {
+// withTimeout returns a context that ends after the timeout of the source.
+func withTimeout(ctx context.Context, s Source) (context.Context, context.CancelFunc) {
 	timeout := duration(s.Timeout, DefaultTimeout)
-	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the repository did not answer within %s (timeout)", timeout))
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the repository did not answer within %s; change timeout if it needs longer", timeout))
 }
 
-// reader reads a source again and again, and fetches it only when it has changed.
+// reader reads a source repeatedly, and fetches only if the revision has changed.
 type reader struct {
 	source Source
 	limits repository.Limits
@@ -66,27 +66,27 @@ type reader struct {
 }
 
 func (r *reader) read(ctx context.Context, now time.Time) (Content, error) {
-	content, err := r.look(ctx, now)
+	content, err := r.fetch(ctx, now)
 	if wrong, ok := errors.AsType[*repository.Error](err); ok {
-		return content, &Failure{string(wrong.Reason), wrong.Revision, err}
+		return content, &SyncError{string(wrong.Reason), wrong.Revision, err}
 	} else if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return content, &Failure{string(repository.Unreachable), "", err}
+		return content, &SyncError{string(repository.Unreachable), "", err}
 	}
 	return content, err
 }
 
-func (r *reader) look(ctx context.Context, now time.Time) (Content, error) {
+func (r *reader) fetch(ctx context.Context, now time.Time) (Content, error) {
 	remote, err := repository.Open(ctx, r.source.Location, r.limits)
 	if err != nil {
 		return Content{}, err
 	}
-	defer func() { _ = remote.Close() }() // it was only read
+	defer func() { _ = remote.Close() }() // read only
 	revision, err := remote.Resolve(r.source.Ref)
 	if err != nil {
 		return Content{}, err
 	}
-	// What was signed is verified each time: a key may have been taken out.
-	if revision.Same(r.last) && !r.source.Verify.Wanted() {
+	// Signatures are verified each time, because a key may have been removed from the configuration.
+	if revision.Equal(r.last) && !r.source.Verify.Enabled() {
 		return r.content, nil
 	}
 	files, err := remote.Read(ctx, revision, now)
@@ -102,11 +102,11 @@ func (r *reader) look(ctx context.Context, now time.Time) (Content, error) {
 	return r.content, nil
 }
 
-// decode reads all manifests; all that is wrong is told at once.
-func (r *reader) decode(files []repository.File) ([]manifest.Document, *Failure) {
+// decode parses and validates all manifests. It returns the errors of all files at once.
+func (r *reader) decode(files []repository.File) ([]manifest.Document, *SyncError) {
 	if len(files) == 0 {
-		return nil, &Failure{Reason: ReasonNoManifests,
-			Err: fmt.Errorf("path %q holds no *.yaml, *.yml or *.json: nothing is applied, and nothing deleted", r.source.Path)}
+		return nil, &SyncError{Reason: ReasonNoManifests,
+			Err: fmt.Errorf("path %q contains no *.yaml, *.yml or *.json; nothing was applied or deleted", r.source.Path)}
 	}
 	var all []manifest.Document
 	var problems []error
@@ -121,7 +121,7 @@ func (r *reader) decode(files []repository.File) ([]manifest.Document, *Failure)
 		all = append(all, documents...)
 	}
 	if err := errors.Join(append(problems, validation.Clashes(all)...)...); err != nil {
-		return nil, &Failure{Reason: ReasonInvalid, Err: err}
+		return nil, &SyncError{Reason: ReasonInvalid, Err: err}
 	}
 	return all, nil
 }

@@ -12,11 +12,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -24,98 +25,96 @@ import (
 )
 
 const (
-	// firstRetry is the pause after a sync that failed; it doubles up to the interval.
+	// firstRetry is the delay after a failed sync. It doubles up to the interval of the source.
 	firstRetry = 2 * time.Second
-	// atOnce is how many repositories are read at the same time: each may take the memory that its limits allow.
-	atOnce = 2
-	// DefaultMinGap is the least time between two looks for requests.
-	DefaultMinGap = time.Second
+	// maxConcurrentSyncs bounds memory: each sync may use as much as its limits allow.
+	maxConcurrentSyncs = 2
+	// DefaultMinInterval is the default of Runner.MinInterval.
+	DefaultMinInterval = time.Second
 )
 
-// Store is what the runner keeps the status of its sources in.
+// Store keeps the status of the sources.
 type Store interface {
 	store.Reader
 	store.Writer
 	store.Watcher
 }
 
-// Observer is told of each sync, by several goroutines at once.
+// Observer gets each sync. Several goroutines call it at the same time.
 type Observer interface {
 	Synced(s Sync)
 }
 
-// Sync is one sync, as far as it came.
+// Sync describes one sync, successful or not.
 type Sync struct {
 	Source string
-	// Revision is what was found; empty: nothing was.
+	// Revision is empty if the sync failed before it found one.
 	Revision string
-	Began    time.Time
-	Took     time.Duration
-	Err      error
+	Started  time.Time
+	Duration time.Duration
+	// Err is nil if the sync succeeded.
+	Err error
 }
 
-// Runner follows sources while its controller leads.
+// Runner syncs sources while its controller is the leader.
 type Runner struct {
 	Sources []Source
 	Store   Store
-	// Plans stores plans, fenced by a session.
+	// Plans returns a store of plans whose writes are fenced by the session.
 	Plans  func(session string) Plans
 	Limits repository.Limits
 	Now    func() time.Time
-	// Random is a duration from 0 up to the one that it is given: looks are spread by it.
+	// Random returns a duration from 0 up to its argument. It spreads the syncs of several sources.
 	Random func(time.Duration) time.Duration
-	// MinGap is the least time between two looks for requests, two of which may follow each other at once; 0: DefaultMinGap.
-	MinGap time.Duration
-	Log    logr.Logger
+	// MinInterval is the minimum interval between two reads of sync requests. Zero means DefaultMinInterval.
+	MinInterval time.Duration
+	Log         logr.Logger
 	// Observer may be nil.
 	Observer Observer
 }
 
-// Run follows all sources until the context ends, or the lock is lost: that is the error. What is kept of sources that are
-// not configured any more is removed first, and their plans are let go.
+// Run syncs all sources until the context ends, which is no error, or the lock is lost: that error wraps
+// leaderelection.ErrLost. First it removes the state of sources that are no longer configured and disowns their plans.
 func (r *Runner) Run(ctx context.Context, session string) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	turn := make(chan struct{}, atOnce)
-	var running sync.WaitGroup
-	for retry := firstRetry; ; retry = min(2*retry, DefaultInterval) {
-		err := r.retire(ctx, session)
-		if errors.Is(err, leaderelection.ErrLost) {
-			return err
-		}
-		if err == nil {
-			break
-		}
-		r.Log.Error(err, "what is kept of sources that are gone could not be removed")
-		if !pause(ctx, retry, nil) {
-			return nil
-		}
+	if err := r.removeUntilDone(ctx, session); err != nil {
+		return onlyLost(err)
 	}
+	slots := make(chan struct{}, maxConcurrentSyncs)
+	running, ctx := errgroup.WithContext(ctx)
 	for _, s := range r.Sources {
-		f := &follower{Runner: r, session: session, source: s, reader: reader{source: s, limits: r.Limits}, turn: turn,
-			bell: make(chan struct{}, 1)}
-		running.Go(func() {
-			if err := f.follow(ctx); err != nil {
-				stop(err)
-			}
-		})
-		running.Go(func() {
-			w := store.WatchKeys(keys.Request(s.Name))
-			w.MinInterval = cmp.Or(r.MinGap, DefaultMinGap)
-			w.Run(ctx, r.Store, func(err error) {
-				r.Log.Error(err, "cannot watch sync requests; syncing on interval only", "source", s.Name)
-			}, func(store.WatchIndex) { f.ring() })
-		})
+		f := &follower{Runner: r, session: session, source: s, reader: reader{source: s, limits: r.Limits}, slots: slots,
+			requests: make(chan struct{}, 1)}
+		running.Go(func() error { return f.follow(ctx) })
+		running.Go(func() error { f.watchRequests(ctx); return nil })
 	}
-	running.Wait()
-	if err := context.Cause(ctx); errors.Is(err, leaderelection.ErrLost) {
+	return onlyLost(running.Wait())
+}
+
+// onlyLost returns the error if the lock was lost. All other errors mean that the context has ended.
+func onlyLost(err error) error {
+	if errors.Is(err, leaderelection.ErrLost) {
 		return err
 	}
 	return nil
 }
 
-// retire removes what is kept of sources that are not configured, and lets their plans go.
-func (r *Runner) retire(ctx context.Context, session string) error {
+// removeUntilDone retries removeUnconfigured until it succeeds, the lock is lost or the context ends.
+func (r *Runner) removeUntilDone(ctx context.Context, session string) error {
+	delays := backoff.New(firstRetry, DefaultInterval, 0)
+	for {
+		err := r.removeUnconfigured(ctx, session)
+		if err == nil || errors.Is(err, leaderelection.ErrLost) {
+			return err
+		}
+		r.Log.Error(err, "cannot remove state of deleted sources")
+		if err := backoff.Sleep(ctx, delays.Step()); err != nil {
+			return err
+		}
+	}
+}
+
+// removeUnconfigured deletes the status and requests of sources that are not configured, and disowns their plans.
+func (r *Runner) removeUnconfigured(ctx context.Context, session string) error {
 	known := func(name string) bool {
 		return slices.ContainsFunc(r.Sources, func(s Source) bool { return s.Name == name })
 	}
@@ -128,10 +127,10 @@ func (r *Runner) retire(ctx context.Context, session string) error {
 		if known(o.Source) {
 			continue
 		}
-		if err := plans.Release(ctx, name); err != nil {
+		if err := plans.Disown(ctx, name); err != nil {
 			return err
 		}
-		r.Log.Info("its source is not configured any more: nobody manages the plan now", "plan", name, "source", o.Source)
+		r.Log.Info("plan is no longer managed: its source is not configured", "plan", name, "source", o.Source)
 	}
 	kept, _, err := r.Store.Keys(ctx, keys.Sources)
 	if err != nil {
@@ -150,35 +149,46 @@ func (r *Runner) retire(ctx context.Context, session string) error {
 	return nil
 }
 
-// write writes, if the session still holds the lock.
+// write commits the operations if the session still holds the lock.
 func (r *Runner) write(ctx context.Context, session string, ops ...store.Op) error {
 	check := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: session}
 	_, err := r.Store.Txn(ctx, slices.Concat([]store.Op{check}, ops))
 	return leaderelection.CheckFence(err, keys.Leader)
 }
 
-// follower follows one source.
+// follower syncs one source.
 type follower struct {
 	*Runner
 	session string
 	source  Source
 	reader  reader
-	turn    chan struct{}
-	bell    chan struct{}
+	// slots is shared by all followers. It limits how many sync at the same time.
+	slots chan struct{}
+	// requests holds one token if a sync request may have arrived.
+	requests chan struct{}
 }
 
-// ring wakes the follower up; rings that come meanwhile are one.
-func (f *follower) ring() {
+// watchRequests wakes the follower when the sync request of its source changes, until the context ends.
+func (f *follower) watchRequests(ctx context.Context) {
+	w := store.WatchKeys(keys.Request(f.source.Name))
+	w.MinInterval = cmp.Or(f.MinInterval, DefaultMinInterval)
+	w.Run(ctx, f.Store, func(err error) {
+		f.Log.Error(err, "cannot watch sync requests; syncing on interval only", "source", f.source.Name)
+	}, func(store.WatchIndex) { f.wake() })
+}
+
+// wake never blocks: several requests before the next sync count as one.
+func (f *follower) wake() {
 	select {
-	case f.bell <- struct{}{}:
+	case f.requests <- struct{}{}:
 	default:
 	}
 }
 
-// follow syncs at each interval and at each request, until the context ends or the lock is lost.
+// follow syncs at each interval and at each request. It returns nil when the context ends, and an error if the lock is lost.
 func (f *follower) follow(ctx context.Context) error {
 	interval := duration(f.source.Interval, DefaultInterval)
-	retry := firstRetry
+	retries := backoff.New(firstRetry, interval, 0.5)
 	for {
 		handled, err := f.sync(ctx)
 		if errors.Is(err, leaderelection.ErrLost) {
@@ -186,117 +196,106 @@ func (f *follower) follow(ctx context.Context) error {
 		}
 		next := interval - f.Random(interval/10+1)
 		if err != nil {
-			next = min(retry+f.Random(retry/2+1), next)
-			retry = min(2*retry, interval)
+			next = min(retries.Step(), next)
 		} else {
-			retry = firstRetry
+			retries = backoff.New(firstRetry, interval, 0.5)
 		}
 		if ctx.Err() != nil || !f.wait(ctx, next, handled) {
-			return nil //nolint:nilerr // that the context has ended is no failure
+			return nil //nolint:nilerr // the end of the context is not a failure
 		}
 	}
 }
 
-// wait waits for the time or a request that was not handled yet; false: the context has ended.
+// wait returns true after d, or when a sync request arrives whose ID is not handled. It returns false when the context ends.
 func (f *follower) wait(ctx context.Context, d time.Duration, handled string) bool {
-	until := time.Now().Add(d)
-	for {
-		if !pause(ctx, time.Until(until), f.bell) {
-			return false
-		}
-		if !time.Now().Before(until) {
-			return true
-		}
-		if pairs, _, err := f.Store.Get(ctx, keys.Request(f.source.Name)); err == nil && requestOf(pairs[0]) != handled {
-			return true
-		}
-	}
-}
-
-// pause waits for the time or the bell; false: the context has ended.
-func pause(ctx context.Context, d time.Duration, bell <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-bell:
-		return true
-	case <-ctx.Done():
-		return false
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-f.requests:
+			pairs, _, err := f.Store.Get(ctx, keys.Request(f.source.Name))
+			if err == nil && requestID(pairs[0]) != handled {
+				return true
+			}
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
-// sync makes one sync and keeps how it went. Handled is the request that it answered.
+// sync runs one sync and stores its outcome. It returns the ID of the request that it handled.
 func (f *follower) sync(ctx context.Context) (handled string, err error) {
 	select {
-	case f.turn <- struct{}{}:
-		defer func() { <-f.turn }()
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	begun := f.Now()
+	started := f.Now()
 	pairs, _, err := f.Store.Get(ctx, keys.Source(f.source.Name), keys.Request(f.source.Name))
 	if err != nil {
-		f.Log.Error(err, "the status of the source could not be read", "source", f.source.Name)
+		f.Log.Error(err, "cannot read the status of the source", "source", f.source.Name)
 		return "", err
 	}
 	status, _ := DecodeStatus(pairs[0])
-	status.Source, status.Handled = f.source.public(), requestOf(pairs[1])
-	content, did, err := f.carryOut(ctx)
+	status.Source, status.HandledRequest = f.source.public(), requestID(pairs[1])
+	content, changes, err := f.syncOnce(ctx)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)
 	}
 	now := f.Now()
 	if err == nil {
-		status.succeeded(content, did, begun, now)
-		f.tell(content, did)
+		status.succeeded(content, changes, started, now)
+		f.logChanges(content, changes)
 	} else {
-		failure := failureOf(content, err)
+		failure := asSyncError(content, err)
 		status.failed(failure, now)
 		content.Revision = cmp.Or(content.Revision, failure.Revision)
-		f.Log.Error(err, "the source could not be synced", "source", f.source.Name, "reason", failure.Reason)
+		f.Log.Error(err, "sync failed", "source", f.source.Name, "reason", failure.Reason)
 	}
 	if f.Observer != nil {
-		f.Observer.Synced(Sync{Source: f.source.Name, Revision: content.Revision, Began: begun, Took: now.Sub(begun), Err: err})
+		f.Observer.Synced(Sync{Source: f.source.Name, Revision: content.Revision, Started: started, Duration: now.Sub(started), Err: err})
 	}
-	return status.Handled, cmp.Or(f.keep(ctx, pairs, status), err)
+	return status.HandledRequest, cmp.Or(f.writeStatus(ctx, pairs, status), err)
 }
 
-// carryOut reads the source and applies what it holds.
-func (f *follower) carryOut(ctx context.Context) (Content, Changes, error) {
-	limited, cancel := bounded(ctx, f.source)
+// syncOnce reads the source and applies its plans.
+func (f *follower) syncOnce(ctx context.Context) (Content, Changes, error) {
+	limited, cancel := withTimeout(ctx, f.source)
 	defer cancel()
 	content, err := f.reader.read(limited, f.Now())
 	if err != nil {
 		return content, Changes{}, err
 	}
-	did, err := apply(ctx, f.Plans(f.session), f.source, content)
-	return content, did, err
+	changes, err := apply(ctx, f.Plans(f.session), f.source, content)
+	return content, changes, err
 }
 
-func (f *follower) tell(c Content, did Changes) {
-	if text := did.String(); text != "" {
+func (f *follower) logChanges(c Content, changes Changes) {
+	if text := changes.String(); text != "" {
 		f.Log.Info("synced", "source", f.source.Name, "revision", c.Revision, "plans", text)
 	} else {
-		f.Log.V(1).Info("synced, nothing to do", "source", f.source.Name, "revision", c.Revision)
+		f.Log.V(1).Info("synced; nothing changed", "source", f.source.Name, "revision", c.Revision)
 	}
 }
 
-// failureOf: what has no reason of its own is the store's trouble.
-func failureOf(c Content, err error) *Failure {
-	failure, ok := errors.AsType[*Failure](err)
+// asSyncError returns the SyncError in err. All other errors come from the store.
+func asSyncError(c Content, err error) *SyncError {
+	failure, ok := errors.AsType[*SyncError](err)
 	if !ok {
-		failure = &Failure{ReasonStore, c.Revision, err}
+		failure = &SyncError{ReasonStore, c.Revision, err}
 	}
 	return failure
 }
 
-// keep writes the status if it has changed. The request must exist: a watch on a key that does not wakes all the time.
-func (f *follower) keep(ctx context.Context, pairs []keys.Pair, s Status) error {
+// writeStatus writes the status if it has changed. It also creates the request key if it does not exist, because a watch on
+// a missing key returns whenever anything in the store changes.
+func (f *follower) writeStatus(ctx context.Context, pairs []keys.Pair, s Status) error {
 	data, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("the status of source %s: %w", f.source.Name, err)
+		return fmt.Errorf("encode the status of source %s: %w", f.source.Name, err)
 	}
 	var ops []store.Op
 	if !bytes.Equal(data, pairs[0].Value) {
@@ -313,10 +312,10 @@ func (f *follower) keep(ctx context.Context, pairs []keys.Pair, s Status) error 
 		return err
 	}
 	if _, ok := errors.AsType[*store.ConflictError](err); ok {
-		return nil // another request came meanwhile: its sync writes the status
+		return nil // another request has arrived: its sync writes the status
 	}
 	if err != nil {
-		f.Log.Error(err, "the status of the source could not be written", "source", f.source.Name)
+		f.Log.Error(err, "cannot write the status of the source", "source", f.source.Name)
 	}
 	return err
 }

@@ -1,11 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gitsync makes the plans in a store what a Git repository says.
-//
-// It goes by level: each sync reads what the repository holds now and applies all of it, or none when anything in it is
-// wrong. So a sync that was broken off is finished by the next one, and what somebody else has changed is put right. What
-// operators ordered (pause, abort, rollback, holds) is not part of a plan's spec, and no sync changes it.
 package gitsync
 
 import (
@@ -28,24 +23,25 @@ const (
 	DefaultTimeout  = time.Minute
 )
 
-// minInterval keeps a source from being asked all the time.
+// minInterval protects the Git server.
 const minInterval = time.Second
 
-// Source is a repository whose plans are applied.
+// Source configures a repository whose plans are applied.
 type Source struct {
 	// Name is a single key segment.
 	Name                string `json:"name"`
 	repository.Location `json:",inline"`
-	// Interval is about how often the repository is looked at (1m), and Timeout how long one look may take (1m).
+	// Interval is the approximate time between two reads of the repository, as a Go duration. Empty means DefaultInterval.
 	Interval string `json:"interval,omitempty"`
-	Timeout  string `json:"timeout,omitempty"`
-	// Prune says whether a plan that left the repository is deleted; nil: it is.
+	// Timeout limits one read. Empty means DefaultTimeout.
+	Timeout string `json:"timeout,omitempty"`
+	// Prune deletes plans that left the repository. Nil means true.
 	Prune *bool `json:"prune,omitempty"`
-	// WebhookSecretFile holds what a webhook for this source is signed with; empty: there is none.
+	// WebhookSecretFile contains the secret that signs the webhooks of this source. Empty disables webhooks.
 	WebhookSecretFile string `json:"webhookSecretFile,omitempty"`
 }
 
-// public is the source without what only concerns the machine that reads it.
+// public returns the source without credentials and the names of local files.
 func (s Source) public() Source {
 	s.Auth, s.WebhookSecretFile = repository.Auth{}, ""
 	return s
@@ -53,15 +49,15 @@ func (s Source) public() Source {
 
 func (s Source) prunes() bool { return s.Prune == nil || *s.Prune }
 
-// duration reads one of a valid source.
-func duration(text string, otherwise time.Duration) time.Duration {
+// duration parses a duration of a source, or returns the fallback if there is none.
+func duration(text string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(text); err == nil {
 		return d
 	}
-	return otherwise
+	return fallback
 }
 
-// Validate says what is wrong with sources; at is where they stand.
+// Validate returns all errors of the sources. The path at is that of the list.
 func Validate(sources []Source, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	first := map[string]bool{}
@@ -83,18 +79,18 @@ func (s Source) validate(at *field.Path) field.ErrorList {
 	errs = append(errs, s.validateURL(at)...)
 	errs = append(errs, validateRef(s.Ref, at.Child("ref"))...)
 	if s.Path != "" && (path.Clean("/"+s.Path) != "/"+s.Path || s.Path == ".") {
-		errs = append(errs, field.Invalid(at.Child("path"), s.Path, "must be a folder's path from the root of the repository, "+
-			"as clusters/eu, without / at its ends and without . and .."))
+		errs = append(errs, field.Invalid(at.Child("path"), s.Path, "must be the path of a folder relative to the root of the repository, "+
+			"such as clusters/eu, without a leading or trailing / and without . or .."))
 	}
 	for name, text := range map[string]string{"interval": s.Interval, "timeout": s.Timeout} {
 		if d, err := time.ParseDuration(text); text != "" && (err != nil || d < minInterval) {
-			errs = append(errs, field.Invalid(at.Child(name), text, "must be a duration of at least 1s, as 30s, 5m or 1h"))
+			errs = append(errs, field.Invalid(at.Child(name), text, "must be a duration of at least 1s, such as 30s, 5m or 1h"))
 		}
 	}
 	return append(errs, validateVerify(s.Location, at.Child("verify"))...)
 }
 
-// validateURL judges the address and the credentials, which depend on it.
+// validateURL validates the URL, and the credentials, which depend on its scheme.
 func (s Source) validateURL(at *field.Path) field.ErrorList {
 	const must = "must be https://host/path, ssh://user@host/path or file:///path"
 	u, err := url.Parse(s.URL)
@@ -108,7 +104,7 @@ func (s Source) validateURL(at *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(at.Child("url"), must))
 	case password || u.User != nil && u.Scheme == "https":
 		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(),
-			"must hold no credentials: these stand in a file, which auth.tokenFile names"))
+			"must not contain credentials; put the token into a file and set auth.tokenFile"))
 	case u.Scheme == "file" && u.Host == "" && path.IsAbs(u.Path):
 	case (u.Scheme == "https" || u.Scheme == "ssh") && u.Host != "" && len(u.Path) > 1:
 	default:
@@ -117,10 +113,10 @@ func (s Source) validateURL(at *field.Path) field.ErrorList {
 	auth := at.Child("auth")
 	if u.Scheme == "ssh" {
 		if s.Auth.SSHKeyFile == "" {
-			errs = append(errs, field.Required(auth.Child("sshKeyFile"), "a private key, for ssh"))
+			errs = append(errs, field.Required(auth.Child("sshKeyFile"), "ssh needs a private key"))
 		}
 		if s.Auth.KnownHostsFile == "" {
-			errs = append(errs, field.Required(auth.Child("knownHostsFile"), "the keys of the host, for ssh: they are always checked"))
+			errs = append(errs, field.Required(auth.Child("knownHostsFile"), "ssh always verifies the key of the host"))
 		}
 	}
 	for _, f := range []struct{ name, value, scheme string }{
@@ -128,7 +124,7 @@ func (s Source) validateURL(at *field.Path) field.ErrorList {
 		{"sshKeyFile", s.Auth.SSHKeyFile, "ssh"}, {"knownHostsFile", s.Auth.KnownHostsFile, "ssh"},
 	} {
 		if f.value != "" && u.Scheme != f.scheme {
-			errs = append(errs, field.Invalid(auth.Child(f.name), f.value, "may only be given for "+f.scheme+"://"))
+			errs = append(errs, field.Invalid(auth.Child(f.name), f.value, "can only be set for "+f.scheme+"://"))
 		}
 	}
 	return errs
@@ -145,15 +141,15 @@ func validateRef(ref repository.Ref, at *field.Path) field.ErrorList {
 		}
 	}
 	if len(given) > 1 {
-		errs = append(errs, field.Invalid(at, strings.Join(given, ", "), "must be one of branch, tag, semver and commit"))
+		errs = append(errs, field.Invalid(at, strings.Join(given, ", "), "set only one of branch, tag, semver and commit"))
 	}
 	if ref.SemVer != "" {
 		if _, err := semver.NewConstraint(ref.SemVer); err != nil {
-			errs = append(errs, field.Invalid(at.Child("semver"), ref.SemVer, "must be a range of versions, as >=1.2.0 <2.0.0 or 1.x"))
+			errs = append(errs, field.Invalid(at.Child("semver"), ref.SemVer, "must be a range of versions, such as >=1.2.0 <2.0.0 or 1.x"))
 		}
 	}
 	if ref.Commit != "" && (len(ref.Commit) != 40 || strings.Trim(ref.Commit, "0123456789abcdef") != "") {
-		errs = append(errs, field.Invalid(at.Child("commit"), ref.Commit, "must be the whole hash, 40 hexadecimal digits in lower case"))
+		errs = append(errs, field.Invalid(at.Child("commit"), ref.Commit, "must be the full hash: 40 lowercase hexadecimal digits"))
 	}
 	return errs
 }
@@ -164,14 +160,14 @@ func validateVerify(l repository.Location, at *field.Path) field.ErrorList {
 	case v.Object != "" && v.Object != repository.VerifyCommit && v.Object != repository.VerifyTag:
 		errs = append(errs, field.NotSupported(at.Child("object"), v.Object, []string{repository.VerifyCommit, repository.VerifyTag}))
 	case v.Object == repository.VerifyTag && l.Ref.Tag == "" && l.Ref.SemVer == "":
-		errs = append(errs, field.Invalid(at.Child("object"), v.Object, "may only be given with ref.tag or ref.semver"))
-	case v.Object != "" && !v.Wanted():
-		errs = append(errs, field.Required(at, "openPGPKeys or allowedSigners: files with the keys that may sign"))
+		errs = append(errs, field.Invalid(at.Child("object"), v.Object, "can only be set with ref.tag or ref.semver"))
+	case v.Object != "" && !v.Enabled():
+		errs = append(errs, field.Required(at, "set openPGPKeys or allowedSigners to files with the keys that may sign"))
 	}
 	return errs
 }
 
-// String is for people: where the plans come from.
+// String describes for people where the plans come from.
 func (s Source) String() string {
 	text := s.URL
 	for _, f := range []struct{ name, value string }{

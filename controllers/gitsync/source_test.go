@@ -26,14 +26,14 @@ func TestValidate(t *testing.T) {
 		at + "url: Req":                   https(func(s *gitsync.Source) { s.URL = "" }),
 		at + "url: Inv":                   https(func(s *gitsync.Source) { s.URL = "git@example.com:fleet.git" }),
 		"must be https://":                https(func(s *gitsync.Source) { s.URL = "http://git.example.com/fleet.git" }),
-		"no credentials":                  https(func(s *gitsync.Source) { s.URL = "https://a:b@git.example.com/fleet.git" }),
+		"not contain credentials":         https(func(s *gitsync.Source) { s.URL = "https://a:b@git.example.com/fleet.git" }),
 		"auth.sshKeyFile: Required":       https(func(s *gitsync.Source) { s.URL = "ssh://git@example.com/fleet.git" }),
 		"auth.knownHostsFile: Required":   https(func(s *gitsync.Source) { s.URL = "ssh://git@example.com/fleet.git"; s.Auth.SSHKeyFile = "k" }),
-		"only be given for ssh://":        https(func(s *gitsync.Source) { s.Auth.SSHKeyFile = "k" }),
-		"only be given for https://":      https(func(s *gitsync.Source) { s.URL = "file:///srv/fleet.git"; s.Auth.TokenFile = "k" }),
+		"only be set for ssh://":          https(func(s *gitsync.Source) { s.Auth.SSHKeyFile = "k" }),
+		"only be set for https://":        https(func(s *gitsync.Source) { s.URL = "file:///srv/fleet.git"; s.Auth.TokenFile = "k" }),
 		at + "path: ":                     https(func(s *gitsync.Source) { s.Path = "../x" }),
-		"without / at its ends":           https(func(s *gitsync.Source) { s.Path = "x/" }),
-		"must be one of branch, tag":      https(func(s *gitsync.Source) { s.Ref.Branch, s.Ref.Tag = "a", "b" }),
+		"without a leading or trailing /": https(func(s *gitsync.Source) { s.Path = "x/" }),
+		"set only one of branch, tag":     https(func(s *gitsync.Source) { s.Ref.Branch, s.Ref.Tag = "a", "b" }),
 		at + "ref.semver: ":               https(func(s *gitsync.Source) { s.Ref.SemVer = "newest" }),
 		at + "ref.commit: ":               https(func(s *gitsync.Source) { s.Ref.Commit = "abc123" }),
 		at + "interval: ":                 https(func(s *gitsync.Source) { s.Interval = "soon" }),
@@ -49,14 +49,14 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got %s\nwant %s", text, want)
 			}
 			if strings.Contains(text, ":b@") {
-				t.Errorf("tells the password: %s", text)
+				t.Errorf("error contains the password: %s", text)
 			}
 		} else if want != "" {
-			t.Errorf("%s: is valid", want)
+			t.Errorf("%s: got no error", want)
 		}
 	}
 	twice := gitsync.Validate([]gitsync.Source{https(func(*gitsync.Source) {}), https(func(*gitsync.Source) {})}, field.NewPath("sources"))
 	if len(twice) != 1 || twice[0].Field != "sources[1].name" {
-		t.Errorf("a name twice: %v", twice)
+		t.Errorf("duplicate name: %v", twice)
 	}
 }

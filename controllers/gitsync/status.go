@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	// maxMessage bounds an error in the status, in bytes.
+	// maxMessage limits an error message in the status, in bytes.
 	maxMessage = 2 << 10
-	// maxEvents is how many events of a source are kept.
+	// maxEvents limits the events of a source. The oldest are dropped.
 	maxEvents = 32
 )
 
-// The reason of the conditions when all is well, and that of one more event.
+// ReasonSynced is the reason of the conditions after a successful sync. All of these are reasons of events.
 const (
 	ReasonSynced    = "Synced"
 	ReasonCorrected = "Corrected"
@@ -35,35 +35,35 @@ const (
 	ReasonKept      = "PlanKept"
 )
 
-// Status is what is kept of a source: what it is, and how it went. It is written when something has changed.
+// Status is the stored state of a source.
 type Status struct {
-	// Source is without the names of files with credentials.
+	// Source has no credentials and no names of local files.
 	Source Source `json:"source"`
-	// Synced is the last revision that was applied as a whole; nil: none was.
+	// Synced is the last revision that was completely applied. Nil means none.
 	Synced *Synced `json:"synced,omitempty"`
-	// Attempted is the last revision that was found.
+	// Attempted is the last revision that a sync found, applied or not.
 	Attempted string `json:"attemptedRevision,omitempty"`
-	// LastError is why the last sync failed; nil: it did not.
+	// LastError says why the last sync failed. Nil means that it succeeded.
 	LastError *LastError `json:"lastError,omitempty"`
-	// Handled is the last request for a sync that was carried out.
-	Handled string `json:"handledRequest,omitempty"`
-	// Conditions are Ready, Reconciling and Stalled, as those of plans.
+	// HandledRequest is the ID of the last sync request that was handled.
+	HandledRequest string `json:"handledRequest,omitempty"`
+	// Conditions are Ready, Reconciling and Stalled, as for plans.
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Events are the last ones, the oldest first.
+	// Events are the latest events, oldest first.
 	Events []fleet.Event `json:"events,omitempty"`
 }
 
-// Synced is a revision that was applied.
+// Synced describes an applied revision.
 type Synced struct {
 	Revision string    `json:"revision"`
 	Time     time.Time `json:"time"`
-	// Seconds is how long it took.
+	// Seconds is the duration of the sync.
 	Seconds float64 `json:"seconds"`
-	// Plans are the names of those that it holds.
+	// Plans are the names of its plans, sorted.
 	Plans []string `json:"plans"`
 }
 
-// LastError is why a sync failed, and since when it is so.
+// LastError says why syncs fail, and since when they fail for this reason at this revision.
 type LastError struct {
 	Reason   string    `json:"reason"`
 	Message  string    `json:"message"`
@@ -71,7 +71,7 @@ type LastError struct {
 	Since    time.Time `json:"since"`
 }
 
-// DecodeStatus reads what is kept of a source; ok is false when nothing is, or it cannot be read.
+// DecodeStatus decodes the status of a source. It returns false if there is none or it is invalid.
 func DecodeStatus(p keys.Pair) (s Status, ok bool) {
 	if !p.Exists() || json.Unmarshal(p.Value, &s) != nil {
 		return Status{}, false
@@ -79,7 +79,7 @@ func DecodeStatus(p keys.Pair) (s Status, ok bool) {
 	return s, true
 }
 
-// Ready is the condition that says in a word and a sentence how it went last.
+// Ready returns the Ready condition, which describes the last sync. Before the first sync its status is Unknown.
 func (s *Status) Ready() metav1.Condition {
 	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReady); c != nil {
 		return *c
@@ -87,7 +87,7 @@ func (s *Status) Ready() metav1.Condition {
 	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown}
 }
 
-func (s *Status) event(now time.Time, kind fleet.EventType, reason, message string) {
+func (s *Status) addEvent(now time.Time, kind fleet.EventType, reason, message string) {
 	number := uint64(1)
 	if n := len(s.Events); n > 0 {
 		number = s.Events[n-1].Number + 1
@@ -97,7 +97,7 @@ func (s *Status) event(now time.Time, kind fleet.EventType, reason, message stri
 	s.Events = s.Events[max(0, len(s.Events)-maxEvents):]
 }
 
-func (s *Status) condition(now time.Time, kind string, is bool, reason, message string) {
+func (s *Status) setCondition(now time.Time, kind string, is bool, reason, message string) {
 	status := metav1.ConditionFalse
 	if is {
 		status = metav1.ConditionTrue
@@ -106,24 +106,24 @@ func (s *Status) condition(now time.Time, kind string, is bool, reason, message 
 		LastTransitionTime: metav1.NewTime(now)})
 }
 
-// succeeded notes a sync that applied a revision and changed what it changed.
-func (s *Status) succeeded(c Content, did Changes, begun, now time.Time) {
+// succeeded records a successful sync.
+func (s *Status) succeeded(c Content, changes Changes, started, now time.Time) {
 	now = now.UTC().Truncate(time.Second)
-	message := fmt.Sprintf("%s is applied: %s", c.Revision, plural(len(c.Documents), "plan"))
-	if kept := did.kept(); kept != "" {
+	message := fmt.Sprintf("applied %s: %s", c.Revision, plural(len(c.Documents), "plan"))
+	if kept := changes.kept(); kept != "" {
 		message += "; " + kept
 	}
 	last := s.Synced
-	switch text := did.String(); {
+	switch text := changes.String(); {
 	case last == nil || last.Revision != c.Revision:
-		s.moved(c.Revision, now)
-		s.Synced = &Synced{Revision: c.Revision, Time: now, Seconds: now.Sub(begun).Seconds()}
-		s.event(now, fleet.EventNormal, ReasonSynced, c.Revision+": "+cmp.Or(text, "no plan has changed"))
+		s.tagMoved(c.Revision, now)
+		s.Synced = &Synced{Revision: c.Revision, Time: now, Seconds: now.Sub(started).Seconds()}
+		s.addEvent(now, fleet.EventNormal, ReasonSynced, c.Revision+": "+cmp.Or(text, "no plan changed"))
 	case text != "":
-		s.event(now, fleet.EventWarning, ReasonCorrected, "somebody else had changed it: "+text)
+		s.addEvent(now, fleet.EventWarning, ReasonCorrected, "corrected plans that were changed outside Git: "+text)
 	}
-	if kept := did.kept(); kept != "" && kept != keptOf(s.Ready().Message) {
-		s.event(now, fleet.EventWarning, ReasonKept, kept)
+	if kept := changes.kept(); kept != "" && kept != keptOf(s.Ready().Message) {
+		s.addEvent(now, fleet.EventWarning, ReasonKept, kept)
 	}
 	s.Synced.Plans = nil
 	for _, d := range c.Documents {
@@ -131,27 +131,27 @@ func (s *Status) succeeded(c Content, did Changes, begun, now time.Time) {
 	}
 	slices.Sort(s.Synced.Plans)
 	s.Attempted, s.LastError = c.Revision, nil
-	s.condition(now, v1alpha1.ConditionReady, true, ReasonSynced, message)
-	s.condition(now, v1alpha1.ConditionReconciling, false, ReasonSynced, message)
-	s.condition(now, v1alpha1.ConditionStalled, false, ReasonSynced, message)
+	s.setCondition(now, v1alpha1.ConditionReady, true, ReasonSynced, message)
+	s.setCondition(now, v1alpha1.ConditionReconciling, false, ReasonSynced, message)
+	s.setCondition(now, v1alpha1.ConditionStalled, false, ReasonSynced, message)
 }
 
-// keptOf is the part of a message that tells of plans that are kept.
+// keptOf returns the part of a Ready message that lists the plans that were kept.
 func keptOf(message string) string {
 	_, kept, _ := strings.Cut(message, "; ")
 	return kept
 }
 
-// moved tells of a tag that points to another commit than before.
-func (s *Status) moved(revision string, now time.Time) {
+// tagMoved adds an event if the tag points to another commit than before.
+func (s *Status) tagMoved(revision string, now time.Time) {
 	if s.Synced == nil || s.Source.Ref.Tag == "" {
 		return
 	}
-	s.event(now, fleet.EventWarning, ReasonTagMoved, fmt.Sprintf("the tag was %s and is %s now", s.Synced.Revision, revision))
+	s.addEvent(now, fleet.EventWarning, ReasonTagMoved, fmt.Sprintf("the tag moved from %s to %s", s.Synced.Revision, revision))
 }
 
-// failed notes a sync that failed. The last revision that was applied stays.
-func (s *Status) failed(f *Failure, now time.Time) {
+// failed records a failed sync. The last applied revision stays.
+func (s *Status) failed(f *SyncError, now time.Time) {
 	now = now.UTC().Truncate(time.Second)
 	message := f.Error()
 	if len(message) > maxMessage {
@@ -165,16 +165,16 @@ func (s *Status) failed(f *Failure, now time.Time) {
 	if old != nil && old.Reason == next.Reason && old.Revision == next.Revision {
 		next.Since = old.Since
 	} else {
-		s.event(now, fleet.EventWarning, f.Reason, message)
+		s.addEvent(now, fleet.EventWarning, f.Reason, message)
 	}
 	s.LastError = next
-	s.condition(now, v1alpha1.ConditionReady, false, f.Reason, message)
-	s.condition(now, v1alpha1.ConditionReconciling, f.passes(), f.Reason, message)
-	s.condition(now, v1alpha1.ConditionStalled, !f.passes(), f.Reason, message)
+	s.setCondition(now, v1alpha1.ConditionReady, false, f.Reason, message)
+	s.setCondition(now, v1alpha1.ConditionReconciling, f.transient(), f.Reason, message)
+	s.setCondition(now, v1alpha1.ConditionStalled, !f.transient(), f.Reason, message)
 }
 
-// passes says whether the failure may pass by itself, without anybody changing the repository or the configuration.
-func (f *Failure) passes() bool {
+// transient reports whether a retry can succeed without a change of the repository or the configuration.
+func (f *SyncError) transient() bool {
 	return f.Reason == string(repository.Unreachable) || f.Reason == ReasonStore
 }
 

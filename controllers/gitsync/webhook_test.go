@@ -25,10 +25,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// away is a store that does not answer.
-type away struct{ store.Store }
+// unavailable is a store that does not answer.
+type unavailable struct{ store.Store }
 
-func (away) Txn(context.Context, []store.Op) (store.Result, error) {
+func (unavailable) Txn(context.Context, []store.Op) (store.Result, error) {
 	return store.Result{}, &store.UnavailableError{Err: io.EOF}
 }
 
@@ -42,54 +42,54 @@ func TestWebhooks(t *testing.T) {
 	s := memory.New(func() time.Time { return now })
 	serve := func(s store.Writer) func(source, body, key string) int {
 		mux := http.NewServeMux()
-		mux.Handle("POST /hook/{source}", gitsync.NewHooks(sources, s, func() time.Time { return now }, logr.Discard()))
+		mux.Handle("POST /hook/{source}", gitsync.NewWebhooks(sources, s, func() time.Time { return now }, logr.Discard()))
 		return func(source, body, key string) int {
 			mac := hmac.New(sha256.New, []byte(key))
 			mac.Write([]byte(body))
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hook/"+source, strings.NewReader(body))
 			request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-			answer := httptest.NewRecorder()
-			mux.ServeHTTP(answer, request)
-			return answer.Code
+			recorder := httptest.NewRecorder()
+			mux.ServeHTTP(recorder, request)
+			return recorder.Code
 		}
 	}
 	post := serve(s)
-	asked := func() string {
+	requested := func() string {
 		pairs, _, err := s.Get(t.Context(), keys.Request("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(pairs[0].Value)
 	}
-	if code := post("a", "{}", "wrong"); code != http.StatusUnauthorized || asked() != "" {
-		t.Errorf("a wrong signature: %d, asked for is %s", code, asked())
+	if code := post("a", "{}", "wrong"); code != http.StatusUnauthorized || requested() != "" {
+		t.Errorf("wrong signature: %d, request %s", code, requested())
 	}
-	if code := post("a", "{}", "hush"); code != http.StatusAccepted || !strings.Contains(asked(), "webhook") {
-		t.Errorf("a good signature: %d, asked for is %s", code, asked())
+	if code := post("a", "{}", "hush"); code != http.StatusAccepted || !strings.Contains(requested(), "webhook") {
+		t.Errorf("valid signature: %d, request %s", code, requested())
 	}
 	if code := post("a", strings.Repeat("x", 25<<20+1), "hush"); code != http.StatusRequestEntityTooLarge {
-		t.Errorf("a large body: %d", code)
+		t.Errorf("large body: %d", code)
 	}
 	for source, want := range map[string]int{"b": http.StatusServiceUnavailable, "c": http.StatusNotFound, "d": http.StatusNotFound} {
 		if code := post(source, "{}", "hush"); code != want {
 			t.Errorf("source %s: %d, want %d", source, code, want)
 		}
 	}
-	first, codes := asked(), map[int]int{}
+	first, codes := requested(), map[int]int{}
 	for range 30 {
 		codes[post("a", "{}", "hush")]++
 	}
 	if codes[http.StatusAccepted] != 4 || codes[http.StatusTooManyRequests] != 26 {
-		t.Errorf("answered %v", codes)
+		t.Errorf("status codes %v", codes)
 	}
-	if asked() == first {
-		t.Error("two rings of a moment are told as one")
+	if requested() == first {
+		t.Error("two webhooks at the same time created the same request")
 	}
 	now = now.Add(time.Minute)
 	if code := post("a", "{}", "hush"); code != http.StatusAccepted {
 		t.Errorf("a minute later: %d", code)
 	}
-	if code := serve(away{s})("a", "{}", "hush"); code != http.StatusServiceUnavailable {
-		t.Errorf("without a store: %d", code)
+	if code := serve(unavailable{s})("a", "{}", "hush"); code != http.StatusServiceUnavailable {
+		t.Errorf("store unavailable: %d", code)
 	}
 }

@@ -216,7 +216,7 @@ func TestTheNamesAreThoseOfPrometheus(t *testing.T) {
 func TestASourceIsSeenWhileThisControllerLeads(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)
-	sync := gitsync.Sync{Source: "default", Revision: "main@sha1:1", Began: begun, Took: 1500 * time.Millisecond}
+	sync := gitsync.Sync{Source: "default", Revision: "main@sha1:1", Started: begun, Duration: 1500 * time.Millisecond}
 	b.Synced(sync)
 	sync.Revision = "main@sha1:2"
 	b.Synced(sync)
@@ -229,7 +229,7 @@ source_ready{source="default"} 1
 source_sync_duration_seconds_count{source="default"} 2
 source_sync_errors_total{source="default"} 0
 `, names...)
-	sync.Err, sync.Began = errors.New("x"), begun.Add(time.Hour)
+	sync.Err, sync.Started = errors.New("x"), begun.Add(time.Hour)
 	b.Synced(sync)
 	b.want("one that failed", `
 source_info{revision="main@sha1:2",source="default"} 1

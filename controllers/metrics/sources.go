@@ -48,7 +48,7 @@ func (m *Metrics) Synced(s gitsync.Sync) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := &m.sources
-	of.duration.WithLabelValues(s.Source).Observe(s.Took.Seconds())
+	of.duration.WithLabelValues(s.Source).Observe(s.Duration.Seconds())
 	failed := of.errors.WithLabelValues(s.Source)
 	if s.Err != nil {
 		failed.Inc()
@@ -56,7 +56,7 @@ func (m *Metrics) Synced(s gitsync.Sync) {
 		return
 	}
 	of.ready.WithLabelValues(s.Source).Set(1)
-	of.success.WithLabelValues(s.Source).Set(float64(s.Began.Add(s.Took).UnixMilli()) / 1000)
+	of.success.WithLabelValues(s.Source).Set(float64(s.Started.Add(s.Duration).UnixMilli()) / 1000)
 	of.info.DeletePartialMatch(prometheus.Labels{"source": s.Source})
 	of.info.WithLabelValues(s.Source, valid(s.Revision)).Set(1)
 }

@@ -126,8 +126,8 @@ func standing(name string, spec, orders keys.Pair) string {
 	return ""
 }
 
-// Release lets a plan go: nobody manages it any more.
-func (k ManagedPlans) Release(ctx context.Context, name string) error {
+// Disown lets a plan go: nobody manages it any more.
+func (k ManagedPlans) Disown(ctx context.Context, name string) error {
 	_, err := k.fenced(store.Op{Verb: store.Delete, Key: keys.Plan(name).Manager()}).Txn(ctx, nil)
 	return leaderelection.CheckFence(err, keys.Leader)
 }

@@ -112,7 +112,7 @@ func TestAPushLeadsToARollout(t *testing.T) {
 				eventually(t, host+" at v2", func() bool { return version(host) == "v2" })
 			}
 			commit := g.git.Commit("plans/fleet.yaml", fmt.Sprintf(gitPlan, "v3"))
-			if out := g.synced(); !strings.Contains(out, "source/default synced: main@sha1:"+commit+" is applied: 1 plan") {
+			if out := g.synced(); !strings.Contains(out, "source/default synced: applied main@sha1:"+commit+": 1 plan") {
 				t.Error(out)
 			}
 			for _, host := range hosts {

@@ -88,7 +88,7 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 		endpoint{healthFlag, o.bindAddress.health, healthRoutes(mgr)},
 		endpoint{metricsFlag, o.bindAddress.metrics, metricsRoutes(registry)},
 		endpoint{dashboardFlag, o.bindAddress.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
-		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewHooks(o.sources, s, time.Now, log))})
+		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewWebhooks(o.sources, s, time.Now, log))})
 	if err != nil {
 		return err
 	}

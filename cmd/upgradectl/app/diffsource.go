@@ -52,7 +52,7 @@ func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifes
 	if from.Auth.TokenFile == "" {
 		from.Auth.Token = c.Getenv(gitTokenEnv)
 	}
-	if from.Verify.Wanted() {
+	if from.Verify.Enabled() {
 		c.say("signatures are not checked here: only the controller has the keys")
 		from.Verify = repository.Verify{}
 	}
@@ -65,7 +65,7 @@ func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifes
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range gitsync.Leaving(origins, from, content) {
+	for _, name := range gitsync.PlansToPrune(origins, from, content) {
 		kept, err := upgradeplan.ManagedPlans{Store: s}.Prune(ctx, name, from.Name, true)
 		switch {
 		case err != nil:

@@ -153,7 +153,7 @@ func why(o *upgradeplan.Observation) string {
 // errNoLeader says that the controller that was followed has given up the lock.
 var errNoLeader = errors.New("nobody holds the lock any more")
 
-// carryOut carries a plan out: by passes of its own, or by following the controller that leads.
+// syncOnce carries a plan out: by passes of its own, or by following the controller that leads.
 func (c *cli) carryOut(ctx context.Context, s store.Store, name string, o carrying) error {
 	if o.interval <= 0 || o.lockTimeout < 0 {
 		return flagError{errors.New("--interval must be above 0, and --lock-timeout not negative")}

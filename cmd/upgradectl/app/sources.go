@@ -174,7 +174,7 @@ func writeSource(w io.Writer, s *gitsync.Status) error {
 }
 
 func verifyText(s *gitsync.Source) string {
-	if !s.Verify.Wanted() {
+	if !s.Verify.Enabled() {
 		return "not checked"
 	}
 	return "must be by one of the keys of " + strings.Join(slices.Concat(s.Verify.OpenPGPKeys, s.Verify.AllowedSigners), ", ")
@@ -203,7 +203,7 @@ func (c *cli) reconcileSource() *cobra.Command {
 			return err
 		}
 		request := gitsync.Request{ID: fmt.Sprintf("%s %d", c.Who, time.Now().UnixNano()), By: c.Who, Time: c.Now().UTC()}
-		if err := gitsync.Ring(ctx, s, status.Source.Name, request); err != nil {
+		if err := gitsync.RequestSync(ctx, s, status.Source.Name, request); err != nil {
 			return err
 		}
 		return c.awaitSync(ctx, s, status.Source.Name, request.ID)
@@ -232,7 +232,7 @@ func (c *cli) awaitSync(ctx context.Context, s store.Store, name, id string) err
 		if err != nil {
 			return err
 		}
-		if status.Handled == id {
+		if status.HandledRequest == id {
 			if e := status.LastError; e != nil {
 				return fmt.Errorf("source %s: %s: %s", name, e.Reason, e.Message)
 			}

@@ -1,7 +1,10 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gittest makes repositories, and servers for them on loopback, with the git, sshd and gpg of this machine.
+// Package gittest creates Git repositories for tests, and serves them on loopback.
+//
+// It needs the git, sshd and gpg programs of the machine: see Need. Production code must not import it. Start reading at New
+// and ServeHTTPS.
 package gittest
 
 import (
@@ -13,7 +16,7 @@ import (
 	"testing"
 )
 
-// Need skips the test when a program is missing, and fails it in CI.
+// Need skips the test if a program is missing. If CI=true it fails the test instead.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
@@ -21,27 +24,27 @@ func Need(t testing.TB, programs ...string) {
 			continue
 		}
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing: make deps installs it", program)
+			t.Fatalf("%s is missing; run make deps to install it", program)
 		}
-		t.Skipf("%s is missing: make deps installs it", program)
+		t.Skipf("%s is missing; run make deps to install it", program)
 	}
 }
 
-// Repository is a bare repository, and a clone in which commits are made.
+// Repository is a bare repository with a clone to make commits in.
 type Repository struct {
 	t testing.TB
-	// Bare is the folder that servers serve, and Work that of the clone.
+	// Bare is the folder of the bare repository, which servers serve. Work is that of the clone.
 	Bare, Work string
 	env        []string
 }
 
-// New makes an empty repository with the branch main.
+// New creates an empty repository with the branch main.
 func New(t testing.TB) *Repository {
 	t.Helper()
 	Need(t, "git")
 	root := t.TempDir()
 	r := &Repository{t: t, Bare: filepath.Join(root, "fleet.git"), Work: filepath.Join(root, "work")}
-	// Nothing of whoever runs the tests matters.
+	// The configuration of the user must not change the results.
 	r.env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com")
 	r.run(root, "init", "-q", "--bare", "--initial-branch=main", r.Bare)
@@ -49,13 +52,13 @@ func New(t testing.TB) *Repository {
 	return r
 }
 
-// URL is that of the bare repository without a server.
+// URL returns the file:// URL of the bare repository.
 func (r *Repository) URL() string { return "file://" + r.Bare }
 
-// Setenv sets a variable for all commands that follow.
+// Setenv sets a variable for later commands.
 func (r *Repository) Setenv(name, value string) { r.env = append(r.env, name+"="+value) }
 
-// Git runs git in the clone and returns what it prints.
+// Git runs git in the clone and returns its output.
 func (r *Repository) Git(args ...string) string {
 	r.t.Helper()
 	return r.run(r.Work, args...)
@@ -78,7 +81,7 @@ func (r *Repository) run(dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Write writes a file of the clone; an empty text removes it.
+// Write writes a file of the clone. An empty text removes the file.
 func (r *Repository) Write(name, text string) {
 	r.t.Helper()
 	path := filepath.Join(r.Work, name)
@@ -96,25 +99,25 @@ func (r *Repository) Write(name, text string) {
 	}
 }
 
-// Commit writes files, as name and text by turns, commits all that has changed, pushes it, and returns the commit.
+// Commit writes files, given as alternating names and texts, then commits and pushes all changes. It returns the commit.
 func (r *Repository) Commit(files ...string) string {
 	r.t.Helper()
 	for i := 0; i+1 < len(files); i += 2 {
 		r.Write(files[i], files[i+1])
 	}
 	r.Git("add", "-A")
-	r.Git("commit", "-q", "--allow-empty", "-m", "a change")
+	r.Git("commit", "-q", "--allow-empty", "-m", "change")
 	r.Push()
 	return r.Head()
 }
 
-// Push pushes the branch that is checked out, by force.
+// Push force-pushes the current branch.
 func (r *Repository) Push() {
 	r.t.Helper()
 	r.Git("push", "-q", "--force", "origin", "HEAD")
 }
 
-// Head is the commit that is checked out.
+// Head returns the current commit.
 func (r *Repository) Head() string {
 	r.t.Helper()
 	return r.Git("rev-parse", "HEAD")

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -23,23 +24,23 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// HTTPS is git http-backend behind TLS, which takes a token and also pushes.
+// HTTPS serves git http-backend over TLS with token authentication.
 type HTTPS struct {
 	*httptest.Server
-	// URL is that of the repository, CAFile the certificate that has signed the server's, and TokenFile what it takes.
+	// URL is that of the repository. CAFile has the certificate of the server, and TokenFile the accepted token.
 	URL, CAFile, TokenFile string
 }
 
-// Token is what the servers take, of any user.
+// Token is the password that HTTPS servers accept for any user.
 const Token = "s3cret-token"
 
-// ServeHTTPS serves a repository.
+// ServeHTTPS serves a repository over https until the test ends.
 func ServeHTTPS(t testing.TB, r *Repository) *HTTPS {
 	t.Helper()
 	backend := &cgi.Handler{Path: filepath.Join(r.run("/", "--exec-path"), "git-http-backend"), Root: "/",
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.Bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=a",
 			"GIT_CONFIG_GLOBAL=/dev/null"},
-		Stderr: discard{}}
+		Stderr: io.Discard}
 	r.GitBare("config", "http.receivepack", "true")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if _, password, _ := request.BasicAuth(); password != Token {
@@ -58,19 +59,15 @@ func ServeHTTPS(t testing.TB, r *Repository) *HTTPS {
 	return h
 }
 
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// SSH is a real sshd on loopback.
+// SSH is an sshd on loopback.
 type SSH struct {
-	// URL is that of the repository, KeyFile a key that may log in, and KnownHostsFile the server's key.
+	// URL is that of the repository. KeyFile has an authorized private key, and KnownHostsFile the key of the server.
 	URL, KeyFile, KnownHostsFile string
 	// Address is host:port.
 	Address string
 }
 
-// ServeSSH serves a repository.
+// ServeSSH serves a repository over ssh until the test ends.
 func ServeSSH(t testing.TB, r *Repository) *SSH {
 	t.Helper()
 	sshd := findSSHD(t)
@@ -89,7 +86,7 @@ func ServeSSH(t testing.TB, r *Repository) *SSH {
 	write(t, config, strings.Join([]string{"ListenAddress " + hostName, "Port " + port, "HostKey " + hostKey,
 		"AuthorizedKeysFile " + filepath.Join(dir, "authorized_keys"), "PidFile none", "StrictModes no", "UsePAM no",
 		"PasswordAuthentication no", "PermitRootLogin prohibit-password", "LogLevel ERROR", ""}, "\n"))
-	if os.Getuid() == 0 { // it insists on this folder
+	if os.Getuid() == 0 { // sshd requires this folder
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +107,7 @@ func ServeSSH(t testing.TB, r *Repository) *SSH {
 	return s
 }
 
-// findSSHD is the whole path of sshd: it does not start otherwise.
+// findSSHD returns the absolute path of sshd, which refuses to start with a relative one.
 func findSSHD(t testing.TB) string {
 	t.Helper()
 	for _, path := range []string{"/usr/sbin/sshd", "/usr/local/sbin/sshd"} {
@@ -152,7 +149,7 @@ func freeAddress(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// Eventually waits for a condition, for half a minute.
+// Eventually waits up to 30 seconds for a condition.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for range 1200 {
@@ -161,7 +158,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain: %s", what)
+	t.Fatalf("timed out: %s", what)
 }
 
 func write(t testing.TB, path, text string) {

@@ -16,14 +16,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 )
 
-// noise is text that does not compress.
+// noise returns text that does not compress.
 func noise(random *rand.ChaCha8, n int) string {
 	data := make([]byte, n)
 	_, _ = random.Read(data) // it never fails
 	return string(data)
 }
 
-// BenchmarkRead reads one manifest of large repositories, over TLS, and tells the highest memory of this process.
+// BenchmarkRead reads one manifest of large repositories over TLS. It reports the peak memory of the process.
 func BenchmarkRead(b *testing.B) {
 	for name, fill := range map[string]func(r *gittest.Repository) repository.Ref{
 		"10000_files":   tenThousandFiles,
@@ -45,7 +45,7 @@ func BenchmarkRead(b *testing.B) {
 			l := repository.Location{URL: server.URL, Ref: ref, Path: "plans",
 				Auth: repository.Auth{TokenFile: server.TokenFile, CAFile: server.CAFile}}
 			debug.FreeOSMemory()
-			_ = peak(b) // what filled the repository does not count
+			_ = peak(b) // creating the repository does not count
 			for b.Loop() {
 				if _, files := mustRead(b, l); files == "" {
 					b.Fatal("nothing was read")
@@ -73,7 +73,7 @@ func fiftyMegabytes(r *gittest.Repository) repository.Ref {
 	return repository.Ref{}
 }
 
-// peak is the highest memory of this process since the last call, in MiB.
+// peak returns the peak memory of the process since the last call, in MiB.
 func peak(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")

@@ -16,7 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// local is a repository on this machine. It is read where it is.
+// local is a repository on this machine. It is read in place.
 type local struct {
 	*filesystem.Storage
 	limits Limits
@@ -27,7 +27,7 @@ func openLocal(dir string, limits Limits) (source, advertised, error) {
 		dir = filepath.Join(dir, ".git")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
-		return nil, advertised{}, fmt.Errorf("%s: is no Git repository: %w", dir, err)
+		return nil, advertised{}, fmt.Errorf("%s is not a Git repository: %w", dir, err)
 	}
 	l := &local{filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(deltaBases)), limits}
 	refs, err := l.advertise()
@@ -62,7 +62,7 @@ func (l *local) advertise() (advertised, error) {
 	return a, err
 }
 
-// peel finds the commits of tag objects.
+// peel fills in the commits of tag objects.
 func (l *local) peel(a advertised) error {
 	for name, hash := range a.refs {
 		if !plumbing.ReferenceName(name).IsTag() {
@@ -70,11 +70,11 @@ func (l *local) peel(a advertised) error {
 		}
 		o, err := l.EncodedObject(plumbing.TagObject, hash)
 		if err != nil {
-			continue // it is no tag object
+			continue // a lightweight tag
 		}
 		tag := &object.Tag{}
 		if err := tag.Decode(o); err != nil {
-			return problem("tag", hash, err)
+			return objectError("tag", hash, err)
 		}
 		a.peeled[name] = tag.Target
 	}
@@ -85,10 +85,10 @@ func (l *local) fetch(context.Context, Revision) (objects, error) { return l, ni
 
 func (l *local) object(hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	if size, err := l.EncodedObjectSize(hash); err == nil && size > l.limits.Object {
-		return nil, fail(Refused, "object %s is %d bytes, more than the %d that are read", hash, size, l.limits.Object)
+		return nil, fail(Refused, "object %s is %d bytes; at most %d are allowed", hash, size, l.limits.Object)
 	}
 	return l.EncodedObject(plumbing.AnyObject, hash)
 }
 
-// Close closes nothing: each file is closed when it was read.
+// Close does nothing: no file stays open.
 func (l *local) Close() error { return nil }

@@ -15,10 +15,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// deltaBases bounds what is kept of objects that others are differences to.
+// deltaBases limits the cache of delta bases, in bytes.
 const deltaBases = 8 * cache.MiByte
 
-// pack is a packfile that was fetched. Its file has no name any more: it goes with the process, however that ends.
+// pack is a packfile in an unlinked file, which disappears with the process.
 type pack struct {
 	file *os.File
 	*packfile.Packfile
@@ -28,14 +28,14 @@ func (p *pack) object(hash plumbing.Hash) (plumbing.EncodedObject, error) { retu
 
 func (p *pack) Close() error { return p.file.Close() }
 
-// nameless is a file as billy has it.
-type nameless struct{ *os.File }
+// unlinkedFile adapts a file to billy.File.
+type unlinkedFile struct{ *os.File }
 
-func (nameless) Lock() error   { return nil }
-func (nameless) Unlock() error { return nil }
+func (unlinkedFile) Lock() error   { return nil }
+func (unlinkedFile) Unlock() error { return nil }
 
-// receive takes a packfile in, if it keeps to the limits.
-func receive(r io.Reader, limits Limits) (*pack, error) {
+// storePack writes a packfile to a temporary file and indexes it. It fails if a limit is exceeded.
+func storePack(r io.Reader, limits Limits) (*pack, error) {
 	file, err := os.CreateTemp("", "upgrade-controller-pack-")
 	if err != nil {
 		return nil, err
@@ -43,15 +43,15 @@ func receive(r io.Reader, limits Limits) (*pack, error) {
 	if err := os.Remove(file.Name()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	p, err := index(file, r, limits)
+	p, err := indexPack(file, r, limits)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return p, nil
 }
 
-func index(file *os.File, r io.Reader, limits Limits) (*pack, error) {
-	if _, err := io.Copy(file, &bounded{r: r, left: limits.Pack, what: "the repository"}); err != nil {
+func indexPack(file *os.File, r io.Reader, limits Limits) (*pack, error) {
+	if _, err := io.Copy(file, &limitedReader{r: r, left: limits.Pack, what: "the repository"}); err != nil {
 		return nil, err
 	}
 	if err := checkPack(file, limits); err != nil {
@@ -72,10 +72,11 @@ func index(file *os.File, r io.Reader, limits Limits) (*pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pack{file, packfile.NewPackfileWithCache(found, nil, nameless{file}, cache.NewObjectLRU(deltaBases), 0)}, nil
+	return &pack{file, packfile.NewPackfileWithCache(found, nil, unlinkedFile{file}, cache.NewObjectLRU(deltaBases), 0)}, nil
 }
 
-// checkPack goes through the packfile once and takes no object into memory: what follows reads each one as a whole.
+// checkPack checks the number and sizes of the objects without loading them. The parser, which runs after it, loads whole
+// objects into memory.
 func checkPack(file *os.File, limits Limits) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -86,42 +87,42 @@ func checkPack(file *os.File, limits Limits) error {
 		return err
 	}
 	if int64(count) > int64(limits.Objects) {
-		return fail(Refused, "the repository has %d objects: at most %d are read", count, limits.Objects)
+		return fail(Refused, "the repository has %d objects; at most %d are allowed", count, limits.Objects)
 	}
 	for range count {
 		header, err := scanner.NextObjectHeader()
 		if err != nil {
 			return err
 		}
-		size, beginning := header.Length, &beginning{}
-		if _, _, err := scanner.NextObject(beginning); err != nil {
+		size, start := header.Length, &deltaHeader{}
+		if _, _, err := scanner.NextObject(start); err != nil {
 			return err
 		}
 		if header.Type.IsDelta() {
-			size = max(size, beginning.target())
+			size = max(size, start.targetSize())
 		}
 		if size > limits.Object {
-			return fail(Refused, "the repository holds a file or folder of %d bytes: at most %d are read "+
-				"(a server that allows filters, uploadpack.allowFilter, leaves large files out)", size, limits.Object)
+			return fail(Refused, "the repository contains a file or folder of %d bytes; at most %d are allowed "+
+				"(set uploadpack.allowFilter on the server to skip large files)", size, limits.Object)
 		}
 	}
 	return nil
 }
 
-// beginning keeps the first bytes that are written to it.
-type beginning struct {
-	bytes [20]byte // two numbers of ten bytes at most
+// deltaHeader keeps the first bytes of a delta.
+type deltaHeader struct {
+	bytes [20]byte // two varints of at most ten bytes
 	n     int
 }
 
-func (b *beginning) Write(p []byte) (int, error) {
+func (b *deltaHeader) Write(p []byte) (int, error) {
 	b.n += copy(b.bytes[b.n:], p)
 	return len(p), nil
 }
 
-// target is how large an object is that is a difference to another: the second number of the difference.
-func (b *beginning) target() int64 {
-	const most = 1 << 62
+// targetSize returns the size of the object that the delta produces: the second varint.
+func (b *deltaHeader) targetSize() int64 {
+	const limit = 1 << 62
 	var numbers [2]uint64
 	at := 0
 	for i := range numbers {
@@ -134,19 +135,19 @@ func (b *beginning) target() int64 {
 			}
 		}
 	}
-	return int64(min(numbers[1], most))
+	return int64(min(numbers[1], limit))
 }
 
-// bounded reads no more than what is left.
-type bounded struct {
+// limitedReader fails after left bytes. Unlike io.LimitedReader it returns an error, not io.EOF.
+type limitedReader struct {
 	r    io.Reader
 	left int64
 	what string
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *limitedReader) Read(p []byte) (int, error) {
 	if b.left < 0 {
-		return 0, fail(Refused, "%s sends more bytes than are read", b.what)
+		return 0, fail(Refused, "%s sent too many bytes", b.what)
 	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
@@ -154,20 +155,20 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
-		return n, fail(Refused, "%s sends more bytes than are read", b.what)
+		return n, fail(Refused, "%s sent too many bytes", b.what)
 	}
 	return n, err
 }
 
-// content reads an object as a whole.
-func content(o plumbing.EncodedObject, most int64) ([]byte, error) {
-	if o.Size() > most {
-		return nil, fmt.Errorf("is %d bytes, more than the %d that are read", o.Size(), most)
+// readObject returns the content of an object, or an error if it is larger than limit bytes.
+func readObject(o plumbing.EncodedObject, limit int64) ([]byte, error) {
+	if o.Size() > limit {
+		return nil, fmt.Errorf("%d bytes is too large; at most %d are allowed", o.Size(), limit)
 	}
 	r, err := o.Reader()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.Close() }() // it was only read
+	defer func() { _ = r.Close() }() // read only
 	return io.ReadAll(r)
 }

@@ -13,37 +13,37 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// maxTags bounds how many tag objects may point to each other.
+// maxTags limits the length of a chain of tag objects.
 const maxTags = 5
 
-// advertised are the references of a repository.
+// advertised has the references of a repository.
 type advertised struct {
 	refs map[string]plumbing.Hash
-	// peeled are the commits of those that point to tag objects.
+	// peeled maps references to tag objects to the commits of the tags.
 	peeled map[string]plumbing.Hash
-	// head is what HEAD points to, and branch the name of that branch; empty: it is not told.
+	// head is the commit of HEAD and branch its branch. The branch is empty if the server does not say.
 	head   plumbing.Hash
 	branch string
 }
 
-// Resolve finds the commit that is meant.
+// Resolve returns the revision that a Ref selects.
 func (a advertised) Resolve(ref Ref) (Revision, error) {
 	switch {
 	case ref.Commit != "":
 		return Revision{Commit: ref.Commit, object: plumbing.NewHash(ref.Commit)}, nil
 	case ref.Tag != "":
-		return a.named("tag", plumbing.NewTagReferenceName(ref.Tag))
+		return a.byName("tag", plumbing.NewTagReferenceName(ref.Tag))
 	case ref.SemVer != "":
-		return a.highest(ref.SemVer)
+		return a.bySemVer(ref.SemVer)
 	case ref.Branch != "":
-		return a.named("branch", plumbing.NewBranchReferenceName(ref.Branch))
+		return a.byName("branch", plumbing.NewBranchReferenceName(ref.Branch))
 	case a.head.IsZero():
 		return Revision{}, fail(NoSuchRef, "the repository has no default branch")
 	}
 	return Revision{Ref: a.branch, Commit: a.head.String(), object: a.head}, nil
 }
 
-func (a advertised) named(what string, name plumbing.ReferenceName) (Revision, error) {
+func (a advertised) byName(what string, name plumbing.ReferenceName) (Revision, error) {
 	hash, ok := a.refs[name.String()]
 	if !ok {
 		return Revision{}, fail(NoSuchRef, "the repository has no %s %q", what, name.Short())
@@ -55,8 +55,8 @@ func (a advertised) named(what string, name plumbing.ReferenceName) (Revision, e
 	return r, nil
 }
 
-// highest is the tag of the highest version in a range. Of tags for one version, the last by name counts.
-func (a advertised) highest(text string) (Revision, error) {
+// bySemVer returns the tag with the highest version in a range. If several tags have the same version, the last by name wins.
+func (a advertised) bySemVer(text string) (Revision, error) {
 	within, err := semver.NewConstraint(text)
 	if err != nil {
 		return Revision{}, fail(Misconfigured, "ref.semver %q: %w", text, err)
@@ -79,10 +79,10 @@ func (a advertised) highest(text string) (Revision, error) {
 	if best == nil {
 		return Revision{}, fail(NoSuchRef, "the repository has no tag in the range %q", text)
 	}
-	return a.named("tag", name)
+	return a.byName("tag", name)
 }
 
-// heads are all commits that branches point to.
+// heads returns the commits of all branches, sorted.
 func (a advertised) heads() []plumbing.Hash {
 	var all []plumbing.Hash
 	for name, hash := range a.refs {
@@ -94,7 +94,7 @@ func (a advertised) heads() []plumbing.Hash {
 	return all
 }
 
-// isTip says whether some reference points to the object.
+// isTip reports whether a reference points to the object.
 func (a advertised) isTip(hash plumbing.Hash) bool {
 	for _, refs := range []map[string]plumbing.Hash{a.refs, a.peeled} {
 		for _, tip := range refs {
@@ -106,7 +106,7 @@ func (a advertised) isTip(hash plumbing.Hash) bool {
 	return a.head == hash
 }
 
-// commit is that of a revision, through the tag objects before it.
+// commit returns the commit of a revision. It follows tag objects.
 func (a advertised) commit(from objects, r Revision) (*object.Commit, error) {
 	hash := r.object
 	for range maxTags {
@@ -126,13 +126,13 @@ func (a advertised) commit(from objects, r Revision) (*object.Commit, error) {
 			}
 			hash = tag.Target
 		default:
-			return nil, fail(NoSuchRef, "%s: is a %s, not a commit", r, o.Type())
+			return nil, fail(NoSuchRef, "%s is a %s, not a commit", r, o.Type())
 		}
 	}
-	return nil, fail(Refused, "%s: more than %d tags point to each other", r, maxTags)
+	return nil, fail(Refused, "%s: a chain of more than %d tags", r, maxTags)
 }
 
-// problem gives what a reader of object says the name of what was read.
-func problem(what string, hash plumbing.Hash, err error) error {
+// objectError adds the kind and hash of an object to an error.
+func objectError(what string, hash plumbing.Hash, err error) error {
 	return fmt.Errorf("%s %s: %w", what, hash, err)
 }

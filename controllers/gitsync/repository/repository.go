@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package repository reads the files of one commit of a Git repository, without a working tree: nothing of it is ever
-// written to a file that has a name. All that is fetched is bounded, in size as well as in time.
 package repository
 
 import (
@@ -14,70 +12,70 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Location says which files of which commit are meant, and how they are come by.
+// Location selects a folder at a reference of a repository, and how to reach and verify it.
 type Location struct {
-	// URL is https://…, ssh://… or file:///….
+	// URL starts with https://, ssh:// or file:///.
 	URL string `json:"url"`
 	Ref Ref    `json:"ref,omitzero"`
-	// Path is the folder in the repository; empty: all of it.
+	// Path is a folder in the repository. Empty means all of it.
 	Path   string `json:"path,omitempty"`
 	Auth   Auth   `json:"auth,omitzero"`
 	Verify Verify `json:"verify,omitzero"`
 }
 
-// Ref says which commit is meant: one of these, or nothing for the repository's default branch.
+// Ref selects a commit. At most one field is set. The zero value means the default branch.
 type Ref struct {
 	Branch string `json:"branch,omitempty"`
 	Tag    string `json:"tag,omitempty"`
-	// SemVer is a range of versions: the highest tag in it is meant.
+	// SemVer is a range of versions. It selects the highest tag in the range.
 	SemVer string `json:"semver,omitempty"`
-	// Commit is a whole hash, in hexadecimal digits.
+	// Commit is a full hash in lowercase hexadecimal digits.
 	Commit string `json:"commit,omitempty"`
 }
 
-// Auth says in which files the credentials are. They are read at each fetch.
+// Auth names the files with the credentials. Each fetch reads them again.
 type Auth struct {
-	// Username goes with the token of https; empty: git.
+	// Username is sent with the token over https. Empty means git.
 	Username  string `json:"username,omitempty"`
 	TokenFile string `json:"tokenFile,omitempty"`
-	// CAFile holds the certificates, in PEM, of those that are trusted in place of the system's.
+	// CAFile contains trusted certificates in PEM, in place of those of the system.
 	CAFile         string `json:"caFile,omitempty"`
 	SSHKeyFile     string `json:"sshKeyFile,omitempty"`
 	KnownHostsFile string `json:"knownHostsFile,omitempty"`
-	// Token goes before TokenFile. It is in no file of ours.
+	// Token takes precedence over TokenFile. It is never stored.
 	Token string `json:"-"`
 }
 
-// Verify says by whom a commit or tag must be signed; without keys: by nobody.
+// Verify lists the keys that may sign. Without keys, signatures are not checked.
 type Verify struct {
-	// Object is what must be signed, Commit or Tag; empty: the tag when the reference is a tag, else the commit.
+	// Object must be signed: Commit or Tag. Empty means the tag if the reference is a tag, and otherwise the commit.
 	Object string `json:"object,omitempty"`
-	// OpenPGPKeys are files with public keys, armored.
+	// OpenPGPKeys are files with armored public keys.
 	OpenPGPKeys []string `json:"openPGPKeys,omitempty"`
-	// AllowedSigners are files as Git's gpg.ssh.allowedSignersFile.
+	// AllowedSigners are files in the format of Git's gpg.ssh.allowedSignersFile.
 	AllowedSigners []string `json:"allowedSigners,omitempty"`
 }
 
-// The objects of Verify.
+// The values of Verify.Object.
 const (
 	VerifyCommit = "Commit"
 	VerifyTag    = "Tag"
 )
 
-// Wanted says whether signatures are checked.
-func (v Verify) Wanted() bool { return len(v.OpenPGPKeys)+len(v.AllowedSigners) > 0 }
+// Enabled reports whether signatures are checked.
+func (v Verify) Enabled() bool { return len(v.OpenPGPKeys)+len(v.AllowedSigners) > 0 }
 
-// Revision is a commit, and the reference that pointed to it.
+// Revision is a commit and the reference that pointed to it.
 type Revision struct {
-	// Ref is the short name of the branch or tag; empty: the commit itself is what was asked for.
+	// Ref is the short name of the branch or tag. Empty means that the commit was selected by its hash.
 	Ref    string
 	Commit string
-	// object is what the reference points to: the commit, or a tag object.
+	// object is the target of the reference: the commit or a tag object.
 	object plumbing.Hash
 	tag    bool
 }
 
-// String is for people, as main@sha1:1234….
+// String returns REF@sha1:COMMIT, or sha1:COMMIT without a reference.
 func (r Revision) String() string {
 	if r.Ref == "" {
 		return "sha1:" + r.Commit
@@ -85,34 +83,35 @@ func (r Revision) String() string {
 	return r.Ref + "@sha1:" + r.Commit
 }
 
-// Same says whether two revisions are of the same objects: also the tag, if there is one, is the same.
-func (r Revision) Same(other Revision) bool { return r == other }
+// Equal reports whether two revisions have the same reference, commit and tag object.
+func (r Revision) Equal(other Revision) bool { return r == other }
 
-// File is a file of a commit, by its path from the root of the repository.
+// File is a file of a commit. Path is relative to the root of the repository.
 type File struct {
 	Path string
 	Data []byte
 }
 
-// Reason says in one word what is wrong.
+// Reason classifies an error in CamelCase.
 type Reason string
 
 // The reasons.
 const (
-	// Unreachable: the repository could not be read. It may be the next time.
+	// Unreachable means that the repository could not be read. A retry may succeed.
 	Unreachable Reason = "FetchFailed"
-	// Misconfigured: a file with credentials or keys is not what it should be.
+	// Misconfigured means that the configuration, or a file with credentials or keys, is invalid.
 	Misconfigured Reason = "InvalidCredentials"
-	// NoSuchRef and NoSuchPath: the repository has no such branch, tag, commit or folder.
-	NoSuchRef  Reason = "RefNotFound"
+	// NoSuchRef means that the repository has no such branch, tag or commit.
+	NoSuchRef Reason = "RefNotFound"
+	// NoSuchPath means that the commit has no such folder.
 	NoSuchPath Reason = "PathNotFound"
-	// Refused: what is there is not taken, because it is too large, or a symbolic link.
+	// Refused means that the content exceeds a limit or has an unsupported type, such as a symbolic link.
 	Refused Reason = "ContentRefused"
-	// Unverified: it is not signed by one of the keys that are given.
+	// Unverified means that no configured key has signed the commit or tag.
 	Unverified Reason = "VerificationFailed"
 )
 
-// Error says what is wrong, and of which revision, if one was found.
+// Error is an error with its Reason. Revision is empty if none was found.
 type Error struct {
 	Reason   Reason
 	Revision string
@@ -126,24 +125,24 @@ func fail(reason Reason, format string, args ...any) error {
 	return &Error{Reason: reason, Err: fmt.Errorf(format, args...)}
 }
 
-// Limits bound what is read of a repository.
+// Limits bound how much is read of a repository.
 type Limits struct {
-	// Pack is how many bytes are fetched at most, Objects how many objects, and Object how large one may be.
+	// Pack and Object limit the size of the packfile and of each object, in bytes. Objects limits their number.
 	Pack    int64
 	Objects int
 	Object  int64
-	// File is how large a manifest may be, Files how many there may be, and Total their size in all.
+	// File and Total limit the size of each manifest and of all together, in bytes. Files limits their number.
 	File  int64
 	Files int
 	Total int64
 }
 
-// DefaultLimits are those of a controller.
+// DefaultLimits returns the limits of the controller.
 func DefaultLimits() Limits {
 	return Limits{Pack: 256 << 20, Objects: 500_000, Object: 32 << 20, File: 1 << 20, Files: 2_000, Total: 32 << 20}
 }
 
-// Remote is a repository that was asked what it has. It must be closed.
+// Remote is an open repository with its references. The caller must close it.
 type Remote struct {
 	location Location
 	limits   Limits
@@ -151,24 +150,24 @@ type Remote struct {
 	source source
 }
 
-// source is where the objects of a repository come from.
+// source fetches the objects of a repository.
 type source interface {
-	// fetch returns what a revision needs, or more.
+	// fetch returns at least the objects of a revision.
 	fetch(ctx context.Context, r Revision) (objects, error)
 	Close() error
 }
 
-// objects are found by their hashes.
+// objects finds objects by hash.
 type objects interface {
 	object(hash plumbing.Hash) (plumbing.EncodedObject, error)
 	Close() error
 }
 
-// Open asks a repository which references it has. Errors are *Error, or that of the context.
+// Open connects to a repository and reads its references. It returns an *Error, or the error of the context.
 func Open(ctx context.Context, location Location, limits Limits) (*Remote, error) {
 	s, refs, err := open(ctx, location, limits)
 	if err != nil {
-		return nil, told(ctx, err)
+		return nil, asError(ctx, err)
 	}
 	return &Remote{location, limits, refs, s}, nil
 }
@@ -176,11 +175,11 @@ func Open(ctx context.Context, location Location, limits Limits) (*Remote, error
 // Close ends the connection.
 func (r *Remote) Close() error { return r.source.Close() }
 
-// Read fetches a revision, checks who has signed it, and returns the manifests below the path, sorted by path. Errors are
-// *Error with the revision, or that of the context.
+// Read fetches a revision, verifies its signature if keys are configured, and returns the manifests below the path, sorted
+// by path. It returns an *Error with the revision, or the error of the context.
 func (r *Remote) Read(ctx context.Context, revision Revision, now time.Time) ([]File, error) {
 	files, err := r.read(ctx, revision, now)
-	err = told(ctx, err)
+	err = asError(ctx, err)
 	if wrong, ok := errors.AsType[*Error](err); ok {
 		wrong.Revision = revision.String()
 	}
@@ -192,12 +191,12 @@ func (r *Remote) read(ctx context.Context, revision Revision, now time.Time) ([]
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = found.Close() }() // it was only read
+	defer func() { _ = found.Close() }() // read only
 	commit, err := r.commit(found, revision)
 	if err != nil {
 		return nil, err
 	}
-	if r.location.Verify.Wanted() {
+	if r.location.Verify.Enabled() {
 		if err := r.verify(found, revision, now); err != nil {
 			return nil, err
 		}
@@ -205,8 +204,8 @@ func (r *Remote) read(ctx context.Context, revision Revision, now time.Time) ([]
 	return walk(ctx, found, commit.TreeHash, r.location.Path, r.limits)
 }
 
-// told makes an error one of those that are promised.
-func told(ctx context.Context, err error) error {
+// asError returns the cause of an ended context, or err as an *Error. The reason defaults to Unreachable.
+func asError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}

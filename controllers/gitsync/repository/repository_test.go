@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// read opens, resolves and reads.
+// read opens a repository, resolves the reference and reads the files.
 func read(t testing.TB, l repository.Location, limits repository.Limits) (repository.Revision, []repository.File, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -52,7 +52,7 @@ func mustRead(t testing.TB, l repository.Location) (repository.Revision, string)
 	return revision, text(files)
 }
 
-// text is each file with its content.
+// text returns PATH=CONTENT; for each file.
 func text(files []repository.File) string {
 	var b strings.Builder
 	for _, f := range files {
@@ -61,7 +61,7 @@ func text(files []repository.File) string {
 	return b.String()
 }
 
-// fails checks that a read fails for a reason that it tells.
+// fails checks that a read fails for the reason and that the error contains the text.
 func fails(t testing.TB, l repository.Location, limits repository.Limits, reason repository.Reason, says string) {
 	t.Helper()
 	_, files, err := read(t, l, limits)
@@ -70,7 +70,7 @@ func fails(t testing.TB, l repository.Location, limits repository.Limits, reason
 	}
 }
 
-// servers are the ways to one repository.
+// servers returns a location of the repository for each protocol.
 func servers(t *testing.T, r *gittest.Repository) map[string]repository.Location {
 	t.Helper()
 	https, ssh := gittest.ServeHTTPS(t, r), gittest.ServeSSH(t, r)
@@ -81,7 +81,7 @@ func servers(t *testing.T, r *gittest.Repository) map[string]repository.Location
 	}
 }
 
-func TestEachWayReadsEachReference(t *testing.T) {
+func TestRead_EachProtocolAndReference(t *testing.T) {
 	r := gittest.New(t)
 	first := r.Commit("a.yaml", "1", "plans/b.yml", "1", "plans/deep/c.json", "1", "README.md", "no", "plans/.hidden.yaml", "no")
 	r.Git("tag", "v1.0.0")
@@ -131,9 +131,9 @@ func TestEachWayReadsEachReference(t *testing.T) {
 			{repository.Ref{Tag: "v9"}, "", repository.NoSuchRef, `no tag "v9"`},
 			{repository.Ref{SemVer: ">=3"}, "", repository.NoSuchRef, `no tag in the range ">=3"`},
 			{repository.Ref{Commit: strings.Repeat("12345678", 5)}, "", repository.NoSuchRef, "object not found"},
-			{repository.Ref{}, "nowhere", repository.NoSuchPath, `path "nowhere": does not exist`},
-			{repository.Ref{}, "plans/nowhere", repository.NoSuchPath, `path "plans/nowhere": does not exist`},
-			{repository.Ref{}, "a.yaml", repository.NoSuchPath, `a.yaml is no folder`},
+			{repository.Ref{}, "nowhere", repository.NoSuchPath, `path "nowhere" does not exist`},
+			{repository.Ref{}, "plans/nowhere", repository.NoSuchPath, `path "plans/nowhere" does not exist`},
+			{repository.Ref{}, "a.yaml", repository.NoSuchPath, `a.yaml is not a folder`},
 		} {
 			t.Run(fmt.Sprintf("%s %+v %s fails", name, tc.ref, tc.path), func(t *testing.T) {
 				l := location
@@ -144,8 +144,8 @@ func TestEachWayReadsEachReference(t *testing.T) {
 	}
 }
 
-// A server that gives any commit that can be reached, and leaves out large files, is asked for no more than that.
-func TestAServerThatMayIsAskedForLess(t *testing.T) {
+// If a server serves any reachable commit and supports filters, only the needed objects are fetched.
+func TestRead_FetchesOnlyNeededObjects(t *testing.T) {
 	r := gittest.New(t)
 	first := r.Commit("a.yaml", "1", "large.bin", strings.Repeat("0123456789", 1<<18))
 	r.Commit("a.yaml", "2")
@@ -154,7 +154,7 @@ func TestAServerThatMayIsAskedForLess(t *testing.T) {
 		Auth: repository.Auth{TokenFile: https.TokenFile, CAFile: https.CAFile}}
 	limits := repository.DefaultLimits()
 	limits.Object = 1 << 20
-	fails(t, l, limits, repository.Refused, "holds a file or folder of 2621440 bytes")
+	fails(t, l, limits, repository.Refused, "contains a file or folder of 2621440 bytes")
 	r.GitBare("config", "uploadpack.allowFilter", "true")
 	r.GitBare("config", "uploadpack.allowReachableSHA1InWant", "true")
 	limits.Objects = 3 // commit, tree, file
@@ -163,7 +163,7 @@ func TestAServerThatMayIsAskedForLess(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotTaken(t *testing.T) {
+func TestSource_RejectsUnsupportedFiles(t *testing.T) {
 	r := gittest.New(t)
 	head := r.Commit("ok/a.yaml", "1", "big/a.yaml", strings.Repeat("x", 2<<20), "many/a.yaml", "1", "many/b.yaml", "2", "many/c.yaml", "3")
 	if err := os.Symlink("/etc/passwd", filepath.Join(r.Work, "ok", "outside.yaml")); err != nil {
@@ -177,15 +177,15 @@ func TestWhatIsNotTaken(t *testing.T) {
 	}
 	r.Commit()
 	r.Git("update-index", "--add", "--cacheinfo", "160000,"+head+",modules/other")
-	r.Git("commit", "-q", "-m", "a submodule")
+	r.Git("commit", "-q", "-m", "submodule")
 	r.Push()
 	for name, location := range servers(t, r) {
 		for path, says := range map[string]string{
-			"ok":           "ok/outside.yaml: is a symbolic link, which is not followed",
-			"folders":      "folders/link: is a symbolic link, which is not followed",
-			"folders/link": "folders/link is no folder",
-			"modules":      "modules/other: is a submodule",
-			"big":          "big/a.yaml: is 2097152 bytes, more than the 1048576 that are read",
+			"ok":           "ok/outside.yaml is a symbolic link, which is not supported",
+			"folders":      "folders/link is a symbolic link, which is not supported",
+			"folders/link": "folders/link is not a folder",
+			"modules":      "modules/other is a submodule",
+			"big":          "big/a.yaml: 2097152 bytes is too large; at most 1048576 are allowed",
 			"many":         "there are more than 2 manifests",
 		} {
 			t.Run(name+" "+path, func(t *testing.T) {
@@ -203,16 +203,16 @@ func TestWhatIsNotTaken(t *testing.T) {
 	}
 	limits := repository.DefaultLimits()
 	limits.Total = 2
-	fails(t, repository.Location{URL: r.URL(), Path: "many"}, limits, repository.Refused, "more than the 2 bytes in all")
+	fails(t, repository.Location{URL: r.URL(), Path: "many"}, limits, repository.Refused, "all manifests together are larger than 2 bytes")
 }
 
-func TestAPackKeepsToItsLimits(t *testing.T) {
+func TestRead_EnforcesPackLimits(t *testing.T) {
 	r := gittest.New(t)
 	var base strings.Builder
 	for i := range 60_000 {
 		fmt.Fprintf(&base, "line %d\n", i*7919%60_000)
 	}
-	// The second is sent as a difference to the first.
+	// The second file is sent as a delta to the first.
 	r.Commit("a.txt", base.String(), "b.txt", base.String()+base.String(), "plan.yaml", "1")
 	r.GitBare("repack", "-adq", "--depth=50", "--window=50")
 	https := gittest.ServeHTTPS(t, r)
@@ -226,8 +226,8 @@ func TestAPackKeepsToItsLimits(t *testing.T) {
 		return limits
 	}
 	size := len(base.String())
-	fails(t, l, limit(func(l *repository.Limits) { l.Pack = 1000 }), repository.Refused, "sends more bytes than are read")
-	fails(t, l, limit(func(l *repository.Limits) { l.Objects = 3 }), repository.Refused, "has 5 objects: at most 3")
+	fails(t, l, limit(func(l *repository.Limits) { l.Pack = 1000 }), repository.Refused, "sent too many bytes")
+	fails(t, l, limit(func(l *repository.Limits) { l.Objects = 3 }), repository.Refused, "has 5 objects; at most 3")
 	fails(t, l, limit(func(l *repository.Limits) { l.Object = int64(size) + 1 }), repository.Refused, fmt.Sprintf("of %d bytes", 2*size))
 	entries, err := os.ReadDir(os.TempDir())
 	if err != nil {
@@ -235,12 +235,12 @@ func TestAPackKeepsToItsLimits(t *testing.T) {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "upgrade-controller-pack-") {
-			t.Errorf("%s is left", e.Name())
+			t.Errorf("%s was not removed", e.Name())
 		}
 	}
 }
 
-func TestCredentialsAreChecked(t *testing.T) {
+func TestRead_CredentialErrors(t *testing.T) {
 	r := gittest.New(t)
 	r.Commit("a.yaml", "1")
 	ways := servers(t, r)
@@ -265,40 +265,39 @@ func TestCredentialsAreChecked(t *testing.T) {
 		reason repository.Reason
 		says   string
 	}{
-		"a wrong token": {"https", func(l *repository.Location) { l.Auth.TokenFile = file("wrong", "wrong") },
-			repository.Unreachable, "the server refuses the credentials"},
-		"no token":       {"https", func(l *repository.Location) { l.Auth.TokenFile = "" }, repository.Unreachable, "the server refuses the credentials"},
-		"an empty token": {"https", func(l *repository.Location) { l.Auth.TokenFile = file("empty", "\n") }, repository.Misconfigured, "is empty"},
-		"a token that is not there": {"https", func(l *repository.Location) { l.Auth.TokenFile = dir + "/none" },
+		"wrong token": {"https", func(l *repository.Location) { l.Auth.TokenFile = file("wrong", "wrong") },
+			repository.Unreachable, "the server rejected the credentials"},
+		"no token":    {"https", func(l *repository.Location) { l.Auth.TokenFile = "" }, repository.Unreachable, "the server rejected the credentials"},
+		"empty token": {"https", func(l *repository.Location) { l.Auth.TokenFile = file("empty", "\n") }, repository.Misconfigured, "is empty"},
+		"missing token file": {"https", func(l *repository.Location) { l.Auth.TokenFile = dir + "/none" },
 			repository.Misconfigured, "auth.tokenFile: open"},
-		"another CA":                     {"https", func(l *repository.Location) { l.Auth.CAFile = "" }, repository.Unreachable, "certificate signed by unknown authority"},
-		"no CA":                          {"https", func(l *repository.Location) { l.Auth.CAFile = file("ca", "rubbish") }, repository.Misconfigured, "holds no certificate"},
-		"a repository that is not there": {"https", func(l *repository.Location) { l.URL += "x" }, repository.Unreachable, "repository not found"},
-		"an unknown host": {"ssh", func(l *repository.Location) { l.Auth.KnownHostsFile = file("unknown", "") },
-			repository.Unreachable, "auth.knownHostsFile: does not know 127.0.0.1:"},
-		"a host with another key": {"ssh", func(l *repository.Location) { l.Auth.KnownHostsFile = file("changed", host+" "+public) },
-			repository.Unreachable, "shows another key than the one that is known"},
-		"a key that may not log in": {"ssh", func(l *repository.Location) { l.Auth.SSHKeyFile = otherKey },
+		"another CA":         {"https", func(l *repository.Location) { l.Auth.CAFile = "" }, repository.Unreachable, "certificate signed by unknown authority"},
+		"invalid CA":         {"https", func(l *repository.Location) { l.Auth.CAFile = file("ca", "nonsense") }, repository.Misconfigured, "contains no certificate"},
+		"missing repository": {"https", func(l *repository.Location) { l.URL += "x" }, repository.Unreachable, "repository not found"},
+		"unknown host": {"ssh", func(l *repository.Location) { l.Auth.KnownHostsFile = file("unknown", "") },
+			repository.Unreachable, "auth.knownHostsFile: no key for 127.0.0.1:"},
+		"host with another key": {"ssh", func(l *repository.Location) { l.Auth.KnownHostsFile = file("changed", host+" "+public) },
+			repository.Unreachable, "has changed"},
+		"unauthorized key": {"ssh", func(l *repository.Location) { l.Auth.SSHKeyFile = otherKey },
 			repository.Unreachable, "unable to authenticate"},
-		"a key that is none": {"ssh", func(l *repository.Location) { l.Auth.SSHKeyFile = file("nokey", "rubbish") },
+		"invalid key": {"ssh", func(l *repository.Location) { l.Auth.SSHKeyFile = file("nokey", "nonsense") },
 			repository.Misconfigured, "must be a private key without a passphrase"},
-		"no such repository at the host": {"ssh", func(l *repository.Location) { l.URL += "x" },
+		"missing repository on the host": {"ssh", func(l *repository.Location) { l.URL += "x" },
 			repository.Unreachable, "does not appear to be a git repository"},
-		"no such folder": {"file", func(l *repository.Location) { l.URL += "x" }, repository.Unreachable, "is no Git repository"},
+		"missing folder": {"file", func(l *repository.Location) { l.URL += "x" }, repository.Unreachable, "is not a Git repository"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := ways[tc.way]
 			tc.change(&l)
 			fails(t, l, repository.DefaultLimits(), tc.reason, tc.says)
 			if _, _, err := read(t, l, repository.DefaultLimits()); err != nil && strings.Contains(err.Error(), gittest.Token) {
-				t.Error("the error tells the token")
+				t.Error("the error contains the token")
 			}
 		})
 	}
 }
 
-// A server that redirects to another host does not get the token there.
-func TestATokenDoesNotFollowARedirectElsewhere(t *testing.T) {
+func TestRead_DoesNotSendTokenToRedirectTarget(t *testing.T) {
 	r := gittest.New(t)
 	r.Commit("a.yaml", "1")
 	https := gittest.ServeHTTPS(t, r)
@@ -313,14 +312,14 @@ func TestATokenDoesNotFollowARedirectElsewhere(t *testing.T) {
 	}))
 	defer redirecting.Close()
 	l := repository.Location{URL: redirecting.URL + "/fleet.git", Auth: repository.Auth{TokenFile: https.TokenFile, CAFile: https.CAFile}}
-	fails(t, l, repository.DefaultLimits(), repository.Unreachable, "the server refuses the credentials")
+	fails(t, l, repository.DefaultLimits(), repository.Unreachable, "the server rejected the credentials")
 	if got := <-seen; got != "" {
-		t.Errorf("the other host was sent %q", got)
+		t.Errorf("the other host got %q", got)
 	}
 }
 
-// A server that takes connections and says nothing holds a read no longer than its context.
-func TestAServerThatHangs(t *testing.T) {
+// The server accepts connections and never answers.
+func TestOpen_EndsWithContext(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -346,19 +345,19 @@ func TestAServerThatHangs(t *testing.T) {
 	}
 }
 
-func TestAnEmptyRepository(t *testing.T) {
+func TestRead_EmptyRepository(t *testing.T) {
 	r := gittest.New(t)
 	for name, l := range servers(t, r) {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := read(t, l, repository.DefaultLimits())
 			if err == nil {
-				t.Error("is read")
+				t.Error("got no error")
 			}
 		})
 	}
 }
 
-func TestRevisionsAreTold(t *testing.T) {
+func TestRead_ErrorHasRevision(t *testing.T) {
 	r := gittest.New(t)
 	commit := r.Commit("a.yaml", "1")
 	_, _, err := read(t, repository.Location{URL: r.URL(), Path: "x"}, repository.DefaultLimits())

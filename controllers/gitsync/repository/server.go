@@ -24,28 +24,28 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// maxRefs bounds the list of references of a server, in bytes.
+// maxRefs limits the list of references of a server, in bytes.
 const maxRefs = 64 << 20
 
-// maxSecret bounds a file with credentials or keys, in bytes.
+// maxSecret limits a file with credentials or keys, in bytes.
 const maxSecret = 1 << 20
 
-// session speaks with a server.
+// session is a connection to git-upload-pack.
 type session interface {
 	AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error)
 	UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
 	io.Closer
 }
 
-// server is a repository behind a server.
+// server is a repository that is fetched over https or ssh.
 type server struct {
 	session
 	limits Limits
 	advertised
-	can *capability.List
+	capabilities *capability.List
 }
 
-// open finds out how a repository is read, and which references it has.
+// open connects to the repository and reads its references.
 func open(ctx context.Context, location Location, limits Limits) (source, advertised, error) {
 	u, err := url.Parse(location.URL)
 	if err != nil {
@@ -60,14 +60,14 @@ func open(ctx context.Context, location Location, limits Limits) (source, advert
 	case "ssh":
 		s, err = dialSSH(ctx, u, location.Auth)
 	default:
-		err = fail(Misconfigured, "url %q: must begin with https://, ssh:// or file://", u.Redacted())
+		err = fail(Misconfigured, "url %q: must start with https://, ssh:// or file://", u.Redacted())
 	}
 	if err != nil {
 		return nil, advertised{}, err
 	}
 	found, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return nil, advertised{}, errors.Join(plain(err), s.Close())
+		return nil, advertised{}, errors.Join(readableError(err), s.Close())
 	}
 	refs := advertised{refs: found.References, peeled: found.Peeled}
 	if found.Head != nil {
@@ -81,30 +81,31 @@ func open(ctx context.Context, location Location, limits Limits) (source, advert
 	return &server{s, limits, refs, found.Capabilities}, refs, nil
 }
 
-// plain says in words of people what the library has found.
-func plain(err error) error {
+// readableError adds a reason and plain words to the errors of the library.
+func readableError(err error) error {
 	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
-		return fail(Unreachable, "the server refuses the credentials: %w", err)
+		return fail(Unreachable, "the server rejected the credentials: %w", err)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fail(NoSuchRef, "the repository is empty")
 	}
 	return err
 }
 
-// fetch asks for one commit without its history, unless the server only gives what a reference points to.
+// fetch requests one commit without its history. If the server only serves the targets of references, fetch requests all
+// branches with their history.
 func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
-	request := packp.NewUploadPackRequestFromCapabilities(s.can)
+	request := packp.NewUploadPackRequestFromCapabilities(s.capabilities)
 	request.Wants = []plumbing.Hash{r.object}
-	shallow := s.can.Supports(capability.Shallow)
-	if !s.isTip(r.object) && !s.can.Supports(capability.AllowReachableSHA1InWant) && !s.can.Supports(capability.AllowTipSHA1InWant) {
+	shallow := s.capabilities.Supports(capability.Shallow)
+	if !s.isTip(r.object) && !s.capabilities.Supports(capability.AllowReachableSHA1InWant) && !s.capabilities.Supports(capability.AllowTipSHA1InWant) {
 		request.Wants, shallow = s.heads(), false
 	}
 	if shallow {
 		request.Depth = packp.DepthCommits(1)
-		_ = request.Capabilities.Set(capability.Shallow) // it is known
+		_ = request.Capabilities.Set(capability.Shallow) // it has no arguments
 	}
-	if s.can.Supports(capability.Filter) {
+	if s.capabilities.Supports(capability.Filter) {
 		request.Filter = packp.FilterBlobLimit(uint64(s.limits.File)+1, packp.BlobLimitPrefixNone)
 		_ = request.Capabilities.Set(capability.Filter)
 	}
@@ -112,8 +113,8 @@ func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Close() }() // it was only read
-	return receive(demultiplexed(request.Capabilities, response), s.limits)
+	defer func() { _ = response.Close() }() // read only
+	return storePack(demultiplexed(request.Capabilities, response), s.limits)
 }
 
 func demultiplexed(can *capability.List, r io.Reader) io.Reader {
@@ -126,73 +127,73 @@ func demultiplexed(can *capability.List, r io.Reader) io.Reader {
 	return r
 }
 
-// dialHTTPS makes a client of its own: nothing is shared with others, and no variable is set.
+// dialHTTPS creates a client that shares no state with other sources.
 func dialHTTPS(location Location, limits Limits) (session, error) {
 	endpoint, err := transport.NewEndpoint(location.URL)
 	if err != nil {
 		return nil, fail(Misconfigured, "url: %w", err)
 	}
-	trusted, err := location.Auth.trusted()
+	trusted, err := location.Auth.rootCAs()
 	if err != nil {
 		return nil, err
 	}
-	auth, err := location.Auth.basic()
+	auth, err := location.Auth.basicAuth()
 	if err != nil {
 		return nil, err
 	}
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
-	return githttp.NewClient(&http.Client{Transport: &limited{t, limits}}).NewUploadPackSession(endpoint, auth)
+	return githttp.NewClient(&http.Client{Transport: &limitedTransport{t, limits}}).NewUploadPackSession(endpoint, auth)
 }
 
-// limited bounds the bodies of all answers.
-type limited struct {
+// limitedTransport limits the size of all response bodies.
+type limitedTransport struct {
 	http.RoundTripper
 	limits Limits
 }
 
-func (l *limited) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *limitedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.RoundTripper.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	most := int64(maxRefs)
+	limit := int64(maxRefs)
 	if path.Base(request.URL.Path) == transport.UploadPackServiceName {
-		most = l.limits.Pack
+		limit = l.limits.Pack
 	}
 	response.Body = struct {
 		io.Reader
 		io.Closer
-	}{&bounded{r: response.Body, left: most, what: "the server"}, response.Body}
+	}{&limitedReader{r: response.Body, left: limit, what: "the server"}, response.Body}
 	return response, nil
 }
 
-// trusted are the certificates of CAFile; nil: those of the system.
-func (a Auth) trusted() (*x509.CertPool, error) {
+// rootCAs returns the certificates of CAFile. Nil means those of the system.
+func (a Auth) rootCAs() (*x509.CertPool, error) {
 	if a.CAFile == "" {
 		return nil, nil
 	}
-	data, err := secret("auth.caFile", a.CAFile)
+	data, err := readSecretFile("auth.caFile", a.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fail(Misconfigured, "auth.caFile %s: holds no certificate in PEM", a.CAFile)
+		return nil, fail(Misconfigured, "auth.caFile %s: contains no certificate in PEM", a.CAFile)
 	}
 	return pool, nil
 }
 
-// basic is how a token is given to a server; nil: not at all.
-func (a Auth) basic() (transport.AuthMethod, error) {
+// basicAuth returns the credentials for https. Nil means none.
+func (a Auth) basicAuth() (transport.AuthMethod, error) {
 	token := a.Token
 	if token == "" && a.TokenFile != "" {
-		data, err := secret("auth.tokenFile", a.TokenFile)
+		data, err := readSecretFile("auth.tokenFile", a.TokenFile)
 		if err != nil {
 			return nil, err
 		}
 		if token = strings.TrimSpace(string(data)); token == "" {
-			return nil, fail(Misconfigured, "auth.tokenFile %s: is empty", a.TokenFile)
+			return nil, fail(Misconfigured, "auth.tokenFile %s is empty", a.TokenFile)
 		}
 	}
 	if token == "" {
@@ -205,16 +206,16 @@ func (a Auth) basic() (transport.AuthMethod, error) {
 	return &githttp.BasicAuth{Username: username, Password: token}, nil
 }
 
-// secret reads a small file; field is what names it.
-func secret(field, name string) ([]byte, error) {
+// readSecretFile reads a small file. The field names the configuration field in errors.
+func readSecretFile(field, name string) ([]byte, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fail(Misconfigured, "%s: %w", field, err)
 	}
-	defer func() { _ = file.Close() }() // it was only read
+	defer func() { _ = file.Close() }() // read only
 	data, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
 	if err == nil && len(data) > maxSecret {
-		err = fmt.Errorf("%s: is larger than the %d bytes that are read", name, maxSecret)
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
 	}
 	if err != nil {
 		return nil, fail(Misconfigured, "%s: %w", field, err)

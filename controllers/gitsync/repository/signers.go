@@ -14,10 +14,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// namespace is the one in which Git signs.
-const namespace = "git"
+// signatureNamespace is the namespace of Git's SSH signatures.
+const signatureNamespace = "git"
 
-// signer is a line of a file of allowed signers.
+// signer is a line of an allowed signers file.
 type signer struct {
 	who           string
 	key           ssh.PublicKey
@@ -25,8 +25,8 @@ type signer struct {
 	after, before time.Time
 }
 
-// readSigners reads a file as Git's gpg.ssh.allowedSignersFile; name is that of the file.
-func readSigners(name string, data []byte) ([]signer, error) {
+// parseSigners parses a file in the format of Git's gpg.ssh.allowedSignersFile. The name is used in errors.
+func parseSigners(name string, data []byte) ([]signer, error) {
 	var all []signer
 	number := 0
 	for raw := range bytes.Lines(data) {
@@ -35,23 +35,23 @@ func readSigners(name string, data []byte) ([]signer, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		s, err := readSigner(line)
+		s, err := parseSigner(line)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 		all = append(all, s)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: names nobody", name)
+		return nil, fmt.Errorf("%s contains no signer", name)
 	}
 	return all, nil
 }
 
-func readSigner(line string) (signer, error) {
+func parseSigner(line string) (signer, error) {
 	who, rest, _ := strings.Cut(line, " ")
 	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {
-		return signer{}, fmt.Errorf("must be names, options and a public key, as ssh-keygen(1) has them: %w", err)
+		return signer{}, fmt.Errorf("must be principals, options and a public key, see ALLOWED SIGNERS in ssh-keygen(1): %w", err)
 	}
 	s := signer{who: who, key: key}
 	for _, option := range options {
@@ -61,11 +61,11 @@ func readSigner(line string) (signer, error) {
 		case "namespaces":
 			s.namespaces = strings.Split(value, ",")
 		case "valid-after":
-			s.after, err = readTime(value)
+			s.after, err = parseTime(value)
 		case "valid-before":
-			s.before, err = readTime(value)
+			s.before, err = parseTime(value)
 		default:
-			err = fmt.Errorf("option %q: must be namespaces, valid-after or valid-before", name)
+			err = fmt.Errorf("unknown option %q; use namespaces, valid-after or valid-before", name)
 		}
 		if err != nil {
 			return signer{}, err
@@ -74,30 +74,30 @@ func readSigner(line string) (signer, error) {
 	return s, nil
 }
 
-// readTime reads YYYYMMDD[HHMM[SS]][Z]. A time without a zone is in UTC.
-func readTime(text string) (time.Time, error) {
+// parseTime parses YYYYMMDD[HHMM[SS]][Z]. All times are in UTC.
+func parseTime(text string) (time.Time, error) {
 	digits := strings.TrimSuffix(text, "Z")
 	for _, layout := range []string{"20060102", "200601021504", "20060102150405"} {
 		if t, err := time.Parse(layout, digits); err == nil && len(layout) == len(digits) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("time %q: must be YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in UTC", text)
+	return time.Time{}, fmt.Errorf("invalid time %q; use YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS in UTC", text)
 }
 
-// may says by an error why the key may not sign at a time, which is that of the commit or tag.
-func (s signer) may(when time.Time) error {
+// check returns an error if the key may not sign for Git, or not at the time of the commit or tag.
+func (s signer) check(when time.Time) error {
 	matches := func(pattern string) bool {
-		ok, err := path.Match(pattern, namespace)
+		ok, err := path.Match(pattern, signatureNamespace)
 		return ok && err == nil
 	}
 	switch {
 	case s.namespaces != nil && !slices.ContainsFunc(s.namespaces, matches):
-		return fmt.Errorf("the SSH key of %s may not sign for %s", s.who, namespace)
+		return fmt.Errorf("the SSH key of %s may not sign for %s", s.who, signatureNamespace)
 	case !s.after.IsZero() && when.Before(s.after):
-		return fmt.Errorf("the SSH key of %s may sign from %s on, and it was signed at %s", s.who, stamp(s.after), stamp(when))
+		return fmt.Errorf("the SSH key of %s is valid from %s, but the signature is from %s", s.who, stamp(s.after), stamp(when))
 	case !s.before.IsZero() && !when.Before(s.before):
-		return fmt.Errorf("the SSH key of %s may sign before %s, and it was signed at %s", s.who, stamp(s.before), stamp(when))
+		return fmt.Errorf("the SSH key of %s is valid until %s, but the signature is from %s", s.who, stamp(s.before), stamp(when))
 	}
 	return nil
 }

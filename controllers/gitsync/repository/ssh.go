@@ -20,22 +20,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxComplaint bounds what a server says of its troubles, in bytes.
-const maxComplaint = 1 << 10
+// maxStderr limits the standard error of a server that is kept, in bytes.
+const maxStderr = 1 << 10
 
-// sshSession runs git-upload-pack on a host. The library's own knows no context while it connects, and reads the
-// configuration of whoever runs it.
+// sshSession runs git-upload-pack on a host. The session of go-git ignores the context while it connects, and reads the
+// SSH configuration of the user.
 type sshSession struct {
 	client *ssh.Client
 	in     io.WriteCloser
 	out    *bufio.Reader
-	// complaint is the first line that the host wrote on its standard error; it comes when that ends.
-	complaint chan string
+	// stderr receives the first line of the standard error of the host once that is closed.
+	stderr chan string
 }
 
-// dialSSH connects to a host whose key must be known. The connection ends with the context.
+// dialSSH connects to a host and verifies its key. The connection closes when the context ends.
 func dialSSH(ctx context.Context, u *url.URL, auth Auth) (session, error) {
-	config, address, err := auth.client(u)
+	config, address, err := auth.sshConfig(u)
 	if err != nil {
 		return nil, err
 	}
@@ -47,29 +47,29 @@ func dialSSH(ctx context.Context, u *url.URL, auth Auth) (session, error) {
 	c, channels, requests, err := ssh.NewClientConn(conn, address, config)
 	if err != nil {
 		stop()
-		return nil, errors.Join(handshake(address, err), conn.Close())
+		return nil, errors.Join(handshakeError(address, err), conn.Close())
 	}
-	s := &sshSession{client: ssh.NewClient(c, channels, requests), complaint: make(chan string, 1)}
+	s := &sshSession{client: ssh.NewClient(c, channels, requests), stderr: make(chan string, 1)}
 	if err := s.start(u.Path); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// handshake says in words of people why a host was not talked to.
-func handshake(address string, err error) error {
+// handshakeError turns an SSH handshake failure into a readable message.
+func handshakeError(address string, err error) error {
 	switch {
 	case knownhosts.IsHostKeyChanged(err):
-		return fail(Unreachable, "auth.knownHostsFile: %s shows another key than the one that is known: %w", address, err)
+		return fail(Unreachable, "auth.knownHostsFile: the key of %s has changed: %w", address, err)
 	case knownhosts.IsHostUnknown(err):
-		return fail(Unreachable, "auth.knownHostsFile: does not know %s: %w", address, err)
+		return fail(Unreachable, "auth.knownHostsFile: no key for %s: %w", address, err)
 	}
 	return err
 }
 
-// client is how a host is logged in to.
-func (a Auth) client(u *url.URL) (*ssh.ClientConfig, string, error) {
-	data, err := secret("auth.sshKeyFile", a.SSHKeyFile)
+// sshConfig returns the SSH configuration and the address of a host.
+func (a Auth) sshConfig(u *url.URL) (*ssh.ClientConfig, string, error) {
+	data, err := readSecretFile("auth.sshKeyFile", a.SSHKeyFile)
 	if err != nil {
 		return nil, "", err
 	}
@@ -105,15 +105,15 @@ func (s *sshSession) start(path string) error {
 	if s.in, err = running.StdinPipe(); err != nil {
 		return err
 	}
-	trouble, err := running.StderrPipe()
+	stderr, err := running.StderrPipe()
 	if err != nil {
 		return err
 	}
 	go func() {
-		text, _ := io.ReadAll(io.LimitReader(trouble, maxComplaint)) // what came is told
-		_, _ = io.Copy(io.Discard, trouble)
+		text, _ := io.ReadAll(io.LimitReader(stderr, maxStderr)) // a partial text is useful
+		_, _ = io.Copy(io.Discard, stderr)
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-		s.complaint <- line
+		s.stderr <- line
 	}()
 	s.out = bufio.NewReader(out)
 	return running.Start(transport.UploadPackServiceName + " '" + strings.ReplaceAll(path, "'", `'\''`) + "'")
@@ -121,10 +121,10 @@ func (s *sshSession) start(path string) error {
 
 func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error) {
 	refs := packp.NewAdvRefs()
-	err := refs.Decode(&bounded{r: s.out, left: maxRefs, what: "the server"})
+	err := refs.Decode(&limitedReader{r: s.out, left: maxRefs, what: "the server"})
 	switch {
 	case errors.Is(err, packp.ErrEmptyInput):
-		return nil, fail(Unreachable, "the server says: %s", <-s.complaint)
+		return nil, fail(Unreachable, "the server reported: %s", <-s.stderr)
 	case errors.Is(err, packp.ErrEmptyAdvRefs), err == nil && refs.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
@@ -143,12 +143,12 @@ func (s *sshSession) UploadPack(_ context.Context, request *packp.UploadPackRequ
 	}
 	response := packp.NewUploadPackResponse(request)
 	if err := response.Decode(io.NopCloser(s.out)); err != nil {
-		return nil, fmt.Errorf("the server's answer cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot decode the response of the server: %w", err)
 	}
 	return response, nil
 }
 
 func (s *sshSession) Close() error {
-	_ = s.client.Close() // the server may have closed it before
+	_ = s.client.Close() // the server may have closed it already
 	return nil
 }

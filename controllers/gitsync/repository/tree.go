@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// maxEntries bounds how many entries of folders are looked at: folders may stand in each other many times.
+	// maxEntries limits the total entries of folders. The same folder counts each time that it occurs.
 	maxEntries = 500_000
-	maxDepth   = 64
+	// maxDepth limits the depth of nested folders.
+	maxDepth = 64
 )
 
 // walker collects the manifests of a tree.
 type walker struct {
-	context.Context //nolint:containedctx // it is that of one walk
+	context.Context //nolint:containedctx // a walker exists for one walk only
 	from            objects
 	limits          Limits
 	files           []File
@@ -31,8 +32,8 @@ type walker struct {
 	entries         int
 }
 
-// walk returns the manifests below the path. A link, and another repository, among them are errors: they would stand for
-// files that are not read.
+// walk returns the manifests below a folder. Symbolic links and submodules are errors, because skipping them silently would
+// skip manifests.
 func walk(ctx context.Context, from objects, root plumbing.Hash, folder string, limits Limits) ([]File, error) {
 	w := &walker{Context: ctx, from: from, limits: limits}
 	hash := root
@@ -44,13 +45,13 @@ func walk(ctx context.Context, from objects, root plumbing.Hash, folder string, 
 		i := slices.IndexFunc(tree.Entries, func(e object.TreeEntry) bool { return e.Name == name })
 		switch {
 		case i < 0:
-			return nil, fail(NoSuchPath, "path %q: does not exist in the repository", folder)
+			return nil, fail(NoSuchPath, "path %q does not exist in the repository", folder)
 		case tree.Entries[i].Mode != filemode.Dir:
-			return nil, fail(NoSuchPath, "path %q: %s is no folder", folder, path.Join(segments(folder)[:at+1]...))
+			return nil, fail(NoSuchPath, "path %q: %s is not a folder", folder, path.Join(segments(folder)[:at+1]...))
 		}
 		hash = tree.Entries[i].Hash
 	}
-	if err := w.below(hash, folder, maxDepth); err != nil {
+	if err := w.collect(hash, folder, maxDepth); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(w.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -67,11 +68,11 @@ func segments(folder string) []string {
 func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
 	o, err := w.from.object(hash)
 	if err != nil {
-		return nil, problem("folder", hash, err)
+		return nil, objectError("folder", hash, err)
 	}
 	tree := &object.Tree{}
 	if err := tree.Decode(o); err != nil {
-		return nil, problem("folder", hash, err)
+		return nil, objectError("folder", hash, err)
 	}
 	if w.entries += len(tree.Entries); w.entries > maxEntries {
 		return nil, fail(Refused, "the folders have more than %d entries", maxEntries)
@@ -79,13 +80,13 @@ func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
 	return tree, nil
 }
 
-// below collects what is in a folder. What begins with a dot is left out.
-func (w *walker) below(hash plumbing.Hash, folder string, depth int) error {
+// collect adds the manifests of a folder and its subfolders. It skips names that start with a dot.
+func (w *walker) collect(hash plumbing.Hash, folder string, depth int) error {
 	if err := w.Err(); err != nil {
 		return err
 	}
 	if depth == 0 {
-		return fail(Refused, "%s: is more than %d folders deep", folder, maxDepth)
+		return fail(Refused, "%s: folders are nested more than %d levels deep", folder, maxDepth)
 	}
 	tree, err := w.tree(hash)
 	if err != nil {
@@ -96,11 +97,11 @@ func (w *walker) below(hash plumbing.Hash, folder string, depth int) error {
 		switch {
 		case strings.HasPrefix(e.Name, "."):
 		case e.Mode == filemode.Symlink:
-			return fail(Refused, "%s: is a symbolic link, which is not followed: put the file itself there", name)
+			return fail(Refused, "%s is a symbolic link, which is not supported; replace it with a copy of the file", name)
 		case e.Mode == filemode.Submodule:
-			return fail(Refused, "%s: is a submodule, which is not fetched: make it a source of its own", name)
+			return fail(Refused, "%s is a submodule, which is not supported; configure it as a separate source", name)
 		case e.Mode == filemode.Dir:
-			err = w.below(e.Hash, name, depth-1)
+			err = w.collect(e.Hash, name, depth-1)
 		case slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(e.Name)):
 			err = w.add(e.Hash, name)
 		}
@@ -113,21 +114,21 @@ func (w *walker) below(hash plumbing.Hash, folder string, depth int) error {
 
 func (w *walker) add(hash plumbing.Hash, name string) error {
 	if len(w.files) == w.limits.Files {
-		return fail(Refused, "there are more than %d manifests: let path name their folder", w.limits.Files)
+		return fail(Refused, "there are more than %d manifests; set path to their folder", w.limits.Files)
 	}
 	o, err := w.from.object(hash)
 	switch {
-	case errors.Is(err, plumbing.ErrObjectNotFound): // the server was asked to leave out what is larger
-		return fail(Refused, "%s: is not there, or larger than the %d bytes that are read", name, w.limits.File)
+	case errors.Is(err, plumbing.ErrObjectNotFound): // the filter of the fetch excludes larger files
+		return fail(Refused, "%s is missing or larger than %d bytes", name, w.limits.File)
 	case err != nil:
 		return err
 	}
-	data, err := content(o, w.limits.File)
+	data, err := readObject(o, w.limits.File)
 	if err != nil {
 		return fail(Refused, "%s: %w", name, err)
 	}
 	if w.total += int64(len(data)); w.total > w.limits.Total {
-		return fail(Refused, "the manifests are more than the %d bytes in all that are read: let path name their folder", w.limits.Total)
+		return fail(Refused, "all manifests together are larger than %d bytes; set path to their folder", w.limits.Total)
 	}
 	w.files = append(w.files, File{name, data})
 	return nil

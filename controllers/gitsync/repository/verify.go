@@ -17,16 +17,16 @@ import (
 	"github.com/hiddeco/sshsig"
 )
 
-// maxSigned bounds a commit or tag whose signature is checked, in bytes.
+// maxSigned limits the size of a commit or tag with a signature, in bytes.
 const maxSigned = 1 << 20
 
-// The first lines of signatures, as Git finds them in a tag.
+// The first lines of signatures.
 const (
-	pgpBegins = "-----BEGIN PGP SIGNATURE-----"
-	sshBegins = "-----BEGIN SSH SIGNATURE-----"
+	pgpHeader = "-----BEGIN PGP SIGNATURE-----"
+	sshHeader = "-----BEGIN SSH SIGNATURE-----"
 )
 
-// verify says by an error why a revision is not signed as it must be.
+// verify returns an error if no configured key has signed the revision.
 func (r *Remote) verify(from objects, revision Revision, now time.Time) error {
 	v := r.location.Verify
 	keys, err := v.keys()
@@ -41,7 +41,7 @@ func (r *Remote) verify(from objects, revision Revision, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	data, err := content(o, maxSigned)
+	data, err := readObject(o, maxSigned)
 	if err != nil {
 		return fail(Refused, "%s: %w", revision, err)
 	}
@@ -55,7 +55,7 @@ func (r *Remote) verify(from objects, revision Revision, now time.Time) error {
 	return nil
 }
 
-// signedCommit is what was signed of a commit.
+// signedCommit returns the signed text of a commit.
 func signedCommit(o plumbing.EncodedObject, data []byte, _ Revision) (signedText, error) {
 	commit := &object.Commit{}
 	if err := commit.Decode(o); err != nil {
@@ -66,31 +66,32 @@ func signedCommit(o plumbing.EncodedObject, data []byte, _ Revision) (signedText
 	return signed, nil
 }
 
-// signedTag is what was signed of a tag, if that is the one that the revision names.
+// signedTag returns the signed text of a tag. It checks that the tag has the name and commit of the revision, because a
+// reference can point to a tag object of another name.
 func signedTag(o plumbing.EncodedObject, data []byte, revision Revision) (signedText, error) {
 	if o.Type() != plumbing.TagObject {
-		return signedText{}, errors.New("is no tag with a signature of its own, which verify asks for")
+		return signedText{}, errors.New("not an annotated tag, but verify.object is Tag")
 	}
 	tag := &object.Tag{}
 	if err := tag.Decode(o); err != nil {
 		return signedText{}, err
 	}
 	if tag.Name != revision.Ref || tag.Target.String() != revision.Commit {
-		return signedText{}, fmt.Errorf("the tag was signed as %q", tag.Name)
+		return signedText{}, fmt.Errorf("signed as tag %q", tag.Name)
 	}
 	signed := splitTag(data)
 	signed.when = tag.Tagger.When
 	return signed, nil
 }
 
-// signedText is what was signed, the signature, and when it says that it was made.
+// signedText has the signed bytes, the signature, and the time of the commit or tag.
 type signedText struct {
 	text      []byte
 	signature string
 	when      time.Time
 }
 
-// splitCommit takes the signature out of a commit, byte by byte: what is left is what was signed.
+// splitCommit separates the gpgsig header of a commit from the rest, which was signed.
 func splitCommit(data []byte) signedText {
 	var s signedText
 	var signature strings.Builder
@@ -118,11 +119,11 @@ func splitCommit(data []byte) signedText {
 	return s
 }
 
-// splitTag cuts a tag at the last line that begins a signature.
+// splitTag splits a tag at the last line that starts a signature.
 func splitTag(data []byte) signedText {
 	at, cut := 0, len(data)
 	for line := range bytes.Lines(data) {
-		if bytes.HasPrefix(line, []byte(pgpBegins)) || bytes.HasPrefix(line, []byte(sshBegins)) {
+		if bytes.HasPrefix(line, []byte(pgpHeader)) || bytes.HasPrefix(line, []byte(sshHeader)) {
 			cut = at
 		}
 		at += len(line)
@@ -130,7 +131,7 @@ func splitTag(data []byte) signedText {
 	return signedText{text: data[:cut], signature: string(data[cut:])}
 }
 
-// keys are those by one of which a signature must be made.
+// keys has the keys that may sign.
 type keys struct {
 	pgp openpgp.EntityList
 	ssh []signer
@@ -139,22 +140,22 @@ type keys struct {
 func (v Verify) keys() (*keys, error) {
 	k := &keys{}
 	for _, name := range v.OpenPGPKeys {
-		data, err := secret("verify.openPGPKeys", name)
+		data, err := readSecretFile("verify.openPGPKeys", name)
 		if err != nil {
 			return nil, err
 		}
 		found, err := readKeyRing(data)
 		if err != nil {
-			return nil, fail(Misconfigured, "verify.openPGPKeys %s: must hold public keys, armored: %w", name, err)
+			return nil, fail(Misconfigured, "verify.openPGPKeys %s: must contain armored public keys: %w", name, err)
 		}
 		k.pgp = append(k.pgp, found...)
 	}
 	for _, name := range v.AllowedSigners {
-		data, err := secret("verify.allowedSigners", name)
+		data, err := readSecretFile("verify.allowedSigners", name)
 		if err != nil {
 			return nil, err
 		}
-		found, err := readSigners(name, data)
+		found, err := parseSigners(name, data)
 		if err != nil {
 			return nil, fail(Misconfigured, "verify.allowedSigners: %w", err)
 		}
@@ -163,12 +164,12 @@ func (v Verify) keys() (*keys, error) {
 	return k, nil
 }
 
-// readKeyRing reads one armored block after the other.
+// readKeyRing reads all armored blocks of a file.
 func readKeyRing(data []byte) (openpgp.EntityList, error) {
 	const begins = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 	blocks := strings.Split(string(data), begins)
 	if len(blocks) < 2 {
-		return nil, errors.New("there is no block " + begins)
+		return nil, errors.New("no block " + begins)
 	}
 	var all openpgp.EntityList
 	for _, block := range blocks[1:] {
@@ -181,36 +182,36 @@ func readKeyRing(data []byte) (openpgp.EntityList, error) {
 	return all, nil
 }
 
-// check says by an error why a signature does not hold.
+// check returns an error if the signature is not valid.
 func (k *keys) check(signed signedText, now time.Time) error {
 	switch signature := signed.signature; {
 	case signature == "":
-		return errors.New("is not signed")
-	case strings.HasPrefix(signature, pgpBegins):
+		return errors.New("not signed")
+	case strings.HasPrefix(signature, pgpHeader):
 		at := &packet.Config{Time: func() time.Time { return now }}
 		_, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(signed.text), strings.NewReader(signature), at)
 		if err != nil {
-			return fmt.Errorf("its OpenPGP signature is not by one of the keys of verify.openPGPKeys: %w", err)
+			return fmt.Errorf("OpenPGP signature by none of the keys in verify.openPGPKeys: %w", err)
 		}
 		return nil
-	case strings.HasPrefix(signature, sshBegins):
+	case strings.HasPrefix(signature, sshHeader):
 		return k.checkSSH(signed)
 	}
-	return errors.New("its signature is neither OpenPGP nor SSH")
+	return errors.New("signature is neither OpenPGP nor SSH")
 }
 
 func (k *keys) checkSSH(signed signedText) error {
 	parsed, err := sshsig.Unarmor([]byte(signed.signature))
 	if err != nil {
-		return fmt.Errorf("its SSH signature cannot be read: %w", err)
+		return fmt.Errorf("invalid SSH signature: %w", err)
 	}
-	why := errors.New("its SSH signature is not by one of the keys of verify.allowedSigners")
+	why := errors.New("SSH signature by none of the keys in verify.allowedSigners")
 	for _, s := range k.ssh {
 		if !bytes.Equal(s.key.Marshal(), parsed.PublicKey.Marshal()) {
 			continue
 		}
-		if why = s.may(signed.when); why == nil {
-			return sshsig.Verify(bytes.NewReader(signed.text), parsed, s.key, parsed.HashAlgorithm, namespace)
+		if why = s.check(signed.when); why == nil {
+			return sshsig.Verify(bytes.NewReader(signed.text), parsed, s.key, parsed.HashAlgorithm, signatureNamespace)
 		}
 	}
 	return why

@@ -18,7 +18,7 @@ import (
 func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, public string) {
 	t.Helper()
 	gittest.Need(t, "gpg")
-	home, err := os.MkdirTemp("", "gpg") // the path of its socket must be short
+	home, err := os.MkdirTemp("", "gpg") // a socket path has a length limit
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, pub
 	return name + "@example.com", public
 }
 
-// signers writes a file of allowed signers.
+// signers writes an allowed signers file.
 func signers(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "allowed_signers")
@@ -89,19 +89,19 @@ func TestOpenPGPSignatures(t *testing.T) {
 		t.Helper()
 		fails(t, l, repository.DefaultLimits(), repository.Unverified, says)
 	}
-	unverified(verified(repository.Ref{Branch: "unsigned"}, ""), "is not signed")
-	unverified(verified(repository.Ref{Tag: "v2.0.0"}, ""), "is not signed")
-	unverified(verified(repository.Ref{Tag: "v3.0.0"}, ""), "is no tag with a signature of its own")
+	unverified(verified(repository.Ref{Branch: "unsigned"}, ""), "not signed")
+	unverified(verified(repository.Ref{Tag: "v2.0.0"}, ""), "not signed")
+	unverified(verified(repository.Ref{Tag: "v3.0.0"}, ""), "not an annotated tag")
 	l.Verify.OpenPGPKeys = []string{other}
-	unverified(verified(repository.Ref{Branch: "main"}, ""), "its OpenPGP signature is not by one of the keys")
-	unverified(verified(repository.Ref{Tag: "v1.0.0"}, ""), "its OpenPGP signature is not by one of the keys")
+	unverified(verified(repository.Ref{Branch: "main"}, ""), "OpenPGP signature by none of the keys")
+	unverified(verified(repository.Ref{Tag: "v1.0.0"}, ""), "OpenPGP signature by none of the keys")
 
-	// The signed tag under another name.
+	// A reference of another name points to the signed tag.
 	r.GitBare("update-ref", "refs/tags/v9.0.0", r.GitBare("rev-parse", "v1.0.0"))
 	l.Verify = ring
-	unverified(verified(repository.Ref{SemVer: "*"}, ""), `the tag was signed as "v1.0.0"`)
+	unverified(verified(repository.Ref{SemVer: "*"}, ""), `signed as tag "v1.0.0"`)
 
-	// The signed commit with another tree in it.
+	// The signed commit refers to another tree.
 	tampered := r.Git("cat-file", "commit", "main")
 	tree := r.Git("rev-parse", "main^{tree}")
 	forged := strings.Replace(tampered, tree, r.Git("rev-parse", "unsigned^{tree}"), 1) + "\n"
@@ -110,10 +110,10 @@ func TestOpenPGPSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Git("push", "-q", "--force", "origin", r.Git("hash-object", "-t", "commit", "-w", path)+":refs/heads/forged")
-	unverified(verified(repository.Ref{Branch: "forged"}, ""), "its OpenPGP signature is not by one of the keys")
+	unverified(verified(repository.Ref{Branch: "forged"}, ""), "OpenPGP signature by none of the keys")
 
-	l.Verify.OpenPGPKeys = []string{signers(t, "rubbish")}
-	fails(t, verified(repository.Ref{}, ""), repository.DefaultLimits(), repository.Misconfigured, "must hold public keys, armored")
+	l.Verify.OpenPGPKeys = []string{signers(t, "nonsense")}
+	fails(t, verified(repository.Ref{}, ""), repository.DefaultLimits(), repository.Misconfigured, "must contain armored public keys")
 }
 
 func TestSSHSignatures(t *testing.T) {
@@ -137,23 +137,23 @@ func TestSSHSignatures(t *testing.T) {
 		reason  repository.Reason
 		says    string
 	}{
-		"a commit":                    {repository.Ref{Branch: "main"}, "a@example.com " + public, "", ""},
-		"a tag":                       {repository.Ref{Tag: "v1.0.0"}, "# people\n\nb@example.com " + other + "\na@example.com " + public, "", ""},
-		"in the namespace of git":     {repository.Ref{}, `a@example.com namespaces="file,git" ` + public, "", ""},
-		"in all namespaces":           {repository.Ref{}, `a@example.com namespaces="*" ` + public, "", ""},
-		"while the key is valid":      {repository.Ref{}, `a@example.com valid-after="20260101",valid-before="202612312359Z" ` + public, "", ""},
-		"by the second line of a key": {repository.Ref{}, `a namespaces="file" ` + public + "\na " + public, "", ""},
-		"not signed":                  {repository.Ref{Branch: "unsigned"}, "a@example.com " + public, repository.Unverified, "is not signed"},
-		"by another key":              {repository.Ref{}, "a@example.com " + other, repository.Unverified, "is not by one of the keys of verify.allowedSigners"},
-		"a tag by another key":        {repository.Ref{Tag: "v1.0.0"}, "a@example.com " + other, repository.Unverified, "is not by one of the keys"},
-		"in another namespace":        {repository.Ref{}, `a@example.com namespaces="file" ` + public, repository.Unverified, "the SSH key of a@example.com may not sign for git"},
-		"before the key was valid":    {repository.Ref{}, `a@example.com valid-after="20260616" ` + public, repository.Unverified, "may sign from 2026-06-16T00:00:00Z on"},
-		"after the key was valid":     {repository.Ref{}, `a@example.com valid-before="20260615115959" ` + public, repository.Unverified, "may sign before 2026-06-15T11:59:59Z"},
-		"an option that is not known": {repository.Ref{}, "# x\n" + `a@example.com cert-authority ` + public, repository.Misconfigured, `:2: option "cert-authority"`},
-		"a time that is none":         {repository.Ref{}, `a@example.com valid-after="soon" ` + public, repository.Misconfigured, `time "soon": must be`},
-		"nobody":                      {repository.Ref{}, "# nobody", repository.Misconfigured, "names nobody"},
-		"no key":                      {repository.Ref{}, "a@example.com rubbish", repository.Misconfigured, ":1: must be names, options and a public key"},
-		"a key of OpenPGP only":       {repository.Ref{}, "", repository.Misconfigured, "names nobody"},
+		"commit":                 {repository.Ref{Branch: "main"}, "a@example.com " + public, "", ""},
+		"tag":                    {repository.Ref{Tag: "v1.0.0"}, "# comment\n\nb@example.com " + other + "\na@example.com " + public, "", ""},
+		"namespace git":          {repository.Ref{}, `a@example.com namespaces="file,git" ` + public, "", ""},
+		"all namespaces":         {repository.Ref{}, `a@example.com namespaces="*" ` + public, "", ""},
+		"valid key":              {repository.Ref{}, `a@example.com valid-after="20260101",valid-before="202612312359Z" ` + public, "", ""},
+		"second line of the key": {repository.Ref{}, `a namespaces="file" ` + public + "\na " + public, "", ""},
+		"not signed":             {repository.Ref{Branch: "unsigned"}, "a@example.com " + public, repository.Unverified, "not signed"},
+		"another key":            {repository.Ref{}, "a@example.com " + other, repository.Unverified, "by none of the keys in verify.allowedSigners"},
+		"tag by another key":     {repository.Ref{Tag: "v1.0.0"}, "a@example.com " + other, repository.Unverified, "by none of the keys"},
+		"another namespace":      {repository.Ref{}, `a@example.com namespaces="file" ` + public, repository.Unverified, "the SSH key of a@example.com may not sign for git"},
+		"key not valid yet":      {repository.Ref{}, `a@example.com valid-after="20260616" ` + public, repository.Unverified, "is valid from 2026-06-16T00:00:00Z"},
+		"key not valid anymore":  {repository.Ref{}, `a@example.com valid-before="20260615115959" ` + public, repository.Unverified, "is valid until 2026-06-15T11:59:59Z"},
+		"unknown option":         {repository.Ref{}, "# x\n" + `a@example.com cert-authority ` + public, repository.Misconfigured, `:2: unknown option "cert-authority"`},
+		"invalid time":           {repository.Ref{}, `a@example.com valid-after="soon" ` + public, repository.Misconfigured, `invalid time "soon"; use`},
+		"no signers":             {repository.Ref{}, "# nothing", repository.Misconfigured, "contains no signer"},
+		"invalid key":            {repository.Ref{}, "a@example.com nonsense", repository.Misconfigured, ":1: must be principals, options and a public key"},
+		"empty file":             {repository.Ref{}, "", repository.Misconfigured, "contains no signer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := repository.Location{URL: r.URL(), Ref: tc.ref, Verify: repository.Verify{AllowedSigners: []string{signers(t, tc.signers)}}}
@@ -166,7 +166,7 @@ func TestSSHSignatures(t *testing.T) {
 	}
 }
 
-func TestAnExpiredKeyDoesNotCount(t *testing.T) {
+func TestOpenPGPSignatures_RejectExpiredKey(t *testing.T) {
 	r := gittest.New(t)
 	r.Commit("a.yaml", "1")
 	id, public := openPGP(t, r, "bob", "seconds=1")
