@@ -106,7 +106,7 @@ func TestAFleetIsUpgradedByPuppet(t *testing.T) {
 	status := func() string { return viewer.must(t, "describe", "plan", "fleet") }
 	waits(t, "the plan to halt", func() bool { return strings.Contains(status(), "Halted") })
 	why := viewer.must(t, "describe", "host", broken)
-	for _, want := range []string{"ReportedFailure", "failed to reach v2", "puppet: exit status 6 (resources were changed, and others failed)", "/bin/false"} {
+	for _, want := range []string{"ReportedFailure", "failed to reach v2", "puppet: exit status 6 (some resources were changed, others failed)", "/bin/false"} {
 		if !strings.Contains(why, want) {
 			t.Errorf("describe host does not say %q:\n%s", want, why)
 		}
