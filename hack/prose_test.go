@@ -165,7 +165,7 @@ func (rules proseRules) find(file string, data []byte) []proseFinding {
 }
 
 var (
-	word = regexp.MustCompile(`[A-Za-z]+`)
+	word = regexp.MustCompile(`\b[A-Za-z]+\b`)
 	// gap is what may separate the words of a phrase: white space, and what starts the line of a comment or quotation.
 	gap = regexp.MustCompile(`^\s+(?:(?://|#|\*|>)\s*)?$`)
 )

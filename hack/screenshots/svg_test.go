@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestScreensBecomeSpans(t *testing.T) {
+func TestSVG_FramesToSpans(t *testing.T) {
 	screen := vt.NewSafeEmulator(columns, rows)
 	if _, err := screen.WriteString("a b  \x1b[32m██\x1b[2;39mc\x1b[0m\r\n\r\n   \x1b[1mend\x1b[0m \x1b[38;2;1;2;255mx"); err != nil {
 		t.Fatal(err)

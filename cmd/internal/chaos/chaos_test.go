@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chaos kills, stops and cuts off, while a fleet upgrades, whatever it runs on.
+// Package chaos kills, stops and disconnects processes while they upgrade a fleet.
 package chaos_test
 
 import (
@@ -44,10 +44,10 @@ import (
 // RoundsEnv is how many rounds are played; make soak plays more.
 const roundsEnv = "UPGRADE_CHAOS_ROUNDS"
 
-// A fleet of real agents' code is upgraded, again and again, by two upgrade-controller processes on three Consul servers.
-// In each round something is killed with -9, stopped past its session's TTL and let go on, or cut off. After each write a
-// referee looks at the whole state: in none was a start above a limit; and every rollout completes.
-func TestRolloutsCompleteWhateverIsKilled(t *testing.T) {
+// TestChaos_RolloutsComplete upgrades a fleet of agents repeatedly, with two upgrade-controller processes and three Consul servers.
+// In each round a process is killed with -9, stopped past its session's TTL and continued, or disconnected. After each write an
+// invariant checker reads the whole state: no start exceeds a limit, and every rollout completes.
+func TestChaos_RolloutsComplete(t *testing.T) {
 	rounds := 4
 	if text := os.Getenv(roundsEnv); text != "" {
 		n, err := strconv.Atoi(text)

@@ -32,7 +32,7 @@ func planFile(t *testing.T, text string) string {
 	return write(t, filepath.Join(t.TempDir(), "plan.yaml"), text)
 }
 
-// startAgents runs the agents of hosts at v1, with tokens of their own, and returns what tells a host's version.
+// startAgents runs the agents of hosts at v1, each with its own token, and returns a function that reads a host's version.
 func startAgents(t *testing.T, consul *consuldev.Agent, hosts []string, prefix string) func(host string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,12 +50,12 @@ func startAgents(t *testing.T, consul *consuldev.Agent, hosts []string, prefix s
 	}
 }
 
-func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
+func TestPolicies_AllowARollout(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		keyLists bool
 		prefix   string
-	}{"lists as reads": {false, ""}, "lists by a right of their own": {true, ""}, "below a prefix": {true, "eu"}} {
+	}{"lists as reads": {false, ""}, "list needs its own permission": {true, ""}, "below a prefix": {true, "eu"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rollOut(t, newConsul(t, tt.keyLists), tt.prefix)
@@ -63,7 +63,7 @@ func TestEachDoesItsWorkUnderItsPolicy(t *testing.T) {
 	}
 }
 
-// rollOut goes through a rollout of three hosts, everybody with the token of their policy.
+// rollOut carries out a rollout of three hosts, each program with the token of its policy.
 func rollOut(t *testing.T, consul *consuldev.Agent, prefix string) {
 	t.Helper()
 	ctl := func(name string) program { return as(t, consul, "upgradectl", below(t, prefix, policy(t, name, ""))) }
@@ -96,11 +96,11 @@ func rollOut(t *testing.T, consul *consuldev.Agent, prefix string) {
 	}
 	operator.must(t, "delete", "fleet")
 	if out := controller.String(); strings.Contains(out, " error ") {
-		t.Error("the controller was kept from something")
+		t.Error("the controller logged an error")
 	}
 }
 
-// below puts the hosts' keys of a policy below a prefix, by the command of docs/how-to/tls-and-acls.md.
+// below adds a prefix to the hosts' keys of a policy, with the command of docs/how-to/tls-and-acls.md.
 func below(t *testing.T, prefix, rules string) string {
 	t.Helper()
 	if prefix == "" {
@@ -119,8 +119,8 @@ func below(t *testing.T, prefix, rules string) string {
 	return string(out)
 }
 
-// TestWhoMayReadAndWriteWhat compares the table of docs/reference/permissions.md with what Consul allows.
-func TestWhoMayReadAndWriteWhat(t *testing.T) {
+// TestPolicies_MatchTheirTable compares the table of docs/reference/permissions.md with what Consul allows.
+func TestPolicies_MatchTheirTable(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
 	client := func(token string) *api.KV {
@@ -166,7 +166,7 @@ func TestWhoMayReadAndWriteWhat(t *testing.T) {
 	}
 }
 
-func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
+func TestDenials_NameTheKeyAndTheRule(t *testing.T) {
 	t.Parallel()
 	consul := newConsul(t, true)
 	file := planFile(t, plan)
@@ -195,13 +195,13 @@ func TestWhatIsDeniedIsSaidWithItsKeyAndPolicy(t *testing.T) {
 		{"agent", "upgradectl", []string{"apply", "-f", newer}, `upgrade.jiocloud.com/plans/fleet/manager: the token needs key`},
 		{"agent", "upgrade-agent", append(once[:len(once):len(once)], "web2"),
 			`upgrade.jiocloud.com/started/web2: the token needs key "upgrade.jiocloud.com/started/web2" { policy = "read" }`},
-		{"nobody", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix`},
-		{"nobody", "upgrade-agent", append(once[:len(once):len(once)], "web1"), `current_version: the token needs key`},
+		{"anonymous", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix`},
+		{"anonymous", "upgrade-agent", append(once[:len(once):len(once)], "web1"), `current_version: the token needs key`},
 	} {
 		t.Run(tt.who+" "+tt.binary+" "+tt.args[0], func(t *testing.T) {
 			t.Parallel()
 			p := program{tt.binary, []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}
-			if tt.who != "nobody" {
+			if tt.who != "anonymous" {
 				p = as(t, consul, tt.binary, policy(t, tt.who, "web1"))
 			}
 			code, out := p.run(t, tt.args...)

@@ -1,8 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deployment_test runs the three binaries as they are run in a fleet: with the ACL policies, certificates and
-// units of config/.
+// Package deployment_test runs the three binaries as a fleet does: with the ACL policies, certificates and units of config/.
 package deployment_test
 
 import (
@@ -23,7 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// root is where the module is, and binEnv names the folder that the binaries are built into.
+// root is the module's folder. binEnv names the folder of the built binaries.
 const (
 	root   = "../../.."
 	binEnv = "UPGRADE_TEST_BIN"
@@ -51,7 +50,7 @@ func withBinaries(run func() int) int {
 	return run()
 }
 
-// program is a binary with the environment that it gets; nothing of Consul's own is inherited.
+// program is a binary with its environment. It inherits no variables of Consul.
 type program struct {
 	name string
 	env  []string
@@ -71,7 +70,7 @@ func (p program) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs it to its end, and returns its exit code and all that it wrote.
+// run waits for the program to exit, and returns its exit code and its output.
 func (p program) run(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	cmd := p.command(args...)
@@ -82,7 +81,7 @@ func (p program) run(t *testing.T, args ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// must is run, of what shall succeed.
+// must runs a command that must succeed.
 func (p program) must(t *testing.T, args ...string) string {
 	t.Helper()
 	code, out := p.run(t, args...)
@@ -92,7 +91,7 @@ func (p program) must(t *testing.T, args ...string) string {
 	return out
 }
 
-// start runs it until the test ends, and returns what it writes.
+// start runs the program until the test ends, and returns its output.
 func (p program) start(t *testing.T, args ...string) *output {
 	t.Helper()
 	cmd, out := p.command(args...), &output{}
@@ -113,11 +112,11 @@ func stop(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s, told to stop: %v", cmd, err)
+		t.Errorf("%s after SIGTERM: %v", cmd, err)
 	}
 }
 
-// output is what a process has written so far. When seek is in it, found is called.
+// output collects what a process writes. It calls found when seek is in it.
 type output struct {
 	mu    sync.Mutex
 	data  bytes.Buffer
@@ -151,7 +150,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -175,24 +174,23 @@ func write(t testing.TB, path, text string) string {
 
 const management = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
 
-// node is the name of the node of the test's Consul, which the policy of the controller names.
+// node is the node's name in the test's Consul, which the controller's policy names.
 const node = "ctl1"
 
-// newConsul is a Consul with ACLs on, where nothing is allowed that no policy allows; with keyLists, not even to list
-// what may be read.
+// newConsul starts a Consul with ACLs and the default policy deny. With keyLists, listing keys needs its own permission.
 func newConsul(t *testing.T, keyLists bool) *consuldev.Agent {
 	t.Helper()
 	return consultest.StartWith(t, consuldev.Options{ManagementToken: management,
 		Config: fmt.Sprintf("node_name = %q\nacl { enable_key_list_policy = %t }\n", node, keyLists)})
 }
 
-// policy is a file of config/consul with what stands for the names of one host and one node filled in.
+// policy reads a file of config/consul, and fills in the names of one host and one node.
 func policy(t testing.TB, name, host string) string {
 	t.Helper()
 	return strings.NewReplacer("HOST", host, "NODE", node).Replace(read(t, "config/consul/"+name+".hcl"))
 }
 
-// as is a binary that asks with a token of the rules, from a file.
+// as returns a program that uses a token with the rules, from a file.
 func as(t *testing.T, consul *consuldev.Agent, name, rules string) program {
 	t.Helper()
 	token := consultest.Token(t, consul.Addr(), management, rules)

@@ -15,14 +15,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// TestTheCommandsOfJorcWorkUnderTheirPolicies: those of a host with the token of that host, those of the fleet with that of
-// a viewer or an operator.
-func TestTheCommandsOfJorcWorkUnderTheirPolicies(t *testing.T) {
+// TestPolicies_AllowTheCommandsOfJorc runs the commands of a host with that host's token, and those about the fleet with a
+// viewer's or an operator's.
+func TestPolicies_AllowTheCommandsOfJorc(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		keyLists bool
 		prefix   string
-	}{"lists as reads": {false, ""}, "lists by a right of their own": {true, ""}, "below a prefix": {true, "eu"}} {
+	}{"lists as reads": {false, ""}, "list needs its own permission": {true, ""}, "below a prefix": {true, "eu"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			useJorc(t, withServices(t, "web1", tt.keyLists), tt.prefix)
@@ -30,8 +30,7 @@ func TestTheCommandsOfJorcWorkUnderTheirPolicies(t *testing.T) {
 	}
 }
 
-// withServices is a Consul as newConsul makes it, whose node has the name and three services with a check that passes, all in
-// the catalog.
+// withServices starts a Consul like newConsul. Its node has a name, and three services with a passing check, all in the catalog.
 func withServices(t *testing.T, node string, keyLists bool) *consuldev.Agent {
 	t.Helper()
 	var services []string
@@ -49,7 +48,7 @@ func withServices(t *testing.T, node string, keyLists bool) *consuldev.Agent {
 	return consul
 }
 
-// managing is a client that may do all.
+// managing returns a client that may do everything.
 func managing(t *testing.T, consul *consuldev.Agent) *api.Client {
 	t.Helper()
 	client, err := api.NewClient(&api.Config{Address: consul.Addr(), Token: management})
@@ -97,7 +96,7 @@ func useJorc(t *testing.T, consul *consuldev.Agent, prefix string) {
 	operator := as(t, consul, "upgradectl", below(t, prefix, policy(t, "operator", "")))
 	command(operator, "enable_puppet False host -n web1")
 	command(operator, "set_config kernel 6.1 global -c config_version")
-	command(operator, "set_config colour red role -n web")
+	command(operator, "set_config color red role -n web")
 	command(operator, "get_failures")
 	code, out := host.run(t, "check_puppet", "-n", "web1", "--version-file", file, "--prefix", prefix)
 	if code != 9 {

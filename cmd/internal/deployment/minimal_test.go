@@ -20,9 +20,9 @@ import (
 
 var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +("[^"]*") +\{ policy = "(\w+)" \}$`)
 
-// TestNoRuleIsThereForNothing takes from each policy one right after the other (writing, then reading), and sees that
-// something fails which passes with all of them.
-func TestNoRuleIsThereForNothing(t *testing.T) {
+// TestPolicies_HaveNoUnusedRule removes each permission of each policy in turn (write, then read), and checks that something fails
+// that passes with all of them.
+func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 	t.Parallel()
 	consul, host := withServices(t, node, true), withServices(t, "web1", true)
 	clients := map[*consuldev.Agent]*api.Client{consul: managing(t, consul), host: managing(t, host)}
@@ -43,7 +43,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 	for _, tt := range []struct {
 		policy string
 		consul *consuldev.Agent
-		// works says whether all works that the policy is for.
+		// works reports whether everything works that the policy is for.
 		works func(t *testing.T, token string) bool
 	}{
 		{"controller", consul, func(t *testing.T, token string) bool {
@@ -98,7 +98,7 @@ func TestNoRuleIsThereForNothing(t *testing.T) {
 	}
 }
 
-// succeeds runs a command, and says whether it did all that it was to do.
+// succeeds runs a command, and reports whether it did all of its work.
 func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args ...string) bool {
 	t.Helper()
 	code, out := program{binary, []string{"CONSUL_HTTP_ADDR=" + consul.Addr(), "CONSUL_HTTP_TOKEN=" + token}}.run(t, args...)
@@ -108,8 +108,8 @@ func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args 
 	return code == 0 && !strings.Contains(out, "ACL")
 }
 
-// seed makes a fleet, whose nodes the catalog knows, in which a host in the field may have begun, a switch of the version
-// is due, one host may start, pause keys are left of holds that have ended, and only the old tree may hold records.
+// seed creates a fleet with nodes in the catalog. A legacy host may have started, a switch of the version is due, one host may
+// start, pause keys of ended holds exist, and the old tree alone may hold records.
 func seed(t *testing.T, consul *consuldev.Agent, client *api.Client, file string) {
 	t.Helper()
 	empty(t, client, "")

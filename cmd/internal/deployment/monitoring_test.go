@@ -30,7 +30,7 @@ func promtool(t *testing.T, args ...string) (string, error) {
 	return tool(t, "promtool", "prometheus", args...)
 }
 
-// alerts are config/monitoring/alerts.yaml.
+// alerts is the content of config/monitoring/alerts.yaml.
 type alerts struct {
 	Groups []struct {
 		Rules []struct {
@@ -40,7 +40,7 @@ type alerts struct {
 	}
 }
 
-// alertTests are config/monitoring/alerts_test.yaml.
+// alertTests is the content of config/monitoring/alerts_test.yaml.
 type alertTests struct {
 	Tests []struct {
 		AlertRuleTest []struct {
@@ -50,7 +50,7 @@ type alertTests struct {
 	}
 }
 
-// dashboard is what a test looks at of config/monitoring/dashboard.json.
+// dashboard is the part of config/monitoring/dashboard.json that tests read.
 type dashboard struct {
 	SchemaVersion int
 	Templating    struct{ List []struct{ Name, Type string } }
@@ -84,7 +84,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// expressions are those of the alerts and of the dashboard, with what Grafana fills in.
+// expressions returns the queries of the alerts and of the dashboard, with Grafana's variables filled in.
 func expressions(t *testing.T) []string {
 	t.Helper()
 	var a alerts
@@ -102,7 +102,7 @@ func expressions(t *testing.T) []string {
 	return all
 }
 
-func TestPrometheusTakesTheAlerts(t *testing.T) {
+func TestAlerts_PassPromtool(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(root, "config", "monitoring")
 	if out, err := promtool(t, "check", "rules", filepath.Join(dir, "alerts.yaml")); err != nil {
@@ -111,7 +111,7 @@ func TestPrometheusTakesTheAlerts(t *testing.T) {
 	if out, err := promtool(t, "test", "rules", filepath.Join(dir, "alerts_test.yaml")); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	// An alert that never fires, and one that always does, are found.
+	// promtool finds an alert that never fires, and one that always does.
 	for _, wrong := range []string{"== 2", ">= 0"} {
 		broken := t.TempDir()
 		text := strings.Replace(read(t, "config/monitoring/alerts.yaml"), `phase="Halted"}) == 1`, `phase="Halted"}) `+wrong, 1)
@@ -123,7 +123,7 @@ func TestPrometheusTakesTheAlerts(t *testing.T) {
 	}
 }
 
-func TestEachAlertIsTestedAndSaysWhatToDo(t *testing.T) {
+func TestAlerts_HaveTestsAndRunbooks(t *testing.T) {
 	t.Parallel()
 	var a alerts
 	var tests alertTests
@@ -139,7 +139,7 @@ func TestEachAlertIsTestedAndSaysWhatToDo(t *testing.T) {
 	docs := read(t, "docs/reference/alerts.md")
 	for _, r := range a.Groups[0].Rules {
 		if !fires[r.Alert] || !quiet[r.Alert] {
-			t.Errorf("%s: tested that it fires: %v, that it does not: %v", r.Alert, fires[r.Alert], quiet[r.Alert])
+			t.Errorf("%s: a test that it fires: %v, that it does not: %v", r.Alert, fires[r.Alert], quiet[r.Alert])
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 			t.Errorf("%s lacks a summary, a description or a severity", r.Alert)
@@ -150,11 +150,11 @@ func TestEachAlertIsTestedAndSaysWhatToDo(t *testing.T) {
 		}
 	}
 	if n := len(a.Groups[0].Rules); n != strings.Count(docs, "\n### Upgrade") {
-		t.Errorf("%d alerts, and docs/reference/alerts.md is about others", n)
+		t.Errorf("%d alerts, and docs/reference/alerts.md has others", n)
 	}
 }
 
-func TestGrafanaFindsItsWayThroughTheDashboard(t *testing.T) {
+func TestDashboard_IsWellFormed(t *testing.T) {
 	t.Parallel()
 	d := readDashboard(t)
 	if d.SchemaVersion < 39 || d.Templating.List[0].Type != "datasource" || d.Templating.List[0].Name != "datasource" {
@@ -170,7 +170,7 @@ func TestGrafanaFindsItsWayThroughTheDashboard(t *testing.T) {
 			for y := range p.GridPos.H {
 				cell := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
 				if other := cells[cell]; other != "" || cell[0] >= 24 {
-					t.Fatalf("%q lies over %q, or beyond the right end", p.Title, other)
+					t.Fatalf("%q overlaps %q, or the right edge", p.Title, other)
 				}
 				cells[cell] = p.Title
 			}
@@ -189,7 +189,7 @@ func TestGrafanaFindsItsWayThroughTheDashboard(t *testing.T) {
 	}
 }
 
-func TestPrometheusTakesAllExpressions(t *testing.T) {
+func TestExpressions_PassPromtool(t *testing.T) {
 	t.Parallel()
 	check := func(expressions []string) (string, error) {
 		var rules strings.Builder
@@ -204,11 +204,11 @@ func TestPrometheusTakesAllExpressions(t *testing.T) {
 		t.Errorf("of %d expressions: %v\n%s", len(all), err, out)
 	}
 	if out, err := check(append(all, "sum by (plan (up)")); err == nil {
-		t.Errorf("what is wrong is not found:\n%s", out)
+		t.Errorf("promtool did not find the error:\n%s", out)
 	}
 }
 
-// exported are the metrics of a controller that leads, each with its labels.
+// exported returns the metrics of a leading controller, each with its labels.
 func exported(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -240,8 +240,8 @@ func exported(t *testing.T) map[string]map[string]bool {
 	return all
 }
 
-// TestOnlyWhatThereIsIsAskedFor finds names of metrics, and of labels in their selectors, that no controller has.
-func TestOnlyWhatThereIsIsAskedFor(t *testing.T) {
+// TestAlerts_QueryExistingSeries finds metrics, and labels in selectors, that no controller has.
+func TestAlerts_QueryExistingSeries(t *testing.T) {
 	t.Parallel()
 	names := regexp.MustCompile(`\b((?:upgrade_controller|go|process)_\w+)(?:\{([^}]*)\})?`)
 	labels := regexp.MustCompile(`(\w+)\s*[=!]~?"`)
@@ -271,8 +271,8 @@ func TestOnlyWhatThereIsIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestTheDocsNameEachMetric compares the table of docs/reference/metrics.md with what a controller has.
-func TestTheDocsNameEachMetric(t *testing.T) {
+// TestMetrics_AreInTheReference compares the table of docs/reference/metrics.md with what a controller has.
+func TestMetrics_AreInTheReference(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(read(t, "docs/reference/metrics.md"), "\n## Metrics\n")
 	documented := map[string][]string{}

@@ -12,8 +12,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// TestWhatOperationsSaysHelps breaks what a plan consists of, and mends it as docs/how-to/troubleshoot.md says.
-func TestWhatOperationsSaysHelps(t *testing.T) {
+// TestTroubleshooting_RepairsAPlan damages the keys of a plan, and repairs them as docs/how-to/troubleshoot.md says.
+func TestTroubleshooting_RepairsAPlan(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
 	client, err := api.NewClient(&api.Config{Address: consul.Addr()})
@@ -41,31 +41,31 @@ func TestWhatOperationsSaysHelps(t *testing.T) {
 	const ledger, control = "upgrade.jiocloud.com/plans/fleet/ledger", "upgrade.jiocloud.com/plans/fleet/control"
 	docs := read(t, "docs/how-to/troubleshoot.md")
 	for _, tt := range []struct {
-		says          string
-		disturb, mend func()
+		says           string
+		damage, repair func()
 	}{
 		{"/ledger does not exist, while", func() { remove(ledger) }, func() {}},
-		{"/ledger cannot be read", func() { set(ledger, "rubbish") }, func() { remove(ledger) }},
+		{"/ledger cannot be read", func() { set(ledger, "not JSON") }, func() { remove(ledger) }},
 		{"/control does not exist", func() { remove(control) }, func() {}},
-		{"/control cannot be read", func() { set(control, "rubbish") }, func() { remove(control) }},
+		{"/control cannot be read", func() { set(control, "not JSON") }, func() { remove(control) }},
 		{"current_version is gone, although it was", func() { remove("current_version") }, func() { set("current_version", "v2") }},
 	} {
 		if !strings.Contains(docs, tt.says) {
 			t.Errorf("docs/how-to/troubleshoot.md does not say %q", tt.says)
 		}
-		tt.disturb()
+		tt.damage()
 		if code, out := ctl.run(t, "rollout", "status"); code != 1 || !strings.Contains(out, tt.says) {
 			t.Errorf("exit code %d, want %q:\n%s", code, tt.says, out)
 		}
-		tt.mend()
+		tt.repair()
 		ctl.must(t, "apply", "-f", file)
-		if out := ctl.must(t, "reconcile"); strings.Contains(out, "nobody is released") {
-			t.Errorf("%s: it was mended, and\n%s", tt.says, out)
+		if out := ctl.must(t, "reconcile"); strings.Contains(out, tt.says) {
+			t.Errorf("%s: after the repair:\n%s", tt.says, out)
 		}
 	}
 }
 
-func TestAStandbyTakesOverFromOneThatStops(t *testing.T) {
+func TestStandby_TakesOverWhenTheLeaderStops(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
 	controller := program{"upgrade-controller", []string{"CONSUL_HTTP_ADDR=" + consul.Addr()}}

@@ -28,7 +28,7 @@ spec:
     roleOrder: {web: db}
 `
 
-// puppets are hosts whose agents run the real Puppet, each with a manifest of its own.
+// puppets are hosts whose agents run the real Puppet, each with its own manifest.
 type puppets struct {
 	*testing.T
 	dir string
@@ -36,7 +36,7 @@ type puppets struct {
 
 func (p puppets) path(host, file string) string { return filepath.Join(p.dir, host, file) }
 
-// manifest says what a host shall be; it is broken while it ends in an error.
+// manifest writes the desired state of a host. It is broken while it ends in an error.
 func (p puppets) manifest(host, more string) {
 	p.Helper()
 	write(p, p.path(host, "site.pp"), fmt.Sprintf("file { '%s': content => \"${facts['current_version']}\\n\" }\n%s\n",
@@ -75,9 +75,9 @@ func (p puppets) text(host, file string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// TestAFleetIsUpgradedByPuppet goes through a rollout as an operator sees it: a host whose manifest is broken stops it, the
-// host says why, the manifest is mended, and the rollout is completed.
-func TestAFleetIsUpgradedByPuppet(t *testing.T) {
+// TestPuppet_UpgradesAFleet follows a rollout as an operator does: a host with a broken manifest stops it, the host reports why,
+// the manifest is corrected, and the rollout completes.
+func TestPuppet_UpgradesAFleet(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("puppet"); err != nil {
 		const missing = "needs puppet: run `make deps` as root on Debian"
@@ -114,12 +114,12 @@ func TestAFleetIsUpgradedByPuppet(t *testing.T) {
 	waits(t, "those under way to finish", func() bool { return p.text("web1", "version") == "v2" && p.text("web2", "version") == "v2" })
 	for _, host := range hosts[7:] {
 		if got := p.text(host, "version"); got != "v1" {
-			t.Errorf("%s has begun although the plan is halted: it has %s", host, got)
+			t.Errorf("%s started although the plan is halted: it has %s", host, got)
 		}
 	}
 
 	p.manifest(broken, "")
-	operator.must(t, "rollout", "resume", "--reason", "the manifest is mended")
+	operator.must(t, "rollout", "resume", "--reason", "the manifest is corrected")
 	waits(t, "the plan to complete", func() bool { return strings.Contains(status(), "12 of 12 hosts upgraded") })
 	for _, host := range hosts {
 		if version, made := p.text(host, "version"), p.text(host, "made-by-puppet"); version != "v2" || made != "v2" {
@@ -128,12 +128,12 @@ func TestAFleetIsUpgradedByPuppet(t *testing.T) {
 	}
 }
 
-// waits is eventually with the patience that Puppet takes: the second attempt of a host comes within a minute.
+// waits is eventually with a longer timeout for Puppet: a host's second attempt comes within a minute.
 func waits(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(3 * time.Minute); !condition(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

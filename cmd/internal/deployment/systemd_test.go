@@ -13,8 +13,7 @@ import (
 	"testing"
 )
 
-// tool runs a program that is not ours and returns all that it says. Without it the test is skipped, and fails when
-// CI=true.
+// tool runs a third-party program and returns its output. If it is missing the test is skipped; with CI=true it fails.
 func tool(t *testing.T, name, debian string, args ...string) (string, error) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -35,10 +34,10 @@ func systemdAnalyze(t *testing.T, args ...string) (string, error) {
 
 func unitNames() []string { return []string{"upgrade-controller.service", "upgrade-agent.service"} }
 
-func TestSystemdTakesTheUnitsWithoutAWord(t *testing.T) {
+func TestUnits_SystemdAnalyzeIsSilent(t *testing.T) {
 	t.Parallel()
 	for _, name := range unitNames() {
-		// It looks whether the program is there.
+		// systemd-analyze checks that the program exists.
 		text := strings.ReplaceAll(read(t, "config/systemd/"+name), "/usr/bin/", os.Getenv(binEnv)+"/")
 		unit := write(t, filepath.Join(t.TempDir(), name), text)
 		if out, err := systemdAnalyze(t, "verify", "--man=no", unit); err != nil || out != "" {
@@ -46,14 +45,14 @@ func TestSystemdTakesTheUnitsWithoutAWord(t *testing.T) {
 		}
 		broken := write(t, unit, strings.Replace(text, "Restart=always", "Restart=perhaps", 1))
 		if out, _ := systemdAnalyze(t, "verify", "--man=no", broken); !strings.Contains(out, "perhaps") {
-			t.Errorf("%s: what is wrong is not found:\n%s", name, out)
+			t.Errorf("%s: systemd-analyze did not find the error:\n%s", name, out)
 		}
 	}
 }
 
-// TestTheUnitsAreAsHardAsTheDocsSay compares the exposure that systemd sees with that of docs/security.md. Another
+// TestUnits_HaveTheDocumentedExposure compares the exposure that systemd computes with that of docs/security.md. Other versions of
 // systemd may weigh a little differently.
-func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
+func TestUnits_HaveTheDocumentedExposure(t *testing.T) {
 	t.Parallel()
 	const margin = 4
 	docs := read(t, "docs/security.md")
@@ -75,7 +74,7 @@ func TestTheUnitsAreAsHardAsTheDocsSay(t *testing.T) {
 	}
 }
 
-// agentConfig is the sample, with its template where it is.
+// agentConfig writes the sample, with the path of its template.
 func agentConfig(t *testing.T) string {
 	t.Helper()
 	template, err := filepath.Abs(filepath.Join(root, "config", "agent", "fleet.sources.tmpl"))
@@ -86,8 +85,8 @@ func agentConfig(t *testing.T) string {
 	return write(t, filepath.Join(t.TempDir(), "config.yaml"), text)
 }
 
-// TestTheUnitsRunWhatTheBinariesTake starts the binaries with the arguments of the units.
-func TestTheUnitsRunWhatTheBinariesTake(t *testing.T) {
+// TestUnits_PassValidArguments starts the binaries with the arguments of the units.
+func TestUnits_PassValidArguments(t *testing.T) {
 	t.Parallel()
 	for _, name := range unitNames() {
 		unit := read(t, "config/systemd/"+name)
