@@ -35,7 +35,7 @@ const (
 
 // states are all states of hosts, in the order of the legend, and of a bar.
 func states() []rollout.State {
-	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.Held, rollout.Pending, rollout.Exempt,
+	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.OnHold, rollout.Pending, rollout.Exempt,
 		rollout.Lost, rollout.Unknown}
 }
 
@@ -112,7 +112,7 @@ func (d *Dashboard) planPage(s *sight) *page {
 	present := o.Present()
 	data := planData{
 		Name: o.Stored.Name, Plan: o.Plan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
-		Gate: o.Decision.GateMessage, Pinned: o.Decision.PinMessage, Leader: s.leader, Now: o.Now, Err: s.err,
+		Gate: o.Decision.Gate.Message, Pinned: o.PinMessage(), Leader: s.leader, Now: o.Now, Err: s.err,
 		Counts: countStates(present.Verdicts), Warnings: o.Decision.Warnings, Why: describe.Why(o.Why().Plan()),
 		Events: newestFirst(s.events, maxRows),
 	}

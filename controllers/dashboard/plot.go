@@ -229,12 +229,12 @@ func (p *plot) halts(o *upgradeplan.Observation, events []fleet.Event) {
 			end(e.Time)
 		}
 	}
-	if !halts(string(o.Decision.Gate)) {
+	if !halts(string(o.Decision.Gate.Reason)) {
 		end(o.Now)
 		return
 	}
 	if pause := o.Control.Pause; since.IsZero() && pause != nil {
-		since, why = pause.Time, o.Decision.GateMessage
+		since, why = pause.Time, o.Decision.Gate.Message
 	}
 	end(p.To)
 }

@@ -45,7 +45,7 @@ func countsBar(h v1alpha1.HostCounts) []barPart {
 	var bar []barPart
 	x := 0.0
 	for _, c := range []stateCount{{rollout.Upgraded, h.Upgraded}, {rollout.Upgrading, h.Upgrading}, {rollout.Failed, h.Failed},
-		{rollout.Held, h.Held}, {rollout.Pending, h.Pending}} {
+		{rollout.OnHold, h.Held}, {rollout.Pending, h.Pending}} {
 		if c.Count > 0 {
 			w := 100 * float64(c.Count) / float64(max(h.Total, c.Count))
 			bar = append(bar, barPart{c.State, x, w})
@@ -69,7 +69,7 @@ func (d *Dashboard) changesView(r *http.Request) view {
 			text = err.Error()
 		}
 		data := map[string]any{"Name": o.Stored.Name, "Err": s.err, "Now": o.Now, "Total": len(changes.List),
-			"Gate": after.Decision.GateMessage, "More": max(0, len(changes.List)-maxKeys), "YAML": text}
+			"Gate": after.Decision.Gate.Message, "More": max(0, len(changes.List)-maxKeys), "YAML": text}
 		changes.List = changes.List[:min(len(changes.List), maxKeys)]
 		data["Lines"] = diffLines(changes)
 		p := &page{Title: o.Stored.Name + ": changes"}

@@ -56,7 +56,7 @@ func (p Plans) revoke(ctx context.Context, name string, now time.Time) error {
 		return err
 	case o.Fleet.Incomplete != "":
 		return errors.New(o.Fleet.Incomplete)
-	case o.Decision.Gate != v1alpha1.ReasonAborted: // an operator has resumed it
+	case o.Decision.Gate.Reason != v1alpha1.ReasonAborted: // an operator has resumed it
 		return nil
 	}
 	checks := slices.Concat(unchanged(o.spec), unchanged(o.control), unchanged(o.ledger), unchanged(o.Raw.Current), unchanged(o.epoch))

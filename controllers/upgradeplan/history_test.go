@@ -209,8 +209,8 @@ func TestFilteredByACLsStartsNobody(t *testing.T) {
 			f.through = open(consultest.Token(t, addr, management, c.rule+` session_prefix "" { policy = "write" }`))
 			before := f.indexes()
 			r := f.reconcile()
-			if d := r.Decision; d.Gate != v1alpha1.ReasonObservationIncomplete || !strings.Contains(d.GateMessage, c.want) {
-				t.Errorf("%s: %s", d.Gate, d.GateMessage)
+			if d := r.Decision; d.Gate.Reason != v1alpha1.ReasonObservationIncomplete || !strings.Contains(d.Gate.Message, c.want) {
+				t.Errorf("%s: %s", d.Gate.Reason, d.Gate.Message)
 			}
 			if after := f.indexes(); len(after) != len(before) {
 				t.Error("keys were written")

@@ -224,6 +224,9 @@ func Compile(plan *v1alpha1.UpgradePlan) (*rollout.Plan, error) {
 // Windows are the maintenance windows of the plan that is carried out.
 func (o *Observation) Windows() maintenance.Windows { return o.compiled.Windows() }
 
+// PinMessage says which revision is carried out in place of the spec, and who ordered that. Empty means none.
+func (o *Observation) PinMessage() string { return rollout.PinMessage(o.orders().Pin, o.Decision.Version) }
+
 // input is what is decided from.
 func (o *Observation) input() rollout.Input {
 	in := rollout.Input{Plan: o.compiled, Control: o.orders(), Fleet: &o.Fleet, Conflict: o.conflict, Now: o.Now}
@@ -238,7 +241,7 @@ func (o *Observation) Changes() diff.Changes {
 	if o.changes == nil {
 		o.changes = &diff.Changes{}
 		if !o.Decision.ReadOnly {
-			*o.changes = o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.Now))
+			*o.changes = o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.input()))
 		}
 	}
 	return *o.changes

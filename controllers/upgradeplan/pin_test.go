@@ -93,7 +93,7 @@ func TestAPinnedRevisionIsKept(t *testing.T) {
 		f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Revision(1)})
 		before := f.indexes()
 		r := f.reconcile()
-		if v := verdict(t, r, "web1"); !r.Decision.ReadOnly || !strings.Contains(v.Message+r.Decision.GateMessage, "revision 1 is pinned") {
+		if v := verdict(t, r, "web1"); !r.Decision.ReadOnly || !strings.Contains(v.Message+r.Decision.Gate.Message, "revision 1 is pinned") {
 			t.Errorf("%s: %s", v.Reason, v.Message)
 		}
 		for key, index := range f.indexes() {

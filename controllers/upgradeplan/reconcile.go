@@ -118,7 +118,7 @@ func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, resu
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
 	if o.Decision.ReadOnly {
-		if o.Decision.Gate == v1alpha1.ReasonObservationIncomplete { // what cannot be read is not to be overwritten
+		if o.Decision.Gate.Reason == v1alpha1.ReasonObservationIncomplete { // what cannot be read is not to be overwritten
 			return fleetstore.Committed{}, nil
 		}
 		c.Ledger = o.Raw.Ledger

@@ -324,7 +324,7 @@ func TestOddStates(t *testing.T) {
 				f.set("upgrade.jiocloud.com/holds/host/web1", "\x00")
 			},
 			want:   []string{"global=False", "host/web2=True", "host/web3=True"},
-			states: map[string]rollout.State{"web1": rollout.Held, "web2": rollout.Upgrading, "web3": rollout.Upgrading},
+			states: map[string]rollout.State{"web1": rollout.OnHold, "web2": rollout.Upgrading, "web3": rollout.Upgrading},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

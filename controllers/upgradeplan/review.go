@@ -182,8 +182,8 @@ func (r *Reconciler) moved(ctx context.Context, review Review) ([]string, error)
 		}
 		what = append(what, differences(want, have)...)
 	}
-	if len(what) > 0 && o.Decision.GateMessage != "" && !o.Decision.NeedsAnotherPass() {
-		what = append(what, o.Decision.GateMessage)
+	if len(what) > 0 && o.Decision.Gate.Message != "" && !o.Decision.NeedsAnotherPass() {
+		what = append(what, o.Decision.Gate.Message)
 	}
 	return what, nil
 }

@@ -209,7 +209,7 @@ func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
 			f.must(err)
 			c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAccepted)
 			if c.Status != "False" || c.Reason != string(v1alpha1.ReasonConflict) || !strings.Contains(c.Message, `upgradeplan "fleet"`) ||
-				r.Decision.Gate != v1alpha1.ReasonConflict || r.Starts != 0 {
+				r.Decision.Gate.Reason != v1alpha1.ReasonConflict || r.Starts != 0 {
 				t.Errorf("%+v", c)
 			}
 		}

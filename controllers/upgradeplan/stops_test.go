@@ -147,8 +147,8 @@ func TestWindows(t *testing.T) {
 		f.hosts(true, "1", names("web", 3)...)
 		f.apply("version: '2'\nwindows: {allow: [{schedule: '0 22 * * *', duration: 2h}]}\nprogressDeadlineSeconds: 36000\ninstructions: {rollingRules: {global: 1}}")
 		r := f.reconcile()
-		if string(f.get("current_version").Value) != "1" || r.Status.Phase != v1alpha1.PhasePending || r.Decision.Gate != v1alpha1.ReasonOutsideWindow {
-			t.Errorf("the version is switched outside of the windows: %s\n%s", r.Status.Phase, explain(r))
+		if string(f.get("current_version").Value) != "1" || r.Status.Phase != v1alpha1.PhasePending || r.Decision.Gate.Reason != v1alpha1.ReasonOutsideWindow {
+			t.Errorf("the version is switched outside of the maintenance windows: %s\n%s", r.Status.Phase, explain(r))
 		}
 		if stored := string(f.get(keys.Plan("fleet").Status()).Value); !strings.Contains(stored, `"phase":"Pending"`) {
 			t.Errorf("the status does not tell: %s", stored)
@@ -184,7 +184,7 @@ func TestWindows(t *testing.T) {
 		}
 		f.clock.Advance(time.Hour)
 		f.lock()
-		if r = f.reconcile(); r.Decision.Gate != v1alpha1.ReasonOutsideWindow {
+		if r = f.reconcile(); r.Decision.Gate.Reason != v1alpha1.ReasonOutsideWindow {
 			t.Errorf("the override does not end\n%s", explain(r))
 		}
 	})

@@ -165,7 +165,7 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 		return nil, err
 	}
 	after, changes := o.Preview()
-	if message := after.Decision.GateMessage; message != "" {
+	if message := after.Decision.Gate.Message; message != "" {
 		c.say("upgradeplan/%s: no host would be released: %s", d.Plan.Name, message)
 	}
 	out.changes, out.Keys, out.review = changes, changes.JSON(), o.Review()

@@ -144,8 +144,8 @@ func (c *cli) preview(ctx context.Context, s store.Store, plan *v1alpha1.Upgrade
 
 // why is what stops all new starts, else where the plan stands.
 func why(o *upgradeplan.Observation) string {
-	if o.Decision.GateMessage != "" {
-		return o.Decision.GateMessage
+	if o.Decision.Gate.Message != "" {
+		return o.Decision.Gate.Message
 	}
 	return status.Line(status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now))
 }
@@ -256,7 +256,7 @@ func (c *cli) report(name string, r upgradeplan.Result) {
 			plural(r.Written.Transactions, "transaction"))
 	}
 	fmt.Fprintf(c.Out, "upgradeplan/%s reconciled: %s (%s)\n", name, status.Line(r.Status), did)
-	if message := r.Decision.GateMessage; message != "" {
+	if message := r.Decision.Gate.Message; message != "" {
 		c.say("%s", message)
 	}
 	for _, text := range r.Decision.Warnings {
@@ -273,7 +273,7 @@ func ended(s v1alpha1.UpgradePlanStatus, d *rollout.Decision) (bool, error) {
 		return false, fmt.Errorf("the rollout has stalled: %s: %s", meta.FindStatusCondition(s.Conditions,
 			v1alpha1.ConditionStalled).Message, status.Line(s))
 	case stopped(s.Phase) && s.Hosts.InFlight <= s.Hosts.Failed:
-		return false, fmt.Errorf("%s: %s", d.GateMessage, status.Line(s))
+		return false, fmt.Errorf("%s: %s", d.Gate.Message, status.Line(s))
 	}
 	return false, nil
 }

@@ -191,7 +191,7 @@ func (c *cli) tellStatuses(ctx context.Context, s store.Store, name string) erro
 func (c *cli) tellStatus(o *upgradeplan.Observation, last *string) error {
 	now := describe.Status(o)
 	done, stopped := ended(now, &o.Decision)
-	if line := sentence(o.Plan.Name, now, done, o.Decision.GateMessage); line != *last {
+	if line := sentence(o.Plan.Name, now, done, o.Decision.Gate.Message); line != *last {
 		*last = line
 		if _, err := fmt.Fprintln(c.Out, line); err != nil {
 			return err

@@ -113,8 +113,8 @@ func (c *cli) rolloutHistory() *cobra.Command {
 		if err := show(c, revisionKind(), format.value, list, nil); err != nil {
 			return err
 		}
-		if o.Decision.PinMessage != "" {
-			c.say("%s", oneLine(o.Decision.PinMessage))
+		if message := o.PinMessage(); message != "" {
+			c.say("%s", oneLine(message))
 		}
 		return nil
 	})

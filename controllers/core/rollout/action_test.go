@@ -54,13 +54,13 @@ func TestAnActionIsReleasedAsAnUpgradeIs(t *testing.T) {
 		fleet: stands + "record v1 web1..2\nagent web1\nreport web3 Idle \"\" -1h",
 		spec:  reboot,
 		want: `web1 Upgrading Starting
-			web2 Pending CannotAct: =it was never seen as an agent, and only agents run command reboot: it is never released for that
-			web3 Pending CannotAct: it has no version yet, which comes before command reboot`,
+			web2 Pending CannotAct: =it was never seen as an agent, and only agents run command reboot; it is never granted for that
+			web3 Pending CannotAct: it has no version yet, which must come before command reboot`,
 	}, {
 		name:  "one that may have begun something else keeps its slot",
 		fleet: stands + "record v1 web1..2\nagent web2\nmarked web1 v1 -5m",
 		spec:  reboot + "instructions: {rollingRules: {global: 1}}",
-		want:  "web1 Pending CannotAct: (it may have begun, and keeps its slot until it reports)\nweb2 Pending NoFreeSlot",
+		want:  "web1 Pending CannotAct: (it may have started, and keeps its slot until it reports)\nweb2 Pending NoFreeSlot",
 	}, {
 		name:  "an action that is gone comes back before anybody starts by it",
 		fleet: "acts\nrecord v1 web1\nagent web1",
@@ -114,7 +114,7 @@ func TestKeysThatNameTheirVersion(t *testing.T) {
 		fleet: "record v1 web1..3\nagent web1..2\nkey host/web1 v2 -5m",
 		spec:  named,
 		want: `web1 Upgrading Granted
-			web2..3 Pending VersionKeysRefused: =spec.keys.format is Version, and 1 of 3 hosts were never seen as agents (web3): they read any value but False as a yes
+			web2..3 Pending VersionKeysRefused: =spec.keys.format is Version, and 1 of 3 hosts were never seen as agents (web3): legacy hosts read any value but False as True
 			gate VersionKeysRefused
 			+host/web1 = True`,
 	}, {

@@ -16,7 +16,7 @@ func TestBasesAreThoseBeforeAnybodyIsReleased(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		f, d := w.observe(), w.decide()
-		bases := rollout.Bases(rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Now: w.now})
+		bases := rollout.Bases(w.input(&f))
 		for i, v := range d.Verdicts {
 			want := v.Base
 			if v.Reason == v1alpha1.ReasonStarting {

@@ -64,7 +64,7 @@ func BenchmarkDecode(b *testing.B) {
 func BenchmarkCompute(b *testing.B) {
 	overFleets(b, func(b *testing.B, w *world) {
 		f := w.decode()
-		in := rollout.Input{Plan: w.compile(), Fleet: &f, Now: w.now}
+		in := w.input(&f)
 		if d := rollout.Compute(in); d.Starts() != 500 && len(w.raw.Config) == 1 {
 			b.Fatalf("%d starts", d.Starts())
 		}
@@ -77,9 +77,10 @@ func BenchmarkCompute(b *testing.B) {
 func BenchmarkChanges(b *testing.B) {
 	overFleets(b, func(b *testing.B, w *world) {
 		f := w.decode()
-		d := rollout.Compute(rollout.Input{Plan: w.compile(), Fleet: &f, Now: w.now})
+		in := w.input(&f)
+		d := rollout.Compute(in)
 		for b.Loop() {
-			w.layout.Changes(keys.Actual(w.raw, w.layout), d.Desired(w.now))
+			w.layout.Changes(keys.Actual(w.raw, w.layout), d.Desired(in))
 		}
 	})
 }

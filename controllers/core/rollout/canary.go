@@ -4,129 +4,121 @@
 package rollout
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// canary is the hosts that go before all others, as long as they do.
-type canary struct {
-	// promoted says that the version has shown enough: it has no canaries any more.
+// canaries are the hosts that are upgraded before all others.
+type canaries struct {
+	// promoted says that the version needs no canaries any more.
 	promoted bool
-	// active says that other hosts wait, and text for what.
+	// active says that the other hosts wait.
 	active bool
-	text   string
-	// total counts the canaries, complete those that are upgraded and have soaked.
+	// members says for each host whether it is a canary. It is nil unless canaries are active.
+	members []bool
+	// total counts the canaries, and complete those that are upgraded and have soaked.
 	total, complete int
-	warnings        []string
+	// next is when the next canary completes its soak. Zero means that none soaks.
+	next time.Time
+	// unmatched says that canary.hosts matches no host that counts. The patterns are for the message.
+	unmatched bool
+	patterns  []string
+	blocker   Blocker // of the hosts that wait
 }
 
-// findCanary finds the canaries, and whether the others may follow. Once they may, they may for this version: a host that
-// joins later, or fails, makes nobody wait again.
-func (p *planner) findCanary() {
-	spec := &p.spec.Canary
-	if p.in.Plan == nil || !spec.Given() || p.target != p.spec.Version {
-		return
+// awaiting reports whether the other hosts wait only for an operator to promote the canaries.
+func (c *canaries) awaiting() bool { return c.active && !c.unmatched && c.complete == c.total }
+
+func (c *canaries) includes(i int) bool { return c.members != nil && c.members[i] }
+
+// state is for the decision. Nil means no canaries.
+func (c *canaries) state() *CanaryState {
+	if !c.active {
+		return nil
 	}
-	if p.in.Fleet.Ledger.Promoted == p.target || p.in.Control.Promotion.Holds(p.target) {
-		p.canary.promoted = true
-		return
-	}
-	c := &p.canary
-	unmatched := !p.chooseCanaries(spec) && len(spec.Hosts) > 0
-	soaks := p.soakCanaries(p.plan.canarySoak)
-	switch {
-	case unmatched:
-		c.text = "canary.hosts (" + strings.Join(spec.Hosts, ", ") + ") match no host that counts, so nobody is released: " +
-			"change them, or `upgradectl rollout promote`"
-		c.warnings = append(c.warnings, c.text)
-	case c.complete < c.total:
-		c.text = fmt.Sprintf("waits for the canaries: %d of %d are upgraded", c.complete, c.total)
-		if !soaks.IsZero() {
-			c.text += ", the next one at " + clock(soaks) + ", when it has soaked"
-		}
-	case spec.Promote != v1alpha1.PromoteManual:
-		c.promoted = true
-		return
-	default:
-		c.text = fmt.Sprintf("the canaries are upgraded (%d of %d): the others follow after `upgradectl rollout promote`",
-			c.complete, c.total)
-	}
-	c.active = true
-	p.out.Canary = &CanaryState{Total: c.total, Complete: c.complete, Awaiting: !unmatched && c.complete == c.total}
+	return &CanaryState{Total: c.total, Complete: c.complete, Awaiting: c.awaiting()}
 }
 
-// chooseCanaries marks those that the plan names, and the first of each role. It says whether the names match anybody.
-func (p *planner) chooseCanaries(spec *v1alpha1.Canary) (matched bool) {
-	for _, r := range p.teams.roles() {
+// findCanaries finds the canaries, and whether other hosts wait for them. Once canaries are promoted, that holds for the
+// version: a host that joins later or fails makes no other host wait again.
+func (a *assessment) findCanaries() canaries {
+	spec := &a.plan.Spec.Canary
+	if a.in.Plan == nil || !spec.Given() || !a.switched() {
+		return canaries{}
+	}
+	if a.in.Fleet.Ledger.Promoted == a.target || a.in.Control.Promotion.Holds(a.target) {
+		return canaries{promoted: true}
+	}
+	c := canaries{active: true, patterns: spec.Hosts}
+	var matched bool
+	c.members, matched = a.chooseCanaries(spec)
+	c.unmatched = !matched && len(spec.Hosts) > 0
+	a.soakCanaries(&c)
+	c.blocker = Blocker{Kind: BlockedByCanaries, Have: c.complete, Limit: c.total}
+	if !c.unmatched && c.complete == c.total && spec.Promote != v1alpha1.PromoteManual {
+		return canaries{promoted: true, next: c.next}
+	}
+	return c
+}
+
+// chooseCanaries chooses the hosts that the plan names, and the first hosts of each role. It reports whether the names
+// match a host that counts.
+func (a *assessment) chooseCanaries(spec *v1alpha1.Canary) (members []bool, matched bool) {
+	members = make([]bool, len(a.facts))
+	for _, r := range a.limits.roles() {
 		first := 0
-		if spec.PerRole != nil {
-			first = p.plan.limits.canaries.slots(r.counted)
+		if limit := a.plan.limits.canaries; limit != nil {
+			first = limit.slots(r.counted)
 		}
 		for _, i := range r.hosts {
-			s := &p.hosts[i]
-			if !s.counts {
+			if !a.facts[i].counts() {
 				continue
 			}
-			named := matches(spec.Hosts, p.in.Fleet.Hosts[i].Name)
+			named := matches(spec.Hosts, a.in.Fleet.Hosts[i].Name)
 			matched = matched || named
-			s.canary = named || first > 0
+			members[i] = named || first > 0
 			first--
 		}
 	}
-	return matched
+	return members, matched
 }
 
-// soakCanaries counts the canaries that are complete, and finds when the next one of those that soak is.
-func (p *planner) soakCanaries(soak time.Duration) (next time.Time) {
-	for i := range p.hosts {
-		s := &p.hosts[i]
-		if !s.canary {
+// soakCanaries counts the canaries, and finds when the next one completes its soak.
+func (a *assessment) soakCanaries(c *canaries) {
+	for i := range a.facts {
+		if !c.members[i] {
 			continue
 		}
-		p.canary.total++
-		end := s.since.Add(soak)
+		f := &a.facts[i]
+		c.total++
+		end := f.since.Add(a.plan.canarySoak)
 		switch {
-		case !s.upgraded || s.soaking:
-		case !end.After(p.in.Now):
-			p.canary.complete++
+		case !f.complete():
+		case !end.After(a.in.Now):
+			c.complete++
 		default:
-			p.next(end)
-			if next.IsZero() || end.Before(next) {
-				next = end
-			}
+			c.next = soonest(c.next, end)
 		}
 	}
-	return next
 }
 
-// awaited tells how many hosts of a team others wait for by the order of roles: among canaries, only canaries.
-func (p *planner) awaited() func(*team) (counted, complete int) {
-	if !p.canary.active {
-		return func(t *team) (int, int) { return t.counted, t.complete }
+// progress says which hosts other roles wait for: all that count, or among canaries only canaries.
+func (c *canaries) progress(facts []hostFacts) progressFunc {
+	if !c.active {
+		return func(s *limitScope) (int, int) { return s.counted, s.complete }
 	}
-	return func(t *team) (counted, complete int) {
-		for _, i := range t.hosts {
-			s := &p.hosts[i]
-			if !s.canary {
+	members := c.members
+	return func(s *limitScope) (counted, complete int) {
+		for _, i := range s.hosts {
+			if !members[i] {
 				continue
 			}
 			counted++
-			if s.upgraded && !s.soaking {
+			if facts[i].complete() {
 				complete++
 			}
 		}
 		return counted, complete
 	}
-}
-
-func (p *planner) waitingForCanary(_ *fleet.Host, s *hostState) (string, bool) {
-	return p.canary.text, p.canary.active && !s.canary && !p.out.Canary.Awaiting
-}
-
-func (p *planner) awaitingPromotion(_ *fleet.Host, s *hostState) (string, bool) {
-	return p.canary.text, p.canary.active && !s.canary
 }

@@ -56,7 +56,7 @@ func TestCanaries(t *testing.T) {
 		name:  "names that match nobody release nobody, and that is told",
 		fleet: fleet,
 		spec:  "canary: {hosts: [wbe1]}",
-		want: "db1..3 Pending WaitingForCanary: canary.hosts (wbe1) match no host that counts, so nobody is released\n" +
+		want: "db1..3 Pending WaitingForCanary: canary.hosts (wbe1) match no host that counts, so no host is granted\n" +
 			"web1..4 Pending WaitingForCanary\n!canary.hosts (wbe1) match no host",
 	}, {
 		name:  "they keep to the limits",
@@ -85,7 +85,7 @@ func TestCanaries(t *testing.T) {
 		fleet: fleet + done("db1", "-70m") + done("web1", "-50m"),
 		spec:  "canary: {perRole: 1, soakSeconds: 3600}",
 		want: `db1 Upgraded AtVersion
-			db2..3 Pending WaitingForCanary: =waits for the canaries: 1 of 2 are upgraded, the next one at 2026-03-06T12:10:00Z, when it has soaked
+			db2..3 Pending WaitingForCanary: =waits for the canaries: 1 of 2 are upgraded, the next one completes its soak at 2026-03-06T12:10:00Z
 			web1 Upgraded AtVersion
 			web2..4 Pending WaitingForCanary
 			canaries 1 of 2`,
@@ -93,7 +93,7 @@ func TestCanaries(t *testing.T) {
 		name:  "checks that failed meanwhile begin the soak again",
 		fleet: fleet + done("db1 web1", "-70m") + "failing db1 -60m -10m",
 		spec:  "canary: {perRole: 1, soakSeconds: 3600}\nhealthGate: {checks: [puppet]}",
-		want: "db1 Upgraded AtVersion\ndb2..3 Pending WaitingForCanary: 1 of 2 are upgraded, the next one at 2026-03-06T12:50:00Z\n" +
+		want: "db1 Upgraded AtVersion\ndb2..3 Pending WaitingForCanary: 1 of 2 are upgraded, the next one completes its soak at 2026-03-06T12:50:00Z\n" +
 			"web1 Upgraded AtVersion\nweb2..4 Pending WaitingForCanary",
 	}, {
 		name:  "a canary that fails keeps all others back",
@@ -104,7 +104,7 @@ func TestCanaries(t *testing.T) {
 		name:  "an operator promotes them",
 		fleet: fleet + done("db1 web1", "-70m"),
 		spec:  "canary: {perRole: 1, promote: Manual}",
-		want: "db1 Upgraded AtVersion\ndb2..3 Pending AwaitingPromotion: =the canaries are upgraded (2 of 2): the others follow " +
+		want: "db1 Upgraded AtVersion\ndb2..3 Pending AwaitingPromotion: =the canaries are upgraded (2 of 2); the other hosts follow " +
 			"after `upgradectl rollout promote`\nweb1 Upgraded AtVersion\nweb2..4 Pending AwaitingPromotion",
 	}, {
 		name:  "has promoted them",

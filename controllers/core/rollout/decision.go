@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rollout decides: from a plan and what was seen of a fleet, which hosts may change their version now, and why
-// each other host may not. It is total and deterministic; odd observations become verdicts, not errors.
 package rollout
 
 import (
@@ -12,16 +10,16 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Input is all that a decision depends on.
+// Input is everything that a decision depends on. It must not change while it is used.
 type Input struct {
-	// Plan is the effective plan. Nil means no plan: hosts are classified, and nothing is granted.
+	// Plan is the effective plan. Nil means no plan: hosts are classified, and none is granted.
 	Plan *Plan
-	// Control is what operators ordered outside of the spec.
+	// Control holds the orders of operators that are not part of the spec.
 	Control fleet.Control
 	Fleet   *fleet.Fleet
-	// Fallback is the revision that is carried out when too many hosts fail and the plan wants that; nil: there is none.
+	// Fallback is the revision that a rollback carries out. Nil means none.
 	Fallback *Fallback
-	// Conflict says why the plan is not carried out although it is valid; empty: nothing does.
+	// Conflict says why a valid plan is not carried out. Empty means that it is.
 	Conflict string
 	Now      time.Time
 }
@@ -32,112 +30,143 @@ type Fallback struct {
 	Version  string
 }
 
-// State is one word for where a host is.
+// State is how far a host is, as it is shown.
 type State string
 
-// The states. The first three say how far a host is; the others lie over them.
+// The states. The first three are the base states; the others overlay them.
 const (
 	Upgraded  State = "Upgraded"
 	Upgrading State = "Upgrading"
 	Pending   State = "Pending"
 	Failed    State = "Failed"
-	Held      State = "Held"
+	OnHold    State = "Held"
 	Exempt    State = "Exempt"
 	Lost      State = "Lost"
 	Unknown   State = "Unknown"
 )
 
-// Verdict is what was decided for one host. There is exactly one for each.
+// Verdict is the decision for one host. Each host has exactly one.
 type Verdict struct {
 	Host, Role, Group string
-	// Base is Upgraded, Upgrading or Pending; State is Base unless something lies over it.
+	// Base is Upgraded, Upgrading or Pending. State is Base unless another state overlays it.
 	Base, State State
-	// Counts is false for hosts that the plan leaves out: they are listed, and nothing waits for them.
-	Counts bool
-	// InFlight says that the host takes a slot. Complete says that it is upgraded, soak included.
-	InFlight, Complete bool
-	// Enable says that its key shall enable it, and Granted since when (Unix seconds).
-	Enable    bool
+	Reason      v1alpha1.Reason
+	// Message is the sentence for people. It must not be read back: the values in it are those of Blocker.
+	Message string
+	// Blocker is what keeps the host from a grant. Nil means that only its own state does, or nothing.
+	Blocker *Blocker
+	// GrantedAt is the time of the grant in its key, in Unix seconds.
 	GrantedAt int64
-	// Unhealthy says that its checks failed already when it was enabled.
-	Unhealthy bool
-	// Renew says that its key must be written again even if it says the same: it is older than current_version.
-	Renew   bool
+	// Counts is false for hosts that are listed, but that nothing waits for.
+	Counts bool
+	// InFlight says that the host takes a slot. Complete says that it is upgraded and has soaked.
+	InFlight, Complete bool
+	// Enable says that its key must enable it. Renew says that the key must be written even if its value stays the same,
+	// because it is older than current_version. Unhealthy says that required checks failed when it was granted.
+	Enable, Renew, Unhealthy bool
+}
+
+// Blocker is what a host waits for. It can be shared by many verdicts and must not be changed.
+type Blocker struct {
+	Kind BlockerKind
+	// Name is that of the role, group, hold or gate; see the kinds.
+	Name string
+	// Have and Limit are the numbers of the kind.
+	Have, Limit int
+	// Hosts names the first hosts that take the slots of a limit.
+	Hosts []string
+}
+
+// BlockerKind is the kind of a blocker.
+type BlockerKind string
+
+// The kinds of blockers.
+const (
+	// BlockedByGate: Name is the reason of the decision's gate.
+	BlockedByGate BlockerKind = "Gate"
+	// BlockedByHold: Name is host/NAME or role/NAME.
+	BlockedByHold BlockerKind = "Hold"
+	// BlockedByPauseKey: Name is host/NAME, role/NAME or global.
+	BlockedByPauseKey BlockerKind = "PauseKey"
+	// BlockedByRole: Have of Limit hosts of the role or group Name are complete. Limit 0 means that its hosts have vanished.
+	BlockedByRole BlockerKind = "Role"
+	// BlockedByCanaries: Have of Limit canaries are complete.
+	BlockedByCanaries BlockerKind = "Canaries"
+	// BlockedByRoleLimit: Have of Limit slots of the role Name are taken.
+	BlockedByRoleLimit BlockerKind = "RoleLimit"
+	// BlockedByGroupLimit: the same for a group. A role that no group matches is a group of its own.
+	BlockedByGroupLimit BlockerKind = "GroupLimit"
+	// BlockedByFleetLimit: the same for the fleet.
+	BlockedByFleetLimit BlockerKind = "FleetLimit"
+	// BlockedByBatch: Have hosts of the batch are in flight.
+	BlockedByBatch BlockerKind = "Batch"
+)
+
+// Role is the decision for a role.
+type Role struct {
+	Name, Group string
+	// Limit is the number of hosts of the role or its group that may be in flight. Nil means no limit.
+	Limit *int
+	// Enable says that the role's key must enable all of it. Renew says that the key must be written even if its value stays
+	// the same, because it is older than current_version.
+	Enable, Renew bool
+	// Keep says that the key must not be written: it is older than current_version, and a gate stops every new start.
+	Keep bool
+	// BlockedBy is the sentence of the first host of the role that waits. Empty means that none waits.
+	BlockedBy string
+}
+
+// Gate is what stops every new grant of a plan. An empty reason means that nothing does.
+type Gate struct {
 	Reason  v1alpha1.Reason
 	Message string
 }
 
-// Role is what was decided for a role.
-type Role struct {
-	Name, Group string
-	// Limit is the number of hosts of the group (or of the role itself) that may be in flight; nil: no limit.
-	Limit *int
-	// Enable says that the role's key shall enable all of it, and Renew that it must be written again even if it says
-	// the same: it is older than current_version.
-	Enable, Renew bool
-	// Keep says that its key must not be written: it is older than current_version, and a gate stops every new start.
-	Keep bool
-	// Blocked says why no further host of it starts now; empty: nothing does.
-	Blocked string
-}
-
-// Decision is what shall be.
+// Decision is the outcome of a pass. It has more than ten fields, since each goes to another key or field of a status.
+// Version, Current and Pinned repeat the input, so that a status can be made from a decision alone.
 type Decision struct {
-	// Version is the plan's version, and Current the one that hosts are judged by.
+	// Version is the plan's version. Current is the one by which hosts are classified.
 	Version, Current string
-	// Switch says that this pass does nothing but change the version.
-	Switch bool
-	// Action is what hosts do instead of an upgrade to reach Version; nil: nothing.
-	Action *fleet.Action
-	// Enabling is the value of the keys that enable; empty: True.
-	Enabling string
-	// Pending says that the version is to be switched and cannot be yet.
-	Pending bool
-	// ReadOnly says that nothing at all may be written: the observation is incomplete, or there is no plan.
+	// Pinned is the revision that is carried out in place of the spec. Zero means none.
+	Pinned int64
+	// Switch says that this pass only changes the version. Pending says that the version must be switched and cannot be yet.
+	Switch, Pending bool
+	// ReadOnly says that nothing may be written: the observation is incomplete, or there is no plan.
 	ReadOnly bool
 	// Complete says that every host that counts is upgraded.
 	Complete bool
-	// Pinned is the revision that is carried out in the place of the spec, and PinMessage says who ordered that; 0: none.
-	Pinned     int64
-	PinMessage string
-	// Gate and GateMessage say what stops every new start; empty: nothing.
-	Gate        v1alpha1.Reason
-	GateMessage string
-	// Verdicts are in the order of Fleet.Hosts.
+	// Enabling is the value of keys that enable. Empty means True.
+	Enabling string
+	Gate     Gate
+	// Verdicts are in the order of Fleet.Hosts, and Roles in natural order.
 	Verdicts []Verdict
-	// Roles are in natural order.
-	Roles []Role
-	// UnknownHostGrants keep their keys until the next switch.
-	UnknownHostGrants []fleet.Grant
-	// StartedMarkers are all marks that shall stand on behalf of hosts.
+	Roles    []Role
+	// StartedMarkers are all markers that the controller keeps on behalf of hosts.
 	StartedMarkers []fleet.StartedMarker
-	// Holds shall be shown to hosts in the field.
-	Holds []fleet.Place
-	// Ledger is what shall be remembered. Its Counter is the commit's affair.
+	// Ledger is what a restart must not forget. The commit moves its counter.
 	Ledger fleet.Ledger
 	// Warnings are for the operator, sorted.
 	Warnings []string
-	// Halt is a new halt, to be recorded in control together with what else the decision changes; nil: there is none.
+	// Halt is a new halt, to be recorded in control with the other changes. Nil means none.
 	Halt *fleet.Halt
-	// Rollback pins the fallback, to be recorded as a halt is; nil: it does not. The digest is not filled in.
+	// Rollback pins the fallback, to be recorded as a halt is. Its digest is not filled in. Nil means none.
 	Rollback *fleet.Pin
-	// Canary is where the canaries stand; nil: there are none, or not any more.
+	// Canary is the state of the canaries. Nil means that the version has none, or no longer needs them.
 	Canary *CanaryState
-	// Next is when time alone may let somebody go on, or fail; zero: never.
-	Next time.Time
-	// WindowClosesAt is when a window may close that is open; zero: never.
-	WindowClosesAt time.Time
+	// Next is when time alone lets a host start or makes it fail. WindowClosesAt is when an open window may close. Zero means
+	// never.
+	Next, WindowClosesAt time.Time
 }
 
-// CanaryState is where the canaries of a version stand.
+// CanaryState is the state of the canaries of a version.
 type CanaryState struct {
-	// Total are those that count, Complete those of them that are upgraded and have soaked.
+	// Total counts the canaries, and Complete those that are upgraded and have soaked.
 	Total, Complete int
-	// Awaiting says that they only wait for an operator's word.
+	// Awaiting says that the other hosts wait only for an operator to promote the canaries.
 	Awaiting bool
 }
 
-// Starts counts the hosts that the decision releases.
+// Starts counts the hosts that the decision grants.
 func (d *Decision) Starts() int {
 	n := 0
 	for i := range d.Verdicts {
@@ -148,21 +177,24 @@ func (d *Decision) Starts() int {
 	return n
 }
 
-// UpdatesControl says whether the decision is to be recorded in control.
+// UpdatesControl reports whether the decision has to be recorded in control.
 func (d *Decision) UpdatesControl() bool { return d.Halt != nil || d.Rollback != nil }
 
-// RequeueAt is when time alone may change the decision; zero: never.
-func (d *Decision) RequeueAt() time.Time {
-	if d.Next.IsZero() || !d.WindowClosesAt.IsZero() && d.WindowClosesAt.Before(d.Next) {
-		return d.WindowClosesAt
-	}
-	return d.Next
+// RequeueAt returns when time alone may change the decision. Zero means never.
+func (d *Decision) RequeueAt() time.Time { return soonest(d.Next, d.WindowClosesAt) }
+
+// NeedsAnotherPass reports whether a further pass must follow the changes of this one, which kept hosts from their grants.
+func (d *Decision) NeedsAnotherPass() bool {
+	return d.Gate.Reason == v1alpha1.ReasonVersionSwitch || d.Gate.Reason == v1alpha1.ReasonRevoking || d.Rollback != nil
 }
 
-// Desired is the decision in terms of what the fleet's keys shall say; a role that is enabled now is so since now.
-func (d *Decision) Desired(now time.Time) fleet.Desired {
+// Desired returns what the keys of the fleet should be, by a decision on the input.
+func (d *Decision) Desired(in Input) fleet.Desired {
 	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
-		StartedMarkers: d.StartedMarkers, Holds: d.Holds, Pending: d.Pending, Action: d.Action, Enabling: d.Enabling}
+		StartedMarkers: d.StartedMarkers, Holds: in.Fleet.Holds, Pending: d.Pending, Enabling: d.Enabling}
+	if in.Plan != nil {
+		out.Action = in.Plan.action
+	}
 	if d.Switch {
 		out.Version = d.Version
 	}
@@ -171,22 +203,16 @@ func (d *Decision) Desired(now time.Time) fleet.Desired {
 			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.GrantedAt, Renew: v.Renew, Unhealthy: v.Unhealthy})
 		}
 	}
-	for _, g := range d.UnknownHostGrants {
+	for _, g := range in.Fleet.UnknownHostGrants { // their keys stay until the next switch
 		if g.Time == 0 {
-			g.Time = now.Unix()
+			g.Time = in.Now.Unix()
 		}
 		out.Hosts = append(out.Hosts, g)
 	}
 	for _, r := range d.Roles {
 		if r.Enable {
-			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: now.Unix(), Renew: r.Renew, Keep: r.Keep})
+			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: in.Now.Unix(), Renew: r.Renew, Keep: r.Keep})
 		}
 	}
 	return out
-}
-
-// NeedsAnotherPass says that a pass must look again after what this decision changes: nobody was to start while that was
-// pending.
-func (d *Decision) NeedsAnotherPass() bool {
-	return d.Gate == v1alpha1.ReasonVersionSwitch || d.Gate == v1alpha1.ReasonRevoking || d.Rollback != nil
 }

@@ -20,7 +20,7 @@ func TestFlightsAreThoseBeforeAnybodyIsReleased(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		f, d := w.observe(), w.decide()
-		flights := rollout.Flights(rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Now: w.now})
+		flights := rollout.Flights(w.input(&f))
 		for i, v := range d.Verdicts {
 			want, mark := v.InFlight, f.Hosts[i].Started
 			if v.Reason == v1alpha1.ReasonStarting {
@@ -47,7 +47,7 @@ func TestFlightsTellTheirTimes(t *testing.T) {
 		record v2 web4 at -1m
 		agent web4`, "minReadySeconds: 600")
 	f := w.observe()
-	got := rollout.Flights(rollout.Input{Plan: w.compile(), Fleet: &f, Now: w.now})
+	got := rollout.Flights(w.input(&f))
 	want := []rollout.Flight{
 		{Index: 0, Since: noon.Add(-50 * time.Minute), Due: noon.Add(10 * time.Minute)},
 		{Index: 1, Since: noon.Add(-10 * time.Minute), Due: noon.Add(50 * time.Minute)},

@@ -20,7 +20,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "a critical check fails a host in flight, which keeps its slot",
 		fleet: flying + "check web1 service:web critical",
 		spec:  two,
-		want: "web1 Failed ChecksFailing: =checks that must pass fail: service:web is critical\nweb2 Upgrading Starting\n" +
+		want: "web1 Failed ChecksFailing: =required checks fail: service:web is critical\nweb2 Upgrading Starting\n" +
 			"web3..4 Pending NoFreeSlot: failed: web1",
 	}, {
 		name:  "a warning does not",
@@ -47,7 +47,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "an upgraded host does not count, and keeps its slot, until its checks pass",
 		fleet: done + "check web1 puppet critical",
 		spec:  two,
-		want: "web1 Failed ChecksFailing: =has reached v2, but checks that must pass fail: puppet is critical\n" +
+		want: "web1 Failed ChecksFailing: =has reached v2, but required checks fail: puppet is critical\n" +
 			"web2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
 	}, {
 		name:  "one that was unhealthy when it was released is not judged by them",
@@ -74,7 +74,7 @@ func TestChecksOfHosts(t *testing.T) {
 		name:  "a soak begins again when checks pass again",
 		fleet: "record v2 web1 at -50m\nagent web1\nkey host/web1 True -55m\nfailing web1 -20m -10m",
 		spec:  "healthGate: {checks: [puppet]}\nminReadySeconds: 1800",
-		want:  "web1 Upgraded Soaking: =has reached v2 and counts as upgraded at 2026-03-06T12:20:00Z, when it has soaked for 1800 s\nnot complete",
+		want:  "web1 Upgraded Soaking: =has reached v2, and counts as upgraded at 2026-03-06T12:20:00Z after soaking for 1800 s\nnot complete",
 	}})
 }
 
@@ -172,7 +172,7 @@ func TestLostHosts(t *testing.T) {
 	check(t, []example{{
 		name:  "do not count, and are not released",
 		fleet: "record v2 web1\nrecord v1 web2\nagent web1..2\nnodes web1",
-		want:  "web1 Upgraded AtVersion\nweb2 Lost LostFromCatalog: nothing waits for it\ncomplete",
+		want:  "web1 Upgraded AtVersion\nweb2 Lost LostFromCatalog: it does not count\ncomplete",
 	}, {
 		name:  "upgraded or not",
 		fleet: "record v2 web1..2\nagent web1..2\nnodes web2",
@@ -182,13 +182,13 @@ func TestLostHosts(t *testing.T) {
 		fleet: "record v1 web1..2 db1\nagent web1..2 db1\nkey host/db1 True -5m\nstarted db1 v2 -4m\n" +
 			"nodes web1..2",
 		spec: "instructions: {rollingRules: {fleet: 2}, roleOrder: {web: db}}",
-		want: "db1 Upgrading Granted: has started\nweb1..2 Pending WaitingForRole: waits for db: 0 of 1\nnot complete",
+		want: "db1 Upgrading Granted: started\nweb1..2 Pending WaitingForRole: waits for db: 0 of 1\nnot complete",
 	}, {
 		name: "when it is past its deadline, nobody waits for it; it keeps its slot",
 		fleet: "record v1 web1..2 db1\nagent web1..2 db1\nkey host/db1 True -5h\nstarted db1 v2 -4h\n" +
 			"nodes web1..2",
 		spec: "instructions: {rollingRules: {fleet: 2}, roleOrder: {web: db}}",
-		want: "db1 Lost LostFromCatalog: it keeps its slot until it does, or `upgradectl forget` frees it\n" +
+		want: "db1 Lost LostFromCatalog: it keeps its slot until it does, or until `upgradectl forget` frees it\n" +
 			"web1 Upgrading Starting\nweb2 Pending NoFreeSlot",
 	}, {
 		name:  "and spends the budget",
@@ -218,14 +218,14 @@ func TestVerifiedReports(t *testing.T) {
 		name:  "the report says otherwise: somebody else wrote that record",
 		fleet: "record v1 web1\nagent web1\nrecord v2 web1\nrecord v1 web2\nagent web2\nkey host/web1 True -1m",
 		spec:  verify,
-		want: "web1 Upgrading Unverified: =its record says v2, and no report of its own does: spec.hosts.verifyReports wants both\n" +
+		want: "web1 Upgrading Unverified: =its record says v2, but no report of its own does; spec.hosts.verifyReports requires both\n" +
 			"web2 Pending NoFreeSlot\nnot complete",
 	}, {
 		name:  "no report at all: it has failed at its deadline, and a warning says why",
 		fleet: "record v2 web1\nkey host/web1 True -2h",
 		spec:  verify,
 		want: "web1 Failed ProgressDeadlineExceeded\n" +
-			"!spec.hosts.verifyReports: 1 hosts were never seen as agents (web1): they cannot count as upgraded",
+			"!spec.hosts.verifyReports: 1 hosts were never seen as agents (web1), so they cannot count as upgraded",
 	}, {
 		name:  "a failure reported for the version does not agree",
 		fleet: "record v2 web1\nreport web1 Failed v2 -1m broken\nkey host/web1 True -2m",
@@ -262,18 +262,18 @@ func TestRollback(t *testing.T) {
 		name:  "nothing was ever complete: it halts",
 		fleet: failed,
 		spec:  back,
-		want: "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no revision to go back " +
-			"to was ever complete\ngate FailureBudgetExceeded",
+		want: "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no earlier revision " +
+			"was ever complete\ngate FailureBudgetExceeded",
 	}, {
 		name:  "what is pinned fails as well: it halts",
 		fleet: failed + "fallback 4 v1\npinned 3",
 		spec:  back,
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: a revision is pinned already",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: a revision is already pinned",
 	}, {
 		name:  "what was complete last has the same version: it halts",
 		fleet: failed + "fallback 4 v2",
 		spec:  back,
-		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no revision",
+		want:  "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: no earlier revision",
 	}, {
 		name:  "an operator has given the spec up: that is not undone",
 		fleet: failed + "fallback 4 v1\naborted",

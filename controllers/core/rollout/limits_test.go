@@ -123,7 +123,7 @@ func TestLimits(t *testing.T) {
 		name:  "a role that several groups match goes to the first by name, and status says so",
 		fleet: "record v1 stmon1",
 		spec:  "instructions: {rollingRules: {roles: {g10: 9, g9: 0}}, groupMappings: {g10: st, g9: stm}}",
-		want:  "stmon1 Pending LimitZero: the limit of g9 is 0\n!role stmon matches the groups g9 and g10: it belongs to g9",
+		want:  "stmon1 Pending LimitZero: the limit of g9 is 0\n!role stmon matches the groups g9 and g10; it belongs to g9",
 	}, {
 		name:  "the fleet's cap is filled by groups in natural order",
 		fleet: "record v1 web1..2 db1 cache1",
@@ -224,8 +224,8 @@ func TestRoleOrder(t *testing.T) {
 		fleet: "record v1 compute1",
 		spec:  "instructions: {roleOrder: {compute: [controller, mons]}, groupMappings: {mons: stmon}}",
 		want: `compute1 Upgrading Starting
-			!roleOrder of compute names controller, which no host has ever borne
-			!roleOrder of compute names mons, which no host has ever borne`,
+			!roleOrder for compute references role controller, which no host has had
+			!roleOrder for compute references role mons, which no host has had`,
 	}, {
 		name:  "a role once seen that vanished blocks",
 		fleet: "record v1 compute1\nseen compute controller",
@@ -270,7 +270,7 @@ func TestRollingAndBatch(t *testing.T) {
 		name:  "Batch waits for the whole set, over the whole fleet",
 		fleet: "record v2 web1\nrecord v1 web2..3 db1\nkey host/web2 True -1m",
 		spec:  batch,
-		want: `db1 Pending BatchRunning: the next batch starts when the 1 hosts of this one have completed or failed
+		want: `db1 Pending BatchRunning: the next batch starts when the 1 hosts of this batch have completed or failed
 			web1 Upgraded AtVersion
 			web2 Upgrading Granted
 			web3 Pending BatchRunning`,

@@ -29,7 +29,7 @@ func TestTheSwitch(t *testing.T) {
 		name:  "without a version there is nothing to delete first",
 		fleet: "bare\nrecord v0 web1",
 		spec:  oneAtATime,
-		want:  "web1 Upgrading VersionSwitch: the version is set to v2 first\ndelete the tree\n+global = False\n+current_version = v2",
+		want:  "web1 Upgrading VersionSwitch: setting current_version to v2 first\ndelete the tree\n+global = False\n+current_version = v2",
 	}, {
 		name:  "a host in the field that was enabled for the old version is marked first, an agent is not",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..4\nagent web2\nkey host/web1..2 True -1m",
@@ -122,7 +122,7 @@ func TestTheSwitch(t *testing.T) {
 		name:  "a version that somebody set by hand is switched back, and old keys start nobody meanwhile",
 		fleet: "bare\nkey global False\nrecord v2 web1\nrecord v1 web2\nagent web1..2\nkey host/web1..2 True -1m\ncurrent v9",
 		spec:  oneAtATime,
-		want:  "web1..2 Pending VersionSwitch: switched from v9 to v2 first\ndelete the tree\n+global = False (anew)\n+current_version = v2\n-host/web1\n-host/web2",
+		want:  "web1..2 Pending VersionSwitch: switching current_version from v9 to v2 first\ndelete the tree\n+global = False (anew)\n+current_version = v2\n-host/web1\n-host/web2",
 	}, {
 		name:  "the plan's own version set by hand: agents are granted anew by the limits",
 		fleet: "bare\nkey global False\nrecord v1 web1..2\nagent web1..2\nkey host/web1..2 True -1m\ncurrent v2",
@@ -147,7 +147,7 @@ func TestStops(t *testing.T) {
 		name: "a pause starts nobody, takes back the grant of an agent that has not started, and nothing else",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1..2 True -1m\nkey host/web4 True -1m\nstarted web2 v2 -1m\n" +
 			"paused lunch",
-		want: `web1 Upgrading Revoked: has not started; that is taken back: the plan is paused by ops: lunch
+		want: `web1 Upgrading Revoked: revoked before it started: the plan is paused by ops: lunch
 			web2 Upgrading Granted
 			web3 Pending PlanPaused: the plan is paused by ops: lunch
 			web4 Upgrading Granted
@@ -201,7 +201,7 @@ func TestStops(t *testing.T) {
 		name:  "a held host in the field that was enabled keeps its key and its slot",
 		fleet: "record v1 web1..2\nkey host/web1 True -1m\nhold host/web1",
 		spec:  oneAtATime,
-		want:  "web1 Held OnHold: may have begun, and keeps its slot\nweb2 Pending NoFreeSlot: taken by web1\nno change",
+		want:  "web1 Held OnHold: may have started, and keeps its slot\nweb2 Pending NoFreeSlot: taken by web1\nno change",
 	}, {
 		name:  "a held agent that has started keeps its key and its slot",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1 True -1m\nstarted web1 v2 -1m\nhold host/web1",
@@ -221,7 +221,7 @@ func TestStops(t *testing.T) {
 		name:  "an excluded host does not count, by name or pattern, and does not look up a role key",
 		fleet: "record v1 web1..3 db1",
 		spec:  "hosts: {exclude: [web2, 'd*']}\ninstructions: {roleOrder: {web: db}}",
-		want: `db1 Exempt Excluded: spec.hosts.exclude leaves it out
+		want: `db1 Exempt Excluded: excluded by spec.hosts.exclude
 			web1 Upgrading Starting
 			web2 Exempt Excluded
 			web3 Upgrading Starting
@@ -231,7 +231,7 @@ func TestStops(t *testing.T) {
 		name:  "an excluded host that has begun keeps its slot; an excluded agent that has not is taken back",
 		fleet: "record v1 web1..4\nagent web1 web3\nkey host/web1 True -1m\nkey host/web3 True -1m\nstarted web1 v2 -1m",
 		spec:  "hosts: {exclude: [web1, web3]}\n" + oneAtATime,
-		want:  "web1 Exempt Excluded: keeps its slot\nweb2 Pending Revoking\nweb3 Exempt Excluded: it was released and has not started: that is taken back\nweb4 Pending Revoking\n-host/web3",
+		want:  "web1 Exempt Excluded: keeps its slot\nweb2 Pending Revoking\nweb3 Exempt Excluded: its grant is revoked before it started\nweb4 Pending Revoking\n-host/web3",
 	}, {
 		name:  "all but excluded hosts upgraded is complete",
 		fleet: "record v2 web1\nrecord v1 web2",
@@ -250,7 +250,7 @@ func TestStops(t *testing.T) {
 	}, {
 		name:  "an incomplete observation starts nobody and changes nothing, not even a wiped tree",
 		fleet: "bare\ncurrent v2\nrecord v1 web1..2\nagent web1\nmarked web2 v1 -2h\nincomplete ACLs hid something",
-		want:  "web1 Pending ObservationIncomplete: nobody is released: ACLs hid something\nweb2 Upgrading Granted\nno change\nnot complete",
+		want:  "web1 Pending ObservationIncomplete: no host is granted: ACLs hid something\nweb2 Upgrading Granted\nno change\nnot complete",
 	}, {
 		name:  "an incomplete observation is never complete",
 		fleet: "record v2 web1\nincomplete ACLs hid something",
@@ -275,7 +275,7 @@ func TestTheSoak(t *testing.T) {
 		name:  "a soaking host keeps its slot, and says until when",
 		fleet: "record v2 web1 at -1m\nagent web1\nkey host/web1 True -9m\nrecord v1 web2",
 		spec:  soak,
-		want:  "web1 Upgraded Soaking: at 2026-03-06T12:09:00Z, when it has soaked for 600 s\nweb2 Pending NoFreeSlot: taken by web1\nnot complete",
+		want:  "web1 Upgraded Soaking: at 2026-03-06T12:09:00Z after soaking for 600 s\nweb2 Pending NoFreeSlot: taken by web1\nnot complete",
 	}, {
 		name:  "it ends by the time in the host's report",
 		fleet: "record v2 web1 at -10m\nagent web1\nkey host/web1 True -19m\nrecord v1 web2",

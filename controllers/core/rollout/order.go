@@ -11,92 +11,83 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// order is which role or group waits for which.
+// progressFunc returns how many hosts of a scope other hosts wait for, and how many of those are complete.
+type progressFunc func(*limitScope) (counted, complete int)
+
+// order is which role or group waits for which, by spec.instructions.roleOrder.
 type order struct {
 	after    map[string]v1alpha1.StringList
-	teams    *teams
-	progress func(*team) (counted, complete int)
-	ever     []string          // roles that were ever seen
-	texts    map[string]string // by role
+	limits   *limits
+	progress progressFunc
+	ever     []string            // roles that were ever seen
+	blockers map[string]*Blocker // by role; nil means that the role need not wait
 	warnings []string
 }
 
-// newOrder is the order of roles; progress tells how many hosts of a team are waited for, and how many of those are
-// complete.
-func newOrder(after map[string]v1alpha1.StringList, t *teams, ever []string, progress func(*team) (counted, complete int)) order {
-	o := order{after: after, teams: t, ever: ever, progress: progress, texts: map[string]string{}}
-	for _, r := range t.roles() {
-		o.texts[r.name] = o.firstOpen(r)
+func newOrder(after map[string]v1alpha1.StringList, l *limits, ever []string, progress progressFunc) order {
+	o := order{after: after, limits: l, ever: ever, progress: progress, blockers: map[string]*Blocker{}}
+	for _, r := range l.roles() {
+		o.blockers[r.name] = o.blocker(r)
 	}
 	for _, name := range fleet.NaturalKeys(after) {
 		for _, awaited := range after[name] {
-			if !o.exists(awaited) && !o.existed(awaited) {
+			if len(o.scopesNamed(awaited)) == 0 && !o.existed(awaited) {
 				o.warnings = append(o.warnings, fmt.Sprintf(
-					"roleOrder of %s names %s, which no host has ever borne: it holds nothing back", name, awaited))
+					"roleOrder for %s references role %s, which no host has had; ignored", name, awaited))
 			}
 		}
 	}
 	return o
 }
 
-// waits is the sentence for hosts of a role that must wait for another; empty: nothing holds them back.
-func (o *order) waits(r *role) string { return o.texts[r.name] }
-
-func (o *order) firstOpen(r *role) string {
-	_, text := o.blocking(r)
-	return text
-}
-
-// blocking is the first of what a role waits for that is not complete, and the sentence that says so.
-func (o *order) blocking(r *role) (name, text string) {
+// blocker returns the first role or group that a role waits for, or nil.
+func (o *order) blocker(r *role) *Blocker {
 	awaited := slices.Clone(o.after[r.name])
 	if r.group.name != r.name {
 		awaited = append(awaited, o.after[r.group.name]...)
 	}
 	for _, name := range awaited {
-		if text := o.open(name); text != "" {
-			return name, text
+		if b := o.incomplete(name); b != nil {
+			return b
 		}
 	}
-	return "", ""
+	return nil
 }
 
-// open says why what bears the name is not complete; empty: it is.
-func (o *order) open(name string) string {
-	if !o.exists(name) {
-		if o.existed(name) {
-			return "waits for " + name + ", whose hosts have all vanished: it is not known whether they are upgraded"
-		}
-		return ""
+// incomplete returns a blocker if a role or group is not complete. One whose hosts have all vanished is not: it is unknown
+// whether they are upgraded. Its blocker counts no host.
+func (o *order) incomplete(name string) *Blocker {
+	b := &Blocker{Kind: BlockedByRole, Name: name}
+	scopes := o.scopesNamed(name)
+	if len(scopes) == 0 && !o.existed(name) {
+		return nil
 	}
-	counted, complete := 0, 0
-	for _, t := range o.bearers(name) {
-		n, done := o.progress(t)
-		counted, complete = counted+n, complete+done
+	for _, s := range scopes {
+		counted, complete := o.progress(s)
+		b.Limit, b.Have = b.Limit+counted, b.Have+complete
 	}
-	if complete == counted {
-		return ""
+	if len(scopes) > 0 && b.Have == b.Limit {
+		return nil
 	}
-	return fmt.Sprintf("waits for %s: %d of %d hosts are upgraded", name, complete, counted)
+	return b
 }
 
-// bearers are the teams of that name: a group, and a role when it does not belong to that group.
-func (o *order) bearers(name string) []*team {
-	var found []*team
-	if g, ok := o.teams.byGroup[name]; ok && len(g.hosts) > 0 {
-		found = append(found, &g.team)
+// scopesNamed returns the group of a name, and the role of that name unless it belongs to that group.
+func (o *order) scopesNamed(name string) []*limitScope {
+	var found []*limitScope
+	if g, ok := o.limits.byGroup[name]; ok && len(g.hosts) > 0 {
+		found = append(found, &g.limitScope)
 	}
-	if r, ok := o.teams.byRole[name]; ok && len(r.hosts) > 0 && r.group.name != name {
-		found = append(found, &r.team)
+	if r, ok := o.limits.byRole[name]; ok && len(r.hosts) > 0 && r.group.name != name {
+		found = append(found, &r.limitScope)
 	}
 	return found
 }
 
-func (o *order) exists(name string) bool { return len(o.bearers(name)) > 0 }
-
+// existed reports whether a role or group of the name ever had hosts.
 func (o *order) existed(name string) bool {
 	return slices.ContainsFunc(o.ever, func(role string) bool {
-		group, _ := o.teams.groupOf(role)
+		group, _ := o.limits.groupOf(role)
 		return role == name || group == name
 	})
 }

@@ -313,7 +313,7 @@ func TestDecodeOfRenderIsTheDesired(t *testing.T) {
 		if d.ReadOnly {
 			return
 		}
-		want := d.Desired(w.now)
+		want := w.desired(d)
 		yes := cmp.Or(want.Enabling, "True")
 		w.write(w.changes(d), d.Ledger)
 		f := w.observe()

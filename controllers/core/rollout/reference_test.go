@@ -86,7 +86,7 @@ func TestTheCasesOfPythonJiocloud(t *testing.T) {
 		name:  "upgrade_status: hosts and no keys: enabled",
 		fleet: "bare\nrecord v1 h2\nrecord v2 h1\ncurrent v2",
 		spec:  "no plan",
-		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted: enabled because no key says otherwise",
+		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted: enabled, because no key is set",
 	}, {
 		name:  "upgrade_status: role and host keys go before global",
 		fleet: "record v2 h1\nrecord v1 h2 i3\nrecord v3 i4\nkey role/h True -1m\nkey host/i4 True -1m",

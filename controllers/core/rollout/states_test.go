@@ -45,11 +45,11 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "a granted agent is upgrading",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -1m",
-		want:  "web1 Upgrading Granted: released at 2026-03-06T11:59:00Z by its host key",
+		want:  "web1 Upgrading Granted: granted at 2026-03-06T11:59:00Z by its host key",
 	}, {
 		name:  "a started agent says since when",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -2m\nstarted web1 v2 -1m",
-		want:  "web1 Upgrading Granted: has started at 2026-03-06T11:59:00Z",
+		want:  "web1 Upgrading Granted: started at 2026-03-06T11:59:00Z",
 	}, {
 		name:  "Failed: it reported a failure, and the sentence says which",
 		fleet: "record v1 web1\nreport web1 Failed v2 -1m disk full\nkey host/web1 True -5m\nstarted web1 v2 -4m",
@@ -78,11 +78,11 @@ func TestTheStateOfAHost(t *testing.T) {
 	}, {
 		name:  "a grant from the future counts as given now",
 		fleet: "record v1 web1\nkey host/web1 True 100h",
-		want:  "web1 Upgrading Granted: released at 2026-03-06T12:00:00Z",
+		want:  "web1 Upgrading Granted: granted at 2026-03-06T12:00:00Z",
 	}, {
 		name:  "Unknown: no role in its name, never released, blocks nothing",
 		fleet: "record v1 HOST web1",
-		want:  "HOST Unknown NoRole: no role can be read from its name\nweb1 Upgrading Starting",
+		want:  "HOST Unknown NoRole: its name contains no role\nweb1 Upgrading Starting",
 	}, {
 		name:  "Unknown: it does not count",
 		fleet: "record v1 HOST\nrecord v2 web1",

@@ -64,7 +64,7 @@ func TestFailureBudget(t *testing.T) {
 		spec:  one,
 		want: `web1..2 Failed ReportedFailure
 			web3 Upgrading Revoked
-			web4 Upgrading Granted: has started
+			web4 Upgrading Granted: started
 			web5..9 Pending FailureBudgetExceeded
 			-host/web3`,
 	}, {
@@ -148,8 +148,8 @@ func TestAHaltIsRecordedOnceAndLasts(t *testing.T) {
 	}
 	// web1 was taken back, so it has not failed any more: it is the halt that stops it.
 	w.now = w.now.Add(time.Hour)
-	if d = w.settle(); d.Halt != nil || d.Starts() != 0 || d.Gate != "FailureBudgetExceeded" {
-		t.Errorf("halt %+v, gate %s\n%s", d.Halt, d.Gate, told(d))
+	if d = w.settle(); d.Halt != nil || d.Starts() != 0 || d.Gate.Reason != "FailureBudgetExceeded" {
+		t.Errorf("halt %+v, gate %s\n%s", d.Halt, d.Gate.Reason, told(d))
 	}
 	w.plan.Spec.Version = "v3"
 	if d = w.settle(); d.Starts() != 3 {
@@ -164,7 +164,7 @@ func TestWindowsStopStarts(t *testing.T) {
 		name:  "outside of the windows nobody starts, and it is said when one opens",
 		fleet: "record v1 web1",
 		spec:  closed,
-		want: "web1 Pending OutsideWindow: =outside of the windows: no window of windows.allow is open; hosts are released from " +
+		want: "web1 Pending OutsideWindow: =outside of the maintenance windows: no window of windows.allow is open; hosts are granted from " +
 			"2026-03-06T22:00:00Z\ngate OutsideWindow\nno change",
 	}, {
 		name:  "inside they do",
@@ -175,12 +175,12 @@ func TestWindowsStopStarts(t *testing.T) {
 		name:  "deny wins",
 		fleet: "record v1 web1",
 		spec:  "windows: {allow: [{schedule: '0 11 * * *', duration: 4h}], deny: [{schedule: '0 12 * * *', duration: 1h}]}",
-		want:  "web1 Pending OutsideWindow: windows.deny[0] denies it until 2026-03-06T13:00:00Z; hosts are released from 2026-03-06T13:00:00Z",
+		want:  "web1 Pending OutsideWindow: windows.deny[0] denies it until 2026-03-06T13:00:00Z; hosts are granted from 2026-03-06T13:00:00Z",
 	}, {
 		name:  "none ever opens",
 		fleet: "record v1 web1",
 		spec:  "windows: {deny: [{schedule: '* * * * *', duration: 1h}]}",
-		want:  "web1 Pending OutsideWindow: none opens in the next years",
+		want:  "web1 Pending OutsideWindow: none opens in the coming years",
 	}, {
 		name:  "the version is not switched either, and nothing is touched",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1\nkey host/web1 True -1h",
@@ -191,7 +191,7 @@ func TestWindowsStopStarts(t *testing.T) {
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1 True -5m\nkey host/web2 True -5m\nstarted web2 v2 -4m\nkey host/web4 True -5m",
 		spec:  closed,
 		want: `web1 Upgrading Revoked: no window of windows.allow is open
-			web2 Upgrading Granted: has started
+			web2 Upgrading Granted: started
 			web3 Pending OutsideWindow
 			web4 Upgrading Granted
 			-host/web1`,

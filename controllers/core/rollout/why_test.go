@@ -15,7 +15,7 @@ import (
 
 func (w *world) why() rollout.Why {
 	f := w.observe()
-	return rollout.NewWhy(rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Conflict: w.conflict, Now: w.now})
+	return rollout.NewWhy(w.input(&f))
 }
 
 func chainText(chain []rollout.Link) string {
@@ -120,14 +120,14 @@ record v1 web1..4
 agent web1..4
 key host/web2 True -5m
 hold host/web1`, "instructions: {rollingRules: {global: 1}}")
-	if got, want := w.decide().Roles[0].Blocked, "1 of 1 slots of web are taken by web2"; got != want {
+	if got, want := w.decide().Roles[0].BlockedBy, "1 of 1 slots of web are taken by web2"; got != want {
 		t.Errorf("web is blocked by %q, want %q", got, want)
 	}
 	if got := chainText(w.why().Role("web")); !strings.HasPrefix(got, "web3: NoFreeSlot") {
 		t.Errorf("why web waits: %s", got)
 	}
 	w = newWorld(t, "record v1 web1\nagent web1\nhold host/web1", "")
-	if got := w.decide().Roles[0].Blocked; !strings.Contains(got, "hold") {
+	if got := w.decide().Roles[0].BlockedBy; !strings.Contains(got, "hold") {
 		t.Errorf("all of web is held: %q", got)
 	}
 }

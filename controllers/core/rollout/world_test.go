@@ -118,6 +118,12 @@ func (w *world) compile() *rollout.Plan {
 	return plan
 }
 
+// input is what a decision on a fleet depends on.
+func (w *world) input(f *fleet.Fleet) rollout.Input {
+	w.Helper()
+	return rollout.Input{Plan: w.compile(), Control: w.control, Fleet: f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
+}
+
 func (w *world) line(line string) {
 	f := strings.Fields(line)
 	rest := f[1:]
@@ -325,7 +331,7 @@ func (w *world) decide() rollout.Decision {
 	w.Helper()
 	f, untouched := w.observe(), w.observe()
 	plan := w.plan.DeepCopy()
-	in := rollout.Input{Plan: w.compile(), Control: w.control, Fleet: &f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
+	in := w.input(&f)
 	d := rollout.Compute(in)
 	if !reflect.DeepEqual(f, untouched) || !reflect.DeepEqual(plan, w.plan) {
 		w.Fatalf("the input was changed")
@@ -344,11 +350,18 @@ func (w *world) decide() rollout.Decision {
 	return d
 }
 
+// desired is what the keys should be, by a decision on the present fleet.
+func (w *world) desired(d rollout.Decision) fleet.Desired {
+	w.Helper()
+	f := w.observe()
+	return d.Desired(w.input(&f))
+}
+
 func (w *world) changes(d rollout.Decision) diff.Changes {
 	if d.ReadOnly {
 		return diff.Changes{}
 	}
-	return w.layout.Changes(keys.Actual(w.raw, w.layout), d.Desired(w.now))
+	return w.layout.Changes(keys.Actual(w.raw, w.layout), w.desired(d))
 }
 
 // step decides once and writes that.
@@ -490,7 +503,7 @@ func (e example) check(t *testing.T) {
 				t.Errorf("rollback %+v, want %s", d.Rollback, line)
 			}
 		case strings.HasPrefix(line, "gate "):
-			if got := "gate " + string(d.Gate); got != line {
+			if got := "gate " + string(d.Gate.Reason); got != line {
 				t.Errorf("%s, want %s", got, line)
 			}
 		case line[0] == '!':

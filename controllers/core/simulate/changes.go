@@ -16,7 +16,7 @@ import (
 // changes returns the changes of a decision, as the real Render and diff compute them. Unchanged keys, nearly all in a large
 // fleet, are left out of both sides before the comparison.
 func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
-	desired := d.Desired(s.Now)
+	desired := d.Desired(s.Input())
 	if d.Switch { // replaces the whole tree
 		return s.Layout.Changes(keys.Actual(s.world.snapshot(), s.Layout), desired)
 	}

@@ -131,10 +131,10 @@ func (r *recorder) pass(d *rollout.Decision, now time.Time) {
 			role.Peak, role.PeakAt = *n, now
 		}
 	}
-	if d.Gate == v1alpha1.ReasonFailureBudgetExceeded && r.outcome.FailureBudgetExceededAt.IsZero() {
-		r.outcome.FailureBudgetExceededAt, r.outcome.FailureBudgetMessage = now, d.GateMessage
+	if d.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && r.outcome.FailureBudgetExceededAt.IsZero() {
+		r.outcome.FailureBudgetExceededAt, r.outcome.FailureBudgetMessage = now, d.Gate.Message
 	}
-	closed := d.Gate == v1alpha1.ReasonOutsideWindow
+	closed := d.Gate.Reason == v1alpha1.ReasonOutsideWindow
 	if r.windowsClosed(closed, now); !closed && !d.Complete {
 		r.blockedWhenOpen = blockedBy(d)
 	}
@@ -218,7 +218,7 @@ func (r *recorder) blockedBy(o *Outcome, d *rollout.Decision) []string {
 	switch {
 	case d.Complete:
 		return out
-	case d.Gate == v1alpha1.ReasonOutsideWindow && len(r.blockedWhenOpen) > 0:
+	case d.Gate.Reason == v1alpha1.ReasonOutsideWindow && len(r.blockedWhenOpen) > 0:
 		return append(out, r.blockedWhenOpen...)
 	default:
 		return append(out, blockedBy(d)...)
@@ -227,13 +227,13 @@ func (r *recorder) blockedBy(o *Outcome, d *rollout.Decision) []string {
 
 // blockedBy returns what blocks hosts: the gate of the rollout, or what each role waits for.
 func blockedBy(d *rollout.Decision) []string {
-	if d.GateMessage != "" {
-		return []string{d.GateMessage}
+	if d.Gate.Message != "" {
+		return []string{d.Gate.Message}
 	}
 	var out []string
 	for _, role := range d.Roles {
-		if role.Blocked != "" {
-			out = append(out, role.Name+": "+role.Blocked)
+		if role.BlockedBy != "" {
+			out = append(out, role.Name+": "+role.BlockedBy)
 		}
 	}
 	for i := range d.Verdicts {

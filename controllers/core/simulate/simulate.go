@@ -199,12 +199,15 @@ func (s *Simulation) Fleet() *fleet.Fleet {
 }
 
 // Decide returns the decision for the present fleet.
-func (s *Simulation) Decide() rollout.Decision {
+func (s *Simulation) Decide() rollout.Decision { return rollout.Compute(s.Input()) }
+
+// Input returns what the decision for the present fleet depends on. The next event invalidates it.
+func (s *Simulation) Input() rollout.Input {
 	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: s.Fleet(), Now: s.Now}
 	if s.Fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: s.Fallback.Generation, Version: s.Fallback.Spec.Version}
 	}
-	return rollout.Compute(in)
+	return in
 }
 
 // maxRounds bounds the number of decisions in one pass.
@@ -228,7 +231,7 @@ func (s *Simulation) commit(d *rollout.Decision) {
 	s.world.rest.Ledger = d.Ledger
 	if d.Halt != nil {
 		s.Control.Halt = d.Halt
-		s.log("%s", d.GateMessage)
+		s.log("%s", d.Gate.Message)
 	}
 	if d.Rollback != nil {
 		s.recorder.rolledBack(d, s.Fallback.Spec.Version, s.Now)

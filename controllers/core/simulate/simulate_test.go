@@ -381,7 +381,7 @@ func pass(t *rapid.T, s *simulate.Simulation) {
 	if d.ReadOnly {
 		return
 	}
-	if c := s.Layout.Changes(keys.Actual(s.Snapshot(), s.Layout), d.Desired(s.Now)); !c.Empty() {
+	if c := s.Layout.Changes(keys.Actual(s.Snapshot(), s.Layout), d.Desired(s.Input())); !c.Empty() {
 		t.Fatalf("a second pass would change\n%s\nby %s", c, verdicts(d))
 	}
 	// Making it so and reading it again is the same.

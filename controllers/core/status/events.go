@@ -132,7 +132,7 @@ func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePla
 	if after == before || passing(after) || progressing && (before == "" || passing(before)) || d.Rollback != nil {
 		return
 	}
-	kind, message := fleet.EventNormal, d.GateMessage
+	kind, message := fleet.EventNormal, d.Gate.Message
 	switch v1alpha1.Reason(after) {
 	case v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy, v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict:
 		kind = fleet.EventWarning

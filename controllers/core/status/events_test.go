@@ -38,7 +38,7 @@ func TestEvents(t *testing.T) {
 	}
 	moving := func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }
 	gate := func(r v1alpha1.Reason, message string) func(*rollout.Decision) {
-		return func(d *rollout.Decision) { d.Gate, d.GateMessage = r, message }
+		return func(d *rollout.Decision) { d.Gate.Reason, d.Gate.Message = r, message }
 	}
 	hosts := func(n int, reason v1alpha1.Reason, state rollout.State) func(*rollout.Decision) {
 		return func(d *rollout.Decision) {
@@ -105,7 +105,7 @@ func TestStatusAndEventsAreBounded(t *testing.T) {
 	long := strings.Repeat("ä", 10_000)
 	for i := range 5_000 {
 		role := fmt.Sprintf("role%d", i)
-		d.Roles = append(d.Roles, rollout.Role{Name: role, Group: role, Blocked: long})
+		d.Roles = append(d.Roles, rollout.Role{Name: role, Group: role, BlockedBy: long})
 		d.Verdicts = append(d.Verdicts, rollout.Verdict{Host: role + "-1", Role: role, State: rollout.Failed, Counts: true,
 			Reason: v1alpha1.ReasonReportedFailure, Message: long})
 	}

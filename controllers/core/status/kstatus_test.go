@@ -26,14 +26,14 @@ func TestKstatusReadsConditions(t *testing.T) {
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, 2, kstatus.CurrentStatus},
 		{"complete, then the spec changes", func(d *rollout.Decision) { d.Complete = true }, 3, kstatus.InProgressStatus},
 		{"a host starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = v1alpha1.ReasonStarting }, 2, kstatus.InProgressStatus},
-		{"the switch is due", func(d *rollout.Decision) { d.Switch, d.Gate = true, v1alpha1.ReasonVersionSwitch }, 2, kstatus.InProgressStatus},
-		{"paused", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonPlanPaused }, 2, kstatus.InProgressStatus},
+		{"the switch is due", func(d *rollout.Decision) { d.Switch, d.Gate.Reason = true, v1alpha1.ReasonVersionSwitch }, 2, kstatus.InProgressStatus},
+		{"paused", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonPlanPaused }, 2, kstatus.InProgressStatus},
 		{"canaries await promotion", func(d *rollout.Decision) {
 			d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true}
 		}, 2, kstatus.InProgressStatus},
 		{"stalled", func(*rollout.Decision) {}, 2, kstatus.FailedStatus},
-		{"halted", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonFailureBudgetExceeded }, 2, kstatus.FailedStatus},
-		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly, d.Gate = true, v1alpha1.ReasonConflict }, 2, kstatus.FailedStatus},
+		{"halted", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonFailureBudgetExceeded }, 2, kstatus.FailedStatus},
+		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly, d.Gate.Reason = true, v1alpha1.ReasonConflict }, 2, kstatus.FailedStatus},
 	} {
 		d := decision()
 		e.change(d)

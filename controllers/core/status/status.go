@@ -78,7 +78,7 @@ func Roles(d *rollout.Decision) []v1alpha1.RoleStatus {
 	at := make(map[string]int, len(d.Roles))
 	for i, r := range d.Roles {
 		at[r.Name] = i
-		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: r.Blocked}
+		row := v1alpha1.RoleStatus{Name: r.Name, Limit: r.Limit, BlockedBy: r.BlockedBy}
 		if r.Group != r.Name {
 			row.Group = r.Group
 		}
@@ -132,7 +132,7 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 		c.Upgrading++
 	case rollout.Failed:
 		c.Failed++
-	case rollout.Held:
+	case rollout.OnHold:
 		c.Held++
 	default:
 		c.Pending++
@@ -143,17 +143,17 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 	switch {
 	case d.Complete:
 		return v1alpha1.PhaseComplete
-	case d.Gate == v1alpha1.ReasonAborted:
+	case d.Gate.Reason == v1alpha1.ReasonAborted:
 		return v1alpha1.PhaseAborted
-	case d.Gate == v1alpha1.ReasonPlanPaused:
+	case d.Gate.Reason == v1alpha1.ReasonPlanPaused:
 		return v1alpha1.PhasePaused
-	case d.Gate == v1alpha1.ReasonFailureBudgetExceeded && d.Rollback == nil:
+	case d.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && d.Rollback == nil:
 		return v1alpha1.PhaseHalted
-	case d.Switch || d.Gate == v1alpha1.ReasonOutsideWindow && d.Current != d.Version && !d.Next.IsZero():
+	case d.Switch || d.Gate.Reason == v1alpha1.ReasonOutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending
 	case d.ReadOnly:
 		return v1alpha1.PhaseStalled
-	case stalled(d) && d.Canary != nil && d.Canary.Awaiting && d.Gate == "":
+	case stalled(d) && d.Canary != nil && d.Canary.Awaiting && d.Gate.Reason == "":
 		return v1alpha1.PhaseAwaiting
 	case stalled(d):
 		return v1alpha1.PhaseStalled
@@ -163,7 +163,7 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 
 // stalled reports whether nothing moves, and the passing of time changes nothing.
 func stalled(d *rollout.Decision) bool {
-	if d.Gate == v1alpha1.ReasonRevoking || d.Gate == v1alpha1.ReasonTooManyUnhealthy || d.Rollback != nil {
+	if d.Gate.Reason == v1alpha1.ReasonRevoking || d.Gate.Reason == v1alpha1.ReasonTooManyUnhealthy || d.Rollback != nil {
 		return false
 	}
 	for i := range d.Verdicts {
@@ -194,8 +194,8 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 	reason, message := string(s.Phase), Line(s)
 	accepted := metav1.Condition{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonAccepted),
 		Message: "the plan is valid and conflicts with no other plan"}
-	if d.Gate == v1alpha1.ReasonConflict {
-		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, string(v1alpha1.ReasonConflict), d.GateMessage
+	if d.Gate.Reason == v1alpha1.ReasonConflict {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, string(v1alpha1.ReasonConflict), d.Gate.Message
 	}
 	is := func(kind string, yes bool) metav1.Condition {
 		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}
@@ -211,8 +211,8 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 		stall.Message = bounded(stall.Message, maxText)
 	}
 	moves := is(v1alpha1.ConditionReconciling, s.Phase == v1alpha1.PhaseProgressing || s.Phase == v1alpha1.PhasePending)
-	if d.Gate != "" {
-		moves.Reason, moves.Message = string(d.Gate), bounded(d.GateMessage, maxText)
+	if d.Gate.Reason != "" {
+		moves.Reason, moves.Message = string(d.Gate.Reason), bounded(d.Gate.Message, maxText)
 	}
 	return []metav1.Condition{accepted, is(v1alpha1.ConditionReady, d.Complete), is(v1alpha1.ConditionComplete, d.Complete),
 		moves, stall}
@@ -220,8 +220,8 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 
 // stallReason returns the gate, or without one the verdict of the first host that should move and does not.
 func stallReason(d *rollout.Decision) (reason, message string) {
-	if d.Gate != "" {
-		return string(d.Gate), d.GateMessage
+	if d.Gate.Reason != "" {
+		return string(d.Gate.Reason), d.Gate.Message
 	}
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Counts && !v.Complete {

@@ -26,7 +26,7 @@ func decision() *rollout.Decision {
 			v("db1", "db", rollout.Upgrading, rollout.Failed, true, true),
 			v("db2", "db", rollout.Pending, rollout.Exempt, false, false),
 			v("web2", "web", rollout.Upgraded, rollout.Upgraded, true, false),
-			v("web10", "web", rollout.Pending, rollout.Held, true, false),
+			v("web10", "web", rollout.Pending, rollout.OnHold, true, false),
 		}}
 }
 
@@ -66,29 +66,29 @@ func TestOf_PhasesAndConditions(t *testing.T) {
 		{"a host starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = v1alpha1.ReasonStarting }, v1alpha1.PhaseProgressing, ""},
 		{"a host is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, v1alpha1.PhaseComplete, ""},
-		{"paused", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonPlanPaused }, v1alpha1.PhasePaused, ""},
-		{"failure budget exceeded", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonFailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
-		{"a window will open", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonOutsideWindow; d.Next = time.Unix(200, 0) },
+		{"paused", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonPlanPaused }, v1alpha1.PhasePaused, ""},
+		{"failure budget exceeded", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonFailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
+		{"a window will open", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonOutsideWindow; d.Next = time.Unix(200, 0) },
 			v1alpha1.PhaseProgressing, ""},
 		{"a window will open before the switch", func(d *rollout.Decision) {
-			d.Gate, d.Current, d.ReadOnly, d.Next = v1alpha1.ReasonOutsideWindow, "v1", true, time.Unix(200, 0)
+			d.Gate.Reason, d.Current, d.ReadOnly, d.Next = v1alpha1.ReasonOutsideWindow, "v1", true, time.Unix(200, 0)
 		}, v1alpha1.PhasePending, ""},
-		{"no window will open", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonOutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
+		{"no window will open", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonOutsideWindow }, v1alpha1.PhaseStalled, "OutsideWindow"},
 		{"no window will open before the switch", func(d *rollout.Decision) {
-			d.Gate, d.Current, d.ReadOnly = v1alpha1.ReasonOutsideWindow, "v1", true
+			d.Gate.Reason, d.Current, d.ReadOnly = v1alpha1.ReasonOutsideWindow, "v1", true
 		}, v1alpha1.PhaseStalled, "OutsideWindow"},
 		{"a closing window moves nothing", func(d *rollout.Decision) { d.WindowClosesAt = time.Unix(200, 0) }, v1alpha1.PhaseStalled, "Why"},
-		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate = v1alpha1.ReasonVersionSwitch }, v1alpha1.PhasePending, ""},
-		{"too many hosts are critical", func(d *rollout.Decision) { d.Gate = v1alpha1.ReasonTooManyUnhealthy },
+		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate.Reason = v1alpha1.ReasonVersionSwitch }, v1alpha1.PhasePending, ""},
+		{"too many hosts are critical", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonTooManyUnhealthy },
 			v1alpha1.PhaseProgressing, ""},
 		{"canaries await promotion", func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true} },
 			v1alpha1.PhaseAwaiting, ""},
 		{"rolling back", func(d *rollout.Decision) {
-			d.Gate, d.Rollback = v1alpha1.ReasonFailureBudgetExceeded, &fleet.Pin{Revision: 1}
+			d.Gate.Reason, d.Rollback = v1alpha1.ReasonFailureBudgetExceeded, &fleet.Pin{Revision: 1}
 		}, v1alpha1.PhaseProgressing, ""},
-		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = v1alpha1.ReasonConflict },
+		{"conflict with another plan", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate.Reason = v1alpha1.ReasonConflict },
 			v1alpha1.PhaseStalled, "Conflict"},
-		{"incomplete snapshot", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate = v1alpha1.ReasonObservationIncomplete },
+		{"incomplete snapshot", func(d *rollout.Decision) { d.ReadOnly = true; d.Gate.Reason = v1alpha1.ReasonObservationIncomplete },
 			v1alpha1.PhaseStalled, "ObservationIncomplete"},
 	} {
 		d := decision()

@@ -56,11 +56,11 @@ func Plan(o *upgradeplan.Observation, leader *leaderelection.LockHeldError, keep
 		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
 		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
 		{"Paused", pauseText(o)},
-		{"Pinned", o.Decision.PinMessage},
+		{"Pinned", o.PinMessage()},
 		{"Leader", leaderText(o, leader)},
 		{"Phase", string(now.Phase)},
 		{"Status", status.Line(now)},
-		{"Stopped by", o.Decision.GateMessage},
+		{"Stopped by", o.Decision.Gate.Message},
 	}
 }
 

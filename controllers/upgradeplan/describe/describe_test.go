@@ -92,7 +92,7 @@ func TestHost(t *testing.T) {
 		"Decided by": "config_state/enable_puppet/global = False (index 6)",
 		"Record":     "running/versions/v1/web1 (2026-03-06T12:26:40Z, index 3)"})
 	wantTexts(t, hosts[1].Facts(o, nil), map[string]string{"Report": "Idle v0 at 2026-03-06T13:00:00Z", "Record": "", "Agent": "yes",
-		"Hold": "none", "Message": "by the next pass: released now: it takes slot 1 of 1 of web"})
+		"Hold": "none", "Message": "by the next pass: granted now: it takes slot 1 of 1 of web"})
 	// It waits for the next pass, and has no slot yet.
 	if h := hosts[1]; h.State != "Pending" || h.InFlight || h.DecidedBy.Key != "config_state/enable_puppet/global" {
 		t.Errorf("%+v", h)
@@ -115,7 +115,7 @@ func TestRolesAndVersions(t *testing.T) {
 
 func TestWhyAndStarts(t *testing.T) {
 	_, o := fleet(t)
-	if d := cmp.Diff([]describe.Reason{{Of: "web2", Message: "released now: it takes slot 1 of 1 of web", Change: "the next pass"}},
+	if d := cmp.Diff([]describe.Reason{{Of: "web2", Message: "granted now: it takes slot 1 of 1 of web", Change: "the next pass"}},
 		describe.Why(o.Why().Host("web2"))); d != "" {
 		t.Error(d)
 	}

@@ -71,7 +71,7 @@ func Of(o *upgradeplan.Observation) Digest {
 	s := status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
 	digest := Digest{Plan: o.Plan.Name, Version: o.Plan.Spec.Version, Status: s, Roles: status.Roles(&d),
 		Flights: flightsOf(o, &d), At: o.Now}
-	digest.Stop, digest.StopReason = d.GateMessage, string(d.Gate)
+	digest.Stop, digest.StopReason = d.Gate.Message, string(d.Gate.Reason)
 	if stalled := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled); digest.Stop == "" && s.Phase == v1alpha1.PhaseStalled {
 		digest.Stop, digest.StopReason = stalled.Message, string(v1alpha1.PhaseStalled)
 	}
@@ -87,11 +87,11 @@ func OfStatus(plan string, s v1alpha1.UpgradePlanStatus, at time.Time) Digest {
 // orderedAt is when what stops a plan was ordered; zero: no order stops it.
 func orderedAt(o *upgradeplan.Observation) time.Time {
 	switch c := &o.Control; {
-	case o.Decision.Gate == v1alpha1.ReasonPlanPaused && c.Pause != nil:
+	case o.Decision.Gate.Reason == v1alpha1.ReasonPlanPaused && c.Pause != nil:
 		return c.Pause.Time
-	case o.Decision.Gate == v1alpha1.ReasonAborted && c.Abort != nil:
+	case o.Decision.Gate.Reason == v1alpha1.ReasonAborted && c.Abort != nil:
 		return c.Abort.Time
-	case o.Decision.Gate == v1alpha1.ReasonFailureBudgetExceeded && c.Halt != nil:
+	case o.Decision.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && c.Halt != nil:
 		return c.Halt.Time
 	}
 	return time.Time{}

@@ -45,7 +45,7 @@ func rolling() top.Picture {
 	p.Status.Failures = []v1alpha1.HostFailure{{Host: "web13", Reason: "ReportedFailure", Message: "it reported a failure: no space left on /var"}}
 	p.Flights = []top.Flight{
 		{Host: "web14", Phase: fleet.PhaseUpgrading, Since: ago(56 * time.Minute), Due: noon.Add(4 * time.Minute), Message: "started at 2026-03-06T11:04:00Z"},
-		{Host: "web15", Since: ago(75 * time.Second), Due: noon.Add(59 * time.Minute), Message: "released at 2026-03-06T11:58:45Z by its host key, not yet at 2026.11"},
+		{Host: "web15", Since: ago(75 * time.Second), Due: noon.Add(59 * time.Minute), Message: "granted at 2026-03-06T11:58:45Z by its host key, not yet at 2026.11"},
 	}
 	p.Events = []fleet.Event{
 		{Number: 1, Time: ago(56 * time.Minute), Type: fleet.EventNormal, Reason: "Granted", Object: "host/web14", Message: "released: web14"},
@@ -89,14 +89,14 @@ func TestFrames(t *testing.T) {
 	scrolled.First = 7
 	tiny := top.Window{Width: 30, Height: 8}
 	stopped := rolling()
-	stopped.Stop, stopped.StopReason = "outside of the windows: no window is open", "OutsideWindow"
+	stopped.Stop, stopped.StopReason = "outside of the maintenance windows: no window is open", "OutsideWindow"
 	stopped.Events = append(stopped.Events, fleet.Event{Time: ago(30 * time.Second), Reason: "OutsideWindow", Object: "plan", Message: "outside"})
 	away := rolling()
 	away.Trouble = top.Trouble{Text: `Get "http://127.0.0.1:8500/v1/kv": connection refused`, Since: ago(time.Second)}
 	one := rolling()
 	one.Roles, one.Events, one.Problem = one.Roles[1:2], nil, "permission denied"
 	told := rolling()
-	told.Status.Failures[0].Message = "it reported at 2026-03-06T11:58:00Z that it failed to reach 2026.11: attempt 3 failed: exit status 1"
+	told.Status.Failures[0].Message = "reported at 2026-03-06T11:58:00Z that it failed to reach 2026.11: attempt 3 failed: exit status 1"
 	nasty := rolling()
 	nasty.Status.Failures[0].Message = "\x1b[2Jgone\nand \u009b31m日本語日本語日本語日本語日本語日本語日本語日本語"
 	for _, e := range []struct {

@@ -1,0 +1,122 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// admission is the stage that fills the free slots and gives each host its verdict.
+type admission struct {
+	*assessment
+	gate     *gate
+	verdicts []Verdict // parallel to in.Fleet.Hosts
+	batch    Blocker   // of hosts that wait for the batch
+}
+
+// subject is a host that gets its verdict.
+type subject struct {
+	*fleet.Host
+	*hostFacts
+	role    *role // nil if the host is in no role
+	revoked bool
+	canary  bool
+}
+
+func (a *assessment) admit(g *gate) *admission {
+	ad := &admission{assessment: a, gate: g, verdicts: make([]Verdict, len(a.facts)),
+		batch: Blocker{Kind: BlockedByBatch, Have: a.limits.running}}
+	var s subject // one for all hosts: the calls of the table make it escape to the heap
+	for _, i := range ad.admissionOrder() {
+		s = subject{Host: &ad.in.Fleet.Hosts[i], hostFacts: &ad.facts[i], revoked: g.revokes(i), canary: ad.canaries.includes(i)}
+		ad.decide(&s, &ad.verdicts[i])
+	}
+	return ad
+}
+
+// admissionOrder returns hosts that hold a slot already, then all others: granting the first consumes no further slot. Each
+// part is in the natural order of groups, and within a group of hosts.
+func (ad *admission) admissionOrder() []int {
+	first, rest := make([]int, 0, len(ad.facts)), make([]int, 0, len(ad.facts))
+	put := func(i int) {
+		if ad.facts[i].progress != progressPending {
+			first = append(first, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	for i := range ad.in.Fleet.Hosts {
+		if ad.in.Fleet.Hosts[i].Role == "" || ad.facts[i].vanishes() {
+			put(i)
+		}
+	}
+	for _, g := range ad.limits.groups() {
+		for _, i := range g.hosts {
+			put(i)
+		}
+	}
+	return append(first, rest...)
+}
+
+// decide gives a host the verdict of the first rule that applies, and its key.
+func (ad *admission) decide(s *subject, v *Verdict) {
+	base := s.base(s.Host)
+	*v = Verdict{Host: s.Name, Role: s.Role, Base: base, State: base, Counts: s.counts(), InFlight: s.inFlight(), Complete: s.complete()}
+	if s.Role != "" && !s.vanishes() {
+		s.role = ad.limits.role(s.Role)
+		v.Group = s.role.group.name
+	}
+	for k := range rules {
+		blocker, ok := rules[k].applies(ad, s)
+		if !ok {
+			continue
+		}
+		v.Reason, v.Blocker = rules[k].reason, blocker
+		v.Message = rules[k].message(ad, s)
+		switch {
+		case rules[k].state != "":
+			v.State = rules[k].state
+		case s.failed():
+			v.State = Failed
+		}
+		break
+	}
+	if v.Reason == v1alpha1.ReasonStarting {
+		ad.grant(s, v)
+		return
+	}
+	ad.keep(s, v)
+}
+
+// grant gives a host a slot of its role, its group and the fleet, and its key.
+func (ad *admission) grant(s *subject, v *Verdict) {
+	s.role.grant(s.inFlight())
+	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
+	v.Enable, v.GrantedAt, v.Renew, v.Unhealthy = true, ad.in.Now.Unix(), true, s.requiredCheckFails
+	if v.GrantedAt == s.Setting.Granted {
+		v.GrantedAt++ // the same value with the same flags would not move the index of the key, and so grant nothing
+	}
+}
+
+// keep decides which hosts keep their key, or get one because their Puppet must go on.
+func (ad *admission) keep(s *subject, v *Verdict) {
+	if s.revoked || s.implicit {
+		return
+	}
+	explicit := s.Setting.Scope != fleet.ScopeNone && s.Setting.Enables(ad.target)
+	// While the plan is paused no host gets a new key: global-disable-puppet stops Puppet on all of them.
+	paused := ad.gate.Reason == v1alpha1.ReasonPlanPaused || ad.gate.Reason == v1alpha1.ReasonAborted
+	v.Enable = s.enabled || s.upgraded() && (explicit || !paused)
+	if !v.Enable {
+		return
+	}
+	v.GrantedAt, v.Unhealthy = ad.in.Now.Unix(), s.requiredCheckFails
+	if explicit && s.Setting.Granted != 0 {
+		v.GrantedAt = s.Setting.Granted
+	}
+	if explicit && s.Setting.Scope == fleet.ScopeHost {
+		v.Unhealthy = s.Setting.Unhealthy
+	}
+}

@@ -1,0 +1,356 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
+)
+
+// progress is how far a host is on its way to the current version. Hosts between granted and soaking are in flight.
+type progress uint8
+
+const (
+	progressPending  progress = iota // neither granted nor started
+	progressGranted                  // the switch permits the change
+	progressStarted                  // by its own marker or the controller's
+	progressSoaking                  // has the version, and not yet for long enough or with failing checks
+	progressUpgraded                 // has the version, and has soaked
+)
+
+// exclusion is a set of reasons for which a host does not count. The empty set means that it counts.
+type exclusion uint8
+
+const (
+	withoutRole     exclusion = 1 << iota
+	excludedByPlan            // spec.hosts.exclude
+	exemptByHold              // a hold with exempt
+	lostFromCatalog           // the catalog does not list it, and it is not in flight or has failed
+	expiredMarker             // nothing is known of it but a started marker that this pass removes
+)
+
+// hostFacts is what is known about a host before anything is decided.
+type hostFacts struct {
+	progress  progress
+	exclusion exclusion
+	// marked says that the host's started marker stays after this pass. The decision ignores other markers, so that a second
+	// pass decides the same.
+	marked bool
+	// enabled says that the switch permits the change, as the host itself reads it.
+	enabled bool
+	// implicit says that a host is enabled without a proper key: by no key, or by one that other hosts read differently.
+	implicit bool
+	// hasReportedVersion says that the host's report tells since when it has the version.
+	hasReportedVersion bool
+	// requiredCheckFails says that a required check fails, and failingSinceGrant that it did not when the host was granted.
+	requiredCheckFails, failingSinceGrant bool
+	// failure is why the host has failed, at failedAt. Empty means that it has not.
+	failure  v1alpha1.Reason
+	failedAt time.Time
+	// since is when the host was granted or started, or when its soak began. Zero means unknown.
+	since time.Time
+	// next is when time alone changes these facts. Zero means never.
+	next time.Time
+}
+
+func (f *hostFacts) upgraded() bool { return f.progress >= progressSoaking }
+
+func (f *hostFacts) complete() bool { return f.progress == progressUpgraded }
+
+func (f *hostFacts) inFlight() bool {
+	return f.progress != progressPending && f.progress != progressUpgraded
+}
+
+func (f *hostFacts) counts() bool { return f.exclusion == 0 }
+
+// vanishes reports whether nothing is left of the host after this pass.
+func (f *hostFacts) vanishes() bool { return f.exclusion&expiredMarker != 0 }
+
+func (f *hostFacts) exempt() bool { return f.exclusion&(excludedByPlan|exemptByHold) != 0 }
+
+func (f *hostFacts) failed() bool { return f.failure != "" }
+
+// base is how far the host is in the terms of python-jiocloud.
+func (f *hostFacts) base(h *fleet.Host) State {
+	enabled := h.Setting.EnablesLegacy()
+	if h.Agent() {
+		enabled = f.enabled && !h.Held()
+	}
+	switch {
+	case f.upgraded():
+		return Upgraded
+	case enabled:
+		return Upgrading
+	}
+	return Pending
+}
+
+// Bases returns the base state of each host before a pass grants any, in the order of Fleet.Hosts. It costs a fraction of
+// Compute.
+func Bases(in Input) []State {
+	facts, _ := classify(in)
+	bases := make([]State, len(facts))
+	for i := range facts {
+		bases[i] = facts[i].base(&in.Fleet.Hosts[i])
+	}
+	return bases
+}
+
+// Flight is a host in flight.
+type Flight struct {
+	// Index is the position of the host in Fleet.Hosts, and so in Verdicts.
+	Index int
+	// Since is when the host was granted or started, whichever is later, or when its soak began. Zero means unknown.
+	Since time.Time
+	// Due is when the host fails unless it is upgraded. Zero means that it has failed, that it soaks, or unknown.
+	Due time.Time
+}
+
+// Flights returns the hosts in flight before a pass grants any, in the order of Fleet.Hosts. It costs a fraction of
+// Compute.
+func Flights(in Input) []Flight {
+	facts, _ := classify(in)
+	deadline := in.Plan.Deadline()
+	var flights []Flight
+	for i := range facts {
+		f := &facts[i]
+		if !f.inFlight() {
+			continue
+		}
+		flight := Flight{Index: i, Since: f.since}
+		if !f.upgraded() && !f.failed() && !f.since.IsZero() {
+			flight.Due = f.since.Add(deadline)
+		}
+		flights = append(flights, flight)
+	}
+	return flights
+}
+
+// classifier finds the facts of hosts by docs/design/protocol.md, section 3.
+type classifier struct {
+	plan       *Plan
+	current    fleet.CurrentVersion
+	watermarks []fleet.Watermark
+	checks     map[string]fleet.CheckTimes
+	soaks      bool // whether the plan needs to know since when hosts are upgraded
+	now        time.Time
+}
+
+// classify returns the facts of all hosts, and when time alone changes them next.
+func classify(in Input) (facts []hostFacts, next time.Time) {
+	plan := in.Plan.orEmpty()
+	c := &classifier{plan: plan, current: in.Fleet.Current, watermarks: in.Fleet.Ledger.Watermarks,
+		checks: in.Fleet.Ledger.Checks, soaks: plan.Soak() > 0, now: in.Now}
+	facts = make([]hostFacts, len(in.Fleet.Hosts))
+	for i := range facts {
+		c.classify(&in.Fleet.Hosts[i], &facts[i])
+		if at := facts[i].next; !at.IsZero() && at.After(c.now) {
+			next = soonest(next, at)
+		}
+	}
+	return facts, next
+}
+
+// classify fills in the facts of a host, which are zero.
+func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
+	started := c.hasStarted(h)
+	upgraded := !started && c.hasVersion(h)
+	f.enabled = c.enabled(h)
+	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(c.current.Name)
+	f.implicit = f.enabled && !explicit && !upgraded
+	// Only the marker shows that a host without record and report is enabled.
+	f.marked = started || h.Started != nil && f.enabled && knownByMarker(h)
+	f.requiredCheckFails = slices.ContainsFunc(h.Checks, func(check fleet.Check) bool {
+		return check.Fails() && slices.Contains(c.plan.Spec.HealthGate.Checks, check.ID)
+	})
+	f.failingSinceGrant = f.requiredCheckFails && c.checksCount(h, f)
+	switch {
+	case started:
+		f.progress = progressStarted
+	case upgraded:
+		c.classifySoak(h, f)
+	case f.enabled:
+		f.progress = progressGranted
+	}
+	if f.inFlight() {
+		c.classifyFailure(h, f)
+	}
+	f.exclusion = c.exclusion(h, f)
+	if h.Hold != nil {
+		f.next = soonest(f.next, h.Hold.Expires)
+	}
+}
+
+// hasStarted reports whether a started marker applies. The host's own marker applies until its report removes it. The
+// controller's applies until the host has recorded a version since, or until its deadline has passed.
+func (c *classifier) hasStarted(h *fleet.Host) bool {
+	m := h.Started
+	if m == nil || m.By != fleet.ByController {
+		return m != nil
+	}
+	return h.Record.ModifyIndex <= m.Index && c.now.Before(c.past(m.Time).Add(c.plan.deadline))
+}
+
+// hasVersion reports whether the record of a host says the current version, and its report does not contradict.
+func (c *classifier) hasVersion(h *fleet.Host) bool {
+	r := h.Report
+	if c.current.Index == 0 || h.Record.Version != c.current.Name {
+		return false
+	}
+	// A change to another version is unfinished.
+	if r != nil && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed) && r.Version != c.current.Name {
+		return false
+	}
+	if !c.plan.Spec.Hosts.VerifyReports {
+		return true
+	}
+	return r != nil && r.Version == c.current.Name && r.Phase == fleet.PhaseIdle
+}
+
+// enabled reports whether the switch permits the change, as the host reads it. A grant counts until it is revoked, also
+// for a host on hold: the host can use it at any moment.
+func (c *classifier) enabled(h *fleet.Host) bool {
+	local := h.Record.Version
+	if h.Agent() {
+		local = cmp.Or(local, h.Report.Version)
+	}
+	return permission.Grant(permission.View{Legacy: !h.Agent(), Local: local, Current: c.current, Setting: h.Setting}).Allowed
+}
+
+// checksCount reports whether failing checks of a host count as a failure of the rollout. They do not before the rollout
+// touched the host, or when they failed already as it was granted.
+func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
+	granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(c.current.Name) && h.Setting.Index > c.current.Index
+	if granted {
+		return !h.Setting.Unhealthy
+	}
+	return f.marked && h.Started.Version == c.current.Name
+}
+
+// classifySoak classifies a host that has the version. Its soak begins with its report, or when its record was first seen,
+// and not before its checks pass.
+func (c *classifier) classifySoak(h *fleet.Host, f *hostFacts) {
+	f.progress = progressUpgraded
+	if c.soaks {
+		f.since = c.firstSeen(h.Record.CreateIndex)
+		if h.Agent() && h.Report.Version == c.current.Name && !h.Report.Time.IsZero() {
+			f.hasReportedVersion = true
+			f.since = c.past(h.Report.Time)
+		}
+		f.since = later(f.since, c.passingSince(h.Name))
+	}
+	switch end := f.since.Add(c.plan.minReady); {
+	case f.failingSinceGrant:
+		f.progress = progressSoaking
+	case c.plan.minReady > 0 && end.After(c.now):
+		f.progress, f.next = progressSoaking, end
+	}
+}
+
+// passingSince returns since when the checks of a host pass that had failed. Zero means that they had not.
+func (c *classifier) passingSince(host string) time.Time {
+	switch check, failed := c.checks[host]; {
+	case !failed:
+		return time.Time{}
+	case check.Passed == 0:
+		return c.now
+	default:
+		return c.past(time.Unix(check.Passed, 0))
+	}
+}
+
+// firstSeen returns when the controller first saw a record, to the accuracy of the watermarks. An unknown index counts as
+// new.
+func (c *classifier) firstSeen(index uint64) time.Time {
+	for _, m := range c.watermarks {
+		if index != 0 && m.Index >= index {
+			return c.past(time.Unix(m.Time, 0))
+		}
+	}
+	return c.now
+}
+
+// classifyFailure finds whether a host in flight has failed: its checks fail, it reported a failure, or it was silent past
+// its deadline.
+func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
+	if f.failingSinceGrant {
+		f.failure, f.failedAt = v1alpha1.ReasonChecksFailing, c.now
+		if check := c.checks[h.Name]; check.Failed != 0 && check.Passed == 0 {
+			f.failedAt = c.past(time.Unix(check.Failed, 0))
+		}
+	}
+	if f.upgraded() {
+		return
+	}
+	if f.enabled && h.Setting.Granted != 0 {
+		f.since = c.past(time.Unix(h.Setting.Granted, 0))
+	}
+	if f.progress == progressStarted {
+		f.since = later(c.past(h.Started.Time), f.since)
+	}
+	end := f.since.Add(c.plan.deadline)
+	switch r := h.Report; {
+	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name:
+		f.failure, f.failedAt = v1alpha1.ReasonReportedFailure, later(c.past(r.Time), f.since)
+	case f.failed():
+	case f.since.IsZero(): // the next commit stamps the grant with a time
+	case !end.After(c.now):
+		f.failure, f.failedAt = v1alpha1.ReasonDeadlineExceeded, end
+	default:
+		f.next = end
+	}
+}
+
+func (c *classifier) exclusion(h *fleet.Host, f *hostFacts) (e exclusion) {
+	if h.Role == "" {
+		e |= withoutRole
+	}
+	if matches(c.plan.Spec.Hosts.Exclude, h.Name) {
+		e |= excludedByPlan
+	}
+	if h.Hold != nil && h.Hold.Exempt {
+		e |= exemptByHold
+	}
+	if h.Lost && (!f.inFlight() || f.failed()) {
+		e |= lostFromCatalog
+	}
+	if knownByMarker(h) && !f.marked {
+		e |= expiredMarker
+	}
+	return e
+}
+
+// knownByMarker reports whether a host has neither a record nor a report.
+func knownByMarker(h *fleet.Host) bool { return h.Record.Version == "" && !h.Agent() }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// past clamps a time in the future to now, since clocks of hosts may be fast.
+func (c *classifier) past(t time.Time) time.Time {
+	if t.After(c.now) {
+		return c.now
+	}
+	return t
+}
+
+// matches reports whether one of the shell patterns matches the name.
+func matches(patterns []string, name string) bool {
+	for _, pattern := range patterns {
+		if ok, err := path.Match(pattern, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,382 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// This file renders the sentences of verdicts, gates and warnings. Nothing may read a sentence back: the values from which
+// it is rendered are in Verdict and Gate.
+
+// messageCache keeps sentences that many hosts share.
+type messageCache struct {
+	texts  map[messageKey]string
+	latest messageKey // looked up last: consecutive hosts mostly share a sentence
+	text   string
+}
+
+type messageKey struct {
+	reason  v1alpha1.Reason
+	variant string
+	time    int64
+}
+
+func newMessageCache() *messageCache { return &messageCache{texts: map[messageKey]string{}} }
+
+func (c *messageCache) get(k messageKey, render func() string) string {
+	if k == c.latest {
+		return c.text
+	}
+	text, ok := c.texts[k]
+	if !ok {
+		text = render()
+		c.texts[k] = text
+	}
+	c.latest, c.text = k, text
+	return text
+}
+
+func (ad *admission) lostMessage(s *subject) string {
+	if s.vanishes() {
+		return "only a started marker that has expired names it; the marker is removed, and the host does not count"
+	}
+	if s.failed() {
+		return ad.messages.get(messageKey{v1alpha1.ReasonLostFromCatalog, "failed", s.since.Unix()}, func() string {
+			return "the catalog does not list it, and it has not reported " + ad.target +
+				"; it keeps its slot until it does, or until `upgradectl forget` frees it"
+		})
+	}
+	return ad.messages.get(messageKey{v1alpha1.ReasonLostFromCatalog, "", 0}, func() string {
+		return "it has a record, but the catalog does not list it; it does not count"
+	})
+}
+
+func (ad *admission) checksMessage(s *subject) string {
+	var failing []string
+	for _, c := range s.Checks {
+		if c.Fails() && slices.Contains(ad.plan.Spec.HealthGate.Checks, c.ID) {
+			failing = append(failing, c.ID+" is "+string(c.Status))
+		}
+	}
+	text := "required checks fail: " + nameList(failing[:min(len(failing), maxNames)], len(failing))
+	if s.upgraded() {
+		text = "has reached " + ad.target + ", but " + text
+	}
+	return text
+}
+
+func (ad *admission) soakingMessage(s *subject) string {
+	end := s.since.Add(ad.plan.minReady)
+	return ad.messages.get(messageKey{v1alpha1.ReasonSoaking, "", end.Unix()}, func() string {
+		return fmt.Sprintf("has reached %s, and counts as upgraded at %s after soaking for %d s",
+			ad.target, timestamp(end), ad.plan.Spec.MinReadySeconds)
+	})
+}
+
+func (ad *admission) atVersionMessage(*subject) string {
+	return ad.messages.get(messageKey{v1alpha1.ReasonAtVersion, "", 0}, func() string { return "has reached " + ad.target })
+}
+
+func (ad *admission) noRoleMessage(s *subject) string {
+	return "its name contains no role, so no rule grants it and it does not count" + s.slotNote()
+}
+
+func (ad *admission) excludedMessage(s *subject) string {
+	return "excluded by spec.hosts.exclude" + s.slotNote()
+}
+
+// holdMessage describes the hold on a host or its role.
+func (ad *admission) holdMessage(s *subject) string {
+	text := "on hold"
+	if s.Hold.Exempt {
+		text = "exempt by a hold"
+	}
+	if s.HoldScope == fleet.ScopeRole {
+		text += " of role " + s.HoldRole
+	}
+	if s.Hold.Owner != "" {
+		text += " by " + s.Hold.Owner
+	}
+	if !s.Hold.Expires.IsZero() {
+		text += " until " + timestamp(s.Hold.Expires)
+	}
+	if s.Hold.Reason != "" {
+		text += ": " + s.Hold.Reason
+	}
+	return text + s.slotNote()
+}
+
+func (ad *admission) reportedFailureMessage(s *subject) string {
+	text := "reported at " + timestamp(s.Report.Time) + " that it failed to reach " + ad.target
+	if s.Report.Message != "" {
+		text += ": " + s.Report.Message
+	}
+	return text
+}
+
+func (ad *admission) deadlineMessage(s *subject) string {
+	return ad.messages.get(messageKey{v1alpha1.ReasonDeadlineExceeded, "", s.since.Unix()}, func() string {
+		return "silent since " + timestamp(s.since) + ", longer than progressDeadlineSeconds"
+	})
+}
+
+func (ad *admission) pauseKeyMessage(s *subject) string {
+	place := pausePlace(s.Host)
+	return ad.messages.get(messageKey{v1alpha1.ReasonPausedByKey, place + s.slotNote(), 0}, func() string {
+		return "paused by the key config_state/" + place + "/enable_puppet" + s.slotNote()
+	})
+}
+
+func (ad *admission) revokedMessage(s *subject) string {
+	switch {
+	case s.revoked && !s.Agent():
+		return ad.messages.get(messageKey{v1alpha1.ReasonRevoked, "legacy", 0}, func() string {
+			return "its grant is revoked; it may have started, and keeps its slot until it reports: " + ad.gate.Message
+		})
+	case s.revoked:
+		return ad.messages.get(messageKey{v1alpha1.ReasonRevoked, "agent", 0}, func() string {
+			return "its grant is revoked before it started: " + ad.gate.Message
+		})
+	}
+	return "enabled without a proper key; its keys are corrected, and it keeps its slot until it reports"
+}
+
+func (ad *admission) unverifiedMessage(*subject) string {
+	return ad.messages.get(messageKey{v1alpha1.ReasonUnverified, "", 0}, func() string {
+		return "its record says " + ad.target + ", but no report of its own does; spec.hosts.verifyReports requires both"
+	})
+}
+
+func (ad *admission) grantedMessage(s *subject) string {
+	key := messageKey{v1alpha1.ReasonGranted, s.Setting.Scope.String(), s.Setting.Granted}
+	if s.progress == progressStarted {
+		key = messageKey{v1alpha1.ReasonGranted, "started", s.since.Unix()}
+	}
+	return ad.messages.get(key, func() string {
+		switch {
+		case s.progress == progressStarted:
+			return "started at " + timestamp(s.since) + ", not yet at " + ad.target
+		case s.Setting.Scope == fleet.ScopeNone:
+			return "enabled, because no key is set"
+		case s.since.IsZero():
+			return "granted by its " + s.Setting.Scope.String() + " key at an unknown time"
+		}
+		return "granted at " + timestamp(s.since) + " by its " + s.Setting.Scope.String() + " key, not yet at " + ad.target
+	})
+}
+
+func (ad *admission) cannotActMessage(s *subject) string {
+	why := "it has no version yet, which must come before command "
+	if !s.Agent() {
+		why = "it was never seen as an agent, and only agents run command "
+	}
+	return ad.messages.get(messageKey{v1alpha1.ReasonCannotAct, why + s.slotNote(), 0}, func() string {
+		return why + ad.plan.action.Name + "; it is never granted for that" + s.slotNote()
+	})
+}
+
+func (ad *admission) gateMessage(s *subject) string {
+	return ad.messages.get(messageKey{ad.gate.Reason, s.slotNote(), 0}, func() string { return ad.gate.Message + s.slotNote() })
+}
+
+func (ad *admission) canaryMessage(*subject) string {
+	return ad.messages.get(messageKey{v1alpha1.ReasonWaitingForCanary, "", 0}, ad.canaries.message)
+}
+
+// message says what other hosts wait for.
+func (c *canaries) message() string {
+	switch {
+	case c.unmatched:
+		return "canary.hosts (" + strings.Join(c.patterns, ", ") + ") match no host that counts, so no host is granted; " +
+			"change them, or run `upgradectl rollout promote`"
+	case c.awaiting():
+		return fmt.Sprintf("the canaries are upgraded (%d of %d); the other hosts follow after `upgradectl rollout promote`",
+			c.complete, c.total)
+	}
+	text := fmt.Sprintf("waits for the canaries: %d of %d are upgraded", c.complete, c.total)
+	if !c.next.IsZero() {
+		text += ", the next one completes its soak at " + timestamp(c.next)
+	}
+	return text
+}
+
+func (ad *admission) roleMessage(s *subject) string {
+	b := ad.order.blockers[s.role.name]
+	return ad.messages.get(messageKey{v1alpha1.ReasonWaitingForRole, s.role.name, 0}, func() string {
+		if b.Limit == 0 {
+			return "waits for " + b.Name + ", whose hosts have all vanished; it is unknown whether they are upgraded"
+		}
+		return fmt.Sprintf("waits for %s: %d of %d hosts are upgraded", b.Name, b.Have, b.Limit)
+	})
+}
+
+func (ad *admission) limitZeroMessage(s *subject) string { return ad.limitMessage(s.role.zeroLimit()) }
+
+func (ad *admission) noFreeSlotMessage(s *subject) string {
+	return ad.limitMessage(s.role.exhausted(s.inFlight()))
+}
+
+// limitMessage names the first hosts that take the slots of a scope, and those that have failed.
+func (ad *admission) limitMessage(s *limitScope) string {
+	switch b := s.blocker; {
+	case s.message != "":
+	case b.Limit == 0:
+		s.message = "the limit of " + s.name + " is 0" + s.origin
+	default:
+		s.message = fmt.Sprintf("%d of %d slots of %s are taken by %s%s", b.Have, b.Limit, s.name, nameList(b.Hosts, b.Have), s.origin)
+		if failed := ad.failedHosts(s); len(failed) > 0 {
+			s.message += "; failed: " + strings.Join(failed, ", ")
+		}
+	}
+	return s.message
+}
+
+// failedHosts returns the names of the first hosts of a scope that have failed.
+func (ad *admission) failedHosts(s *limitScope) []string {
+	var failed []string
+	for _, i := range s.hosts {
+		if len(failed) == maxNames {
+			break
+		}
+		if ad.facts[i].failed() {
+			failed = append(failed, ad.in.Fleet.Hosts[i].Name)
+		}
+	}
+	return failed
+}
+
+func (ad *admission) batchMessage(*subject) string {
+	return ad.messages.get(messageKey{v1alpha1.ReasonBatchRunning, "", 0}, func() string {
+		return fmt.Sprintf("the next batch starts when the %d hosts of this batch have completed or failed", ad.limits.running)
+	})
+}
+
+func (ad *admission) startingMessage(s *subject) string {
+	switch scope := s.role.tightest(); {
+	case scope.limit == nil:
+		return ad.messages.get(messageKey{v1alpha1.ReasonStarting, "", 0}, func() string {
+			return "granted now: nothing limits its role"
+		})
+	case s.inFlight():
+		return "granted now: it holds a slot of " + scope.name + " already"
+	default:
+		return fmt.Sprintf("granted now: it takes slot %d of %d of %s", scope.inFlight+1, *scope.limit, scope.name)
+	}
+}
+
+// slotNote ends the sentence of a host that is stopped, and nevertheless takes a slot.
+func (s *subject) slotNote() string {
+	switch {
+	case s.revoked:
+		return " (its grant is revoked before it started)"
+	case s.inFlight():
+		return " (it may have started, and keeps its slot until it reports)"
+	}
+	return ""
+}
+
+// The sentences of gates.
+
+func pauseMessage(p *fleet.Pause) string { return "the plan is paused" + attribution(*p) }
+
+func abortMessage(a *fleet.Abort) string {
+	return "aborted" + attribution(a.Pause) + "; it is not tried again before its spec changes or `upgradectl rollout resume`"
+}
+
+func haltMessage(h *fleet.Halt) string {
+	return "halted since " + timestamp(h.Time) + ", until `upgradectl rollout resume`: " + h.Reason
+}
+
+func windowMessage(w windowState) string {
+	opens := "none opens in the coming years"
+	if !w.opensAt.IsZero() {
+		opens = "hosts are granted from " + timestamp(w.opensAt)
+	}
+	return "outside of the maintenance windows: " + w.why + "; " + opens
+}
+
+func switchMessage(from, to string) string {
+	switch from {
+	case to:
+		return "rewriting current_version " + to + " first: its action flag is wrong"
+	case "":
+		return "setting current_version to " + to + " first"
+	}
+	return "switching current_version from " + from + " to " + to + " first"
+}
+
+func correctionMessage(n int) string {
+	return fmt.Sprintf("%d hosts are enabled but should not be; correcting their keys first", n)
+}
+
+func (a *assessment) budgetMessage(failed hostSample) string {
+	return a.exceeds(failed, "have failed", "failurePolicy.maxFailed", a.plan.limits.maxFailed)
+}
+
+func (a *assessment) unhealthyMessage(unhealthy hostSample) string {
+	return a.exceeds(unhealthy, "are critical", "healthGate.maxUnhealthy", a.plan.limits.maxUnhealthy)
+}
+
+func (a *assessment) exceeds(s hostSample, what, field string, limit *hostLimit) string {
+	counted := a.limits.fleet.counted
+	return fmt.Sprintf("%d of %d hosts %s (%s), more than %s, which is %d%s", s.total, counted, what, nameList(s.names, s.total),
+		field, limit.budget(counted), limit.origin(counted))
+}
+
+func (a *assessment) versionKeysMessage(legacy hostSample) string {
+	return fmt.Sprintf("spec.keys.format is Version, and %d of %d hosts were never seen as agents (%s): legacy hosts read any value but "+
+		"False as True", legacy.total, a.limits.fleet.counted, nameList(legacy.names, legacy.total))
+}
+
+// unverifiableMessage warns of hosts that cannot count as upgraded. Empty means that there are none.
+func (a *assessment) unverifiableMessage() string {
+	legacy := a.legacyHosts()
+	if !a.plan.Spec.Hosts.VerifyReports || legacy.total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("spec.hosts.verifyReports: %d hosts were never seen as agents (%s), so they cannot count as upgraded",
+		legacy.total, nameList(legacy.names, legacy.total))
+}
+
+// PinMessage says which revision is pinned, and who ordered that. A nil pin gives an empty sentence.
+func PinMessage(p *fleet.Pin, version string) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("revision %d (version %s) is pinned in place of the spec", p.Revision, version) +
+		attribution(fleet.Pause{By: p.By, Time: p.Time, Reason: p.Reason})
+}
+
+// attribution says who gave an order, when and why.
+func attribution(p fleet.Pause) string {
+	var b strings.Builder
+	if p.By != "" {
+		b.WriteString(" by " + p.By)
+	}
+	if !p.Time.IsZero() {
+		b.WriteString(" since " + timestamp(p.Time))
+	}
+	if p.Reason != "" {
+		b.WriteString(": " + p.Reason)
+	}
+	return b.String()
+}
+
+// nameList joins the first names of a list with a total length.
+func nameList(first []string, total int) string {
+	text := strings.Join(first, ", ")
+	if more := total - len(first); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
