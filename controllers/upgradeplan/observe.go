@@ -225,7 +225,9 @@ func Compile(plan *v1alpha1.UpgradePlan) (*rollout.Plan, error) {
 func (o *Observation) Windows() maintenance.Windows { return o.compiled.Windows() }
 
 // PinMessage says which revision is carried out in place of the spec, and who ordered that. Empty means none.
-func (o *Observation) PinMessage() string { return rollout.PinMessage(o.orders().Pin, o.Decision.Version) }
+func (o *Observation) PinMessage() string {
+	return rollout.PinMessage(o.orders().Pin, o.Decision.Version)
+}
 
 // input is what is decided from.
 func (o *Observation) input() rollout.Input {
