@@ -20,13 +20,15 @@ var (
 	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
 	// mentionedPage is a page of ours that a comment, message or file names.
 	mentionedPage = regexp.MustCompile(`\bdocs/[\w/.-]+\.md\b(?:#[\w-]+)?`)
+	// mentionedPath is a path in inline code that must exist.
+	mentionedPath = regexp.MustCompile("`((?:apis|cmd|config|controllers|docs|hack)/[\\w/.-]+)`")
 	heading       = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	fencedCode    = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	notInAnchors  = regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`)
 )
 
-// TestLinks checks that the relative links of all pages lead somewhere, headings included, and so do the pages that other files
-// name.
+// TestLinks checks that the relative links of all pages lead somewhere, headings included; and that the paths in their inline
+// code, and the pages that other files name, exist.
 func TestLinks(t *testing.T) {
 	files := trackedFiles(t, ".")
 	pages := map[string][]string{} // the anchors of each page
@@ -43,6 +45,11 @@ func TestLinks(t *testing.T) {
 		}
 		var targets []string
 		if _, page := pages[file]; page {
+			for _, m := range mentionedPath.FindAllSubmatch(text, -1) {
+				if path := string(m[1]); !strings.Contains(path, "VERB") {
+					targets = append(targets, strings.TrimSuffix(path, "/..."))
+				}
+			}
 			for _, m := range markdownLink.FindAllSubmatch(fencedCode.ReplaceAll(text, nil), -1) {
 				if target := string(m[1]) + string(m[2]); !strings.Contains(target, ":") {
 					targets = append(targets, resolve(file, target))
