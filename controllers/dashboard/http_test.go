@@ -48,7 +48,7 @@ func TestPages(t *testing.T) {
 		"plans/fleet/hosts":                    {200, `9 hosts found`},
 		"plans/fleet/hosts?state=InFlight":     {200, `3 hosts found`},
 		"plans/fleet/hosts?role=db&name=3":     {200, `1 host found`},
-		"plans/fleet/hosts/db1":                {200, `upgradectl release host/db1`},
+		"plans/fleet/hosts/db1":                {200, `upgradectl unhold host/db1`},
 		"plans/fleet/changes":                  {200, `version: v2`},
 		"plans/fleet/hosts/web99":              {404, `no host of that name is known: &#34;web99&#34;`},
 		"plans/other":                          {404, `upgradeplan &#34;other&#34; not found`},

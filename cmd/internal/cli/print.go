@@ -96,10 +96,11 @@ func Cells(row []string) []string {
 	return cells
 }
 
-// Fit widens the columns for rows that are written later. It has no effect after the first Write.
-func (t *TableWriter) Fit(rows ...[]string) {
+// Fit sets the widths of the columns so that the rows fit. It returns false, and does nothing, if the widths are set or there
+// is no row.
+func (t *TableWriter) Fit(rows ...[]string) bool {
 	if t.widths != nil || len(rows) == 0 {
-		return
+		return false
 	}
 	t.widths = make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -107,23 +108,22 @@ func (t *TableWriter) Fit(rows ...[]string) {
 			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
 		}
 	}
+	return true
 }
 
-// Write writes rows of the same number of cells.
+// Write writes rows, each with as many cells as the first one.
 func (t *TableWriter) Write(rows ...[]string) error {
 	t.Fit(rows...)
+	var b strings.Builder
 	for _, row := range rows {
-		var b strings.Builder
-		b.WriteString(t.indent)
+		line := t.indent
 		for i, cell := range row {
-			b.WriteString(cell)
-			b.WriteString(strings.Repeat(" ", max(0, t.widths[i]-utf8.RuneCountInString(cell))+t.gap))
+			line += cell + strings.Repeat(" ", max(0, t.widths[i]-utf8.RuneCountInString(cell))+t.gap)
 		}
-		if _, err := io.WriteString(t.w, strings.TrimRight(b.String(), " ")+"\n"); err != nil {
-			return err
-		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-	return nil
+	_, err := io.WriteString(t.w, b.String())
+	return err
 }
 
 // WriteFields writes a name and a text on each line. Fields with an empty text are left out.

@@ -5,90 +5,118 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/legacy"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
-	shared "github.com/jiocloud/upgrade-controller/cmd/internal/flags"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 )
 
-func (c *cli) convert() *cobra.Command {
-	var name, version string
-	to := &choice{"plan", []string{"plan", "legacy"}}
+// The values of convert --to.
+const (
+	toPlan   = "plan"
+	toLegacy = "legacy"
+)
+
+type convertOptions struct {
+	*factory
+	to            *cli.Choice
+	input         string
+	name, version string
+}
+
+func newCmdConvert(f *factory, runF func(context.Context, *convertOptions) error) *cobra.Command {
+	o := &convertOptions{factory: f, to: cli.NewChoice(toPlan, toLegacy)}
 	cmd := &cobra.Command{
 		Use:   "convert FILE|-|JSON",
-		Short: "Make a plan of python-jiocloud's instructions, or instructions of a plan",
+		Short: "Convert python-jiocloud's instructions to a plan, or a plan to instructions",
 		Example: "  upgradectl convert /etc/jio-upgrade.json --version 2.1 > plan.yaml\n" +
 			"  upgradectl convert '{\"rolling_rules\": {\"global\": 1}}' --version 2.1 | upgradectl diff -f -\n" +
 			"  upgradectl convert plan.yaml --to legacy",
-		Args: args(cobra.ExactArgs(1)),
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: flags.AnyFile,
+		RunE:              runE(f, o, runConvert, runF),
 	}
-	cmd.ValidArgsFunction = shared.AnyFile
-	cmd.Flags().StringVar(&name, "name", defaultPlan, "name of the plan")
-	cmd.Flags().StringVar(&version, "version", "", "version of the plan (required for a plan)")
-	cmd.Flags().Var(to, "to", "plan or legacy")
-	cmd.RunE = c.run(func(_ context.Context, args []string) error {
-		if to.value == "legacy" {
-			return c.convertToLegacy(args[0])
-		}
-		if version == "" {
-			return flagError{errNoVersion}
-		}
-		in, err := c.instructions(args[0])
-		if err != nil {
-			return err
-		}
-		plan := &v1alpha1.UpgradePlan{ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: v1alpha1.UpgradePlanSpec{Version: version, Instructions: in}}
-		if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
-			return usageError{fieldErrors(errs)}
-		}
-		for _, text := range validation.Warnings(plan) {
-			c.warn(text)
-		}
-		data, err := manifest.Encode(plan)
-		if err != nil {
-			return usageError{err}
-		}
-		_, err = c.Out.Write(data)
-		return err
-	})
+	cmd.Flags().StringVar(&o.name, "name", legacy.DefaultPlan, "name of the plan")
+	cmd.Flags().StringVar(&o.version, "version", "", "version of the plan (required for a plan)")
+	cmd.Flags().Var(o.to, "to", "plan or legacy")
 	return cmd
 }
 
-// instructions reads python-jiocloud's from a file, from standard input, or from the argument itself.
-func (c *cli) instructions(arg string) (v1alpha1.Instructions, error) {
+func (o *convertOptions) complete(args []string) error {
+	o.input = args[0]
+	if o.to.Value == toPlan && o.version == "" {
+		return cli.FlagErrorf("--version is required: the version that all hosts must reach")
+	}
+	return nil
+}
+
+func runConvert(_ context.Context, o *convertOptions) error {
+	convert := convertToPlan
+	if o.to.Value == toLegacy {
+		convert = convertToLegacy
+	}
+	data, err := convert(o)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	_, err = o.Out.Write(data)
+	return err
+}
+
+func convertToPlan(o *convertOptions) ([]byte, error) {
+	in, err := parseInstructions(o.factory, o.input)
+	if err != nil {
+		return nil, err
+	}
+	plan := legacy.NewPlan(o.version, in)
+	plan.Name = o.name
+	var problems []error
+	for _, err := range validation.ValidateUpgradePlan(plan) {
+		problems = append(problems, err)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	for _, text := range validation.Warnings(plan) {
+		o.warn("%s", text)
+	}
+	return manifest.Encode(plan)
+}
+
+func convertToLegacy(o *convertOptions) ([]byte, error) {
+	documents, err := readManifest(o.factory, o.input)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(documents) > 1:
+		return nil, cli.Usagef("%s holds %d plans: convert takes one at a time", o.input, len(documents))
+	}
+	return legacy.Format(documents[0].Plan.Spec.Instructions)
+}
+
+// parseInstructions reads python-jiocloud's instructions from a file, from standard input, or from JSON in the argument.
+func parseInstructions(f *factory, arg string) (v1alpha1.Instructions, error) {
 	data, source := []byte(arg), "instructions"
-	if !strings.HasPrefix(strings.TrimSpace(arg), "{") {
+	if !isJSON(arg) {
 		var err error
-		if data, source, err = c.readFile(arg); err != nil {
-			return v1alpha1.Instructions{}, usageError{err}
+		if data, source, err = readFile(f, arg, strictyaml.MaxSize); err != nil {
+			return v1alpha1.Instructions{}, cli.Usage(err)
 		}
 	}
 	in, err := legacy.Parse(source, data)
 	if err != nil {
-		return in, usageError{err}
+		return in, cli.Usage(err)
 	}
 	return in, nil
 }
 
-func (c *cli) convertToLegacy(path string) error {
-	documents, err := c.readOne(path)
-	switch {
-	case err != nil:
-		return usageError{err}
-	case len(documents) > 1:
-		return usagef("%s holds %d plans: instructions are of one", path, len(documents))
-	}
-	data, err := legacy.Format(documents[0].Plan.Spec.Instructions)
-	if err != nil {
-		return usageError{err}
-	}
-	_, err = c.Out.Write(data)
-	return err
-}
+// isJSON reports whether an argument is a JSON object, and not the name of a file.
+func isJSON(arg string) bool { return strings.HasPrefix(strings.TrimSpace(arg), "{") }

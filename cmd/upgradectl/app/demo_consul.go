@@ -19,19 +19,20 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 )
 
-// onConsul runs the demo on a Consul of its own.
-func (d *demo) onConsul(ctx context.Context) (err error) {
+// demoOnConsul runs the demo on a Consul of its own, with a process for each agent.
+func demoOnConsul(ctx context.Context, f *factory) (err error) {
 	binary, err := agentBinary()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(d.Err, "Starting a Consul …")
+	f.say("Starting a Consul …")
 	server, err := consuldev.Start(ctx, consuldev.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	if d.store, err = consul.New(consul.Config{Address: server.Addr()}); err != nil {
+	s, err := consul.New(consul.Config{Address: server.Addr()})
+	if err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "upgradectl-demo-")
@@ -39,13 +40,13 @@ func (d *demo) onConsul(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprintf(d.Err, "Consul answers at http://%s while the demo runs.\n", server.Addr())
-	return d.run(ctx, func(ctx context.Context) (func(), error) {
+	f.say("Consul answers at http://%s while the demo runs.", server.Addr())
+	return newDemo(f, s).run(ctx, func(ctx context.Context) (func(), error) {
 		return startProcesses(ctx, binary, server.Addr(), dir)
 	})
 }
 
-// agentBinary is the upgrade-agent beside this program, else the one on the PATH.
+// agentBinary returns the path of the upgrade-agent beside this program, else the one on the PATH.
 func agentBinary() (string, error) {
 	const name = "upgrade-agent"
 	if self, err := os.Executable(); err == nil {
@@ -55,7 +56,7 @@ func agentBinary() (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("the demo with a real Consul runs %s: build it beside upgradectl (make build): %w", name, err)
+		return "", fmt.Errorf("demo --consul needs %s: build it beside upgradectl (make build): %w", name, err)
 	}
 	return path, nil
 }
@@ -65,7 +66,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// startProcesses runs an upgrade-agent for each host. They are interrupted when the context ends.
+// startProcesses runs an upgrade-agent for each host, and stops them when the context ends. The function it returns waits for
+// their end.
 func startProcesses(ctx context.Context, binary, addr, dir string) (func(), error) {
 	var group sync.WaitGroup
 	for i, host := range demoHosts() {
@@ -79,11 +81,11 @@ func startProcesses(ctx context.Context, binary, addr, dir string) (func(), erro
 			"--exec", "sleep", "--", strconv.FormatFloat(seconds.Seconds(), 'f', 3, 64))
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = 5 * time.Second
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the keyboard is for this process alone
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the keyboard must reach this process only
 		if err := cmd.Start(); err != nil {
 			return group.Wait, err
 		}
-		group.Go(func() { _ = cmd.Wait() }) // it was told to end
+		group.Go(func() { _ = cmd.Wait() }) // it ends by the signal
 	}
 	return group.Wait, nil
 }

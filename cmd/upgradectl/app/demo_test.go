@@ -24,7 +24,7 @@ func TestDemoKeepsTheRulesAndEnds(t *testing.T) {
 	if code := app.Main(t.Context(), []string{"demo"}, o); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, talk.String())
 	}
-	for _, want := range []string{"All 40 hosts reached 2026.11", "0 controllers were left when the first began"} {
+	for _, want := range []string{"All 40 hosts reached 2026.11", "0 controllers were left at the first start"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing from\n%s", want, out.String())
 		}

@@ -7,14 +7,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
-	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -23,7 +22,7 @@ import (
 
 // PlanDiff is what diff -o json and -o yaml print for each plan.
 type PlanDiff struct {
-	// Plan is its name, and Outcome what apply would do with it: created, configured or unchanged; of a source, also deleted.
+	// Plan is the name, and Outcome what apply would do: created, configured or unchanged; for a source also deleted.
 	Plan    string              `json:"plan"`
 	Outcome upgradeplan.Outcome `json:"outcome"`
 	// Keys are the keys in Consul that the next pass would change, in order.
@@ -37,62 +36,83 @@ type PlanDiff struct {
 
 func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged || !d.changes.Empty() }
 
-func (c *cli) diff() *cobra.Command {
-	var f files
-	var from fromSource
-	var save string
+// asDiff is the default format of diff.
+const asDiff = "diff"
+
+type diffOptions struct {
+	*factory
+	withoutArgs
+	files  files
+	source sourceFlags
+	color  colorFlag
+	format *cli.Choice
+	save   string
+}
+
+func newCmdDiff(f *factory, runF func(context.Context, *diffOptions) error) *cobra.Command {
+	o := &diffOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE|DIR|- | --source NAME",
-		Short: "Show what apply would change of a plan, and what a reconcile would then change of the keys",
+		Short: "Show what apply would change in a plan, and what a reconcile would then change in the keys",
 		Long: "Prints a unified diff of the stored plan and the manifest, then of every key in Consul that a reconcile would\n" +
-			"change at once. Nothing is written. -o json prints a list of {plan, outcome, keys}.\n\n" +
-			"With --source, the manifests are those that the repository of that source holds now, and plans that have left it\n" +
-			"are shown as deleted: so it tells what the next sync would do. Credentials are not taken from the controller.\n\n" +
-			"--save also writes these changes to a file: each key with what it was, what it will be and its ModifyIndex. After\n" +
-			"somebody has looked at them, `upgradectl reconcile --changes` writes exactly those, or nothing.\n\n" +
-			"Exit codes: 0 same, 1 different, 2 or more trouble.",
-		Args: noArgs,
+			"change at once. It writes nothing. -o json prints a list of {plan, outcome, keys}.\n\n" +
+			"With --source, the manifests are those in the repository of that source. Plans that have left the repository are\n" +
+			"shown as deleted. So the diff shows what the next sync would do. The command does not use the credentials of the\n" +
+			"controller.\n\n" +
+			"--save also writes these changes to a file: each key with its old value, its new value and its ModifyIndex. After a\n" +
+			"review, `upgradectl reconcile --changes` writes exactly those changes, or nothing.\n\n" +
+			"Exit codes: 0 no difference, 1 a difference, 2 an error.",
+		Args: cli.NoArgs,
+		RunE: runE(f, o, runDiff, runF),
 	}
-	f.bind(cmd.Flags())
-	from.bind(cmd.Flags())
-	cmd.Flags().StringVar(&save, "save", "", "write the changes to this file, for reconcile --changes")
-	c.bindColor(cmd)
-	format := output(cmd.Flags(), "diff", asJSON, asYAML)
-	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
-		different, err := c.showDiff(ctx, f, from, format.value, save)
-		switch {
-		case err != nil:
-			return &exitError{exitUsage, err}
-		case different:
-			return &exitError{code: exitFailed}
-		}
-		return nil
-	})
+	o.files.bind(cmd.Flags())
+	o.source.bind(cmd.Flags())
+	o.color.bind(cmd.Flags())
+	cmd.Flags().StringVar(&o.save, "save", "", "file to write the changes to, for reconcile --changes")
+	o.format = cli.BindOutput(cmd.Flags(), asDiff, cli.JSON, cli.YAML)
 	return cmd
 }
 
-func (c *cli) showDiff(ctx context.Context, f files, from fromSource, format, save string) (different bool, err error) {
-	diffs, err := c.diffs(ctx, f, from)
+func (o *diffOptions) complete(args []string) error {
+	if o.source.name != "" && len(o.files.names) > 0 {
+		return cli.FlagErrorf("give -f or --source, not both")
+	}
+	return o.withoutArgs.complete(args)
+}
+
+func runDiff(ctx context.Context, o *diffOptions) error {
+	different, err := printDiffs(ctx, o)
+	switch {
+	case err != nil:
+		return &cli.ExitError{Code: cli.ExitUsage, Err: err}
+	case different:
+		return &cli.ExitError{Code: cli.ExitFailed}
+	}
+	return nil
+}
+
+func printDiffs(ctx context.Context, o *diffOptions) (different bool, err error) {
+	diffs, err := diffPlans(ctx, o)
 	if err != nil {
 		return false, err
 	}
-	if save != "" && len(diffs) != 1 {
-		return false, usagef("these are %d plans: --save takes one at a time", len(diffs))
+	if o.save != "" && len(diffs) != 1 {
+		return false, cli.Usagef("--save takes one plan at a time, not %d", len(diffs))
 	}
 	for _, one := range diffs {
 		different = different || one.differs()
 	}
-	if save != "" {
-		if err := c.saveReview(ctx, save, diffs[0].review); err != nil {
+	if o.save != "" {
+		if err := saveReview(ctx, o.factory, o.save, diffs[0].review); err != nil {
 			return false, err
 		}
 	}
-	if format != "diff" {
-		return different, c.print(format, diffs)
+	if o.format.Value != asDiff {
+		return different, cli.Print(o.Out, o.format.Value, diffs)
 	}
-	return different, c.buffered(func(w io.Writer) error {
+	return different, cli.Buffered(o.Out, func(w io.Writer) error {
 		for _, d := range diffs {
-			if err := c.writeDiff(w, d.text()); err != nil {
+			if err := o.color.writeDiff(o.factory, w, d.text()); err != nil {
 				return err
 			}
 		}
@@ -100,32 +120,29 @@ func (c *cli) showDiff(ctx context.Context, f files, from fromSource, format, sa
 	})
 }
 
-// diffs are those of the files, or of a source.
-func (c *cli) diffs(ctx context.Context, f files, from fromSource) ([]*PlanDiff, error) {
+// diffPlans returns the diffs of the plans in the files or in the source.
+func diffPlans(ctx context.Context, o *diffOptions) ([]*PlanDiff, error) {
 	var documents []manifest.Document
 	var leaving []string
 	var err error
-	switch {
-	case from.name != "" && len(f.names) > 0:
-		return nil, flagError{errors.New("give -f or --source, not both")}
-	case from.name != "":
-		documents, leaving, err = c.readSource(ctx, from)
-	default:
-		documents, err = c.read(f)
+	if o.source.name != "" {
+		documents, leaving, err = readSource(ctx, o.factory, o.source)
+	} else {
+		documents, err = readManifests(o.factory, o.files)
 	}
 	if err != nil {
 		return nil, err
 	}
 	diffs := make([]*PlanDiff, 0, len(documents)+len(leaving))
 	for _, d := range documents {
-		one, err := c.diffPlan(ctx, d, leaving)
+		one, err := diffPlan(ctx, o.factory, d, leaving)
 		if err != nil {
 			return nil, err
 		}
 		diffs = append(diffs, one)
 	}
 	for _, name := range leaving {
-		one, err := c.diffDeleted(ctx, name)
+		one, err := diffDeleted(ctx, o.factory, name)
 		if err != nil {
 			return nil, err
 		}
@@ -134,9 +151,9 @@ func (c *cli) diffs(ctx context.Context, f files, from fromSource) ([]*PlanDiff,
 	return diffs, nil
 }
 
-// diffPlan is what becomes of a plan when those that are leaving are gone.
-func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []string) (*PlanDiff, error) {
-	plans, s, err := c.plans()
+// diffPlan returns what happens to a plan after the plans that are leaving are deleted.
+func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []string) (*PlanDiff, error) {
+	s, err := f.store()
 	if err != nil {
 		return nil, err
 	}
@@ -146,27 +163,27 @@ func (c *cli) diffPlan(ctx context.Context, d manifest.Document, leaving []strin
 		return nil, err
 	}
 	out.Outcome = upgradeplan.Outcome(outcome)
-	next := d.Plan.DeepCopy()
-	v1alpha1.SetDefaults(next)
-	stored, err := plans.Get(ctx, d.Plan.Name)
-	if err == nil {
+	stored, err := upgradeplan.Plans{Store: s}.Get(ctx, d.Plan.Name)
+	if _, missing := errors.AsType[*upgradeplan.NotFoundError](err); err == nil {
 		out.before, err = describe.Manifest(stored)
-	} else if errors.As(err, new(*upgradeplan.NotFoundError)) {
+	} else if missing {
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	next := d.Plan.DeepCopy()
+	v1alpha1.SetDefaults(next)
 	if out.after, err = describe.Manifest(next); err != nil {
 		return nil, err
 	}
-	o, err := upgradeplan.ObserveAs(ctx, s, d.Plan, c.Now())
+	o, err := upgradeplan.ObserveAs(ctx, s, d.Plan, f.Now())
 	if err != nil {
 		return nil, err
 	}
 	after, changes := o.Preview()
 	if message := after.Decision.Gate.Message; message != "" {
-		c.say("upgradeplan/%s: no host would be released: %s", d.Plan.Name, message)
+		f.say("upgradeplan/%s: no host would be granted: %s", d.Plan.Name, message)
 	}
 	out.changes, out.Keys, out.review = changes, changes.JSON(), o.Review()
 	return out, nil
@@ -178,57 +195,4 @@ func (d *PlanDiff) text() string {
 		text += "--- consul/keys\n+++ after a reconcile of upgradeplan/" + d.Plan + "\n" + d.changes.String()
 	}
 	return text
-}
-
-// When a diff is coloured.
-const (
-	colorAuto   = "auto"
-	colorAlways = "always"
-	colorNever  = "never"
-)
-
-// bindColor adds the flag that says whether a diff is coloured.
-func (c *cli) bindColor(cmd *cobra.Command) {
-	if c.color == nil {
-		c.color = &choice{colorAuto, []string{colorAuto, colorAlways, colorNever}}
-	}
-	cmd.Flags().Var(c.color, "color", "auto, always or never; auto: when people look, unless NO_COLOR is set")
-}
-
-// colored says whether a diff is: by the flag, else when people look at it, unless NO_COLOR is set (https://no-color.org).
-func (c *cli) colored() bool {
-	if c.color != nil && c.color.value != colorAuto {
-		return c.color.value == colorAlways
-	}
-	return c.OutTerminal && c.Getenv("NO_COLOR") == ""
-}
-
-// writeDiff writes a diff, with its lines in colour.
-func (c *cli) writeDiff(w io.Writer, text string) error {
-	colored := c.colored()
-	for line := range strings.Lines(text) {
-		line = oneLine(strings.TrimSuffix(line, "\n"))
-		if colored {
-			line = paint(line)
-		}
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// paint colours one line of a diff.
-func paint(line string) string {
-	for _, p := range []struct {
-		prefix string
-		color  color.Attribute
-	}{{"--- ", color.Bold}, {"+++ ", color.Bold}, {"@@", color.FgCyan}, {"-", color.FgRed}, {"+", color.FgGreen}} {
-		if strings.HasPrefix(line, p.prefix) {
-			painted := color.New(p.color)
-			painted.EnableColor() // whether there is a terminal has been seen to
-			return painted.Sprint(line)
-		}
-	}
-	return line
 }

@@ -19,83 +19,96 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-// defaultEditor is what edits when $EDITOR is not set.
+// defaultEditor is the editor if $EDITOR is not set.
 const defaultEditor = "vi"
 
-// editHelp is the comment above a plan that is edited.
-const editHelp = "Edit the plan below, save and quit. Leave it as it is, or empty, to change nothing.\n" +
-	"`upgradectl explain spec` says what the fields mean. Comments are not stored.\n"
+// editHelp is the comment above a plan in the editor.
+const editHelp = "Edit the plan below, save and quit. To change nothing, leave it as it is or empty.\n" +
+	"`upgradectl explain spec` describes the fields. Comments are not stored.\n"
 
-func (c *cli) edit() *cobra.Command {
+// editFailed is the first line of the comment if the plan was not stored.
+const editFailed = "This was not stored:\n"
+
+type editOptions struct {
+	planOptions
+	force forceFlag
+}
+
+func newCmdEdit(f *factory, runF func(context.Context, *editOptions) error) *cobra.Command {
+	o := &editOptions{planOptions: planOptions{factory: f}}
 	cmd := &cobra.Command{
 		Use:   "edit [NAME]",
 		Short: "Edit a stored plan with $EDITOR",
-		Long: "Opens a stored plan in $EDITOR (" + defaultEditor + " without one) and stores what is saved there. If that is no\n" +
-			"valid plan, the editor opens again, with what is wrong in a comment. So it does when somebody else has changed the plan\n" +
-			"meanwhile, with that change in a comment: nothing is overwritten unseen.",
-		Example: "  EDITOR=nano upgradectl edit fleet",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Long: "Opens a stored plan in $EDITOR (default " + defaultEditor + ") and stores the saved text. If the text is not a valid\n" +
+			"plan, the editor opens again, with the problems in a comment. It also opens again if another operator has changed\n" +
+			"the plan meanwhile, with that change in a comment. So no change is overwritten unseen.",
+		Example:           "  EDITOR=nano upgradectl edit fleet",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runEdit, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	force := bindForce(cmd.Flags())
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		plans, _, err := c.plans()
-		if err != nil {
-			return err
-		}
-		name, err := c.named(ctx, plans, args)
-		if err != nil {
-			return err
-		}
-		if err := c.managed(ctx, plans, name, *force); err != nil {
-			return err
-		}
-		file, err := os.CreateTemp("", "upgradectl-edit-*.yaml")
-		if err != nil {
-			return err
-		}
-		e := editing{cli: c, plans: plans, name: name, path: file.Name()}
-		if err := errors.Join(file.Close(), e.run(ctx)); err != nil {
-			if e.changed {
-				c.say("what was edited is in %s", e.path)
-				return err
-			}
-			return errors.Join(err, os.Remove(e.path))
-		}
-		return os.Remove(e.path)
-	})
+	o.force.bind(cmd.Flags())
 	return cmd
 }
 
-// editing is a plan in an editor.
-type editing struct {
-	*cli
+func runEdit(ctx context.Context, o *editOptions) error {
+	s, name, err := o.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.force.check(ctx, o.factory, name, false); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "upgradectl-edit-*.yaml")
+	if err != nil {
+		return err
+	}
+	e := editSession{factory: o.factory, plans: upgradeplan.Plans{Store: s}, name: name, path: file.Name()}
+	if err := errors.Join(file.Close(), e.run(ctx)); err != nil {
+		if e.changed {
+			o.say("your edits are in %s", e.path)
+			return err
+		}
+		return errors.Join(err, os.Remove(e.path))
+	}
+	return os.Remove(e.path)
+}
+
+// editSession is a plan in an editor.
+type editSession struct {
+	*factory
 	plans      upgradeplan.Plans
 	name, path string
-	// stored is the plan that is to be replaced, and text what an operator says of it.
+	// stored is the plan before the edit, and text its manifest.
 	stored *v1alpha1.UpgradePlan
 	text   string
-	// changed says that the file holds something of the operator's.
+	// changed reports whether the file has edits of the operator.
 	changed bool
 }
 
-// run edits until what is saved is stored, or given up.
-func (e *editing) run(ctx context.Context) error {
+// editError is a problem that the operator can correct in the editor.
+type editError struct{ error }
+
+func (e editError) Unwrap() error { return e.error }
+
+// run opens the editor until the text is stored or the operator gives up.
+func (e *editSession) run(ctx context.Context) error {
 	if err := e.load(ctx); err != nil {
 		return err
 	}
 	comment, body := editHelp, e.text
 	for problem := error(nil); ; {
-		given := commented(comment) + body
+		given := addComment(comment) + body
 		saved, err := e.open(ctx, given)
 		if err != nil {
 			return err
 		}
-		body = uncommented(saved)
+		body = removeComment(saved)
 		switch {
 		case strings.TrimSpace(body) == "" || problem == nil && body == e.text:
 			e.changed = false
@@ -114,8 +127,8 @@ func (e *editing) run(ctx context.Context) error {
 	}
 }
 
-// load reads the plan as it is stored.
-func (e *editing) load(ctx context.Context) (err error) {
+// load reads the stored plan.
+func (e *editSession) load(ctx context.Context) (err error) {
 	if e.stored, err = e.plans.Get(ctx, e.name); err != nil {
 		return err
 	}
@@ -123,8 +136,8 @@ func (e *editing) load(ctx context.Context) (err error) {
 	return err
 }
 
-// open lets the operator edit a text.
-func (e *editing) open(ctx context.Context, text string) (string, error) {
+// open opens the editor with a text, and returns the saved text.
+func (e *editSession) open(ctx context.Context, text string) (string, error) {
 	if err := os.WriteFile(e.path, []byte(text), 0o600); err != nil {
 		return "", err
 	}
@@ -138,21 +151,11 @@ func (e *editing) open(ctx context.Context, text string) (string, error) {
 	return string(saved), err
 }
 
-// store stores what was edited.
-func (e *editing) store(ctx context.Context, body string) error {
-	documents, err := manifest.Decode("", []byte(body))
-	switch {
-	case err != nil:
-		return err
-	case len(documents) != 1:
-		return fmt.Errorf("%d plans stand there, not one", len(documents))
-	}
-	plan := documents[0].Plan
-	if err := documents[0].Locate(validation.ValidateUpgradePlan(plan)); err != nil {
-		return err
-	}
-	if plan.Name != e.name {
-		return fmt.Errorf("metadata.name must stay %s: `upgradectl apply` stores a plan of another name", e.name)
+// store stores the text.
+func (e *editSession) store(ctx context.Context, body string) error {
+	plan, err := e.decode(body)
+	if err != nil {
+		return editError{err}
 	}
 	_, outcome, err := e.plans.Replace(ctx, plan, e.stored.Generation)
 	if err != nil {
@@ -166,34 +169,54 @@ func (e *editing) store(ctx context.Context, body string) error {
 	return nil
 }
 
-// explain is the comment on what keeps an edited plan from being stored. What no editing mends is an error.
-func (e *editing) explain(ctx context.Context, problem error) (string, error) {
-	wrong, invalid, outdated := strictyaml.Errors(nil), (*upgradeplan.InvalidPlanError)(nil), (*upgradeplan.GenerationError)(nil)
-	const sorry = "This was not stored:\n"
+// decode reads and validates the only plan of the text.
+func (e *editSession) decode(body string) (*v1alpha1.UpgradePlan, error) {
+	documents, err := manifest.Decode("", []byte(body))
 	switch {
-	case errors.As(problem, &wrong):
-		text := sorry
-		for _, one := range wrong { // their lines are those of the file with this comment
-			one.Source, one.Line = e.path, one.Line+strings.Count(sorry+editHelp, "\n")+len(wrong)
-			text += "line " + oneLine(strings.TrimPrefix(one.Error(), e.path+":")) + "\n"
+	case err != nil:
+		return nil, err
+	case len(documents) != 1:
+		return nil, fmt.Errorf("the text must be one plan, not %d", len(documents))
+	}
+	plan := documents[0].Plan
+	if err := documents[0].Locate(validation.ValidateUpgradePlan(plan)); err != nil {
+		return nil, err
+	}
+	if plan.Name != e.name {
+		return nil, fmt.Errorf("metadata.name must stay %s: `upgradectl apply` stores a plan of another name", e.name)
+	}
+	return plan, nil
+}
+
+// explain returns the comment on a problem that the operator can correct. It returns other problems as errors.
+func (e *editSession) explain(ctx context.Context, problem error) (string, error) {
+	if located, ok := errors.AsType[strictyaml.Errors](problem); ok {
+		text := editFailed
+		for _, one := range located { // the lines are those of the file with this comment
+			one.Source, one.Line = e.path, one.Line+strings.Count(editFailed+editHelp, "\n")+len(located)
+			text += "line " + cli.OneLine(strings.TrimPrefix(one.Error(), e.path+":")) + "\n"
 		}
 		return text + editHelp, nil
-	case errors.As(problem, &outdated):
+	}
+	if _, outdated := errors.AsType[*upgradeplan.GenerationError](problem); outdated {
 		before := e.text
 		if err := e.load(ctx); err != nil {
 			return "", err
 		}
-		return "This was not stored, for somebody else has changed the plan meanwhile:\n" +
-			udiff.Unified("as it was", "as it is stored now", before, e.text) +
-			"To store yours in its place, delete this comment and save. To give up, leave it as it is.\n", nil
-	case errors.As(problem, &invalid), !errors.As(problem, new(*upgradeplan.NotFoundError)) && errors.Unwrap(problem) == nil:
-		return sorry + problem.Error() + "\n" + editHelp, nil
+		return "This was not stored: another operator has changed the plan meanwhile:\n" +
+			udiff.Unified("before", "now", before, e.text) +
+			"To store your text in its place, delete this comment and save. To give up, leave it as it is.\n", nil
+	}
+	_, wrong := errors.AsType[editError](problem)
+	_, invalid := errors.AsType[*upgradeplan.InvalidPlanError](problem)
+	if wrong || invalid {
+		return editFailed + problem.Error() + "\n" + editHelp, nil
 	}
 	return "", problem
 }
 
-// commented is a text as a comment.
-func commented(text string) string {
+// addComment returns a text as a YAML comment.
+func addComment(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		b.WriteString(strings.TrimRight("# "+line, " \n") + "\n")
@@ -201,8 +224,8 @@ func commented(text string) string {
 	return b.String()
 }
 
-// uncommented is a text without the comment at its beginning.
-func uncommented(text string) string {
+// removeComment removes the comment at the beginning of a text.
+func removeComment(text string) string {
 	for strings.HasPrefix(text, "#") {
 		_, text, _ = strings.Cut(text, "\n")
 	}

@@ -16,10 +16,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/config"
 )
 
-// schema is what the CRD says of a field.
+// schema is the schema of a field in the CRD.
 type schema struct {
 	Type        string             `json:"type"`
 	Description string             `json:"description"`
@@ -36,34 +37,46 @@ type schema struct {
 	IntOrString          bool     `json:"x-kubernetes-int-or-string"`
 }
 
-func (c *cli) explain() *cobra.Command {
-	var recursive bool
+type explainOptions struct {
+	*factory
+	path      []string
+	recursive bool
+}
+
+func newCmdExplain(f *factory, runF func(context.Context, *explainOptions) error) *cobra.Command {
+	o := &explainOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD]",
-		Short: "Say what the fields of a plan mean",
-		Long: "Says what a field of a plan means, what may stand in it, and which fields are in it. FIELD is a path: spec.windows or\n" +
-			"upgradeplan.spec.windows. It asks no Consul.",
-		Example: "  upgradectl explain\n  upgradectl explain spec.failurePolicy.maxFailed\n  upgradectl explain spec --recursive",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Short: "Explain the fields of a plan",
+		Long: "Prints the description of a field of a plan, its allowed values, and the fields below it. FIELD is a path:\n" +
+			"spec.windows or upgradeplan.spec.windows. The command does not need Consul.",
+		Example:           "  upgradectl explain\n  upgradectl explain spec.failurePolicy.maxFailed\n  upgradectl explain spec --recursive",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completeFields),
+		RunE:              runE(f, o, runExplain, runF),
 	}
-	cmd.ValidArgsFunction = c.one(fieldPaths)
-	cmd.Flags().BoolVar(&recursive, "recursive", false, "list the fields below too, without what they mean")
-	cmd.RunE = c.run(func(_ context.Context, args []string) error {
-		root, err := planSchema()
-		if err != nil {
-			return err
-		}
-		path := fieldPath(strings.Join(args, ""))
-		field, err := root.find(path)
-		if err != nil {
-			return usageError{err}
-		}
-		return c.buffered(func(w io.Writer) error { return field.write(w, path, recursive) })
-	})
+	cmd.Flags().BoolVar(&o.recursive, "recursive", false, "list all fields below, without their descriptions")
 	return cmd
 }
 
-// fieldPath is the path that is written with dots, without the kind before it.
+func (o *explainOptions) complete(args []string) error {
+	o.path = fieldPath(strings.Join(args, ""))
+	return nil
+}
+
+func runExplain(_ context.Context, o *explainOptions) error {
+	root, err := planSchema()
+	if err != nil {
+		return err
+	}
+	field, err := root.find(o.path)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	return cli.Buffered(o.Out, func(w io.Writer) error { return field.write(w, o.path, o.recursive) })
+}
+
+// fieldPath splits a path at its dots, and removes the kind at its beginning.
 func fieldPath(text string) []string {
 	path := strings.FieldsFunc(text, func(r rune) bool { return r == '.' })
 	if len(path) > 0 && slices.Contains([]string{"upgradeplan", "upgradeplans", "up"}, strings.ToLower(path[0])) {
@@ -72,7 +85,7 @@ func fieldPath(text string) []string {
 	return path
 }
 
-// planSchema reads the schema of plans out of their CRD.
+// planSchema reads the schema of plans from the CRD.
 func planSchema() (*schema, error) {
 	var crd struct {
 		Spec struct {
@@ -93,7 +106,7 @@ func planSchema() (*schema, error) {
 	return nil, errors.New("the CRD has no schema of " + v1alpha1.APIVersion)
 }
 
-// below are the fields of an object, or of what is in its list or map.
+// below returns the schema of the object, or of the elements of the list or map.
 func (s *schema) below() *schema {
 	switch {
 	case s.Items != nil:
@@ -104,7 +117,7 @@ func (s *schema) below() *schema {
 	return s
 }
 
-// find is the field at a path.
+// find returns the field at a path.
 func (s *schema) find(path []string) (*schema, error) {
 	for i, name := range path {
 		next, ok := s.below().Properties[name]
@@ -124,6 +137,7 @@ func (s *schema) find(path []string) (*schema, error) {
 	return s, nil
 }
 
+// kind returns the type of the field for people.
 func (s *schema) kind() string {
 	switch {
 	case s.IntOrString:
@@ -156,7 +170,7 @@ func (s *schema) write(w io.Writer, path []string, recursive bool) error {
 	return nil
 }
 
-// facts are what may stand in a field, a line each.
+// facts returns the constraints of the field, one on each line.
 func (s *schema) facts() []string {
 	var facts []string
 	if len(s.Enum) > 0 {
@@ -197,7 +211,7 @@ func (s *schema) writeFields(w io.Writer, indent string, recursive bool) {
 	}
 }
 
-// indented is a text with its lines moved to the right.
+// indented adds a prefix to each line of a text.
 func indented(text, by string) string {
 	if text == "" {
 		return by + "<none>\n"

@@ -11,62 +11,75 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 )
 
-// stdin is the name of standard input where a file is asked for.
+// stdin is the name of a file that means standard input.
 const stdin = "-"
 
-// files are the flags that name manifests.
+// files holds the flags that name manifests.
 type files struct {
 	names     []string
 	recursive bool
 }
 
 func (f *files) bind(set *pflag.FlagSet) {
-	set.StringArrayVarP(&f.names, "filename", "f", nil, "a file, a folder with *.yaml, *.yml and *.json, or - for standard "+
-		"input; may be repeated")
-	set.BoolVarP(&f.recursive, "recursive", "R", false, "also the folders below a folder")
+	set.StringArrayVarP(&f.names, "filename", "f", nil, "file, folder with *.yaml, *.yml and *.json files, or - for standard "+
+		"input; can be repeated")
+	set.BoolVarP(&f.recursive, "recursive", "R", false, "include the folders below a folder")
 }
 
-// read decodes and validates all documents of all files. All that is wrong is told at once.
-func (c *cli) read(f files) ([]manifest.Document, error) {
-	if len(f.names) == 0 {
-		return nil, flagError{errors.New("-f is required: a file, a folder, or - for standard input")}
+// readManifests decodes and validates all documents of all files. The error lists all problems.
+func readManifests(f *factory, from files) ([]manifest.Document, error) {
+	if len(from.names) == 0 {
+		return nil, cli.FlagErrorf("-f is required: a file, a folder, or - for standard input")
 	}
-	paths, err := f.paths()
+	paths, err := from.paths()
 	if err != nil {
-		return nil, usageError{err}
+		return nil, cli.Usage(err)
 	}
 	var documents []manifest.Document
 	var problems []error
 	for _, path := range paths {
-		found, err := c.readOne(path)
+		found, err := readManifest(f, path)
 		if err != nil {
 			problems = append(problems, err)
 		}
 		documents = append(documents, found...)
 	}
 	if problems = append(problems, validation.Clashes(documents)...); len(problems) > 0 {
-		return nil, usageError{errors.Join(problems...)}
+		return nil, cli.Usage(errors.Join(problems...))
 	}
 	for _, d := range documents {
 		for _, text := range validation.Warnings(d.Plan) {
-			c.warn(fmt.Sprintf("upgradeplan/%s: %s", d.Plan.Name, text))
+			f.warn("upgradeplan/%s: %s", d.Plan.Name, text)
 		}
 	}
 	return documents, nil
 }
 
-func (c *cli) readOne(path string) ([]manifest.Document, error) {
-	data, source, err := c.readFile(path)
+// readOnePlan reads the only plan of the files.
+func readOnePlan(f *factory, from files, command string) (*v1alpha1.UpgradePlan, error) {
+	documents, err := readManifests(f, from)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(documents) > 1:
+		return nil, cli.Usagef("-f holds %d plans: %s takes one at a time", len(documents), command)
+	}
+	return documents[0].Plan, nil
+}
+
+// readManifest decodes and validates the documents of one file.
+func readManifest(f *factory, path string) ([]manifest.Document, error) {
+	data, source, err := readFile(f, path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +94,9 @@ func (c *cli) readOne(path string) ([]manifest.Document, error) {
 	return documents, errors.Join(problems...)
 }
 
-// readFile reads a file, not much more of it than may be in one, and says what it is called in errors.
-func (c *cli) readFile(path string) (data []byte, source string, err error) {
-	return c.readUpTo(path, strictyaml.MaxSize)
-}
-
-// readUpTo reads a file of at most so many bytes, and says what it is called in errors.
-func (c *cli) readUpTo(path string, most int) (data []byte, source string, err error) {
-	in, source := c.In, "standard input"
+// readFile reads a file of at most limit bytes, or standard input. The source is the name of the file in errors.
+func readFile(f *factory, path string, limit int) (data []byte, source string, err error) {
+	in, source := f.In, "standard input"
 	if path != stdin {
 		file, err := os.Open(path)
 		if err != nil {
@@ -97,14 +105,14 @@ func (c *cli) readUpTo(path string, most int) (data []byte, source string, err e
 		defer func() { _ = file.Close() }()
 		in, source = file, path
 	}
-	data, err = io.ReadAll(io.LimitReader(in, int64(most)+1))
-	if err == nil && len(data) > most {
-		err = fmt.Errorf("%s: is larger than the %d bytes that are read", source, most)
+	data, err = io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%s: must be at most %d bytes", source, limit)
 	}
 	return data, source, plainError(err)
 }
 
-// plainError leaves out which system call failed.
+// plainError removes the name of the system call from an error.
 func plainError(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("%s: %w", path.Path, path.Err)
@@ -112,7 +120,7 @@ func plainError(err error) error {
 	return err
 }
 
-// paths are the files that are meant, folders replaced by what is in them.
+// paths returns the files, with folders replaced by the files in them.
 func (f files) paths() ([]string, error) {
 	var paths []string
 	for _, name := range f.names {
@@ -132,13 +140,14 @@ func (f files) paths() ([]string, error) {
 			paths = append(paths, name)
 		}
 	}
-	if first, ok := twice(paths); ok {
+	if first, ok := duplicate(paths); ok {
 		return nil, fmt.Errorf("%s is given twice", first)
 	}
 	return paths, nil
 }
 
-func twice(list []string) (string, bool) {
+// duplicate returns the first string that occurs again.
+func duplicate(list []string) (string, bool) {
 	for i, one := range list {
 		if slices.Contains(list[:i], one) {
 			return one, true
@@ -147,6 +156,7 @@ func twice(list []string) (string, bool) {
 	return "", false
 }
 
+// below returns the manifests in a folder.
 func (f files) below(folder string) ([]string, error) {
 	var paths []string
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -164,25 +174,7 @@ func (f files) below(folder string) ([]string, error) {
 		return nil
 	})
 	if err == nil && len(paths) == 0 {
-		err = fmt.Errorf("%s: holds no *.yaml, *.yml or *.json", folder)
+		err = fmt.Errorf("%s: contains no *.yaml, *.yml or *.json file", folder)
 	}
 	return paths, err
-}
-
-// planNames are names of plans as people write them: fleet or upgradeplan/fleet.
-func planNames(args []string) ([]string, error) {
-	found := make([]string, len(args))
-	for i, arg := range args {
-		kind, name, both := strings.Cut(arg, "/")
-		if !both {
-			name = arg
-		} else if !slices.Contains([]string{"plan", "plans", "up", "upgradeplan", "upgradeplans"}, kind) {
-			return nil, usagef("%q: must be the name of a plan, or upgradeplan/ and that", arg)
-		}
-		if !names.Segment(name) {
-			return nil, usagef("%q: the name of a plan %s", arg, names.SegmentRule)
-		}
-		found[i] = name
-	}
-	return found, nil
 }

@@ -10,66 +10,87 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func (c *cli) forget() *cobra.Command {
-	var force bool
+type forgetOptions struct {
+	*factory
+	fleetFlag
+	hosts []string
+	force bool
+}
+
+func newCmdForget(f *factory, runF func(context.Context, *forgetOptions) error) *cobra.Command {
+	o := &forgetOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "forget host/NAME...",
-		Short: "Remove all that is kept of hosts that are gone",
-		Long: "Removes the records of a host under all versions, its report, started mark, enable key and hold, in one\n" +
-			"transaction, and says which keys these were. Its slot becomes free, and nothing waits for it any more.\n\n" +
-			"Refused for a host that is in flight, or that has reported within the last hour, unless --force is given: a host\n" +
-			"that lives comes back with its next report, and may have begun meanwhile. A pause key that an operator set stays.",
-		Args: args(cobra.MinimumNArgs(1)),
+		Short: "Remove all keys of hosts that are gone",
+		Long: "Removes the records of a host under all versions, its report, started marker, enable key and hold, in one\n" +
+			"transaction, and lists these keys. Its slot becomes free, and nothing waits for it any more.\n\n" +
+			"Without --force the command refuses a host that is in flight, or that has reported within the last hour: such a\n" +
+			"host comes back with its next report, and may have started meanwhile. A pause key that an operator has set stays.",
+		Args:              cli.Args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: f.completeManyArgs(completeHostPlaces),
+		RunE:              runE(f, o, runForget, runF),
 	}
-	cmd.ValidArgsFunction = c.many(c.hostPlaces)
-	plan := ofPlan(cmd)
-	cmd.Flags().BoolVar(&force, "force", false, "forget hosts even if they are in flight or have just reported")
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		for _, arg := range args {
-			if at, ok := keys.PlaceOf(arg); !ok || at.Scope != fleet.ScopeHost {
-				return usagef("%q: must be host/NAME", arg)
-			}
-		}
-		of, s, err := c.planOrNone(ctx, *plan)
-		if err != nil {
-			return err
-		}
-		f := upgradeplan.ForgetOptions{Layout: c.flags.layout, Force: force, Now: c.Now()}
-		if of != nil {
-			f.Plan = of.Name
-		}
-		var problems []error
-		for _, arg := range args {
-			at, _ := keys.PlaceOf(arg)
-			f.Host = at.Name
-			problems = append(problems, c.forgetOne(ctx, upgradeplan.Plans{Store: s}, f))
-		}
-		return errors.Join(problems...)
-	})
+	o.fleetFlag.bind(cmd)
+	cmd.Flags().BoolVar(&o.force, "force", false, "forget hosts even if they are in flight or have just reported")
 	return cmd
 }
 
-func (c *cli) forgetOne(ctx context.Context, plans upgradeplan.Plans, f upgradeplan.ForgetOptions) error {
-	did, err := plans.Forget(ctx, f)
-	switch {
-	case errors.As(err, new(*upgradeplan.HostActiveError)):
-		return fmt.Errorf("%w; --force forgets it all the same", err)
-	case err != nil:
-		return fmt.Errorf("host/%s: %w", f.Host, err)
-	case len(did.Removed) == 0:
-		return fmt.Errorf("host %q not found", f.Host)
+func (o *forgetOptions) complete(args []string) error {
+	o.hosts = nil
+	for _, arg := range args {
+		at, ok := keys.PlaceOf(arg)
+		if !ok || at.Scope != fleet.ScopeHost {
+			return cli.Usagef("%q: must be host/NAME", arg)
+		}
+		o.hosts = append(o.hosts, at.Name)
 	}
-	fmt.Fprintf(c.Out, "host/%s forgotten\n", f.Host)
+	return nil
+}
+
+func runForget(ctx context.Context, o *forgetOptions) error {
+	plan, err := planOrNone(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
+	}
+	options := upgradeplan.ForgetOptions{Layout: o.flags.layout, Force: o.force, Now: o.Now()}
+	if plan != nil {
+		options.Plan = plan.Name
+	}
+	var problems []error
+	for _, host := range o.hosts {
+		options.Host = host
+		problems = append(problems, forgetHost(ctx, o.factory, options))
+	}
+	return errors.Join(problems...)
+}
+
+func forgetHost(ctx context.Context, f *factory, options upgradeplan.ForgetOptions) error {
+	plans, err := f.plans()
+	if err != nil {
+		return err
+	}
+	did, err := plans.Forget(ctx, options)
+	_, active := errors.AsType[*upgradeplan.HostActiveError](err)
+	switch {
+	case active:
+		return fmt.Errorf("%w; use --force to forget it anyway", err)
+	case err != nil:
+		return fmt.Errorf("host/%s: %w", options.Host, err)
+	case len(did.Removed) == 0:
+		return fmt.Errorf("host %q not found", options.Host)
+	}
+	fmt.Fprintf(f.Out, "host/%s forgotten\n", options.Host)
 	for _, key := range did.Removed {
-		c.say("removed %s", key)
+		f.say("removed %s", key)
 	}
 	if did.OwnPause != "" {
-		c.say("%s is an operator's own and stays", did.OwnPause)
+		f.say("%s was set by an operator and stays", did.OwnPause)
 	}
 	return nil
 }

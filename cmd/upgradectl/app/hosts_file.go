@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// unknownVersion is what a host has of which the file says none.
+	// unknownVersion is the version of a host for which the file has none.
 	unknownVersion = "before"
-	// maxHostsFile bounds a file that tells of hosts, in bytes.
+	// maxHostsFile bounds the size of a file with hosts or changes, in bytes.
 	maxHostsFile = 256 << 20
 )
 
-// readHosts reads the hosts of a file: a line each, or what get hosts -o json printed.
-func (c *cli) readHosts(path string) ([]simulate.Host, error) {
-	data, source, err := c.readUpTo(path, maxHostsFile)
+// readHostsFile reads a file with one host on each line, or with the output of get hosts -o json.
+func readHostsFile(f *factory, path string) ([]simulate.Host, error) {
+	data, source, err := readFile(f, path, maxHostsFile)
 	if err != nil {
 		return nil, err
 	}
@@ -33,11 +33,11 @@ func (c *cli) readHosts(path string) ([]simulate.Host, error) {
 	return hostLines(source, string(data))
 }
 
-// hostList reads what get hosts -o json printed.
+// hostList reads the output of get hosts -o json.
 func hostList(source string, data []byte) ([]simulate.Host, error) {
 	var list List[describe.Host]
 	if err := json.Unmarshal(data, &list); err != nil || list.Kind != "HostList" {
-		return nil, fmt.Errorf("%s: must be what `upgradectl get hosts -o json` prints, or a line for each host", source)
+		return nil, fmt.Errorf("%s: must be the output of `upgradectl get hosts -o json`, or have one host on each line", source)
 	}
 	hosts, seen := make([]simulate.Host, 0, len(list.Items)), map[string]bool{}
 	for i, item := range list.Items {
@@ -53,7 +53,7 @@ func hostList(source string, data []byte) ([]simulate.Host, error) {
 	return hosts, nil
 }
 
-// hostLines reads a name on each line, and a version if there is one.
+// hostLines reads a name on each line, and the version after it if there is one.
 func hostLines(source, text string) ([]simulate.Host, error) {
 	var hosts []simulate.Host
 	seen := map[string]bool{}
@@ -70,7 +70,7 @@ func hostLines(source, text string) ([]simulate.Host, error) {
 			h.Version = words[1]
 		}
 		if len(words) > 2 {
-			return nil, fmt.Errorf("%s:%d: must be the name of a host, and its version if need be", source, number)
+			return nil, fmt.Errorf("%s:%d: must be the name of a host, and optionally its version", source, number)
 		}
 		if err := checkHost(&h, seen); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", source, number, err)
@@ -80,17 +80,18 @@ func hostLines(source, text string) ([]simulate.Host, error) {
 	return hosts, nil
 }
 
+// checkHost validates a host, and refuses a second one of the same name.
 func checkHost(h *simulate.Host, seen map[string]bool) error {
 	if h.Version == "" {
 		h.Version = unknownVersion
 	}
 	switch {
 	case !keys.ValidSegment(h.Name):
-		return fmt.Errorf("%q is no name of a host", h.Name)
+		return fmt.Errorf("%q is not a valid host name", h.Name)
 	case keys.ValidVersion(h.Version) != "":
 		return fmt.Errorf("version %q %s", h.Version, keys.ValidVersion(h.Version))
 	case seen[h.Name]:
-		return fmt.Errorf("host %q stands there already", h.Name)
+		return fmt.Errorf("host %q is listed twice", h.Name)
 	}
 	seen[h.Name] = true
 	return nil

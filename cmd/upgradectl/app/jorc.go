@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,16 +17,16 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-// jorc are the commands of python-jiocloud's jorc that are about the fleet, with its exit codes and in both spellings.
-func (c *cli) jorc() []*cobra.Command {
-	all := []*cobra.Command{c.triggerUpdate(), c.runningVersions(), c.hostsAtVersion(), c.verifyHosts(), c.checkSingleVersion(),
-		c.getFailures(), c.enablePuppet(), c.setConfig()}
+// jorcCommands returns the commands of python-jiocloud's jorc about the fleet, with its exit codes and in both spellings.
+func jorcCommands(f *factory) []*cobra.Command {
+	all := []*cobra.Command{newCmdTriggerUpdate(f), newCmdRunningVersions(f, nil), newCmdHostsAtVersion(f, nil), newCmdVerifyHosts(f, nil),
+		newCmdCheckSingleVersion(f, nil), newCmdGetFailures(f, nil), newCmdEnablePuppet(f, nil), newCmdSetConfig(f, nil)}
 	for _, cmd := range all {
 		cmd.Aliases = []string{strings.ReplaceAll(cmd.Name(), "-", "_")}
 		cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -35,31 +36,51 @@ func (c *cli) jorc() []*cobra.Command {
 	return all
 }
 
-// no is an answer that is given by the exit code alone.
-func no() error { return &exitError{code: exitFailed} }
+// exitFalse returns the error of a check that is false: the exit code alone is the answer.
+func exitFalse() error { return &cli.ExitError{Code: cli.ExitFailed} }
 
-// triggerUpdate is upgrade by another name: to set current_version alone would release whoever has an old permission.
-func (c *cli) triggerUpdate() *cobra.Command {
-	cmd := c.upgrade()
-	cmd.Use, cmd.Short = "trigger-update VERSION", "The same as upgrade"
-	cmd.Example = ""
+// newCmdTriggerUpdate returns upgrade under another name. A command that only set current_version would start every host with
+// an old enable_puppet key.
+func newCmdTriggerUpdate(f *factory) *cobra.Command {
+	cmd := newCmdUpgrade(f, nil)
+	cmd.Use, cmd.Short, cmd.Example = "trigger-update VERSION", "Do the same as upgrade", ""
 	return cmd
 }
 
-// whole observes a fleet. That something may be missing is an error: no answer is made of it.
-func (c *cli) whole(ctx context.Context, plan string) (*upgradeplan.Observation, error) {
-	o, err := c.observe(ctx, plan)
+// jorcFleetOptions are the options of the commands about the versions of a fleet.
+type jorcFleetOptions struct {
+	*factory
+	fleetFlag
+	withoutArgs
+}
+
+// jorcVersionOptions are the options of the commands that take VERSION [HOST...].
+type jorcVersionOptions struct {
+	*factory
+	fleetFlag
+	version string
+	hosts   []string
+}
+
+func (o *jorcVersionOptions) complete(args []string) error {
+	o.version, o.hosts = args[0], args[1:]
+	return nil
+}
+
+// observeComplete reads a fleet. It returns an error if a part of the fleet could not be read.
+func observeComplete(ctx context.Context, f *factory, name string) (*upgradeplan.Observation, error) {
+	o, err := observe(ctx, f, name)
 	if err != nil {
 		return nil, err
 	}
 	if o.Fleet.Incomplete != "" {
-		return nil, errors.New("it cannot be told: what was read is not whole")
+		return nil, errors.New("incomplete read: the token cannot see all keys")
 	}
 	return o, nil
 }
 
-// at are the hosts by the version of their newest record, in natural order.
-func at(o *upgradeplan.Observation) map[string][]string {
+// hostsByVersion returns the hosts in natural order, by the version of their newest record.
+func hostsByVersion(o *upgradeplan.Observation) map[string][]string {
 	hosts := map[string][]string{}
 	for i := range o.Fleet.Hosts {
 		if h := &o.Fleet.Hosts[i]; h.Record.Version != "" {
@@ -69,189 +90,140 @@ func at(o *upgradeplan.Observation) map[string][]string {
 	return hosts
 }
 
-func (c *cli) lines(list []string) error {
+func writeLines(w io.Writer, list []string) error {
 	if len(list) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintln(c.Out, strings.Join(list, "\n"))
+	_, err := fmt.Fprintln(w, strings.Join(list, "\n"))
 	return err
 }
 
-func (c *cli) runningVersions() *cobra.Command {
+func newCmdRunningVersions(f *factory, runF func(context.Context, *jorcFleetOptions) error) *cobra.Command {
+	o := &jorcFleetOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "running-versions",
-		Short: "Print the versions that hosts have, one a line (get versions tells more)",
-		Args:  noArgs,
+		Short: "Print the versions that hosts have, one on each line (see also get versions)",
+		Args:  cli.NoArgs,
+		RunE:  runE(f, o, runRunningVersions, runF),
 	}
-	plan := ofPlan(cmd)
-	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
-		o, err := c.whole(ctx, *plan)
-		if err != nil {
-			return err
-		}
-		return c.lines(fleet.NaturalKeys(at(o)))
-	})
+	o.fleetFlag.bind(cmd)
 	return cmd
 }
 
-func (c *cli) hostsAtVersion() *cobra.Command {
+func runRunningVersions(ctx context.Context, o *jorcFleetOptions) error {
+	seen, err := observeComplete(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
+	}
+	return writeLines(o.Out, fleet.NaturalKeys(hostsByVersion(seen)))
+}
+
+func newCmdHostsAtVersion(f *factory, runF func(context.Context, *jorcVersionOptions) error) *cobra.Command {
+	o := &jorcVersionOptions{factory: f}
 	cmd := &cobra.Command{
-		Use:   "hosts-at-version VERSION",
-		Short: "Print the hosts that have a version, one a line",
-		Args:  args(cobra.ExactArgs(1)),
+		Use:               "hosts-at-version VERSION",
+		Short:             "Print the hosts that have a version, one on each line",
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: f.completeArgs(completeVersions),
+		RunE:              runE(f, o, runHostsAtVersion, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.versionNames)
-	plan := ofPlan(cmd)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		o, err := c.whole(ctx, *plan)
-		if err != nil {
-			return err
-		}
-		return c.lines(at(o)[args[0]])
-	})
+	o.fleetFlag.bind(cmd)
 	return cmd
 }
 
-func (c *cli) verifyHosts() *cobra.Command {
+func runHostsAtVersion(ctx context.Context, o *jorcVersionOptions) error {
+	seen, err := observeComplete(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
+	}
+	return writeLines(o.Out, hostsByVersion(seen)[o.version])
+}
+
+func newCmdVerifyHosts(f *factory, runF func(context.Context, *jorcVersionOptions) error) *cobra.Command {
+	o := &jorcVersionOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "verify-hosts VERSION [HOST...]",
-		Short: "Exit with 0 when hosts have a version, with 1 when not; hosts are read from stdin, one a line",
-		Long: "Exits with 0 when all hosts have the version, with 1 when one has not, and tells which. Without HOST they are read\n" +
-			"from stdin, one a line. No host at all is a no.",
-		Example: "  upgradectl get hosts --role web -o name | cut -d/ -f2 | upgradectl verify-hosts 2.1",
-		Args:    args(cobra.MinimumNArgs(1)),
+		Short: "Exit with 0 if hosts have a version, else with 1; without HOST, read hosts from stdin, one on each line",
+		Long: "Exits with 0 if all hosts have the version. Else it exits with 1 and lists the hosts that do not have it. Without\n" +
+			"HOST it reads them from stdin, one on each line. Without any host it exits with 1.",
+		Example:           "  upgradectl get hosts --role web -o name | cut -d/ -f2 | upgradectl verify-hosts 2.1",
+		Args:              cli.Args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: f.completeManyArgs(completeVersions, completeHosts),
+		RunE:              runE(f, o, runVerifyHosts, runF),
 	}
-	cmd.ValidArgsFunction = c.many(c.versionNames, c.hostNames)
-	plan := ofPlan(cmd)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		hosts := args[1:]
-		if len(hosts) == 0 {
-			var err error
-			if hosts, err = c.hostsOfStdin(); err != nil {
-				return err
-			}
-		}
-		if len(hosts) == 0 {
-			return errors.New("no host is given")
-		}
-		o, err := c.whole(ctx, *plan)
-		if err != nil {
-			return err
-		}
-		missing := slices.DeleteFunc(hosts, func(name string) bool {
-			h, ok := o.Fleet.Host(name)
-			return ok && h.Record.Version == args[0]
-		})
-		if len(missing) == 0 {
-			return nil
-		}
-		c.say("not at %s: %s", args[0], oneLine(strings.Join(missing, ", ")))
-		return no()
-	})
+	o.fleetFlag.bind(cmd)
 	return cmd
 }
 
-// hostsOfStdin are the lines of stdin that are not blank.
-func (c *cli) hostsOfStdin() (hosts []string, err error) {
-	lines := bufio.NewScanner(c.In)
-	for lines.Scan() {
-		if host := strings.TrimSpace(lines.Text()); host != "" {
-			hosts = append(hosts, host)
+func runVerifyHosts(ctx context.Context, o *jorcVersionOptions) error {
+	hosts := slices.Clone(o.hosts)
+	if len(hosts) == 0 {
+		var err error
+		if hosts, err = readLines(o.In); err != nil {
+			return err
 		}
 	}
-	return hosts, lines.Err()
+	if len(hosts) == 0 {
+		return errors.New("no host is given")
+	}
+	seen, err := observeComplete(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(hosts, func(name string) bool {
+		h, ok := seen.Fleet.Host(name)
+		return ok && h.Record.Version == o.version
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	o.say("not at %s: %s", o.version, cli.OneLine(strings.Join(missing, ", ")))
+	return exitFalse()
 }
 
-func (c *cli) checkSingleVersion() *cobra.Command {
+// readLines returns the lines that are not blank.
+func readLines(r io.Reader) (found []string, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if line := strings.TrimSpace(lines.Text()); line != "" {
+			found = append(found, line)
+		}
+	}
+	return found, lines.Err()
+}
+
+func newCmdCheckSingleVersion(f *factory, runF func(context.Context, *jorcVersionOptions) error) *cobra.Command {
+	o := &jorcVersionOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "check-single-version VERSION",
-		Short: "Exit with 0 when hosts have this version and no other, with 1 when not",
-		Long: "Exits with 0 when at least one host has the version, and no host another; with 1 when not. With --verbose it prints\n" +
-			"whether the version was found, and which others.",
-		Args: args(cobra.ExactArgs(1)),
+		Short: "Exit with 0 if all hosts have this version, else with 1",
+		Long: "Exits with 0 if at least one host has the version, and no host has another; else with 1. --verbose prints whether\n" +
+			"the version was found, and the other versions.",
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: f.completeArgs(completeVersions),
+		RunE:              runE(f, o, runCheckSingleVersion, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.versionNames)
-	plan := ofPlan(cmd)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		if problem := names.Version(args[0]); problem != "" {
-			return usagef("version %q: %s", args[0], problem)
-		}
-		o, err := c.whole(ctx, *plan)
-		if err != nil {
-			return err
-		}
-		versions := fleet.NaturalKeys(at(o))
-		others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == args[0] })
-		found := len(others) < len(versions)
-		if c.flags.verbose {
-			fmt.Fprintf(c.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", describe.YesNo(found),
-				oneLine(cmp.Or(strings.Join(others, ", "), "none")))
-		}
-		if !found || len(others) > 0 {
-			return no()
-		}
-		return nil
-	})
+	o.fleetFlag.bind(cmd)
 	return cmd
 }
 
-func (c *cli) getFailures() *cobra.Command {
-	var hosts, warnings bool
-	cmd := &cobra.Command{
-		Use:   "get-failures",
-		Short: "Exit with 0 when no check in Consul fails, with 1 when one does",
-		Long: "Exits with 0 when no check of any node in Consul is critical, and none of puppet and validation a warning; with 1 when\n" +
-			"one is. Nodes and services in maintenance do not count.",
-		Args: noArgs,
+func runCheckSingleVersion(ctx context.Context, o *jorcVersionOptions) error {
+	if problem := names.Version(o.version); problem != "" {
+		return cli.Usagef("version %q: %s", o.version, problem)
 	}
-	cmd.Flags().BoolVar(&hosts, "hosts", false, "print the checks that fail, with their nodes")
-	cmd.Flags().BoolVar(&warnings, "show-warnings", false, "count all warnings as failures")
-	cmd.RunE = c.run(func(ctx context.Context, _ []string) error {
-		_, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		bad, meta, err := s.Unhealthy(ctx)
-		switch {
-		case err != nil:
-			return err
-		case meta.Filtered:
-			return fmt.Errorf("it cannot be told: ACLs hid checks: the token needs %s", store.ChecksPolicy)
-		}
-		failures, others := split(bad)
-		if !warnings {
-			others = nil
-		}
-		if hosts {
-			c.checks("Failures:", failures)
-			c.checks("Warnings:", others)
-		}
-		if len(failures)+len(others) > 0 {
-			return no()
-		}
-		return nil
-	})
-	return cmd
-}
-
-// split takes the checks that fail apart from those that only warn.
-func split(bad []fleet.Check) (failures, warnings []fleet.Check) {
-	for _, check := range bad {
-		if check.Fails() {
-			failures = append(failures, check)
-		} else {
-			warnings = append(warnings, check)
-		}
+	seen, err := observeComplete(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
 	}
-	return failures, warnings
-}
-
-func (c *cli) checks(header string, list []fleet.Check) {
-	if len(list) == 0 {
-		return
+	versions := fleet.NaturalKeys(hostsByVersion(seen))
+	others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == o.version })
+	found := len(others) < len(versions)
+	if o.flags.verbose {
+		fmt.Fprintf(o.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", describe.YesNo(found),
+			cli.OneLine(cmp.Or(strings.Join(others, ", "), "none")))
 	}
-	fmt.Fprintln(c.Out, header)
-	for _, check := range list {
-		fmt.Fprintf(c.Out, "  Node: %s, Check: %s\n", oneLine(check.Node), oneLine(check.ID))
+	if !found || len(others) > 0 {
+		return exitFalse()
 	}
+	return nil
 }

@@ -5,123 +5,136 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// The actions of set-config.
+// The values of --action.
 const (
 	actionSet    = "set"
 	actionDelete = "delete"
 )
 
-// setting is what set-config and enable-puppet were told.
-type setting struct {
-	plan   *string
-	name   string
-	action *choice
-	tree   *choice
+// configOptions are the options of set-config and enable-puppet.
+type configOptions struct {
+	*factory
+	fleetFlag
+	name         string
+	action, tree *cli.Choice
+	// puppet is true for enable-puppet, whose arguments do not name the key.
+	puppet     bool
+	key, value string
+	place      fleet.Place
 }
 
-func (c *cli) bindSetting(cmd *cobra.Command, s *setting) {
-	s.plan = ofPlan(cmd)
-	cmd.Flags().StringVarP(&s.name, "name", "n", "", "the role or host; not with scope global")
-	completeFlag(cmd, "name", c.offer(c.namesInScope))
-	s.action = &choice{actionSet, []string{actionSet, actionDelete}}
-	cmd.Flags().VarP(s.action, "action", "a", orList(s.action.allowed))
-	s.tree = &choice{keys.ConfigState, []string{keys.ConfigState, keys.ConfigVersion}}
+func newConfigOptions(f *factory, puppet bool) *configOptions {
+	return &configOptions{factory: f, puppet: puppet, action: cli.NewChoice(actionSet, actionDelete),
+		tree: cli.NewChoice(keys.ConfigState, keys.ConfigVersion)}
 }
 
-func (c *cli) enablePuppet() *cobra.Command {
-	s := &setting{}
+func (o *configOptions) bind(cmd *cobra.Command) {
+	o.fleetFlag.bind(cmd)
+	cmd.Flags().StringVarP(&o.name, "name", "n", "", "role or host; not with scope global")
+	completeFlag(cmd, "name", o.completeBy(completeNamesInScope))
+	cmd.Flags().VarP(o.action, "action", "a", cli.OrList(o.action.Allowed()))
+}
+
+func newCmdEnablePuppet(f *factory, runF func(context.Context, *configOptions) error) *cobra.Command {
+	o := newConfigOptions(f, true)
 	cmd := &cobra.Command{
 		Use:   "enable-puppet True|False global|role|host",
-		Short: "Pause a host, a role or all hosts (False), let them go on (True), or forget either (--action delete)",
-		Long: "Sets the pause key of a scope: False keeps Puppet from running there, and hosts from changing their version, whatever\n" +
-			"the controller says; True ends the pauses of wider scopes for this one. No new start follows once it has returned.\n" +
-			"With --action delete the key is removed. upgradectl hold does the same with a reason and an end, and shows it.",
-		Example: "  upgradectl enable-puppet False host --name web3\n  upgradectl enable-puppet True host --name web3 --action delete",
-		Args:    args(cobra.ExactArgs(2)),
+		Short: "Set (False) or override (True) the pause of a host, a role or all hosts, or remove either (--action delete)",
+		Long: "Sets the pause key of a scope. False keeps Puppet from running there, and hosts from changing their version, despite\n" +
+			"the controller. True ends the pauses of wider scopes for this one. No new start follows after the command returns.\n" +
+			"--action delete removes the key. upgradectl hold does the same with a reason and an expiry, and is listed.",
+		Example:           "  upgradectl enable-puppet False host --name web3\n  upgradectl enable-puppet True host --name web3 --action delete",
+		Args:              cli.Args(cobra.ExactArgs(2)),
+		ValidArgsFunction: f.completeArgs(completeWords(keys.Enabled, keys.Disabled), completeWords(scopeNames()...)),
+		RunE:              runE(f, o, runSetConfig, runF),
 	}
-	cmd.ValidArgsFunction = c.one(words(keys.Enabled, keys.Disabled), words(scopes()...))
-	c.bindSetting(cmd, s)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		return c.configure(ctx, s, keys.PauseName, args[0], args[1])
-	})
+	o.bind(cmd)
 	return cmd
 }
 
-func (c *cli) setConfig() *cobra.Command {
-	s := &setting{}
+func newCmdSetConfig(f *factory, runF func(context.Context, *configOptions) error) *cobra.Command {
+	o := newConfigOptions(f, false)
 	cmd := &cobra.Command{
 		Use:   "set-config KEY VALUE global|role|host",
-		Short: "Set or delete a setting of a host, a role or all hosts; upgrade-agent host-data prints them",
-		Args:  args(cobra.ExactArgs(3)),
+		Short: "Set or delete a setting of a host, a role or all hosts (upgrade-agent host-data prints them)",
+		Args:  cli.Args(cobra.ExactArgs(3)),
+		ValidArgsFunction: f.completeArgs(completeWords(keys.PauseName), completeWords(keys.Enabled, keys.Disabled),
+			completeWords(scopeNames()...)),
+		RunE: runE(f, o, runSetConfig, runF),
 	}
-	cmd.ValidArgsFunction = c.one(words(keys.PauseName), words(keys.Enabled, keys.Disabled), words(scopes()...))
-	c.bindSetting(cmd, s)
-	cmd.Flags().VarP(s.tree, "config-type", "c", orList(s.tree.allowed))
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		return c.configure(ctx, s, args[0], args[1], args[2])
-	})
+	o.bind(cmd)
+	cmd.Flags().VarP(o.tree, "config-type", "c", cli.OrList(o.tree.Allowed()))
 	return cmd
 }
 
-// configure sets or deletes a setting, and prints its value as jorc did.
-func (c *cli) configure(ctx context.Context, s *setting, key, value, scope string) error {
-	place, err := placeIn(scope, s.name)
-	if err != nil {
+func (o *configOptions) complete(args []string) (err error) {
+	if o.puppet {
+		args = append([]string{keys.PauseName}, args...)
+	}
+	o.key, o.value = args[0], args[1]
+	if o.place, err = parsePlace(args[2], o.name); err != nil {
 		return err
 	}
-	if !keys.ValidSegment(key) {
-		return usagef("KEY %q: %s", key, names.SegmentRule)
+	if !keys.ValidSegment(o.key) {
+		return cli.Usagef("KEY %q: %s", o.key, names.SegmentRule)
 	}
-	if s.tree.value == keys.ConfigState && key == keys.PauseName {
-		if value, err = pauseValue(value); err != nil {
-			return err
-		}
+	if o.tree.Value == keys.ConfigState && o.key == keys.PauseName {
+		o.value, err = parsePause(o.value)
 	}
-	l, st, err := c.layoutOf(ctx, *s.plan)
-	if err != nil {
-		return err
-	}
-	settings := upgradeplan.Settings{Store: st, Layout: l}
-	at := upgradeplan.Setting{Tree: s.tree.value, At: place, Name: key}
-	if s.action.value == actionDelete {
-		_, err = settings.Delete(ctx, at)
-	} else {
-		_, err = settings.Set(ctx, at, value)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(c.Out, value)
 	return err
 }
 
-// pauseValue is the value of a pause key, which is written as every host reads it.
-func pauseValue(value string) (string, error) {
+// runSetConfig sets or deletes a setting, and prints its value as jorc did.
+func runSetConfig(ctx context.Context, o *configOptions) error {
+	s, err := o.store()
+	if err != nil {
+		return err
+	}
+	l, err := layoutOf(ctx, o.factory, o.fleet)
+	if err != nil {
+		return err
+	}
+	settings := upgradeplan.Settings{Store: s, Layout: l}
+	at := upgradeplan.Setting{Tree: o.tree.Value, At: o.place, Name: o.key}
+	if o.action.Value == actionDelete {
+		_, err = settings.Delete(ctx, at)
+	} else {
+		_, err = settings.Set(ctx, at, o.value)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o.Out, o.value)
+	return err
+}
+
+// parsePause returns the value of a pause key in the spelling that every host reads.
+func parsePause(value string) (string, error) {
 	for _, proper := range []string{keys.Enabled, keys.Disabled} {
 		if strings.EqualFold(value, proper) {
 			return proper, nil
 		}
 	}
-	return "", usagef("VALUE %q of %s: must be %s or %s", value, keys.PauseName, keys.Enabled, keys.Disabled)
+	return "", cli.Usagef("VALUE %q of %s: must be %s or %s", value, keys.PauseName, keys.Enabled, keys.Disabled)
 }
 
-// placeIn is the place of a scope and a name.
-func placeIn(scope, name string) (fleet.Place, error) {
+// parsePlace returns the place of a scope and a name.
+func parsePlace(scope, name string) (fleet.Place, error) {
 	if scope == fleet.ScopeGlobal.String() {
 		if name != "" {
-			return fleet.Place{}, flagError{errors.New("--name: not with scope global")}
+			return fleet.Place{}, cli.FlagErrorf("--name: not with scope global")
 		}
 		return fleet.Place{Scope: fleet.ScopeGlobal}, nil
 	}
@@ -130,15 +143,15 @@ func placeIn(scope, name string) (fleet.Place, error) {
 		case s.String() != scope:
 			continue
 		case name == "":
-			return fleet.Place{}, flagError{fmt.Errorf("--name is required with scope %s", scope)}
+			return fleet.Place{}, cli.FlagErrorf("--name is required with scope %s", scope)
 		case !keys.ValidSegment(name):
-			return fleet.Place{}, flagError{fmt.Errorf("--name %q: %s", name, names.SegmentRule)}
+			return fleet.Place{}, cli.FlagErrorf("--name %q: %s", name, names.SegmentRule)
 		}
 		return fleet.Place{Scope: s, Name: name}, nil
 	}
-	return fleet.Place{}, usagef("scope %q: must be %s", scope, orList(scopes()))
+	return fleet.Place{}, cli.Usagef("scope %q: must be %s", scope, cli.OrList(scopeNames()))
 }
 
-func scopes() []string {
+func scopeNames() []string {
 	return []string{fleet.ScopeGlobal.String(), fleet.ScopeRole.String(), fleet.ScopeHost.String()}
 }

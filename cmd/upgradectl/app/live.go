@@ -16,49 +16,43 @@ import (
 	"github.com/charmbracelet/colorprofile"
 
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// asideRetry is how long to wait after the events or the lock could not be read.
-const asideRetry = 2 * time.Second
+// sidebarRetry is the delay after a failed read of the events or the lock.
+const sidebarRetry = 2 * time.Second
 
-// errSeenAll ends a watch: what was waited for has been seen.
-var errSeenAll = errors.New("all has been seen")
-
-// plain says that a terminal cannot do more than print lines.
-func (c *cli) plain() bool { return c.Getenv("TERM") == "dumb" }
-
-// program shows a plan on a terminal: inline, or in place of all else. Without an input nobody can press a key.
-func (c *cli) program(plan string, in io.Reader, out io.Writer, inline bool) *tea.Program {
-	w := top.Window{Inline: inline, Color: c.Getenv("NO_COLOR") == ""}
+// newProgram returns a program that shows a plan on a terminal: inline, or on the whole screen. Nil in means no key presses.
+func newProgram(f *factory, plan string, in io.Reader, out io.Writer, inline bool) *tea.Program {
+	w := top.Window{Inline: inline, Color: f.Getenv("NO_COLOR") == ""}
 	profile := colorprofile.ANSI
 	if !w.Color {
 		profile = colorprofile.ASCII
 	}
-	return tea.NewProgram(top.New(plan, w, c.Now), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
-		tea.WithColorProfile(profile), tea.WithEnvironment([]string{"TERM=" + c.Getenv("TERM")}), tea.WithWindowSize(80, 24))
+	return tea.NewProgram(top.New(plan, w, f.Now), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(),
+		tea.WithColorProfile(profile), tea.WithEnvironment([]string{"TERM=" + f.Getenv("TERM")}), tea.WithWindowSize(80, 24))
 }
 
-// live is a look at a plan on a terminal.
-type live struct {
-	*cli
-	plans  upgradeplan.Plans
+// observedFunc is called with each observation of a plan. The watch ends when it returns true or an error.
+type observedFunc func(*upgradeplan.Observation) (done bool, err error)
+
+// liveScreen shows a plan on a terminal.
+type liveScreen struct {
+	*factory
 	store  store.Store
 	plan   string
 	inline bool
-	// fatal says which failures end it while nothing has been seen.
+	// fatal decides which errors end the watch before the first observation.
 	fatal func(error) bool
-	// seen is told of each observation, and ends the look with errSeenAll or another error. Nil: only the person ends it.
-	seen func(*upgradeplan.Observation) error
+	// observed ends the watch. Nil means that only the operator ends it.
+	observed observedFunc
 }
 
-// run shows the plan until somebody quits (then it says so), the context ends or the plan can be watched no longer.
-func (l *live) run(ctx context.Context) (quit bool, err error) {
-	p := l.program(l.plan, l.In, l.Out, l.inline)
+// run shows the plan until the operator quits, the context ends or the watch ends. It returns true if the operator quits.
+func (l *liveScreen) run(ctx context.Context) (quit bool, err error) {
+	p := newProgram(l.factory, l.plan, l.In, l.Out, l.inline)
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	var watched error
@@ -66,7 +60,7 @@ func (l *live) run(ctx context.Context) (quit bool, err error) {
 		defer p.Quit()
 		watched = l.watch(ctx, p)
 	})
-	group.Go(func() { l.asides(ctx, p) })
+	group.Go(func() { l.watchSidebar(ctx, p) })
 	final, err := p.Run()
 	cancel()
 	group.Wait()
@@ -76,97 +70,105 @@ func (l *live) run(ctx context.Context) (quit bool, err error) {
 	return false, cmp.Or(err, watched)
 }
 
-func (l *live) failed(p *tea.Program) func(error) {
+func (l *liveScreen) failed(p *tea.Program) func(error) {
 	return func(err error) { p.Send(top.Failed{Text: err.Error(), At: l.Now()}) }
 }
 
-func (l *live) watch(ctx context.Context, p *tea.Program) error {
-	return l.watchPlan(ctx, l.store, l.plan, l.fatal, l.failed(p), func(o *upgradeplan.Observation) error {
+func (l *liveScreen) watch(ctx context.Context, p *tea.Program) error {
+	return watchPlan(ctx, l.factory, l.store, l.plan, l.fatal, l.failed(p), func(o *upgradeplan.Observation) (bool, error) {
 		p.Send(top.Of(o))
-		if l.seen == nil {
-			return nil
+		if l.observed == nil {
+			return false, nil
 		}
-		return l.seen(o)
+		return l.observed(o)
 	})
 }
 
-// watchPlan tells seen of a plan whenever it changes, until the context ends or seen returns an error, which is its own then.
-// A look that fails is told to failed and tried again; while nothing has been seen, it ends with that error if it is fatal.
-func (c *cli) watchPlan(ctx context.Context, s store.Store, plan string, fatal func(error) bool, failed func(error),
-	seen func(*upgradeplan.Observation) error) error {
+// errWatchDone ends a watch without an error.
+var errWatchDone = errors.New("the watch is done")
+
+// watchPlan calls observed whenever a plan changes, until the context ends or observed ends the watch. After an error it calls
+// failed and tries again. Before the first observation, an error for which fatal returns true ends the watch.
+func watchPlan(ctx context.Context, f *factory, s store.Store, plan string, fatal func(error) bool, failed func(error),
+	observed observedFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var begun atomic.Bool
-	f := upgradeplan.Follower{Store: s, Plan: plan, Now: c.Now, Failed: func(err error) {
-		if !begun.Load() && fatal(err) {
+	var started atomic.Bool
+	follower := upgradeplan.Follower{Store: s, Plan: plan, Now: f.Now, Failed: func(err error) {
+		if !started.Load() && fatal(err) {
 			cancel(err)
 			return
 		}
 		failed(err)
 	}}
-	err := f.Follow(ctx, func(o *upgradeplan.Observation) error {
-		begun.Store(true)
-		return seen(o)
+	err := follower.Follow(ctx, func(o *upgradeplan.Observation) error {
+		started.Store(true)
+		done, err := observed(o)
+		if done && err == nil {
+			return errWatchDone
+		}
+		return err
 	})
+	if errors.Is(err, errWatchDone) {
+		return nil
+	}
 	return cmp.Or(err, context.Cause(ctx))
 }
 
-// asides tells of the leader and of events whenever they change.
-func (l *live) asides(ctx context.Context, p *tea.Program) {
+// watchSidebar reads the leader and the events whenever they change.
+func (l *liveScreen) watchSidebar(ctx context.Context, p *tea.Program) {
 	failed := l.failed(p)
-	bells := store.NewWatchSet(l.store, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { failed(err) }})
-	defer bells.Stop()
-	bells.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Leader), store.WatchKeys(keys.Plan(l.plan).Events())})
+	set := store.NewWatchSet(l.store, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { failed(err) }})
+	defer set.Stop()
+	set.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Leader), store.WatchKeys(keys.Plan(l.plan).Events())})
 	for wait := time.Duration(-1); ; {
-		if _, ok := bells.Wait(ctx, wait); !ok {
+		if _, ok := set.Wait(ctx, wait); !ok {
 			return
 		}
-		aside, err := l.aside(ctx)
-		switch {
-		case err == nil:
-			wait = -1
-			p.Send(aside)
-		case errors.As(err, new(*store.UnavailableError)):
-			wait = asideRetry
-		default:
-			wait = -1
-			p.Send(top.Aside{Leader: aside.Leader, Problem: err.Error()})
+		sidebar, err := l.readSidebar(ctx)
+		wait = -1
+		if _, away := errors.AsType[*store.UnavailableError](err); away {
+			wait = sidebarRetry
+			continue
 		}
+		if err != nil {
+			sidebar = top.Sidebar{Leader: sidebar.Leader, Problem: err.Error()}
+		}
+		p.Send(sidebar)
 	}
 }
 
-func (l *live) aside(ctx context.Context) (top.Aside, error) {
-	held, err := leaderelection.LockHolder(ctx, l.store, keys.Leader)
+func (l *liveScreen) readSidebar(ctx context.Context) (top.Sidebar, error) {
+	held, err := lockHolder(ctx, l.store)
 	if err != nil {
-		return top.Aside{}, err
+		return top.Sidebar{}, err
 	}
-	leader := "nobody leads"
+	leader := "no leader"
 	if held != nil {
-		leader = "led by " + cmp.Or(held.Holder, "somebody unknown")
+		leader = "leader: " + cmp.Or(held.Holder, "unknown")
 	}
-	var events []fleet.Event
-	events, err = l.plans.Events(ctx, l.plan)
-	return top.Aside{Leader: leader, Events: events}, err
+	events, err := upgradeplan.Plans{Store: l.store}.Events(ctx, l.plan)
+	return top.Sidebar{Leader: leader, Events: events}, err
 }
 
-// doubts warns of failures, but not again before all was well.
-type doubts struct {
-	*cli
-	mu   sync.Mutex
-	told bool
+// warnOnce warns on the first failure of a streak.
+type warnOnce struct {
+	*factory
+	mu      sync.Mutex
+	failing bool
 }
 
-func (d *doubts) failed(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.told {
-		d.warn(err.Error() + ": trying again")
+func (w *warnOnce) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.failing {
+		w.warn("%v: trying again", err)
 	}
-	d.told = true
+	w.failing = true
 }
 
-func (d *doubts) well() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.told = false
+func (w *warnOnce) succeeded() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failing = false
 }

@@ -5,33 +5,38 @@ package app
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/pflag"
 
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 )
 
-// bindForce adds the flag that lets somebody change what Git manages.
-func bindForce(set *pflag.FlagSet) *bool {
-	return set.Bool("force", false, "change a plan that Git manages all the same: the next sync puts it right again")
+// forceFlag is the flag --force, which allows changes to a plan that Git manages.
+type forceFlag struct{ force bool }
+
+func (f *forceFlag) bind(set *pflag.FlagSet) {
+	set.BoolVar(&f.force, "force", false, "change a plan that Git manages; the next sync undoes the change")
 }
 
-// managed refuses to change a plan that Git manages, unless it is forced.
-func (c *cli) managed(ctx context.Context, plans upgradeplan.Plans, name string, force bool) error {
-	by, err := keeper(ctx, plans, name)
+// check refuses to change a plan that Git manages, unless it is forced or a dry run.
+func (f *forceFlag) check(ctx context.Context, on *factory, plan string, dryRun bool) error {
+	by, err := managedBy(ctx, on, plan)
 	switch {
 	case err != nil || by == "":
 		return err
-	case !force:
-		return usagef("upgradeplan/%s is managed by %s: change it there, or use --force, which the next sync undoes", name, by)
+	case !f.force && !dryRun:
+		return cli.Usagef("upgradeplan/%s is managed by %s: change it there, or use --force, which the next sync undoes", plan, by)
 	}
-	c.warn(fmt.Sprintf("upgradeplan/%s is managed by %s: the next sync puts it right again", name, by))
+	on.warn("upgradeplan/%s is managed by %s: the next sync undoes this change", plan, by)
 	return nil
 }
 
-// keeper says who manages a plan, for people; empty: nobody.
-func keeper(ctx context.Context, plans upgradeplan.Plans, name string) (string, error) {
-	origin, err := plans.Origin(ctx, name)
-	return oneLine(origin.String()), err
+// managedBy describes the source that manages a plan. Empty means none.
+func managedBy(ctx context.Context, f *factory, plan string) (string, error) {
+	plans, err := f.plans()
+	if err != nil {
+		return "", err
+	}
+	origin, err := plans.Origin(ctx, plan)
+	return cli.OneLine(origin.String()), err
 }

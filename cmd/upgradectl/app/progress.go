@@ -14,24 +14,24 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 )
 
-// progress shows how a plan moves on.
+// progress shows on stderr how a plan moves on.
 type progress interface {
 	show(plan string, s v1alpha1.UpgradePlanStatus)
-	// failed tells of what is tried again.
+	// failed shows an error after which the command tries again.
 	failed(err error)
-	// close leaves what was shown last. It may be called again.
+	// close leaves the last frame. It can be called again.
 	close()
 }
 
-// progress is a screen when people look, lines elsewhere, and nothing when there is nothing to wait for.
-func (c *cli) progress(wanted bool) progress {
+// newProgress returns a screen on a terminal, lines elsewhere, and nothing if it is not wanted.
+func newProgress(f *factory, wanted bool) progress {
 	switch {
 	case !wanted:
 		return noProgress{}
-	case c.ErrTerminal && !c.plain():
-		return c.newScreen()
+	case f.ErrTerminal && !f.dumb():
+		return newProgressScreen(f)
 	}
-	return &lines{cli: c}
+	return &progressLines{factory: f}
 }
 
 type noProgress struct{}
@@ -40,47 +40,47 @@ func (noProgress) show(string, v1alpha1.UpgradePlanStatus) {}
 func (noProgress) failed(error)                            {}
 func (noProgress) close()                                  {}
 
-// lines is one line for each change.
-type lines struct {
-	*cli
+// progressLines prints one line for each change.
+type progressLines struct {
+	*factory
 	last string
 }
 
-func (l *lines) show(plan string, s v1alpha1.UpgradePlanStatus) {
+func (l *progressLines) show(plan string, s v1alpha1.UpgradePlanStatus) {
 	if line := fmt.Sprintf("%s: %s: %s", plan, s.Phase, status.Line(s)); line != l.last {
 		l.last = line
 		l.say("%s", line)
 	}
 }
 
-func (l *lines) failed(err error) { l.warn(err.Error() + ": trying again") }
-func (l *lines) close()           {}
+func (l *progressLines) failed(err error) { l.warn("%v: trying again", err) }
+func (l *progressLines) close()           {}
 
-// screen is the plan as top plan shows it.
-type screen struct {
+// progressScreen shows the plan as top plan does.
+type progressScreen struct {
 	program *tea.Program
 	now     func() time.Time
 	ended   chan struct{}
 }
 
-func (c *cli) newScreen() *screen {
-	s := &screen{program: c.program("", nil, c.Err, true), now: c.Now, ended: make(chan struct{})}
+func newProgressScreen(f *factory) *progressScreen {
+	s := &progressScreen{program: newProgram(f, "", nil, f.Err, true), now: f.Now, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
-		_, _ = s.program.Run() // what is shown decides nothing
+		_, _ = s.program.Run() // the command does not depend on the display
 	}()
 	return s
 }
 
-func (s *screen) show(plan string, now v1alpha1.UpgradePlanStatus) {
+func (s *progressScreen) show(plan string, now v1alpha1.UpgradePlanStatus) {
 	s.program.Send(top.OfStatus(plan, now, s.now()))
 }
 
-func (s *screen) failed(err error) {
+func (s *progressScreen) failed(err error) {
 	s.program.Send(top.Failed{Text: err.Error(), At: s.now()})
 }
 
-func (s *screen) close() {
+func (s *progressScreen) close() {
 	s.program.Quit()
 	<-s.ended
 }

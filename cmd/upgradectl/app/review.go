@@ -13,8 +13,11 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/runner"
 )
 
 // identified is a store that can be told from others.
@@ -22,7 +25,7 @@ type identified interface {
 	Identity(ctx context.Context) (string, error)
 }
 
-// identity says which store this is; empty: it cannot be told.
+// identity returns a text that identifies the store. Empty means unknown.
 func identity(ctx context.Context, s store.Store) (string, error) {
 	if known, ok := s.(identified); ok {
 		return known.Identity(ctx)
@@ -31,15 +34,15 @@ func identity(ctx context.Context, s store.Store) (string, error) {
 }
 
 // saveReview writes changes to a file, for reconcile --changes.
-func (c *cli) saveReview(ctx context.Context, file string, r upgradeplan.Review) error {
-	_, s, err := c.plans()
+func saveReview(ctx context.Context, f *factory, file string, r upgradeplan.Review) error {
+	s, err := f.store()
 	if err != nil {
 		return err
 	}
 	if r.Consul, err = identity(ctx, s); err != nil {
 		return err
 	}
-	r.SavedBy = c.Who
+	r.SavedBy = f.Who
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -47,10 +50,10 @@ func (c *cli) saveReview(ctx context.Context, file string, r upgradeplan.Review)
 	return plainError(os.WriteFile(file, append(data, '\n'), 0o600))
 }
 
-// readReview reads what saveReview wrote.
-func (c *cli) readReview(file string) (upgradeplan.Review, error) {
+// readReview reads a file of saveReview.
+func readReview(f *factory, file string) (upgradeplan.Review, error) {
 	var r upgradeplan.Review
-	data, source, err := c.readUpTo(file, maxHostsFile)
+	data, source, err := readFile(f, file, maxHostsFile)
 	if err != nil {
 		return r, err
 	}
@@ -58,7 +61,7 @@ func (c *cli) readReview(file string) (upgradeplan.Review, error) {
 	d.DisallowUnknownFields()
 	switch err := d.Decode(&r); {
 	case err != nil:
-		return r, fmt.Errorf("%s: must be what `upgradectl diff --save` wrote: %w", source, err)
+		return r, fmt.Errorf("%s: must be a file of `upgradectl diff --save`: %w", source, err)
 	case r.APIVersion != v1alpha1.APIVersion || r.Kind != upgradeplan.ReviewKind:
 		return r, fmt.Errorf("%s: must have apiVersion %s and kind %s, not %q and %q", source, v1alpha1.APIVersion, upgradeplan.ReviewKind,
 			r.APIVersion, r.Kind)
@@ -69,35 +72,32 @@ func (c *cli) readReview(file string) (upgradeplan.Review, error) {
 }
 
 // reconcileReviewed writes the changes of a file, or nothing.
-func (c *cli) reconcileReviewed(ctx context.Context, file string, lockTimeout time.Duration) (err error) {
-	review, err := c.readReview(file)
+func reconcileReviewed(ctx context.Context, f *factory, s store.Store, file string, lockTimeout time.Duration) (err error) {
+	review, err := readReview(f, file)
 	if err != nil {
-		return usageError{err}
-	}
-	_, s, err := c.plans()
-	if err != nil {
-		return err
+		return cli.Usage(err)
 	}
 	here, err := identity(ctx, s)
 	switch {
 	case err != nil:
 		return err
 	case review.Consul != "" && here != "" && here != review.Consul:
-		return fmt.Errorf("%s is about another Consul: about %s, and this is %s", file, review.Consul, here)
+		return fmt.Errorf("%s is for another Consul: for %s, and this is %s", file, review.Consul, here)
 	}
-	lease, leader, err := c.lead(ctx, s, lockTimeout)
+	waiting := func(held *leaderelection.LockHeldError) { f.say("%s: waiting for it", held) }
+	lease, leader, err := runner.Acquire(ctx, s, lockName(f), lockTimeout, waiting)
 	switch {
 	case err != nil:
 		return err
 	case leader != nil:
-		return fmt.Errorf("%w: it writes what it decides by itself. Stop it while reviewed changes are written", leader)
+		return fmt.Errorf("%w: it writes its own decisions. Stop it while you write reviewed changes", leader)
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
-	r := upgradeplan.Reconciler{Store: s, Session: lease.Session(), Now: c.Now, Log: c.log()}
+	r := upgradeplan.Reconciler{Store: s, Session: lease.Session(), Now: f.Now, Log: f.log()}
 	result, err := r.ReconcileReviewed(lease.Context(), review) //nolint:contextcheck // it is derived from ctx
 	if err != nil {
-		return refused(err)
+		return inputError(err)
 	}
-	c.report(review.Plan, result)
+	reportPass(f, review.Plan, &result)
 	return nil
 }

@@ -5,209 +5,168 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-func (c *cli) rollout() *cobra.Command {
-	return parent("rollout", "Stop a plan, let it go on, and watch it", c.rolloutStatus(), c.rolloutPause(), c.rolloutResume(),
-		c.rolloutAbort(), c.rolloutUndo(), c.rolloutPromote(), c.rolloutHistory())
+func newCmdRollout(f *factory) *cobra.Command {
+	return cli.Parent("rollout", "Pause, resume, abort or undo the rollout of a plan, and show its status", newCmdRolloutStatus(f, nil),
+		newCmdRolloutPause(f, nil), newCmdRolloutResume(f, nil), newCmdRolloutAbort(f, nil), newCmdRolloutUndo(f, nil),
+		newCmdRolloutPromote(f, nil), newCmdRolloutHistory(f, nil))
 }
 
-func (c *cli) rolloutPause() *cobra.Command {
-	var reason string
-	cmd := &cobra.Command{
-		Use:   "pause [NAME]",
-		Short: "Stop every new start of a plan at once",
-		Long: "Stops every new start at once, with or without a controller. Hosts that have started go on; agents that were\n" +
-			"released and have not started lose their permission with the next pass. No apply undoes it.",
-		Args: args(cobra.MaximumNArgs(1)),
-	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown wherever the pause is")
-	cmd.RunE = c.change("paused", "already paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
-		return plans.SetPause(ctx, plan, &fleet.Pause{Kind: fleet.PausedByOperator, By: c.Who, Time: c.Now().UTC(), Reason: reason})
-	})
-	return cmd
+// orderOptions are the options of an operator's order to a plan.
+type orderOptions struct {
+	planOptions
+	reason string
 }
 
-func (c *cli) rolloutResume() *cobra.Command {
-	var reason string
-	var override bool
-	var expires time.Duration
-	cmd := &cobra.Command{
-		Use:   "resume [NAME]",
-		Short: "Let a paused, aborted or halted plan go on",
-		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed: those that have failed\n" +
-			"until now do not stop it again.",
-		Args: args(cobra.MaximumNArgs(1)),
-	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
-	cmd.Flags().BoolVar(&override, "override-window", false, "release outside of the windows too, for the plan's present version")
-	cmd.Flags().DurationVar(&expires, "override-for", 0, "how long --override-window holds; 0: until the plan has another version")
-	cmd.RunE = c.change("resumed", "not paused", func(ctx context.Context, plans upgradeplan.Plans, plan string) (bool, error) {
-		switch {
-		case override && reason == "":
-			return false, flagError{errors.New("--override-window needs a --reason")}
-		case expires < 0 || expires > 0 && !override:
-			return false, flagError{errors.New("--override-for must be above 0, and needs --override-window")}
-		}
-		r := upgradeplan.Resumption{Pause: fleet.Pause{By: c.Who, Time: c.Now().UTC(), Reason: reason}, OverrideWindows: override}
-		if expires > 0 {
-			r.Until = r.Time.Add(expires)
-		}
-		return plans.Resume(ctx, plan, r)
-	})
-	return cmd
+// order returns the order, with who gives it, when and why.
+func (o *orderOptions) order() fleet.Pause {
+	return fleet.Pause{By: o.Who, Time: o.Now().UTC(), Reason: o.reason}
 }
 
-// change is a command that changes what stops a plan.
-func (c *cli) change(done, undone string, do func(context.Context, upgradeplan.Plans, string) (bool, error)) func(
-	*cobra.Command, []string) error {
-	return c.run(func(ctx context.Context, args []string) error {
-		plans, _, err := c.plans()
-		if err != nil {
-			return err
-		}
-		plan, err := c.named(ctx, plans, args)
-		if err != nil {
-			return err
-		}
-		changed, err := do(ctx, plans, plan)
-		if err != nil {
-			return err
-		}
-		if !changed {
-			done = undone
-		}
-		_, err = fmt.Fprintf(c.Out, "upgradeplan/%s %s\n", plan, done)
-		return err
-	})
-}
-
-// named is the name that was given, or that of the only plan.
-func (c *cli) named(ctx context.Context, plans upgradeplan.Plans, args []string) (string, error) {
-	name, err := only(args)
-	if err != nil || name != "" {
-		return name, err
-	}
-	plan, err := c.find(ctx, plans, "")
+// send resolves the plan, gives it an order, and prints done, or unchanged if the order changes nothing.
+func (o *orderOptions) send(ctx context.Context, done, unchanged string,
+	change func(plans upgradeplan.Plans, plan string) (bool, error)) error {
+	s, name, err := o.resolve(ctx)
 	if err != nil {
-		return "", err
-	}
-	return plan.Name, nil
-}
-
-func (c *cli) rolloutStatus() *cobra.Command {
-	var watch bool
-	cmd := &cobra.Command{
-		Use:   "status [NAME]",
-		Short: "Say in a sentence where a plan stands",
-		Long: "Says in a sentence where a plan stands. With --watch, it says so whenever that changes, until the plan is complete or\n" +
-			"cannot go on without somebody; on a terminal it shows what top plan shows.",
-		Args: args(cobra.MaximumNArgs(1)),
-	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "wait until the plan is complete, for --timeout at most")
-	cmd.Flags().Duration("interval", 0, "has no effect: changes are seen as they happen")
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		plans, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		name, err := c.named(ctx, plans, args)
-		if err != nil {
-			return err
-		}
-		switch {
-		case !watch:
-			o, err := upgradeplan.Observe(ctx, s, name, c.Now())
-			if err != nil {
-				return err
-			}
-			return c.tellStatus(o, new(string))
-		case c.OutTerminal && !c.plain():
-			return c.showStatus(ctx, plans, s, name)
-		}
-		return c.tellStatuses(ctx, s, name)
-	})
-	return cmd
-}
-
-// anyError is fatal.
-func anyError(error) bool { return true }
-
-// showStatus shows a plan on a terminal until it is complete or cannot go on without somebody.
-func (c *cli) showStatus(ctx context.Context, plans upgradeplan.Plans, s store.Store, name string) error {
-	view := live{cli: c, plans: plans, store: s, plan: name, inline: true, fatal: anyError,
-		seen: func(o *upgradeplan.Observation) error {
-			done, stopped := ended(describe.Status(o), &o.Decision)
-			if done {
-				return errSeenAll
-			}
-			return stopped
-		}}
-	switch quit, err := view.run(ctx); {
-	case quit:
-		return errors.New("interrupted")
-	case !errors.Is(err, errSeenAll):
 		return err
 	}
-	return nil
-}
-
-// tellStatuses prints a sentence for each change until the plan is complete or cannot go on without somebody.
-func (c *cli) tellStatuses(ctx context.Context, s store.Store, name string) error {
-	last, doubt := "", doubts{cli: c}
-	err := c.watchPlan(ctx, s, name, anyError, doubt.failed, func(o *upgradeplan.Observation) error {
-		doubt.well()
-		if err := c.tellStatus(o, &last); err != nil {
-			return err
-		}
-		if o.Decision.Complete {
-			return errSeenAll
-		}
-		return nil
-	})
-	if errors.Is(err, errSeenAll) {
-		return nil
+	changed, err := change(upgradeplan.Plans{Store: s}, name)
+	if err != nil {
+		return err
 	}
+	if !changed {
+		done = unchanged
+	}
+	_, err = fmt.Fprintf(o.Out, "upgradeplan/%s %s\n", name, done)
 	return err
 }
 
-// tellStatus prints the sentence of a plan, unless it is the last one. The error says that the plan cannot go on without
-// somebody.
-func (c *cli) tellStatus(o *upgradeplan.Observation, last *string) error {
-	now := describe.Status(o)
-	done, stopped := ended(now, &o.Decision)
-	if line := sentence(o.Plan.Name, now, done, o.Decision.Gate.Message); line != *last {
-		*last = line
-		if _, err := fmt.Fprintln(c.Out, line); err != nil {
-			return err
-		}
+func newCmdRolloutPause(f *factory, runF func(context.Context, *orderOptions) error) *cobra.Command {
+	o := &orderOptions{planOptions: planOptions{factory: f}}
+	cmd := &cobra.Command{
+		Use:   "pause [NAME]",
+		Short: "Stop every new start of a plan at once",
+		Long: "Stops every new start at once, with or without a controller. Hosts that have started continue. The next pass revokes\n" +
+			"the grants of agents that have not started. No apply ends a pause.",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runRolloutPause, runF),
 	}
-	return stopped
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, shown wherever the pause is shown")
+	return cmd
 }
 
-// sentence says where a plan stands, and what stops it.
-func sentence(name string, s v1alpha1.UpgradePlanStatus, done bool, stopped string) string {
-	if done {
-		return fmt.Sprintf("upgradeplan %q is complete: %s", name, status.Line(s))
+func runRolloutPause(ctx context.Context, o *orderOptions) error {
+	return o.send(ctx, "paused", "already paused", func(plans upgradeplan.Plans, plan string) (bool, error) {
+		pause := o.order()
+		pause.Kind = fleet.PausedByOperator
+		return plans.SetPause(ctx, plan, &pause)
+	})
+}
+
+type resumeOptions struct {
+	orderOptions
+	overrideWindow bool
+	overrideFor    time.Duration
+}
+
+func newCmdRolloutResume(f *factory, runF func(context.Context, *resumeOptions) error) *cobra.Command {
+	o := &resumeOptions{orderOptions: orderOptions{planOptions: planOptions{factory: f}}}
+	cmd := &cobra.Command{
+		Use:   "resume [NAME]",
+		Short: "Resume a paused, aborted or halted plan",
+		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed. Hosts that have failed until\n" +
+			"now do not halt it again.",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runRolloutResume, runF),
 	}
-	line := fmt.Sprintf("Waiting for upgradeplan %q to be complete: %s", name, status.Line(s))
-	if stopped != "" {
-		line += "; " + oneLine(stopped)
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, which is recorded")
+	cmd.Flags().BoolVar(&o.overrideWindow, "override-window", false, "start hosts outside the windows too, for the plan's present version")
+	cmd.Flags().DurationVar(&o.overrideFor, "override-for", 0, "duration of --override-window; 0 means until the plan has another version")
+	return cmd
+}
+
+func (o *resumeOptions) complete(args []string) error {
+	switch {
+	case o.overrideWindow && o.reason == "":
+		return cli.FlagErrorf("--override-window needs a --reason")
+	case o.overrideFor < 0 || o.overrideFor > 0 && !o.overrideWindow:
+		return cli.FlagErrorf("--override-for must be above 0, and needs --override-window")
 	}
-	return line
+	return o.orderOptions.complete(args)
+}
+
+func runRolloutResume(ctx context.Context, o *resumeOptions) error {
+	return o.send(ctx, "resumed", "not paused", func(plans upgradeplan.Plans, plan string) (bool, error) {
+		r := upgradeplan.Resumption{Pause: o.order(), OverrideWindows: o.overrideWindow}
+		if o.overrideFor > 0 {
+			r.Until = r.Time.Add(o.overrideFor)
+		}
+		return plans.Resume(ctx, plan, r)
+	})
+}
+
+func newCmdRolloutAbort(f *factory, runF func(context.Context, *orderOptions) error) *cobra.Command {
+	o := &orderOptions{planOptions: planOptions{factory: f}}
+	cmd := &cobra.Command{
+		Use:   "abort [NAME]",
+		Short: "Abort a rollout, and revoke every grant at once",
+		Long: "Stops every new start and revokes all grants, with or without a controller. Hosts that have started continue, and\n" +
+			"keep their slots until they report. So do legacy hosts that may have started. The controller does not try the spec\n" +
+			"again until it changes, or until `rollout resume`. `rollout undo` carries out an earlier revision.",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runRolloutAbort, runF),
+	}
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, shown wherever the abort is shown")
+	return cmd
+}
+
+func runRolloutAbort(ctx context.Context, o *orderOptions) error {
+	return o.send(ctx, "aborted", "already aborted", func(plans upgradeplan.Plans, plan string) (bool, error) {
+		did, err := plans.Abort(ctx, plan, o.order())
+		if err == nil && did.Left != nil {
+			o.warn("no host is granted any more, but a host that has a grant may start until the next pass of a controller: %s",
+				cli.OneLine(did.Left.Error()))
+		}
+		return did.Changed, err
+	})
+}
+
+type promoteOptions struct {
+	orderOptions
+	force bool
+}
+
+func newCmdRolloutPromote(f *factory, runF func(context.Context, *promoteOptions) error) *cobra.Command {
+	o := &promoteOptions{orderOptions: orderOptions{planOptions: planOptions{factory: f}}}
+	cmd := &cobra.Command{
+		Use:   "promote [NAME]",
+		Short: "Let the other hosts follow the canaries of a plan",
+		Long: "Lets the other hosts follow the canaries (spec.canary) of the plan's present version. It refuses while a canary is not\n" +
+			"upgraded or has not soaked, unless forced. The next version has canaries of its own.",
+		Example:           "  upgradectl rollout promote fleet --reason 'quiet for an hour'",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runRolloutPromote, runF),
+	}
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, which is recorded")
+	cmd.Flags().BoolVar(&o.force, "force", false, "promote even if canaries are not upgraded or have not soaked")
+	return cmd
+}
+
+func runRolloutPromote(ctx context.Context, o *promoteOptions) error {
+	return o.send(ctx, "promoted", "has no canaries to promote", func(plans upgradeplan.Plans, plan string) (bool, error) {
+		return plans.Promote(ctx, plan, o.order(), o.force)
+	})
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-// Simulated is what simulate -o json prints. Durations are as 1h5m; those of waves and roles are from the start on.
+// Simulated is what simulate -o json prints. Durations look like 1h5m. Those of waves and roles count from the start.
 type Simulated struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -44,14 +45,14 @@ type Simulated struct {
 	windowed bool
 }
 
-// SimulatedHosts counts hosts: those that count, and what became of them.
+// SimulatedHosts counts the hosts that the plan counts, by their result.
 type SimulatedHosts struct {
 	Total    int `json:"total"`
 	Upgraded int `json:"upgraded"`
 	Failed   int `json:"failed"`
 }
 
-// SimulatedSeeds says what became of all seeds. P50 and P95 are how long those take that are complete; absent: none is.
+// SimulatedSeeds counts the results of all seeds. P50 and P95 are the durations of complete rollouts, absent if there is none.
 type SimulatedSeeds struct {
 	Count                 int    `json:"count"`
 	Complete              int    `json:"complete"`
@@ -60,8 +61,7 @@ type SimulatedSeeds struct {
 	P95                   string `json:"p95,omitempty"`
 }
 
-// SimulatedWindows says whether it ends in the window in which it begins, and when the windows keep hosts from being
-// released.
+// SimulatedWindows tells whether the rollout ends in the window in which it starts, and when closed windows stop new starts.
 type SimulatedWindows struct {
 	Inside bool              `json:"inside"`
 	Closed []simulate.Period `json:"closedWindows,omitempty"`
@@ -74,7 +74,7 @@ type SimulatedBudget struct {
 	Message string    `json:"message"`
 }
 
-// SimulatedRollback is the revision that a plan goes back to, when, and what becomes of that.
+// SimulatedRollback is the revision that the plan rolls back to, when it does, and the result.
 type SimulatedRollback struct {
 	Time     time.Time `json:"time"`
 	After    string    `json:"after"`
@@ -85,36 +85,37 @@ type SimulatedRollback struct {
 	Complete bool `json:"complete"`
 }
 
-// SimulatedRole is what becomes of a role.
+// SimulatedRole is the result of a role.
 type SimulatedRole struct {
 	Name     string `json:"name"`
 	Total    int    `json:"total"`
 	Upgraded int    `json:"upgraded"`
-	// Start and End are its first release and its last report; absent: there is none.
+	// Start and End are its first grant and its last report, absent if there is none.
 	Start string `json:"start,omitempty"`
 	End   string `json:"end,omitempty"`
-	// Peak is the highest number in flight at once, first at PeakAt; Limit is what may be, absent: any number.
+	// Peak is the highest number in flight at once, first at PeakAt. Limit is absent if there is no limit.
 	Peak   int    `json:"peak"`
 	PeakAt string `json:"peakAt,omitempty"`
 	Limit  *int   `json:"limit,omitempty"`
 }
 
-// SimulatedWave is a set of hosts that are released before the first of them has ended.
+// SimulatedWave is a set of hosts that are granted before the first of them has finished.
 type SimulatedWave struct {
 	Number int    `json:"number"`
 	Start  string `json:"start"`
-	// End is absent when a host of it never ends.
+	// End is absent if a host of the wave never finishes.
 	End    string         `json:"end,omitempty"`
 	Total  int            `json:"total"`
 	Hosts  map[string]int `json:"hosts"`
 	Failed int            `json:"failed,omitempty"`
 }
 
-func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulated {
+// newSimulated returns the output for the outcomes, of which the first one gives the details.
+func newSimulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulated {
 	o := &outcomes[0]
 	s := &Simulated{APIVersion: v1alpha1.APIVersion, Kind: "Simulation", Plan: plan.Name, Version: o.Version, Start: o.Start.UTC(),
 		End: o.End.UTC(), Duration: simulate.FormatDuration(o.Duration()), Complete: o.Complete, BlockedBy: o.BlockedBy,
-		Hosts: SimulatedHosts{Total: o.Total, Upgraded: o.Upgraded}, Seeds: overSeeds(outcomes), Roles: []SimulatedRole{},
+		Hosts: SimulatedHosts{Total: o.Total, Upgraded: o.Upgraded}, Seeds: countSeeds(outcomes), Roles: []SimulatedRole{},
 		Waves: []SimulatedWave{}, outcome: o, budget: plan.Spec.FailurePolicy.MaxFailed != nil,
 		windowed: len(plan.Spec.Windows.Allow)+len(plan.Spec.Windows.Deny) > 0}
 	after := func(t time.Time) string {
@@ -151,7 +152,8 @@ func simulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simulat
 	return s
 }
 
-func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
+// countSeeds counts the outcomes of all seeds.
+func countSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
 	s := SimulatedSeeds{Count: len(outcomes)}
 	var took []time.Duration
 	for i := range outcomes {
@@ -170,7 +172,7 @@ func overSeeds(outcomes []simulate.Outcome) SimulatedSeeds {
 }
 
 func (s *Simulated) write(w io.Writer) error {
-	list := []fact{
+	fields := []field{
 		{"Plan", "upgradeplan/" + s.Plan},
 		{"Version", s.Version},
 		{"Hosts", fmt.Sprintf("%d of %d upgraded, %d failed", s.Hosts.Upgraded, s.Hosts.Total, s.Hosts.Failed)},
@@ -180,9 +182,9 @@ func (s *Simulated) write(w io.Writer) error {
 		{"Failure budget", s.budgetText()},
 	}
 	for _, text := range s.BlockedBy {
-		list = append(list, fact{"Blocked by", text})
+		fields = append(fields, field{"Blocked by", text})
 	}
-	if err := facts(w, list); err != nil {
+	if err := cli.WriteFields(w, fields); err != nil {
 		return err
 	}
 	if err := s.writeWaves(w); err != nil {
@@ -243,7 +245,7 @@ func (s *Simulated) budgetText() string {
 	return ""
 }
 
-// maxWaves bounds what a table shows.
+// maxWaves bounds the waves in a table.
 const maxWaves = 40
 
 func (s *Simulated) writeWaves(w io.Writer) error {
@@ -259,15 +261,7 @@ func (s *Simulated) writeWaves(w io.Writer) error {
 		}
 		rows = append(rows, []string{fmt.Sprint(wave.Number), wave.Start, cmp.Or(wave.End, "never"), fmt.Sprint(wave.Total), text})
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, _ = fmt.Fprintln(w, "Waves:")
-	err := table(w, "  ", []string{"WAVE", "START", "END", "HOSTS", "BY ROLE"}, rows)
-	if more := len(s.Waves) - len(rows); more > 0 {
-		_, err = fmt.Fprintf(w, "  and %d more: -o json\n", more)
-	}
-	return err
+	return writeSection(w, "Waves", []string{"WAVE", "START", "END", "HOSTS", "BY ROLE"}, rows, len(s.Waves)-len(rows), "-o json")
 }
 
 func (s *Simulated) writeRoles(w io.Writer) error {
@@ -277,9 +271,5 @@ func (s *Simulated) writeRoles(w io.Writer) error {
 		rows = append(rows, []string{r.Name, fmt.Sprint(r.Total), fmt.Sprint(r.Upgraded), r.Start, r.End, fmt.Sprint(r.Peak), r.PeakAt,
 			describe.Limit(r.Limit)})
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, _ = fmt.Fprintln(w, "Roles:")
-	return table(w, "  ", []string{"ROLE", "HOSTS", "UPGRADED", "START", "END", "MOST AT ONCE", "AT", "LIMIT"}, rows)
+	return writeSection(w, "Roles", []string{"ROLE", "HOSTS", "UPGRADED", "START", "END", "MOST AT ONCE", "AT", "LIMIT"}, rows, 0, "")
 }

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -25,11 +26,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-// sourceLook is the time between two looks at a source that is being synced.
-const sourceLook = 250 * time.Millisecond
+// syncPollInterval is the time between two reads of a source during a sync.
+const syncPollInterval = 250 * time.Millisecond
 
-// sources are those that a controller keeps a status of, sorted by name.
-func sources(ctx context.Context, s store.Store) ([]gitsync.Status, error) {
+// listSources returns the sources whose status a controller has written, sorted by name.
+func listSources(ctx context.Context, s store.Store) ([]gitsync.Status, error) {
 	pairs, _, err := s.List(ctx, keys.Sources)
 	var all []gitsync.Status
 	for _, pair := range pairs {
@@ -40,11 +41,11 @@ func sources(ctx context.Context, s store.Store) ([]gitsync.Status, error) {
 	return all, err
 }
 
-// source is the one of that name.
-func source(ctx context.Context, s store.Store, arg string) (gitsync.Status, error) {
+// findSource returns the source of that name.
+func findSource(ctx context.Context, s store.Store, arg string) (gitsync.Status, error) {
 	name := strings.TrimPrefix(strings.TrimPrefix(arg, "sources/"), "source/")
 	if !names.Segment(name) {
-		return gitsync.Status{}, usagef("%q: the name of a source %s", arg, names.SegmentRule)
+		return gitsync.Status{}, cli.Usagef("%q: the name of a source %s", arg, names.SegmentRule)
 	}
 	pairs, _, err := s.Get(ctx, keys.Source(name))
 	if err != nil {
@@ -52,42 +53,55 @@ func source(ctx context.Context, s store.Store, arg string) (gitsync.Status, err
 	}
 	status, ok := gitsync.DecodeStatus(pairs[0])
 	if !ok {
-		return status, fmt.Errorf("source %q not found: a controller that leads has none of that name", name)
+		return status, fmt.Errorf("source %q not found: the controller that leads has no source of that name", name)
 	}
 	return status, nil
 }
 
-func (c *cli) getSources() *cobra.Command {
+type getSourcesOptions struct {
+	getOptions
+	namesArg
+}
+
+func newCmdGetSources(f *factory, runF func(context.Context, *getSourcesOptions) error) *cobra.Command {
+	o := &getSourcesOptions{getOptions: getOptions{factory: f}}
 	cmd := &cobra.Command{
 		Use:     "sources [NAME...]",
 		Aliases: []string{"source"},
-		Short:   "List the Git repositories that plans come from, and how their last sync went",
-		Long: "Lists the Git repositories that plans come from, and how their last sync went.\n" +
-			fmt.Sprintf(getHelp, "Source", "source {name, url, ref, path, …},\nsynced {revision, time, seconds, plans}, "+
+		Short:   "List the Git repositories of plans, and the results of their last syncs",
+		Long: "Lists the Git repositories of plans, and the results of their last syncs.\n" +
+			fmt.Sprintf(itemHelp, "Source", "source {name, url, ref, path, …},\nsynced {revision, time, seconds, plans}, "+
 				"attemptedRevision, lastError {reason, message, revision, since}, conditions, events"),
+		ValidArgsFunction: f.completeManyArgs(completeSources),
+		RunE:              runE(f, o, runGetSources, runF),
 	}
-	cmd.ValidArgsFunction = c.many(c.sourceNames)
-	format := getOutput(cmd)
-	cmd.RunE = c.run(func(ctx context.Context, names []string) error {
-		_, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		all, err := sources(ctx, s)
-		if err != nil {
-			return err
-		}
-		for i := range names {
-			names[i] = strings.TrimPrefix(names[i], "source/")
-		}
-		return show(c, sourceKind(), format.value, all, names)
-	})
+	o.getOptions.bind(cmd)
 	return cmd
 }
 
-func sourceKind() kind[gitsync.Status] {
-	return kind[gitsync.Status]{
-		name: "source", kind: "Source", wide: 5,
+func (o *getSourcesOptions) complete(args []string) error {
+	o.names = nil
+	for _, arg := range args {
+		o.names = append(o.names, strings.TrimPrefix(arg, "source/"))
+	}
+	return nil
+}
+
+func runGetSources(ctx context.Context, o *getSourcesOptions) error {
+	s, err := o.store()
+	if err != nil {
+		return err
+	}
+	all, err := listSources(ctx, s)
+	if err != nil {
+		return err
+	}
+	return printItems(o.factory, sourceKind(), o.format.Value, all, o.names)
+}
+
+func sourceKind() itemKind[gitsync.Status] {
+	return itemKind[gitsync.Status]{
+		name: "source", kind: "Source", narrow: 5,
 		header: []string{"NAME", "READY", "REVISION", "SYNCED", "STATUS", "URL", "PATH", "PLANS"},
 		nameOf: func(s *gitsync.Status) string { return s.Source.Name },
 		row: func(s *gitsync.Status) []string {
@@ -105,7 +119,7 @@ func sourceKind() kind[gitsync.Status] {
 	}
 }
 
-// shortRevision cuts the hash, as git does.
+// shortRevision shortens the hash of a revision, as Git does.
 func shortRevision(revision string) string {
 	const digits = 12
 	if before, hash, ok := strings.Cut(revision, "sha1:"); ok && len(hash) > digits {
@@ -114,31 +128,44 @@ func shortRevision(revision string) string {
 	return revision
 }
 
-func (c *cli) describeSource() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "source NAME",
-		Aliases: []string{"sources"},
-		Short:   "Say where a source's plans come from, how its last sync went, and what happened before",
-		Args:    args(cobra.ExactArgs(1)),
+// sourceOptions are the options of a command about one source.
+type sourceOptions struct {
+	*factory
+	source string
+}
+
+func (o *sourceOptions) complete(args []string) error {
+	o.source = args[0]
+	return nil
+}
+
+func newCmdDescribeSource(f *factory, runF func(context.Context, *sourceOptions) error) *cobra.Command {
+	o := &sourceOptions{factory: f}
+	return &cobra.Command{
+		Use:               "source NAME",
+		Aliases:           []string{"sources"},
+		Short:             "Show the repository of a source, the result of its last sync, and its events",
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: f.completeArgs(completeSources),
+		RunE:              runE(f, o, runDescribeSource, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.sourceNames)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		_, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		status, err := source(ctx, s, args[0])
-		if err != nil {
-			return err
-		}
-		return c.buffered(func(w io.Writer) error { return writeSource(w, &status) })
-	})
-	return cmd
+}
+
+func runDescribeSource(ctx context.Context, o *sourceOptions) error {
+	s, err := o.store()
+	if err != nil {
+		return err
+	}
+	status, err := findSource(ctx, s, o.source)
+	if err != nil {
+		return err
+	}
+	return cli.Buffered(o.Out, func(w io.Writer) error { return writeSource(w, &status) })
 }
 
 func writeSource(w io.Writer, s *gitsync.Status) error {
 	from := &s.Source
-	list := []fact{
+	fields := []field{
 		{"Name", from.Name},
 		{"URL", from.URL},
 		{"Branch", from.Ref.Branch},
@@ -152,98 +179,89 @@ func writeSource(w io.Writer, s *gitsync.Status) error {
 		{"Attempted", s.Attempted},
 	}
 	if s.Synced != nil {
-		list = append(list, fact{"Applied", s.Synced.Revision},
-			fact{"Applied at", fmt.Sprintf("%s, in %.1f s", describe.Stamp(s.Synced.Time), s.Synced.Seconds)},
-			fact{"Plans", strings.Join(s.Synced.Plans, ", ")})
+		fields = append(fields, field{"Applied", s.Synced.Revision},
+			field{"Applied at", fmt.Sprintf("%s, in %.1f s", describe.Stamp(s.Synced.Time), s.Synced.Seconds)},
+			field{"Plans", strings.Join(s.Synced.Plans, ", ")})
 	}
-	if err := facts(w, list); err != nil {
+	if err := cli.WriteFields(w, fields); err != nil {
 		return err
 	}
 	if e := s.LastError; e != nil {
 		_, _ = fmt.Fprintf(w, "Error, since %s: %s\n", describe.Stamp(e.Since), e.Reason)
 		for line := range strings.Lines(e.Message) {
-			_, _ = fmt.Fprintln(w, "  "+oneLine(strings.TrimSuffix(line, "\n")))
+			_, _ = fmt.Fprintln(w, "  "+cli.OneLine(strings.TrimSuffix(line, "\n")))
 		}
 	}
 	var rows [][]string
 	for _, e := range s.Events {
 		rows = append(rows, []string{describe.Stamp(e.Time), string(e.Type), e.Reason, e.Message})
 	}
-	_, _ = fmt.Fprintln(w, "Events:")
-	return table(w, "  ", []string{"TIME", "TYPE", "REASON", "MESSAGE"}, rows)
+	return writeSection(w, "Events", []string{"TIME", "TYPE", "REASON", "MESSAGE"}, rows, 0, "")
 }
 
 func verifyText(s *gitsync.Source) string {
 	if !s.Verify.Enabled() {
-		return "not checked"
+		return "not verified"
 	}
 	return "must be by one of the keys of " + strings.Join(slices.Concat(s.Verify.OpenPGPKeys, s.Verify.AllowedSigners), ", ")
 }
 
-func (c *cli) reconcileSource() *cobra.Command {
-	cmd := &cobra.Command{
+func newCmdReconcileSource(f *factory, runF func(context.Context, *sourceOptions) error) *cobra.Command {
+	o := &sourceOptions{factory: f}
+	return &cobra.Command{
 		Use:   "source NAME",
-		Short: "Let the controller sync a source now, and wait for how that goes",
-		Long: "Asks the controller that leads to read the repository now and to apply what it holds, and waits until it has done so.\n" +
-			"Exit code 1 when the sync fails, when --timeout passes before, and when no controller leads.",
-		Example: "  upgradectl reconcile source default --timeout 1m",
-		Args:    args(cobra.ExactArgs(1)),
+		Short: "Make the controller sync a source now, and wait for the result",
+		Long: "Asks the controller that leads to read the repository and apply its plans now, and waits until it has done so.\n" +
+			"Exit code 1 if the sync fails, if --timeout passes before, or if no controller leads.",
+		Example:           "  upgradectl reconcile source default --timeout 1m",
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: f.completeArgs(completeSources),
+		RunE:              runE(f, o, runReconcileSource, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.sourceNames)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		_, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		status, err := source(ctx, s, args[0])
-		if err != nil {
-			return err
-		}
-		if err := mustLead(ctx, s); err != nil {
-			return err
-		}
-		request := gitsync.Request{ID: fmt.Sprintf("%s %d", c.Who, time.Now().UnixNano()), By: c.Who, Time: c.Now().UTC()}
-		if err := gitsync.RequestSync(ctx, s, status.Source.Name, request); err != nil {
-			return err
-		}
-		return c.awaitSync(ctx, s, status.Source.Name, request.ID)
-	})
-	return cmd
 }
 
-// mustLead says by an error that no controller leads: nobody would sync.
-func mustLead(ctx context.Context, s store.Store) error {
-	held, err := leaderelection.LockHolder(ctx, s, keys.Leader)
+func runReconcileSource(ctx context.Context, o *sourceOptions) error {
+	s, err := o.store()
+	if err != nil {
+		return err
+	}
+	status, err := findSource(ctx, s, o.source)
+	if err != nil {
+		return err
+	}
+	if err := requireController(ctx, s); err != nil {
+		return err
+	}
+	name := status.Source.Name
+	request := gitsync.Request{ID: fmt.Sprintf("%s %d", o.Who, time.Now().UnixNano()), By: o.Who, Time: o.Now().UTC()}
+	if err := gitsync.RequestSync(ctx, s, name, request); err != nil {
+		return err
+	}
+	return poll(ctx, syncPollInterval, func(ctx context.Context) (bool, error) {
+		status, err := findSource(ctx, s, name)
+		switch {
+		case err != nil:
+			return false, err
+		case status.HandledRequest != request.ID:
+			return false, requireController(ctx, s)
+		case status.LastError != nil:
+			return false, fmt.Errorf("source %s: %s: %s", name, status.LastError.Reason, status.LastError.Message)
+		}
+		_, err = fmt.Fprintf(o.Out, "source/%s synced: %s\n", name, cli.OneLine(status.Ready().Message))
+		return true, err
+	})
+}
+
+// requireController returns an error if no controller leads, since only a controller syncs sources.
+func requireController(ctx context.Context, s store.Store) error {
+	held, err := lockHolder(ctx, s)
 	switch {
 	case err != nil:
 		return err
 	case held == nil:
 		return errors.New("no controller is running: start upgrade-controller, which syncs its sources")
 	case held.Kind != leaderelection.KindController:
-		return fmt.Errorf("%w: a controller syncs its sources, and none leads", held)
+		return fmt.Errorf("%w: only a controller syncs sources, and none leads", held)
 	}
 	return nil
-}
-
-// awaitSync waits until a request was answered, and says how.
-func (c *cli) awaitSync(ctx context.Context, s store.Store, name, id string) error {
-	for {
-		status, err := source(ctx, s, name)
-		if err != nil {
-			return err
-		}
-		if status.HandledRequest == id {
-			if e := status.LastError; e != nil {
-				return fmt.Errorf("source %s: %s: %s", name, e.Reason, e.Message)
-			}
-			fmt.Fprintf(c.Out, "source/%s synced: %s\n", name, oneLine(status.Ready().Message))
-			return nil
-		}
-		if err := mustLead(ctx, s); err != nil {
-			return err
-		}
-		if err := pause(ctx, sourceLook); err != nil {
-			return err
-		}
-	}
 }

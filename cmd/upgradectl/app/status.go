@@ -11,48 +11,52 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 )
 
-func (c *cli) status() *cobra.Command {
+type statusOptions struct {
+	planOptions
+	format *cli.Choice
+}
+
+func newCmdStatus(f *factory, runF func(context.Context, *statusOptions) error) *cobra.Command {
+	o := &statusOptions{planOptions: planOptions{factory: f}}
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
-		Short: "Print which hosts are upgraded, upgrading and pending",
+		Short: "Show which hosts are upgraded, upgrading and pending",
 		Long: "Prints {\"upgraded\":[…],\"upgrading\":[…],\"pending\":[…]} on one line, each host in one of the lists and each list\n" +
-			"in natural order. It needs no plan: the keys are enough. -o table counts by role.",
-		Args: args(cobra.MaximumNArgs(1)),
+			"in natural order. It needs no plan: the keys are enough. -o table counts hosts by role.",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runStatus, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	format := output(cmd.Flags(), asJSON, asYAML, asTable)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		name, err := only(args)
-		if err != nil {
-			return err
-		}
-		if format.value == asTable {
-			o, err := c.observe(ctx, name)
-			if err != nil {
-				return err
-			}
-			d := o.Present()
-			return c.statusTable(&d)
-		}
-		sets, err := c.sets(ctx, name)
-		if err != nil {
-			return err
-		}
-		if format.value == asYAML {
-			return c.print(asYAML, sets)
-		}
-		return printSets(c.Out, sets)
-	})
+	o.format = cli.BindOutput(cmd.Flags(), cli.JSON, cli.YAML, cli.Table)
 	return cmd
 }
 
-// printSets writes the lists as one line of JSON.
-func printSets(w io.Writer, sets status.HostLists) error {
+func runStatus(ctx context.Context, o *statusOptions) error {
+	if o.format.Value == cli.Table {
+		seen, err := observe(ctx, o.factory, o.plan)
+		if err != nil {
+			return err
+		}
+		d := seen.Present()
+		return writeCounts(o.Out, &d)
+	}
+	sets, err := readSets(ctx, o.factory, o.plan)
+	if err != nil {
+		return err
+	}
+	if o.format.Value == cli.YAML {
+		return cli.Print(o.Out, cli.YAML, sets)
+	}
+	return writeSets(o.Out, sets)
+}
+
+// writeSets writes the lists as one line of JSON.
+func writeSets(w io.Writer, sets status.HostLists) error {
 	data, err := json.Marshal(sets)
 	if err != nil {
 		return err
@@ -61,37 +65,13 @@ func printSets(w io.Writer, sets status.HostLists) error {
 	return err
 }
 
-// statusTable counts by the role of the name; hosts without one are counted under a dash.
-func (c *cli) statusTable(d *rollout.Decision) error {
-	counts := map[string]*[3]int{}
-	total := [3]int{}
-	for i := range d.Verdicts {
-		v := &d.Verdicts[i]
-		row, ok := counts[v.Role]
-		if !ok {
-			row = &[3]int{}
-			counts[v.Role] = row
-		}
-		column := 2
-		switch v.Base {
-		case rollout.Upgraded:
-			column = 0
-		case rollout.Upgrading:
-			column = 1
-		}
-		row[column]++
-		total[column]++
-	}
+// writeCounts writes the number of hosts by role. Hosts without a role are counted under a dash.
+func writeCounts(w io.Writer, d *rollout.Decision) error {
+	roles, total := status.CountByRole(d)
+	total.Role = "all"
 	var rows [][]string
-	for _, role := range fleet.NaturalKeys(counts) {
-		rows = append(rows, countRow(role, *counts[role]))
+	for _, c := range append(roles, total) {
+		rows = append(rows, []string{c.Role, strconv.Itoa(c.Upgraded), strconv.Itoa(c.Upgrading), strconv.Itoa(c.Pending)})
 	}
-	rows = append(rows, countRow("all", total))
-	return c.buffered(func(w io.Writer) error {
-		return table(w, "", []string{"ROLE", "UPGRADED", "UPGRADING", "PENDING"}, rows)
-	})
-}
-
-func countRow(name string, n [3]int) []string {
-	return []string{name, strconv.Itoa(n[0]), strconv.Itoa(n[1]), strconv.Itoa(n[2])}
+	return cli.WriteTable(w, "", []string{"ROLE", "UPGRADED", "UPGRADING", "PENDING"}, rows)
 }

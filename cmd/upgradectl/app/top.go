@@ -11,70 +11,69 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func (c *cli) top() *cobra.Command {
-	return parent("top", "Watch a rollout", c.topPlan())
+// topColumns is the width of the lines that top prints without a terminal.
+const topColumns = 80
+
+func newCmdTop(f *factory) *cobra.Command {
+	return cli.Parent("top", "Watch a rollout", newCmdTopPlan(f, nil))
 }
 
-func (c *cli) topPlan() *cobra.Command {
-	cmd := &cobra.Command{
+func newCmdTopPlan(f *factory, runF func(context.Context, *planOptions) error) *cobra.Command {
+	o := &planOptions{factory: f}
+	return &cobra.Command{
 		Use:     "plan [NAME]",
-		Aliases: []string{"plans", "upgradeplan", "upgradeplans", "up"},
-		Short:   "Watch where a plan stands: its roles, the hosts in flight, failures and events",
-		Long: "Shows where a plan stands, and goes on until q is pressed: a bar for each role with what blocks it, the hosts in\n" +
-			"flight, those that have failed, and the last events. It reads Consul only when something has changed.\n\n" +
+		Aliases: planAliases("plans"),
+		Short:   "Watch the progress of a plan: its roles, the hosts in flight, failures and events",
+		Long: "Shows the progress of a plan until q is pressed: a bar for each role with what blocks it, the hosts in flight, the\n" +
+			"hosts that have failed, and the last events. It reads Consul only when something has changed.\n\n" +
 			"Without a terminal, it prints some lines for each change until the plan is complete.",
-		Example: "  upgradectl top plan fleet",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Example:           "  upgradectl top plan fleet",
+		Args:              cli.Args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: f.completeArgs(completePlans),
+		RunE:              runE(f, o, runTopPlan, runF),
 	}
-	cmd.ValidArgsFunction = c.one(c.planned)
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		plans, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		name, err := c.named(ctx, plans, args)
-		if err != nil {
-			return err
-		}
-		fatal := func(err error) bool { return !errors.As(err, new(*store.UnavailableError)) }
-		if c.OutTerminal && !c.plain() {
-			view := live{cli: c, plans: plans, store: s, plan: name, fatal: fatal}
-			_, err = view.run(ctx)
-		} else {
-			err = c.topLines(ctx, s, name, fatal)
-		}
-		if ctx.Err() == nil && !errors.Is(err, errSeenAll) {
-			return err
-		}
-		return nil // it was to go on until then, as get -w
-	})
-	return cmd
 }
 
-// topLines prints a block for each change until the plan is complete.
-func (c *cli) topLines(ctx context.Context, s store.Store, plan string, fatal func(error) bool) error {
+func runTopPlan(ctx context.Context, o *planOptions) error {
+	s, name, err := o.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	fatal := func(err error) bool {
+		_, away := errors.AsType[*store.UnavailableError](err)
+		return !away
+	}
+	if o.OutTerminal && !o.dumb() {
+		screen := liveScreen{factory: o.factory, store: s, plan: name, fatal: fatal}
+		_, err = screen.run(ctx)
+	} else {
+		err = printTop(ctx, o.factory, s, name, fatal)
+	}
+	if ctx.Err() == nil {
+		return err
+	}
+	return nil // an interrupt or --timeout is the way to end it, as with get -w
+}
+
+// printTop prints a block of lines for each change until the plan is complete.
+func printTop(ctx context.Context, f *factory, s store.Store, plan string, fatal func(error) bool) error {
 	last := ""
-	doubt := doubts{cli: c}
-	return c.watchPlan(ctx, s, plan, fatal, doubt.failed, func(o *upgradeplan.Observation) error {
-		doubt.well()
+	warn := warnOnce{factory: f}
+	return watchPlan(ctx, f, s, plan, fatal, warn.failed, func(o *upgradeplan.Observation) (bool, error) {
+		warn.succeeded()
 		digest := top.Of(o)
 		if text := strings.Join(digest.Lines(topColumns), "\n"); text != last {
 			last = text
-			if _, err := io.WriteString(c.Out, text+"\n"); err != nil {
-				return err
+			if _, err := io.WriteString(f.Out, text+"\n"); err != nil {
+				return false, err
 			}
 		}
-		if o.Decision.Complete {
-			return errSeenAll
-		}
-		return nil
+		return o.Decision.Complete, nil
 	})
 }
-
-// topColumns is how wide the lines are that are printed.
-const topColumns = 80

@@ -246,7 +246,7 @@ func TestTopShowsWhatMovesUntilSomebodyQuits(t *testing.T) {
 		x := newConsole(t, map[string]string{"TERM": "xterm-256color"}, "top", "plan", "fleet")
 		x.until("shows the fleet", shows("1 of 3 hosts upgraded, 2 upgrading"))
 		x.until("shows who leads, on a screen of its own", func(text string, alternate bool) bool {
-			return alternate && strings.Contains(text, "nobody leads") && strings.Contains(text, "2/0 in flight")
+			return alternate && strings.Contains(text, "no leader") && strings.Contains(text, "2/0 in flight")
 		})
 		x.reach("web2")
 		x.until("shows the host that moved", shows("2 of 3 hosts upgraded, 1 upgrading"))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 )
 
 // BuildInfo is what version -o json prints.
@@ -25,18 +26,29 @@ type BuildInfo struct {
 	APIVersion string `json:"apiVersion"`
 }
 
-func (c *cli) version() *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Print the version of this program", Args: noArgs}
-	format := output(cmd.Flags(), "text", asJSON, asYAML)
-	cmd.RunE = c.run(func(context.Context, []string) error {
-		b := buildInfo()
-		if format.value != "text" {
-			return c.print(format.value, b)
-		}
-		_, err := fmt.Fprintf(c.Out, "upgradectl %s (%s, %s, %s)\n", b.Version, b.APIVersion, b.Go, b.Platform)
-		return err
-	})
+// asText is the default format of version.
+const asText = "text"
+
+type versionOptions struct {
+	*factory
+	withoutArgs
+	format *cli.Choice
+}
+
+func newCmdVersion(f *factory, runF func(context.Context, *versionOptions) error) *cobra.Command {
+	o := &versionOptions{factory: f}
+	cmd := &cobra.Command{Use: "version", Short: "Show the version of this program", Args: cli.NoArgs, RunE: runE(f, o, runVersion, runF)}
+	o.format = cli.BindOutput(cmd.Flags(), asText, cli.JSON, cli.YAML)
 	return cmd
+}
+
+func runVersion(_ context.Context, o *versionOptions) error {
+	b := buildInfo()
+	if o.format.Value != asText {
+		return cli.Print(o.Out, o.format.Value, b)
+	}
+	_, err := fmt.Fprintf(o.Out, "upgradectl %s (%s, %s, %s)\n", b.Version, b.APIVersion, b.Go, b.Platform)
+	return err
 }
 
 func buildInfo() BuildInfo {

@@ -15,103 +15,106 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 const (
-	defaultWait     = 30 * time.Second
-	waitForLong     = 7 * 24 * time.Hour // what kubectl makes of a negative --timeout
-	defaultWaitLook = time.Second
+	defaultWaitTimeout  = 30 * time.Second
+	longWait            = 7 * 24 * time.Hour // as kubectl waits for a negative --timeout
+	defaultWaitInterval = time.Second
 )
 
-// awaited is a condition, and what it shall be.
-type awaited struct {
+type waitOptions struct {
+	*factory
+	plansArg
+	conditionText     string
+	condition         wantedCondition
+	timeout, interval time.Duration
+}
+
+// wantedCondition is a condition and the status to wait for.
+type wantedCondition struct {
 	kind   string
 	status metav1.ConditionStatus
 }
 
-func (c *cli) wait() *cobra.Command {
-	var text string
-	timeout, interval := defaultWait, defaultWaitLook
+func newCmdWait(f *factory, runF func(context.Context, *waitOptions) error) *cobra.Command {
+	o := &waitOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "wait NAME... --for=condition=CONDITION[=True|False]",
 		Short: "Wait until plans have a condition",
-		Long: "Waits until each plan has the condition: " + orList(conditions()) + ". It is looked at as it is now, with or\n" +
-			"without a controller. Exit code 1 if --timeout passes before that.",
+		Long: "Waits until each plan has the condition: " + cli.OrList(conditions()) + ". The command computes the condition\n" +
+			"itself, with or without a controller. Exit code 1 if --timeout passes before that.",
 		Example: "  upgradectl wait fleet --for=condition=Complete --timeout=1h\n" +
 			"  upgradectl wait fleet --for=condition=Stalled=False",
-		Args: args(cobra.MinimumNArgs(1)),
+		Args:              cli.Args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: f.completeManyArgs(completePlans),
+		RunE:              runE(f, o, runWait, runF),
 	}
-	cmd.ValidArgsFunction = c.many(c.planned)
-	cmd.Flags().StringVar(&text, "for", "", "condition=CONDITION, or condition=CONDITION=False")
-	completeFlag(cmd, "for", c.offer(awaitable))
-	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait; 0: look once; negative: a week")
-	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks")
-	cmd.RunE = c.run(func(ctx context.Context, args []string) error {
-		names, err := planNames(args)
-		if err != nil {
-			return err
-		}
-		wanted, err := parseAwaited(text)
-		if err != nil {
-			return err
-		}
-		if interval <= 0 {
-			return flagError{errors.New("--interval must be above 0")}
-		}
-		_, s, err := c.plans()
-		if err != nil {
-			return err
-		}
-		if timeout < 0 {
-			timeout = waitForLong
-		}
-		gaveUp := errors.New("timed out waiting for the condition on upgradeplans/")
-		bounded, cancel := context.WithTimeoutCause(ctx, timeout, gaveUp)
-		defer cancel()
-		for _, name := range names {
-			if err := c.waitFor(ctx, bounded, s, name, wanted, interval); errors.Is(err, gaveUp) {
-				return fmt.Errorf("%w%s", err, name)
-			} else if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.Out, "upgradeplan/%s condition met\n", name)
-		}
-		return nil
-	})
+	cmd.Flags().StringVar(&o.conditionText, "for", "", "condition=CONDITION, or condition=CONDITION=False")
+	completeFlag(cmd, "for", f.completeBy(completeConditions))
+	cmd.Flags().DurationVar(&o.timeout, "timeout", defaultWaitTimeout, "time to wait; 0 means to check once; negative: a week")
+	cmd.Flags().DurationVar(&o.interval, "interval", defaultWaitInterval, "time between two checks")
 	return cmd
 }
 
-// waitFor looks at least once, and then until the bounded context ends.
-func (c *cli) waitFor(ctx, bounded context.Context, s store.Store, name string, wanted awaited, interval time.Duration) error {
-	for {
-		o, err := upgradeplan.Observe(ctx, s, name, c.Now())
-		if err != nil {
-			return err
-		}
-		if found := meta.FindStatusCondition(describe.Status(o).Conditions, wanted.kind); found != nil && found.Status == wanted.status {
-			return nil
-		}
-		if err := pause(bounded, interval); err != nil {
-			return err
-		}
+func (o *waitOptions) complete(args []string) (err error) {
+	if err := o.plansArg.complete(args); err != nil {
+		return err
 	}
+	if o.condition, err = parseCondition(o.conditionText); err != nil {
+		return err
+	}
+	if o.interval <= 0 {
+		return cli.FlagErrorf("--interval must be above 0")
+	}
+	if o.timeout < 0 {
+		o.timeout = longWait
+	}
+	return nil
+}
+
+func runWait(ctx context.Context, o *waitOptions) error {
+	s, err := o.store()
+	if err != nil {
+		return err
+	}
+	gaveUp := errors.New("timed out waiting for the condition on upgradeplans/")
+	bounded, cancel := context.WithTimeoutCause(ctx, o.timeout, gaveUp)
+	defer cancel()
+	for _, name := range o.planNames {
+		err := poll(bounded, o.interval, func(context.Context) (bool, error) { // the first check is not bounded
+			seen, err := upgradeplan.Observe(ctx, s, name, o.Now())
+			if err != nil {
+				return false, err
+			}
+			found := meta.FindStatusCondition(describe.Status(seen).Conditions, o.condition.kind)
+			return found != nil && found.Status == o.condition.status, nil
+		})
+		if errors.Is(err, gaveUp) {
+			return fmt.Errorf("%w%s", err, name)
+		} else if err != nil {
+			return err
+		}
+		fmt.Fprintf(o.Out, "upgradeplan/%s condition met\n", name)
+	}
+	return nil
 }
 
 func conditions() []string {
 	return []string{v1alpha1.ConditionComplete, v1alpha1.ConditionReady, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling}
 }
 
-// parseAwaited reads condition=Complete and condition=stalled=false; as with kubectl, case does not matter.
-func parseAwaited(text string) (awaited, error) {
+// parseCondition reads condition=Complete and condition=stalled=false. As with kubectl, case does not matter.
+func parseCondition(text string) (wantedCondition, error) {
 	rest, ok := strings.CutPrefix(text, "condition=")
 	if !ok {
-		return awaited{}, flagError{fmt.Errorf("--for %q: must be condition=CONDITION or condition=CONDITION=False", text)}
+		return wantedCondition{}, cli.FlagErrorf("--for %q: must be condition=CONDITION or condition=CONDITION=False", text)
 	}
 	kind, status, given := strings.Cut(rest, "=")
-	wanted := awaited{status: metav1.ConditionTrue}
+	wanted := wantedCondition{status: metav1.ConditionTrue}
 	for _, c := range conditions() {
 		if strings.EqualFold(c, kind) {
 			wanted.kind = c
@@ -119,11 +122,11 @@ func parseAwaited(text string) (awaited, error) {
 	}
 	switch {
 	case wanted.kind == "":
-		return wanted, flagError{fmt.Errorf("--for: condition %q: must be %s", kind, orList(conditions()))}
+		return wanted, cli.FlagErrorf("--for: condition %q: must be %s", kind, cli.OrList(conditions()))
 	case given && strings.EqualFold(status, "false"):
 		wanted.status = metav1.ConditionFalse
 	case given && !strings.EqualFold(status, "true"):
-		return wanted, flagError{fmt.Errorf("--for: %q of condition %s: must be True or False", status, wanted.kind)}
+		return wanted, cli.FlagErrorf("--for: %q of condition %s: must be True or False", status, wanted.kind)
 	}
 	return wanted, nil
 }

@@ -78,11 +78,11 @@ func (c *computation) reports(f *hostFacts) string {
 
 // holdRemedies says how the hold on a host ends.
 func holdRemedies(h *fleet.Host) []string {
-	text := "release hold"
+	text := "end the hold"
 	if h.Hold.Owner != "" {
-		text += " by " + h.Hold.Owner
+		text += " of " + h.Hold.Owner
 	}
-	remedies := []string{text + ": `upgradectl release " + holdPlace(h).String() + "`"}
+	remedies := []string{text + ": `upgradectl unhold " + holdPlace(h).String() + "`"}
 	if !h.Hold.Expires.IsZero() {
 		remedies = append(remedies, "it expires "+timestamp(h.Hold.Expires))
 	}

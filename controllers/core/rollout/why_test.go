@@ -52,7 +52,7 @@ db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:0
 `},
 		"the next pass": {fleetOfTwo, "instructions: {rollingRules: {global: 1}}", "db1", "\ndb1: Starting → the next pass\n"},
 		"a hold of a role": {fleetOfTwo + "hold role/db until 3h disks", "", "db1", `
-db1: OnHold → release hold: ` + "`upgradectl release role/db`" + ` | it expires 2026-03-06T15:00:00Z
+db1: OnHold → end the hold: ` + "`upgradectl unhold role/db`" + ` | it expires 2026-03-06T15:00:00Z
 `},
 		"a pause key": {fleetOfTwo + "pausekey role/db False", "", "db1",
 			"\ndb1: PausedByKey → the key config_state/role/db/enable_puppet is deleted\n"},

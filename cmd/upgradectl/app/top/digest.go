@@ -21,8 +21,8 @@ import (
 // Picture is all that a frame shows.
 type Picture struct {
 	Digest
-	Aside
-	Trouble Trouble
+	Sidebar
+	Outage Outage
 }
 
 // Digest is what is shown of a plan and its fleet.
@@ -50,8 +50,8 @@ type Flight struct {
 	Message    string
 }
 
-// Aside is what is shown beside a plan.
-type Aside struct {
+// Sidebar is what is shown beside a plan.
+type Sidebar struct {
 	// Leader is who holds the lock of the one writer; empty: that is not known yet.
 	Leader string
 	// Events are the last ones, the oldest first. Problem says why they are not known.
@@ -59,8 +59,8 @@ type Aside struct {
 	Problem string
 }
 
-// Trouble is why nothing new is seen, and since when; the zero Trouble: all is well.
-type Trouble struct {
+// Outage is why nothing new is seen, and since when; the zero Outage: all is well.
+type Outage struct {
 	Text  string
 	Since time.Time
 }

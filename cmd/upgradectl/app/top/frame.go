@@ -83,8 +83,8 @@ func (p *Picture) head(now time.Time, w Window) []line {
 		}
 		lines = append(lines, sentence(bad, told+p.Stop, w)...)
 	}
-	if p.Trouble.Text != "" {
-		lines = append(lines, sentence(strong, p.trouble(now), w)...)
+	if p.Outage.Text != "" {
+		lines = append(lines, sentence(strong, p.outageText(now), w)...)
 	}
 	return lines
 }
@@ -99,12 +99,12 @@ func (p *Picture) title(width int) line {
 	return line{{strong, left}, {faint, "  " + padded(ansi.Truncate(p.Leader, room, "…"), -room)}}
 }
 
-func (p *Picture) trouble(now time.Time) string {
+func (p *Picture) outageText(now time.Time) string {
 	shown := "nothing has been read yet"
 	if !p.At.IsZero() {
 		shown = "what is shown was read " + age(p.At, now) + " ago"
 	}
-	return fmt.Sprintf("no answer for %s, %s: %s", age(p.Trouble.Since, now), shown, p.Trouble.Text)
+	return fmt.Sprintf("no answer for %s, %s: %s", age(p.Outage.Since, now), shown, p.Outage.Text)
 }
 
 // sentence is a text in lines of the window.

@@ -33,7 +33,7 @@ func role(name string, limit int, c v1alpha1.HostCounts, blocked string) v1alpha
 // rolling is a rollout of a few roles, midway.
 func rolling() top.Picture {
 	p := top.Picture{Digest: top.Digest{Plan: "fleet", Version: "2026.11", At: ago(2 * time.Second)},
-		Aside: top.Aside{Leader: "led by upgrade-controller on ctl1"}}
+		Sidebar: top.Sidebar{Leader: "led by upgrade-controller on ctl1"}}
 	p.Roles = []v1alpha1.RoleStatus{
 		role("db", 1, v1alpha1.HostCounts{Upgraded: 3}, ""),
 		role("web", 3, v1alpha1.HostCounts{Upgraded: 12, Upgrading: 2, Failed: 1, Held: 2, Pending: 23, InFlight: 3},
@@ -92,7 +92,7 @@ func TestFrames(t *testing.T) {
 	stopped.Stop, stopped.StopReason = "outside of the maintenance windows: no window is open", "OutsideWindow"
 	stopped.Events = append(stopped.Events, fleet.Event{Time: ago(30 * time.Second), Reason: "OutsideWindow", Object: "plan", Message: "outside"})
 	away := rolling()
-	away.Trouble = top.Trouble{Text: `Get "http://127.0.0.1:8500/v1/kv": connection refused`, Since: ago(time.Second)}
+	away.Outage = top.Outage{Text: `Get "http://127.0.0.1:8500/v1/kv": connection refused`, Since: ago(time.Second)}
 	one := rolling()
 	one.Roles, one.Events, one.Problem = one.Roles[1:2], nil, "permission denied"
 	told := rolling()
@@ -108,7 +108,7 @@ func TestFrames(t *testing.T) {
 		{"halted", halted(), small}, {"halted-120x40", halted(), large}, {"one-role", one, small},
 		{"40-roles", wide(40), small}, {"40-roles-scrolled", wide(40), scrolled}, {"40-roles-inline", wide(40), inline},
 		{"40-roles-120x40", wide(40), large}, {"tiny", rolling(), tiny}, {"no-answer", away, small},
-		{"never-answered", top.Picture{Digest: top.Digest{Plan: "fleet"}, Trouble: away.Trouble}, small},
+		{"never-answered", top.Picture{Digest: top.Digest{Plan: "fleet"}, Outage: away.Outage}, small},
 		{"window", stopped, small}, {"control", nasty, small}, {"failure", told, small},
 	} {
 		t.Run(e.name, func(t *testing.T) {

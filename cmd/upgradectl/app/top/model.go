@@ -18,7 +18,7 @@ type Failed struct {
 // tick is the message that a second has passed.
 type tick time.Time
 
-// Model shows a picture in a terminal. A Digest, an Aside and a Failed are the messages by which it changes.
+// Model shows a picture in a terminal. A Digest, an Sidebar and a Failed are the messages by which it changes.
 type Model struct {
 	// Quit says that whoever watched has had enough.
 	Quit    bool
@@ -51,15 +51,15 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.window.Width, m.window.Height = msg.Width, msg.Height
 	case Digest:
-		m.picture.Digest, m.picture.Trouble = msg, Trouble{}
+		m.picture.Digest, m.picture.Outage = msg, Outage{}
 		m.now = later(m.now, msg.At)
-	case Aside:
-		m.picture.Aside = msg
+	case Sidebar:
+		m.picture.Sidebar = msg
 	case Failed:
-		if m.picture.Trouble.Text == "" {
-			m.picture.Trouble.Since = msg.At
+		if m.picture.Outage.Text == "" {
+			m.picture.Outage.Since = msg.At
 		}
-		m.picture.Trouble.Text = msg.Text
+		m.picture.Outage.Text = msg.Text
 		m.now = later(m.now, msg.At)
 	case tea.KeyPressMsg:
 		return m.press(msg.String())

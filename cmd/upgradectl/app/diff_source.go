@@ -10,58 +10,59 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
-// gitTokenEnv holds the token for the repository of a source.
+// gitTokenEnv is the environment variable with the token for the repository of a source.
 const gitTokenEnv = "UPGRADE_GIT_TOKEN"
 
-// deleted is what a sync would do with a plan that left its source.
+// deleted is the outcome of a sync for a plan that has left its source.
 const deleted upgradeplan.Outcome = "deleted"
 
-// fromSource are the flags of a source that is read as its controller would read it.
-type fromSource struct {
+// sourceFlags select a source, and the credentials to read its repository.
+type sourceFlags struct {
 	name string
 	auth repository.Auth
 }
 
-func (f *fromSource) bind(set *pflag.FlagSet) {
-	set.StringVar(&f.name, "source", "", "the source whose repository is compared, in place of -f")
+func (f *sourceFlags) bind(set *pflag.FlagSet) {
+	set.StringVar(&f.name, "source", "", "source whose repository is compared, in place of -f")
 	set.StringVar(&f.auth.Username, "git-username", "", "user of the token (default git)")
 	set.StringVar(&f.auth.TokenFile, "git-token-file", "", "file with the token for an https:// source (default: "+gitTokenEnv+")")
-	set.StringVar(&f.auth.CAFile, "git-ca-file", "", "certificates that are trusted for an https:// source, PEM")
+	set.StringVar(&f.auth.CAFile, "git-ca-file", "", "trusted certificates for an https:// source, PEM")
 	set.StringVar(&f.auth.SSHKeyFile, "git-ssh-key", "", "private key for an ssh:// source")
-	set.StringVar(&f.auth.KnownHostsFile, "git-known-hosts", "", "keys of the host of an ssh:// source")
+	set.StringVar(&f.auth.KnownHostsFile, "git-known-hosts", "", "known keys of the host of an ssh:// source")
 }
 
-// readSource reads what the repository holds now, and which plans a sync would delete.
-func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifest.Document, leaving []string, err error) {
-	plans, s, err := c.plans()
+// readSource reads the manifests in the repository of a source, and the names of the plans that a sync would delete.
+func readSource(ctx context.Context, f *factory, flags sourceFlags) (documents []manifest.Document, leaving []string, err error) {
+	s, err := f.store()
 	if err != nil {
 		return nil, nil, err
 	}
-	status, err := source(ctx, s, f.name)
+	status, err := findSource(ctx, s, flags.name)
 	if err != nil {
 		return nil, nil, err
 	}
 	from := status.Source
-	from.Auth = f.auth
+	from.Auth = flags.auth
 	if from.Auth.TokenFile == "" {
-		from.Auth.Token = c.Getenv(gitTokenEnv)
+		from.Auth.Token = f.Getenv(gitTokenEnv)
 	}
 	if from.Verify.Enabled() {
-		c.say("signatures are not checked here: only the controller has the keys")
+		f.say("signatures are not checked: only the controller has the keys")
 		from.Verify = repository.Verify{}
 	}
-	content, err := gitsync.Read(ctx, from, repository.DefaultLimits(), c.Now())
+	content, err := gitsync.Read(ctx, from, repository.DefaultLimits(), f.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("source %s: %w", from.Name, err)
 	}
-	c.say("source %s: %s", from.Name, content.Revision)
-	origins, err := plans.Origins(ctx)
+	f.say("source %s: %s", from.Name, content.Revision)
+	origins, err := upgradeplan.Plans{Store: s}.Origins(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,7 +72,7 @@ func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifes
 		case err != nil:
 			return nil, nil, err
 		case kept != "":
-			c.warn(fmt.Sprintf("upgradeplan/%s left the repository and would be kept: %s", name, oneLine(kept)))
+			f.warn("upgradeplan/%s has left the repository and would be kept: %s", name, cli.OneLine(kept))
 		default:
 			leaving = append(leaving, name)
 		}
@@ -79,9 +80,9 @@ func (c *cli) readSource(ctx context.Context, f fromSource) (documents []manifes
 	return content.Documents, leaving, nil
 }
 
-// diffDeleted is what the deletion of a plan changes: the plan alone.
-func (c *cli) diffDeleted(ctx context.Context, name string) (*PlanDiff, error) {
-	plans, _, err := c.plans()
+// diffDeleted returns the diff of a plan that is deleted. Its keys stay.
+func diffDeleted(ctx context.Context, f *factory, name string) (*PlanDiff, error) {
+	plans, err := f.plans()
 	if err != nil {
 		return nil, err
 	}
