@@ -66,7 +66,7 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 		return Observation{}, fmt.Errorf("read keys: %w", err)
 	}
 	if meta.Filtered || len(pairs) != len(names) {
-		return Observation{}, fmt.Errorf("read keys: got %d of %d keys: the token must be allowed to read all of them", len(pairs), len(names))
+		return Observation{}, fmt.Errorf("read keys: got %d of %d keys: the token must be allowed to read all", len(pairs), len(names))
 	}
 	read := make(map[string]keys.Pair, len(pairs))
 	for i, p := range pairs {
