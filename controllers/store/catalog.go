@@ -12,40 +12,41 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Catalog is what the store knows of nodes and their health. Consul hides what an ACL forbids without a word, which Meta
-// tells: what is hidden must look neither healthy nor gone.
+// Catalog reads nodes and their health. Consul silently leaves out what an ACL forbids. Meta.Filtered says so, because a hidden
+// node must look neither healthy nor gone.
 type Catalog interface {
-	// Unhealthy returns all checks of all nodes that are warning or critical, sorted by node, then id, all of one moment.
-	// Those of nodes and services in maintenance are left out entirely: see Unhealthy.
+	// Unhealthy returns all warning and critical checks of all nodes at one moment, sorted by node, then id. Checks of nodes and
+	// services in maintenance are left out: see the function Unhealthy.
 	Unhealthy(ctx context.Context) ([]fleet.Check, Meta, error)
-	// Nodes returns the names of all nodes in the catalog, sorted. It is nil only with an error.
+	// Nodes returns the names of all nodes in the catalog, sorted. The result is nil only with an error.
 	Nodes(ctx context.Context) ([]string, Meta, error)
 }
 
-// The rules that a token needs to read the catalog.
+// The ACL rules that a token needs to read the catalog.
 const (
 	NodesPolicy  = `node_prefix "" { policy = "read" }`
 	ChecksPolicy = NodesPolicy + ` and service_prefix "" { policy = "read" }`
 )
 
-// The ids of the checks by which Consul keeps maintenance; that of a service ends in the service's id.
+// The ids of the checks with which Consul marks maintenance. The id for a service ends in the id of the service.
 const (
 	nodeMaintenance    = "_node_maintenance"
 	serviceMaintenance = "_service_maintenance:"
 )
 
-// ServiceCheck is a check with the id of the service that it is on; empty: on the node.
+// ServiceCheck is a check of a service.
 type ServiceCheck struct {
 	fleet.Check
+	// Service is the id of the service. Empty means that the check is of the node itself.
 	Service string
 }
 
-// place is a service of a node, or with an empty Service the node.
+// place is a service of a node. Without a service it is the node itself.
 type place struct{ node, service string }
 
-// Unhealthy returns those of the checks that are warning or critical, sorted by node, then id. Who is in maintenance has
-// not failed: a node whose check _node_maintenance is critical is left out, and so is a service whose check
-// _service_maintenance:<service> is. Every implementation of Catalog calls it.
+// Unhealthy returns the warning and critical checks, sorted by node, then id. Maintenance is no failure: it leaves out a node
+// whose check _node_maintenance is critical, and a service whose check _service_maintenance:<service> is. Every implementation
+// of Catalog calls it.
 func Unhealthy(checks []ServiceCheck) []fleet.Check {
 	maintained := map[place]bool{}
 	for _, c := range checks {
@@ -69,7 +70,7 @@ func Unhealthy(checks []ServiceCheck) []fleet.Check {
 	return bad
 }
 
-// maintains says what the check puts into maintenance, if that is what it does.
+// maintains returns what the check puts into maintenance. False means nothing.
 func (c ServiceCheck) maintains() (place, bool) {
 	if c.Status != fleet.Critical {
 		return place{}, false

@@ -1,14 +1,13 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store is what the controllers need of a key-value store with transactions, sessions and indexes, as Consul
-// has them. store/consul and store/memory implement it; one conformance suite judges both.
 package store
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,15 +16,15 @@ import (
 
 // Limits of one transaction.
 const (
-	// MaxOps is how many operations a transaction may have (64 on a Consul before 1.14: see Store.MaxOps).
+	// MaxOps is how many operations a transaction may have. A Consul before 1.14 accepts 64: see Writer.MaxOps.
 	MaxOps = 128
-	// MaxBytes is our own bound on the keys and values of one transaction; Consul's is 512 KiB of JSON.
+	// MaxBytes is our own limit on the keys and values of one transaction. Consul's limit is 512 KiB of JSON.
 	MaxBytes = 256 << 10
 )
 
-// Store reads and writes keys, and reads the catalog. Every method takes a context and stops with it. None waits longer
-// than the bounded time that the implementation documents. Errors are *UnavailableError, *ForbiddenError or, for a refused
-// transaction, *ConflictError.
+// Store reads and writes keys, and reads the catalog. Every method stops with its context, and takes no longer than the time
+// that the implementation documents. Errors are *UnavailableError, *ForbiddenError or, for a refused transaction,
+// *ConflictError.
 type Store interface {
 	Reader
 	Writer
@@ -33,51 +32,52 @@ type Store interface {
 	Watcher
 }
 
-// ReadHint tells a store about a read what may make it cheaper. It does not change what is returned.
-type ReadHint uint8
-
-// ExpectFew says that few keys are expected. Consul then compresses its answer, which would take longer than it saves for many.
-const ExpectFew ReadHint = 1
-
 // Reader reads keys and the catalog.
 type Reader interface {
 	// List returns all pairs below prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]keys.Pair, Meta, error)
 	// Keys returns all keys below prefix, sorted.
 	Keys(ctx context.Context, prefix string, hints ...ReadHint) ([]string, Meta, error)
-	// Get reads the keys in one transaction, so that all are of one moment. It returns one pair for each key, in the order
-	// asked. A missing key has ModifyIndex 0. More than MaxOps keys are read in several transactions.
+	// Get reads the keys in one transaction, so that all values are of the same moment. It returns one pair for each key, in
+	// the given order. A missing key has ModifyIndex 0. More than MaxOps keys are read in several transactions.
 	Get(ctx context.Context, key ...string) ([]keys.Pair, Meta, error)
 	Catalog
 }
+
+// ReadHint tells a store what may make a read cheaper. It does not change the result.
+type ReadHint uint8
+
+// ExpectFew says that few keys are expected. Consul then compresses its answer. For many keys that takes longer than the
+// transfer of the bytes that it saves.
+const ExpectFew ReadHint = 1
 
 // Writer applies transactions.
 type Writer interface {
 	// Txn applies all operations or none.
 	Txn(ctx context.Context, ops []Op) (Result, error)
-	// MaxOps is how many operations one transaction may have.
+	// MaxOps is how many operations one transaction may have. The server's version decides, so it may fall after New.
 	MaxOps() int
 }
 
-// Sessions are leases that expire unless renewed: the fence of the one writer.
+// Sessions are leases that expire without renewal. They fence the one writer.
 type Sessions interface {
-	// CreateSession makes a session that expires when it is not renewed for ttl (10 s to 24 h).
+	// CreateSession creates a session that expires if it is not renewed for ttl (10 s to 24 h).
 	CreateSession(ctx context.Context, name string, ttl time.Duration) (id string, err error)
-	// RenewSession extends it; ErrSessionGone when it has expired.
+	// RenewSession extends a session by its ttl. The error is ErrSessionGone if it has expired.
 	RenewSession(ctx context.Context, id string) error
-	// DestroySession ends it and releases what it locks. Ending one that is gone is no error.
+	// DestroySession ends a session and releases its locks. It returns no error if the session does not exist.
 	DestroySession(ctx context.Context, id string) error
 }
 
 // ErrSessionGone is returned for a session that has expired or was destroyed.
-var ErrSessionGone = errors.New("session is gone")
+var ErrSessionGone = errors.New("the session has expired or was destroyed")
 
-// Meta is what a read says of itself.
+// Meta describes the result of a read.
 type Meta struct {
-	// Index is the store's index of the read: of what changed last below the prefix, or in the store. Get, which is a
-	// transaction, tells the highest ModifyIndex of its pairs.
+	// Index is the store's index of the last change: below the prefix, or in the store. Get, which is a transaction, returns
+	// the highest ModifyIndex of its pairs.
 	Index uint64
-	// Filtered is true when the store says that ACLs hid something.
+	// Filtered is true if the store says that ACLs hid something.
 	Filtered bool
 }
 
@@ -88,23 +88,23 @@ type Verb uint8
 const (
 	// Set writes Value and Flags.
 	Set Verb = iota
-	// CAS writes them if the key's ModifyIndex is Index (0: if the key does not exist).
+	// CAS writes Value and Flags if the key's ModifyIndex is Index. Index 0 means that the key must not exist.
 	CAS
-	// Delete removes the key if it is there.
+	// Delete removes the key if it exists.
 	Delete
-	// DeleteCAS removes it if its ModifyIndex is Index; a missing key passes.
+	// DeleteCAS removes the key if its ModifyIndex is Index. A missing key passes.
 	DeleteCAS
-	// DeleteTree removes all keys below Key.
+	// DeleteTree removes all keys that begin with Key.
 	DeleteTree
 	// CheckIndex passes if the key exists with ModifyIndex Index.
 	CheckIndex
 	// CheckNotExists passes if the key does not exist.
 	CheckNotExists
-	// CheckSession passes if the key is locked by Session.
+	// CheckSession passes if Session holds the lock of the key.
 	CheckSession
-	// Lock writes Value and Flags and locks the key with Session, if no other session holds it.
+	// Lock writes Value and Flags and locks the key with Session, if no other session holds the lock.
 	Lock
-	// Unlock releases the key if Session holds it, and writes Value and Flags.
+	// Unlock writes Value and Flags and releases the lock, if Session holds it.
 	Unlock
 )
 
@@ -112,6 +112,15 @@ const (
 func (v Verb) String() string {
 	return [...]string{"set", "cas", "delete", "delete-cas", "delete-tree", "check-index", "check-not-exists",
 		"check-session", "lock", "unlock"}[v]
+}
+
+// Writes says whether the verb can change a key.
+func (v Verb) Writes() bool {
+	switch v {
+	case CheckIndex, CheckNotExists, CheckSession:
+		return false
+	}
+	return true
 }
 
 // Op is one operation of a transaction.
@@ -124,28 +133,30 @@ type Op struct {
 	Session string
 }
 
-// Result is what a transaction that was applied says.
+// Result describes a transaction that was applied.
 type Result struct {
-	// Index is the highest of ModifyIndex: that at which the transaction was applied, unless it changed no value. 0 when
-	// it wrote none (removals have no index that the store tells).
+	// Index is the highest index in ModifyIndex. That is the index of the transaction, unless the transaction changed no value.
+	// It is 0 if no key was written: the store does not return an index for removals.
 	Index uint64
-	// ModifyIndex holds the index of each key after the transaction, by key, for the operations that write one. A key
-	// that was set to what it already was keeps its own.
+	// ModifyIndex is the index of each written key after the transaction. A key that was set to the value that it had keeps its
+	// index.
 	ModifyIndex map[string]uint64
 }
 
-// ConflictError says that a transaction was refused and nothing of it applied. It is news, not a failure: read again and
-// compute again.
+// ConflictError says that a transaction was refused, and that nothing of it was applied. It is expected: read and compute
+// again.
 type ConflictError struct {
-	// Failed are the operations that did not pass, with the store's words.
+	// Failed are the operations that did not pass.
 	Failed []FailedOp
 }
 
-// FailedOp is an operation that did not pass. Index is its place in the transaction.
+// FailedOp is an operation that did not pass.
 type FailedOp struct {
+	// Index is its place in the transaction.
 	Index int
 	Op    Op
-	What  string
+	// What is the store's message.
+	What string
 }
 
 func (e *ConflictError) Error() string {
@@ -156,21 +167,16 @@ func (e *ConflictError) Error() string {
 	return "refused, nothing was written: " + strings.Join(parts, "; ")
 }
 
-// Failed says whether the operation on key was among those that did not pass.
+// FailedKey says whether an operation on key did not pass.
 func (e *ConflictError) FailedKey(key string) bool {
-	for _, f := range e.Failed {
-		if f.Op.Key == key {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Failed, func(f FailedOp) bool { return f.Op.Key == key })
 }
 
-// ForbiddenError says that the token may not do it.
+// ForbiddenError says that an ACL denies a request.
 type ForbiddenError struct {
-	// Key or prefix that was asked for.
+	// Key is the key or prefix of the request, or what else it was about.
 	Key string
-	// Policy is the rule that would allow it.
+	// Policy is the ACL rule that allows the request.
 	Policy string
 	Err    error
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Fence is what every transaction of a commit insists on, so that nobody writes who has lost the lock, and nothing is
-// written that was decided from what has changed since: DESIGN.md, section 5.
+// Fence is what every transaction of a commit checks: that the controller still holds the lock, and that what the decision
+// depends on has not changed. See docs/design/protocol.md, section 5.
 type Fence struct {
-	// Session must hold the key Leader.
+	// Session must hold the lock of the key keys.Leader.
 	Session string
-	// Unchanged are keys as they were read; one that did not exist must still not exist.
+	// Unchanged are keys as they were read. A key that did not exist must still not exist.
 	Unchanged []keys.Pair
-	// Ledger is the plan's ledger as it was read: each transaction moves it.
+	// Ledger is the plan's ledger as it was read. Each transaction writes it.
 	Ledger keys.Pair
 }
 
@@ -31,26 +31,26 @@ type Fence struct {
 type Commit struct {
 	Fence   Fence
 	Changes diff.Changes
-	// Ledger is what shall be remembered; its Counter is counted up from the one it has.
+	// Ledger is written in each transaction, with a Counter that is higher by one each time.
 	Ledger fleet.Ledger
-	// Last is written in the last transaction: what tells of the change.
+	// Last is written in the last transaction: the status and the events of the change.
 	Last []store.Op
 }
 
-// Committed is what a commit has done, also when it ended with an error.
+// Committed is what a commit wrote, also if it ended with an error.
 type Committed struct {
 	Transactions, Writes int
-	// Index is that of each key, or tree, that was written or removed: its ModifyIndex, or when it was removed. Nil:
-	// nothing was.
+	// Index is the index of each key, or tree, that was written or removed: its ModifyIndex, or the index of the removal. Nil
+	// means that nothing was written.
 	Index map[string]uint64
-	// Indexes are those at which the transactions were applied, ascending.
+	// Indexes are the indexes of the transactions, ascending.
 	Indexes []uint64
-	// Ledger is what the last of them left there.
+	// Ledger is the ledger after the last transaction.
 	Ledger fleet.Ledger
 }
 
-// Run writes the changes in as few transactions as the store allows, in order, each of them fenced. An error of type
-// *Conflict means that something moved: what was written stands, and the rest is to be computed again.
+// Run writes the changes in order, in as few transactions as the store allows, each of them fenced. After a
+// *store.ConflictError the earlier transactions remain, and the rest must be computed again.
 func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 	var done Committed
 	batches := c.batches(w.MaxOps())
@@ -70,7 +70,8 @@ func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 	return done, nil
 }
 
-// add notes a transaction of these operations beside the fence. It moved the ledger, whose index is its own.
+// add notes a transaction with these operations besides the fence. The index of the ledger, which each transaction writes, is
+// that of the transaction.
 func (done *Committed) add(ops []store.Op, r store.Result, ledger keys.Pair) {
 	done.Transactions++
 	done.Writes += len(ops)
@@ -84,7 +85,7 @@ func (done *Committed) add(ops []store.Op, r store.Result, ledger keys.Pair) {
 	}
 }
 
-// ops are the checks, then the ledger.
+// ops are the checks, followed by the write of the ledger.
 func (f *Fence) ops(ledger store.Op) []store.Op {
 	ops := make([]store.Op, 0, store.MaxOps)
 	ops = append(ops, store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: f.Session})
@@ -103,7 +104,7 @@ func (c *Commit) ledgerOp() store.Op {
 	return store.Op{Verb: store.CAS, Key: c.Fence.Ledger.Key, Index: c.Fence.Ledger.ModifyIndex, Value: keys.EncodeLedger(c.Ledger)}
 }
 
-// advance makes the next transaction expect what this one wrote.
+// advance makes the fence of the next transaction expect what this one wrote.
 func (c *Commit) advance(r store.Result) {
 	c.Fence.Ledger.ModifyIndex = r.ModifyIndex[c.Fence.Ledger.Key]
 	for i := range c.Fence.Unchanged {
@@ -113,8 +114,8 @@ func (c *Commit) advance(r store.Result) {
 	}
 }
 
-// batches cuts the changes so that each fits a transaction, with the fence and what is written last. There is always
-// one, for the ledger.
+// batches splits the changes so that each batch fits a transaction together with the fence and, for the last batch, with Last.
+// There is at least one batch, for the ledger.
 func (c *Commit) batches(maxOps int) [][]store.Op {
 	room := maxOps - len(c.Fence.Unchanged) - 2
 	var batches [][]store.Op
@@ -129,7 +130,7 @@ func (c *Commit) batches(maxOps int) [][]store.Op {
 		}
 		batch, size = append(batch, op), size+opSize
 	}
-	if cut := room - len(c.Last); len(batch) > cut && len(atomic) == 0 { // what is written last goes with the last changes
+	if cut := room - len(c.Last); len(batch) > cut && len(atomic) == 0 { // leave room for Last
 		batches, batch = append(batches, batch[:cut:cut]), batch[cut:]
 	}
 	if len(batch) > 0 || len(atomic) == 0 {
@@ -141,7 +142,7 @@ func (c *Commit) batches(maxOps int) [][]store.Op {
 	return batches
 }
 
-// split takes out what must happen in one transaction: the switch of the version. It comes last.
+// split separates what must happen in one transaction, the switch of the version, which comes last.
 func (c *Commit) split() (atomic []store.Op, rest []diff.Change) {
 	if c.Changes.Tree == "" {
 		return nil, c.Changes.List
@@ -150,7 +151,7 @@ func (c *Commit) split() (atomic []store.Op, rest []diff.Change) {
 	for _, change := range c.Changes.List {
 		switch key := change.Key(); {
 		case strings.HasPrefix(key, c.Changes.Tree):
-			if change.Op == diff.Set { // the tree is gone by then
+			if change.Op == diff.Set { // the operation before removes the whole tree
 				atomic = append(atomic, store.Op{Verb: store.Set, Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags})
 			}
 		case slices.Contains(c.Changes.Atomic, key):
@@ -162,7 +163,7 @@ func (c *Commit) split() (atomic []store.Op, rest []diff.Change) {
 	return atomic, rest
 }
 
-// Ops are the operations that make the changes, each a compare-and-set. A tree is not deleted.
+// Ops are the operations that make the changes, each a compare-and-set. The tree of a switch is not removed.
 func Ops(c diff.Changes) []store.Op {
 	ops := make([]store.Op, len(c.List))
 	for i, change := range c.List {
@@ -178,7 +179,7 @@ func opOf(c diff.Change) store.Op {
 	return store.Op{Verb: store.CAS, Key: c.To.Key, Value: []byte(c.To.Value), Flags: c.To.Flags, Index: c.From.Index}
 }
 
-// String is for logs.
+// String is a summary for logs.
 func (c Committed) String() string {
 	return fmt.Sprintf("%d writes in %d transactions", c.Writes, c.Transactions)
 }

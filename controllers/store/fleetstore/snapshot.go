@@ -6,6 +6,8 @@ package fleetstore
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,22 +15,22 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// SnapshotOptions say what of a fleet's keys is wanted.
+// SnapshotOptions say what a snapshot of a fleet holds.
 type SnapshotOptions struct {
-	// Ages asks for the values and indexes of the records of the current version: soak times need them.
+	// Ages adds the values and indexes of the records of the current version. Soak times need them.
 	Ages bool
-	// FindRecords looks for records below running_version when running/versions holds none.
+	// FindRecords looks for records below running_version if there are none below running/versions.
 	FindRecords bool
-	// Checks asks for the checks that do not pass, and Nodes for the names of the catalog's nodes.
+	// Checks adds the warning and critical checks, and Nodes the names of the catalog's nodes.
 	Checks, Nodes bool
 }
 
-// manyKeys is from how many single keys on the whole tree is read instead.
-const manyKeys = 1024
+// maxSingleKeys is how many keys are read one by one. If more are wanted, the whole tree is read.
+const maxSingleKeys = 1024
 
-// ReadFleet reads all keys of a fleet, and of the catalog what is asked for, in parallel. Each read is consistent in
-// itself. They are not of one moment: what a decision depends on across them is checked again by the commit, and hosts only
-// ever move on. The layout comes back with the tree of records that was found.
+// ReadFleet reads all keys of a fleet, and of the catalog what the options say, in parallel. Each read is consistent in
+// itself, but they are of different moments. That is safe: the commit checks again what a decision depends on across reads, and
+// hosts only ever progress. The layout is returned with the tree of records that was found.
 func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
 	raw := keys.Snapshot{}
 	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
@@ -37,7 +39,8 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 	}
 	raw.Current, raw.Action = current[0], current[1]
 	r := snapshotReader{store: s, raw: &raw}
-	// What grants is read before what has been reached: a host that finishes in between is seen in flight once more.
+	// What says that a host is in flight is read before what says that it has finished. A host that finishes between the two
+	// reads counts as in flight once more, and never as neither.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
 	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
@@ -59,13 +62,12 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 		return raw, l, err
 	}
 	err = r.values(ctx, found, o)
-	raw.Incomplete = r.filtered.first()
+	raw.Incomplete = r.firstHidden()
 	return raw, found, err
 }
 
-// ReadNames reads what the keys of a fleet's hosts are called, in parallel, and no value of theirs: Started and Reports hold
-// pairs that have none. That is enough to tell which hosts there are. The layout comes back with the tree of records that
-// was found.
+// ReadNames reads the names of the keys of a fleet's hosts, in parallel, without their values: Started and Reports hold pairs
+// that have a key only. That is enough to list the hosts. The layout is returned with the tree of records that was found.
 func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapshot, keys.Layout, error) {
 	raw, found := keys.Snapshot{}, l
 	r := snapshotReader{store: s, raw: &raw}
@@ -84,37 +86,57 @@ func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapsho
 		return err
 	})
 	err := group.Wait()
-	raw.Incomplete = r.filtered.first()
+	raw.Incomplete = r.firstHidden()
 	return raw, found, err
 }
 
-// ReadValues reads anew the records of a raw whose values decide something: after its marks, or the version, have changed.
+// ReadValues reads the records of a snapshot whose values matter again, after its started markers or the version changed.
 func ReadValues(ctx context.Context, s store.Reader, raw keys.Snapshot, l keys.Layout, o SnapshotOptions) (keys.Snapshot, error) {
 	raw.Records = nil
 	r := snapshotReader{store: s, raw: &raw}
 	err := r.values(ctx, l, o)
-	if hidden := r.filtered.first(); hidden != "" {
+	if hidden := r.firstHidden(); hidden != "" {
 		raw.Incomplete = hidden
 	}
 	return raw, err
 }
 
-// probes are keys that nobody writes, one below each tree. Without a token, Consul does not say that ACLs filtered a
-// list: a tree that may not be read would look empty. A read of a single key does tell.
+// probes are keys that are never written, one below each tree. Consul does not tell a request without a token that ACLs
+// filtered a list, so a tree that may not be read would look empty. The read of a single key fails instead.
 func probes(l keys.Layout) []string {
 	return []string{l.ConfigState() + "-", l.RecordTree() + "-", l.StartedTree() + "-", l.ReportTree() + "-", l.HoldTree() + "-"}
 }
 
+// snapshotReader fills a snapshot by several goroutines, each of which writes other fields.
 type snapshotReader struct {
-	store    store.Reader
-	raw      *keys.Snapshot
-	filtered filteredReads
+	store store.Reader
+	raw   *keys.Snapshot
+
+	mu     sync.Mutex
+	hidden []string // what ACLs hid, a sentence for each read
+}
+
+// noteHidden notes what is hidden if the read was filtered.
+func (r *snapshotReader) noteHidden(hidden string, meta store.Meta) {
+	if meta.Filtered {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.hidden = append(r.hidden, hidden)
+	}
+}
+
+// firstHidden returns one of the sentences, always the same. Empty means that nothing was hidden.
+func (r *snapshotReader) firstHidden() string {
+	if len(r.hidden) == 0 {
+		return ""
+	}
+	return slices.Min(r.hidden)
 }
 
 func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {
 	pairs, meta, err := r.store.List(ctx, prefix)
 	*into = pairs
-	r.filtered.note(below(prefix), meta)
+	r.noteHidden(below(prefix), meta)
 	return err
 }
 
@@ -124,17 +146,17 @@ func (r *snapshotReader) keys(ctx context.Context, prefix string, into *[]keys.P
 	for _, name := range names {
 		*into = append(*into, keys.Pair{Key: name})
 	}
-	r.filtered.note(below(prefix), meta)
+	r.noteHidden(below(prefix), meta)
 	return err
 }
 
-// records lists the keys of all records, in the old tree if only that one holds any.
+// records lists the keys of all records. It uses the old tree if only that one holds any.
 func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotOptions) (keys.Layout, error) {
 	found, meta, err := r.store.Keys(ctx, l.RecordTree())
 	if err != nil {
 		return l, err
 	}
-	r.filtered.note(below(l.RecordTree()), meta)
+	r.noteHidden(below(l.RecordTree()), meta)
 	if len(found) == 0 && o.FindRecords && l.Records == "" {
 		old := l
 		old.Records = keys.RunningVersionsOld
@@ -144,28 +166,28 @@ func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotO
 		}
 		if len(older) > 0 {
 			l, found, meta = old, older, oldMeta
-			r.filtered.note(below(l.RecordTree()), meta)
+			r.noteHidden(below(l.RecordTree()), meta)
 		}
 	}
 	r.raw.RecordKeys, r.raw.RecordIndex = found, meta.Index
 	return l, nil
 }
 
-// values reads those records whose values decide something.
+// values reads the records whose values matter.
 func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOptions) error {
 	if version := keys.DecodeVersion(r.raw.Current.Value); o.Ages && version != "" {
 		pairs, meta, err := r.store.List(ctx, l.RecordTree()+version+"/")
 		if err != nil {
 			return err
 		}
-		r.filtered.note(below(l.RecordTree()), meta)
+		r.noteHidden(below(l.RecordTree()), meta)
 		r.raw.Records = pairs
 	}
 	wanted := keys.WantedRecords(*r.raw, l)
 	switch {
 	case len(wanted) == 0:
 		return nil
-	case len(wanted) > manyKeys:
+	case len(wanted) > maxSingleKeys:
 		return r.list(ctx, l.RecordTree(), &r.raw.Records)
 	}
 	pairs, _, err := r.store.Get(ctx, wanted...)
@@ -176,18 +198,18 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 func (r *snapshotReader) checks(ctx context.Context) error {
 	checks, meta, err := r.store.Unhealthy(ctx)
 	r.raw.Checks = checks
-	r.filtered.note("ACLs hid checks: the token needs "+store.ChecksPolicy, meta)
+	r.noteHidden("ACLs hid checks: the token needs "+store.ChecksPolicy, meta)
 	return err
 }
 
 func (r *snapshotReader) nodes(ctx context.Context) error {
 	names, meta, err := r.store.Nodes(ctx)
 	r.raw.Nodes = names
-	r.filtered.note("ACLs hid nodes: the token needs "+store.NodesPolicy, meta)
+	r.noteHidden("ACLs hid nodes: the token needs "+store.NodesPolicy, meta)
 	return err
 }
 
-// below says that something of a tree is hidden.
+// below is the sentence for a tree of which something is hidden.
 func below(prefix string) string {
 	return fmt.Sprintf("ACLs hid something below %s: the token needs key_prefix %q { policy = \"read\" }", prefix, prefix)
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Registry changes the catalog of a store that is judged.
+// Registry changes the catalog of a store under test.
 type Registry interface {
-	// Register makes these the checks on a service of the node, by the service's id, or on the node itself when service
-	// is empty. What is not in the catalog yet is added. Of a check, its Node is not looked at.
+	// Register sets all checks of a service of the node, or of the node itself if service is empty. It adds the node and the
+	// service if the catalog has none. It ignores the Node of the checks.
 	Register(t testing.TB, node, service string, checks ...fleet.Check)
 	// Deregister removes the node with all of its checks.
 	Deregister(t testing.TB, node string)
 }
 
-// Catalog judges what the stores that open returns tell of nodes and checks. The catalog may hold nodes whose checks pass.
+// Catalog tests the catalog of stores that open returns. It may hold other nodes if their checks pass.
 func Catalog(t *testing.T, open func(t *testing.T) (store.Store, Registry)) {
 	for _, test := range []struct {
 		name string
@@ -32,12 +32,12 @@ func Catalog(t *testing.T, open func(t *testing.T) (store.Store, Registry)) {
 		{"a node in maintenance has not failed", nodeMaintenance},
 		{"a service in maintenance has not failed, the rest of its node may have", serviceMaintenance},
 		{"nodes are sorted and complete", nodes},
-		{"a node that goes takes its checks along", nodeGoes},
+		{"a node that is removed takes its checks along", nodeGoes},
 		{"a context that has ended", catalogAfterTheEnd},
-		{"the target of checks rings for each change of them, and for no key", unhealthyBell},
-		{"the target of nodes rings when one comes or goes, and for no check", nodesBell},
-		{"a target does not miss what changed before it", bellsLate},
-		{"a target stops with its context", bellsStop},
+		{"a watch on checks fires for changes of checks only", watchChecks},
+		{"a watch on nodes fires for new and removed nodes only", watchNodes},
+		{"a wait for the catalog does not miss an earlier change", waitsLateForCatalog},
+		{"a wait for the catalog stops with its context", catalogWaitStops},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, r := open(t)
@@ -46,7 +46,7 @@ func Catalog(t *testing.T, open func(t *testing.T) (store.Store, Registry)) {
 	}
 }
 
-// registered is a store with the calls that must not fail, and its catalog.
+// registered is a harness whose catalog can be changed.
 type registered struct {
 	harness
 	Registry
@@ -54,7 +54,6 @@ type registered struct {
 
 const passing fleet.CheckStatus = "passing"
 
-// check is one with this id and status.
 func check(id string, status fleet.CheckStatus) fleet.Check {
 	return fleet.Check{ID: id, Status: status}
 }
@@ -161,8 +160,8 @@ func catalogAfterTheEnd(h registered) {
 	}
 }
 
-// unhealthyBell: while another check is critical, and another is a warning, since a store may keep those apart.
-func unhealthyBell(h registered) {
+// watchChecks runs while other checks are critical and warning, since a store may keep those apart.
+func watchChecks(h registered) {
 	h.register("other1", "", check("disk", fleet.Critical))
 	h.register("other2", "", check("disk", fleet.Warning))
 	h.register("web1", "", check("disk", passing))
@@ -184,7 +183,7 @@ func unhealthyBell(h registered) {
 	h.fires(checksTarget(), func() { h.Deregister(h, "other2") })
 }
 
-func nodesBell(h registered) {
+func watchNodes(h registered) {
 	for range 2 {
 		h.fires(nodesTarget(), func() { h.register("web1", "") }, func() { h.register("other", "", check("disk", passing)) })
 		h.fires(nodesTarget(), func() { h.Deregister(h, "web1") },
@@ -194,7 +193,7 @@ func nodesBell(h registered) {
 	}
 }
 
-// fires: a watch wakes for the change, and neither for keys nor for what was done before it.
+// fires tests that a wait wakes for the change, and neither for keys nor for what is done before it.
 func (h registered) fires(target store.WatchTarget, change func(), before ...func()) {
 	h.Helper()
 	if len(before) > 0 {
@@ -207,27 +206,27 @@ func (h registered) fires(target store.WatchTarget, change func(), before ...fun
 	}
 	last := h.set("other", string(h.get("other").Value)+".")
 	change()
-	if mark := <-woken; mark.Index <= last || mark.Empty {
-		h.Errorf("%s: woken at %+v, a key was written at %d before the change", target, mark, last)
+	if at := <-woken; at.Index <= last || at.Empty {
+		h.Errorf("%s: woke at %+v, a key was written at %d before the change", target, at, last)
 	}
 }
 
-func bellsLate(h registered) {
+func waitsLateForCatalog(h registered) {
 	for _, target := range []store.WatchTarget{checksTarget(), nodesTarget()} {
 		before := h.state(target)
 		h.register("web-"+target.String(), "", check("disk", fleet.Critical))
 		last := h.set("other", target.String())
-		mark := <-h.waiting(target, before)
-		if mark.Index <= before.Index || mark.Index >= last || mark.Empty {
-			h.Errorf("%s stands at %+v, stood at %d, and a key was written at %d", target, mark, before.Index, last)
+		at := <-h.waiting(target, before)
+		if at.Index <= before.Index || at.Index >= last || at.Empty {
+			h.Errorf("%s is at %+v, was at %d, and a key was written at %d", target, at, before.Index, last)
 		}
-		if again := h.state(target); again != mark {
-			h.Errorf("%s stands at %+v, then at %+v", target, mark, again)
+		if again := h.state(target); again != at {
+			h.Errorf("%s is at %+v, then at %+v", target, at, again)
 		}
 	}
 }
 
-func bellsStop(h registered) {
+func catalogWaitStops(h registered) {
 	for _, target := range []store.WatchTarget{checksTarget(), nodesTarget()} {
 		before := h.state(target)
 		ctx, cancel := context.WithCancel(h.Context())

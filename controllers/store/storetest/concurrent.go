@@ -23,7 +23,7 @@ func endedContext(h harness) {
 	_, made := h.CreateSession(ctx, "test", 10*time.Second)
 	for call, err := range map[string]error{
 		"List": listed, "Keys": named, "Get": got, "Txn": written, "CreateSession": made,
-		"RenewSession": h.RenewSession(ctx, nobody), "DestroySession": h.DestroySession(ctx, nobody),
+		"RenewSession": h.RenewSession(ctx, unknownSession), "DestroySession": h.DestroySession(ctx, unknownSession),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			h.Errorf("%s: %v, want %v", call, err, context.Canceled)
@@ -32,7 +32,7 @@ func endedContext(h harness) {
 	h.wantKeys("")
 }
 
-// concurrent lets four writers count in one key by compare-and-set.
+// concurrent has four writers increment one counter by compare-and-set.
 func concurrent(h harness) {
 	const writers, rounds = 4, 20
 	h.set("n", "0")
@@ -52,11 +52,9 @@ func concurrent(h harness) {
 				}
 				_, err = h.Txn(h.Context(), []store.Op{{Verb: store.CAS, Key: "n", Index: pairs[0].ModifyIndex,
 					Value: strconv.AppendInt(nil, int64(n+1), 10)}})
-				var conflict *store.ConflictError
-				switch {
-				case err == nil:
+				if err == nil {
 					done++
-				case !errors.As(err, &conflict):
+				} else if _, conflict := errors.AsType[*store.ConflictError](err); !conflict {
 					h.Error(err)
 					return
 				}

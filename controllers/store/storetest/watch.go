@@ -41,7 +41,7 @@ func (h harness) waiting(target store.WatchTarget, after store.WatchIndex) <-cha
 	return woken
 }
 
-// waits: each change below a prefix wakes, and no other does.
+// waits tests that each change below a prefix wakes a wait, and that no other change does.
 func waits(h harness) {
 	h.set("a/gone", "1")
 	h.set("a/tree/1", "1")
@@ -63,13 +63,13 @@ func waits(h harness) {
 		// The index of this write is that of the change, or the one before it.
 		last := h.set("other", change.Verb.String()+string(change.Value))
 		h.must(change)
-		if mark := <-woken; mark.Index <= last || mark.Empty {
-			h.Errorf("%s %s: woken at %+v, another key was written at %d", change.Verb, change.Key, mark, last)
+		if at := <-woken; at.Index <= last || at.Empty {
+			h.Errorf("%s %s: woke at %+v, another key was written at %d", change.Verb, change.Key, at, last)
 		}
 	}
 }
 
-// waitsForSession: a session that ends releases its lock, which is a change.
+// waitsForSession tests that the end of a session, which releases its lock, is a change.
 func waitsForSession(h harness) {
 	session := h.session()
 	h.must(store.Op{Verb: store.Lock, Key: "a/lock", Session: session})
@@ -78,25 +78,26 @@ func waitsForSession(h harness) {
 	if err := h.DestroySession(h.Context(), session); err != nil {
 		h.Fatal(err)
 	}
-	if mark := <-woken; mark.Index <= before.Index {
-		h.Errorf("%+v, then %+v", before, mark)
+	if at := <-woken; at.Index <= before.Index {
+		h.Errorf("%+v, then %+v", before, at)
 	}
 }
 
-// waitsLate: what changed before the wait began is not missed.
+// waitsLate tests that a change before the wait began is not missed.
 func waitsLate(h harness) {
 	h.set("a/1", "1")
 	before := h.state(below("a"))
 	written := h.set("a/1", "2")
-	if mark := <-h.waiting(below("a"), before); mark.Index < written {
-		h.Errorf("stands at %d, written at %d", mark.Index, written)
+	if at := <-h.waiting(below("a"), before); at.Index < written {
+		h.Errorf("index %d, written at %d", at.Index, written)
 	}
-	if mark := h.state(below("a")); mark.Index != written {
-		h.Errorf("stands at %d, written at %d", mark.Index, written)
+	if at := h.state(below("a")); at.Index != written {
+		h.Errorf("index %d, written at %d", at.Index, written)
 	}
 }
 
-// waitsForNothing: a prefix without keys says so, and wakes for its first key and after its last one.
+// waitsForNothing tests that a wait for a prefix without keys returns Empty, and wakes for the first key and for the removal of
+// the last one.
 func waitsForNothing(h harness) {
 	before := h.state(below("a/"))
 	if !before.Empty {
@@ -104,13 +105,13 @@ func waitsForNothing(h harness) {
 	}
 	woken := h.waiting(below("a/"), before)
 	h.set("a/1", "1")
-	if mark := <-woken; mark.Empty {
-		h.Errorf("%+v, there is a key", mark)
+	if at := <-woken; at.Empty {
+		h.Errorf("%+v, there is a key", at)
 	}
 	woken = h.waiting(below("a/"), h.state(below("a/")))
 	h.must(store.Op{Verb: store.Delete, Key: "a/1"})
-	if mark := <-woken; !mark.Empty {
-		h.Errorf("%+v, the last key was removed", mark)
+	if at := <-woken; !at.Empty {
+		h.Errorf("%+v, the last key was removed", at)
 	}
 }
 
@@ -126,6 +127,28 @@ func waitStops(h harness) {
 	cancel()
 	if err := <-stopped; !errors.Is(err, context.Canceled) {
 		h.Errorf("%v, want %v", err, context.Canceled)
+	}
+}
+
+// waitsForFlatTree tests that a flat tree wakes for its keys, and has the index of a read of the tree.
+func waitsForFlatTree(h harness) {
+	flat := store.WatchTarget{Kind: store.FlatKeyTree, Prefix: "a/"}
+	if !h.state(flat).Empty {
+		h.Error("a tree without keys is not Empty")
+	}
+	h.set("a/1", "1")
+	for _, change := range []store.Op{
+		{Verb: store.Set, Key: "a/2"},
+		{Verb: store.Set, Key: "a/2", Value: []byte("2")},
+		{Verb: store.Delete, Key: "a/1"},
+	} {
+		before := h.state(flat)
+		woken := h.waiting(flat, before)
+		h.must(change)
+		_, meta, err := h.List(h.Context(), "a/")
+		if at := <-woken; err != nil || at.Index <= before.Index || at.Empty || at.Index != meta.Index {
+			h.Errorf("%s %s: %+v, then %+v; a read has index %d (%v)", change.Verb, change.Key, before, at, meta.Index, err)
+		}
 	}
 }
 

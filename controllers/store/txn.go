@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// CheckOps says what is wrong with a transaction before anything is sent: too many operations or bytes, an operation
-// without key, and one on sessions without a session (Consul lets check-session with an empty one pass on a key that
-// nobody locks). Every implementation of Store calls it.
+// CheckOps returns what is wrong with a transaction before anything is sent. Every implementation of Store calls it. It
+// requires a session where a verb uses one: Consul lets check-session with an empty session pass on a key without a lock.
 func CheckOps(ops []Op, maxOps int) error {
 	if len(ops) > maxOps {
 		return fmt.Errorf("a transaction of %d operations: at most %d are allowed", len(ops), maxOps)
@@ -34,8 +33,8 @@ func CheckOps(ops []Op, maxOps int) error {
 	return nil
 }
 
-// NewResult makes the result of a transaction out of the index that each key had when an operation wrote it. A key that
-// a later operation of the same transaction removed is left out.
+// NewResult returns the result of an applied transaction. Index returns the index of a key after its last write. Keys that a
+// later operation of the same transaction removed are left out.
 func NewResult(ops []Op, index func(key string) uint64) Result {
 	r := Result{ModifyIndex: make(map[string]uint64, len(ops))}
 	for _, op := range ops {
@@ -56,13 +55,4 @@ func NewResult(ops []Op, index func(key string) uint64) Result {
 		r.Index = max(r.Index, modified)
 	}
 	return r
-}
-
-// Writes says whether the verb can change a key.
-func (v Verb) Writes() bool {
-	switch v {
-	case CheckIndex, CheckNotExists, CheckSession:
-		return false
-	}
-	return true
 }
