@@ -17,16 +17,16 @@ import (
 const (
 	checksPath = "/v1/health/state/any"
 	nodesPath  = "/v1/catalog/nodes"
-	// serversPath has the nodes of the service that every datacenter has: its servers.
+	// serversPath lists the Consul servers, a service that every datacenter has.
 	serversPath = "/v1/catalog/service/consul"
 )
 
-// filter is a parameter that lets Consul send only what the expression is true for. ACLs come before it: that something
-// was hidden is told even when the expression would have left it out.
+// filter is a parameter that makes Consul send only the elements for which the expression is true. Consul applies ACLs first, so
+// it reports filtering by ACLs also for elements that the expression leaves out.
 func filter(expression string) string { return "filter=" + url.QueryEscape(expression) }
 
-// Unhealthy returns the checks that are warning or critical. They come in one read: of two, one for each status, a check
-// that changes from one to the other between them could be in neither.
+// Unhealthy returns the warning and critical checks. One read returns both: with a read for each status, a check that changes from
+// one to the other in between could be in neither.
 func (s *Store) Unhealthy(ctx context.Context) (bad []fleet.Check, meta store.Meta, err error) {
 	r := catalogRequest(checksPath, needChecks(), filter(`Status != "passing"`), s.mode())
 	err = s.catalog(ctx, r, &meta, func(body io.Reader) error {
@@ -37,7 +37,7 @@ func (s *Store) Unhealthy(ctx context.Context) (bad []fleet.Check, meta store.Me
 	return bad, meta, err
 }
 
-// Nodes returns the names of all nodes. A catalog without any is one that ACLs hide: Consul's servers stand in it.
+// Nodes returns the names of all nodes. The catalog always has Consul's servers, so an empty one is hidden by ACLs.
 func (s *Store) Nodes(ctx context.Context) (names []string, meta store.Meta, err error) {
 	err = s.catalog(ctx, catalogRequest(nodesPath, needNodes(), s.mode()), &meta, func(body io.Reader) (err error) {
 		names, err = decodeNodes(body)
@@ -55,7 +55,7 @@ func catalogRequest(path string, needs need, query ...string) request {
 	return request{method: http.MethodGet, path: path, query: query, needs: needs, accept: []int{http.StatusOK}}
 }
 
-// catalog reads what the request asks for. Without a token that takes a second read, of a few hundred bytes.
+// catalog sends a request to the catalog. Without a token it also sends a second one, of a few hundred bytes.
 func (s *Store) catalog(ctx context.Context, r request, meta *store.Meta, decode func(io.Reader) error) error {
 	err := s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {
@@ -66,17 +66,17 @@ func (s *Store) catalog(ctx context.Context, r request, meta *store.Meta, decode
 	if err != nil || !s.anonymous() {
 		return err
 	}
-	return s.lookForServers(ctx, meta)
+	return s.detectFiltering(ctx, meta)
 }
 
-// anonymous says whether requests have no token of their own: Consul does not tell them that something was hidden.
+// anonymous says whether requests have no token of their own. Consul does not tell those that it filtered an answer.
 func (s *Store) anonymous() bool {
 	token := s.header.Get("X-Consul-Token")
 	return token == "" || token == "anonymous"
 }
 
-// lookForServers takes what was read for filtered if not even Consul's own servers can be seen.
-func (s *Store) lookForServers(ctx context.Context, meta *store.Meta) error {
+// detectFiltering sets meta.Filtered if not even Consul's own servers are visible.
+func (s *Store) detectFiltering(ctx context.Context, meta *store.Meta) error {
 	return s.read(ctx, catalogRequest(serversPath, needChecks(), s.mode()), func(response *http.Response) error {
 		servers, err := decodeServers(response.Body)
 		meta.Filtered = meta.Filtered || servers == 0

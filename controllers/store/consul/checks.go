@@ -18,7 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The statuses that SetCheck takes, and that a NodeCheck may have.
+// The statuses that SetCheck accepts, and that a NodeCheck may have.
 const (
 	Passing  = api.HealthPassing
 	Warning  = api.HealthWarning
@@ -29,17 +29,17 @@ const (
 var ErrNoCheck = errors.New("the Consul agent has no such check")
 
 const (
-	// serviceCheck is how Consul begins the id of the check of a service.
+	// serviceCheck begins the id of the check of a service.
 	serviceCheck = "service:"
-	// minCheckTTL is the shortest TTL that makes sense: to set a check takes a request.
+	// minCheckTTL is the shortest useful TTL, since each update is a request.
 	minCheckTTL = time.Second
-	// maxOutput bounds the output of a check: Consul keeps no more by default.
+	// maxOutput is how much output of a check Consul stores by default.
 	maxOutput = 4 << 10
 )
 
-// SetCheck sets a check of the Consul agent that is asked: Passing, Warning or Critical. It turns critical when it is not
-// set again for its TTL. A check of the node that is not there is registered, with that ttl, which is at least a second;
-// its name is its id. The check of a service, service:<service>, must be there, with the service: else ErrNoCheck.
+// SetCheck sets a check of the local Consul agent to Passing, Warning or Critical. The check turns critical if it is not set again
+// within its TTL, which is at least a second. SetCheck registers a missing check of the node, with its id as its name. The check
+// of a service, service:<service>, must exist: otherwise the error is ErrNoCheck.
 func (s *Store) SetCheck(ctx context.Context, id string, ttl time.Duration, status, output string) error {
 	switch allowed := []string{Passing, Warning, Critical}; {
 	case id == "":
@@ -56,8 +56,8 @@ func (s *Store) SetCheck(ctx context.Context, id string, ttl time.Duration, stat
 	if !errors.Is(err, ErrNoCheck) || strings.HasPrefix(id, serviceCheck) {
 		return err
 	}
-	// As passing: by default it would be critical for a moment. And with its own status, the update would change the output
-	// alone, which Consul's agent tells the servers up to five minutes later.
+	// It is registered as passing, because by default it would be critical for a moment. If it were registered with the new status,
+	// the update would only change the output, which the Consul agent sends to the servers up to five minutes later.
 	err = s.putCheck(ctx, id, "/v1/agent/check/register", api.AgentCheckRegistration{ID: id, Name: id,
 		AgentServiceCheck: api.AgentServiceCheck{TTL: ttl.String(), Status: Passing}})
 	if err != nil {
@@ -87,17 +87,17 @@ func (s *Store) putCheck(ctx context.Context, id, path string, value any) error 
 // NodeCheck is a check of a node, or of a service on it.
 type NodeCheck struct {
 	// ID is unique on the node.
-	ID string `json:"CheckID"`
+	ID string
 	// Name is for people.
 	Name string
 	// Status is Passing, Warning, Critical, or maintenance.
 	Status string
-	// Output is what the check said last.
+	// Output is the last output of the check.
 	Output string
 }
 
-// NodeChecks are all checks of a node that Consul knows, sorted by id. Every node has one at least, so none means that
-// there is no such node, or that the token may not read it.
+// NodeChecks returns all checks of a node, sorted by id. Every node has at least one. No check means that the node does not
+// exist, or that the token may not read it.
 func (s *Store) NodeChecks(ctx context.Context, node string) (checks []NodeCheck, meta store.Meta, err error) {
 	if node == "" {
 		return nil, meta, errors.New("read checks: the node's name is required")
@@ -108,14 +108,14 @@ func (s *Store) NodeChecks(ctx context.Context, node string) (checks []NodeCheck
 		if meta, err = s.meta(response); err != nil {
 			return err
 		}
-		checks = nil
-		return s.decodeError(json.NewDecoder(response.Body).Decode(&checks))
+		checks, err = decodeNodeChecks(response.Body)
+		return s.decodeError(err)
 	})
 	slices.SortFunc(checks, func(a, b NodeCheck) int { return strings.Compare(a.ID, b.ID) })
 	return checks, meta, err
 }
 
-// needCheck is what a token needs for a check of its Consul agent. It need not know the name of the agent's node.
+// needCheck is the ACL rule for a check of the local Consul agent. The name of the agent's node is not known here.
 func needCheck(id string) need {
 	if service, ok := strings.CutPrefix(id, serviceCheck); ok {
 		return need{"check " + id, fmt.Sprintf("service %q { policy = %q }", service, "write")}

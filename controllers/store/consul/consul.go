@@ -1,11 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package consul is the store.Store that keeps everything in HashiCorp Consul.
-//
-// Where it is and who asks is resolved by Consul's own client, so that the environment variables of `consul kv` hold
-// here too. Requests are made on that client's connections, but by this package: it needs the status of a refused
-// transaction, which the client drops, and a decoder that keeps up with 100,000 keys, which the client has not.
 package consul
 
 import (
@@ -28,69 +23,69 @@ const (
 	DefaultRetryFor     = 5 * time.Second
 )
 
-// readBuffer is the size of a connection's read buffer: the replies that matter are of many megabytes.
+// readBuffer is the size of a connection's read buffer. The large answers have many megabytes.
 const readBuffer = 256 << 10
 
-// opsBefore114 is how many operations a transaction may have on a Consul before 1.14.
+// opsBefore114 is how many operations a Consul before 1.14 accepts in a transaction.
 const opsBefore114 = 64
 
-// Config says which Consul is meant. What is empty is taken from Consul's own environment variables (CONSUL_HTTP_ADDR,
+// Config says which Consul to use. Empty fields are taken from Consul's own environment variables (CONSUL_HTTP_ADDR,
 // CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_SSL, CONSUL_CACERT, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY,
-// CONSUL_NAMESPACE, …), else its defaults.
+// CONSUL_NAMESPACE, …), or else from its defaults.
 type Config struct {
 	// Address is host:port, http://…, https://… or unix:///path.
 	Address string
-	// Token is the ACL token. TokenFile, which holds one, goes before it.
+	// Token is the ACL token. TokenFile holds one, and takes precedence.
 	Token, TokenFile string
 	// CAFile, ClientCert and ClientKey are PEM files for TLS.
 	CAFile, ClientCert, ClientKey string
-	// Datacenter and Namespace are those of the agent and the token when empty.
+	// Datacenter and Namespace default to those of the Consul agent and of the token.
 	Datacenter, Namespace string
 
-	// Stale lets any server answer reads, even one that is behind (hosts read so: whether what they saw still holds is
-	// checked by the transaction that acts on it). Without it reads are consistent.
+	// Stale lets any server answer reads, even one that lags behind. Hosts read like that: the transaction that acts on a read
+	// checks it again. By default reads are consistent.
 	Stale bool
 
-	// ReadTimeout bounds one attempt to read, WriteTimeout a write or a session's renewal. 0: the defaults.
+	// ReadTimeout bounds one attempt to read. WriteTimeout bounds a write, or the renewal of a session. 0 means the default.
 	ReadTimeout, WriteTimeout time.Duration
-	// RetryFor is how long a read is tried again while Consul does not answer, has no leader or is overloaded. 0: the
-	// default; negative: not at all. Writes are never tried again, since they may have been applied.
+	// RetryFor is how long a read is retried while Consul does not answer, has no leader or is overloaded. 0 means the default,
+	// and a negative value that nothing is retried. Writes are never retried, since they may have been applied.
 	RetryFor time.Duration
 
-	// Observe is told of every request when it has ended, by several goroutines at once. Kind is list (the pairs below a
-	// prefix), keys (their names), get, txn, wait (for a change) or session; code is the status of the answer, NoAnswer
-	// or Ended; received are the bytes of the answer's body as they came over the wire. Nil: nobody is told.
+	// Observe is called after each request, by several goroutines at once. Kind is list (the pairs below a prefix), keys (their
+	// names), get, txn, wait (for a change), session or another part of Consul's API. Code is the status of the answer, NoAnswer
+	// or Ended. Received are the bytes of the answer's body on the wire. Observe may be nil.
 	Observe func(kind, code string, received int64)
 }
 
-// What Config.Observe is told in the place of a status.
+// Codes for Config.Observe when there is no status.
 const (
-	// NoAnswer: none came, or not all of it.
+	// NoAnswer means that no answer came, or only a part.
 	NoAnswer = "none"
-	// Ended: the caller ended the request, which says nothing about Consul.
+	// Ended means that the caller ended the request. That says nothing about Consul.
 	Ended = "ended"
 )
 
 // Store is a store.Store in Consul, safe for concurrent use.
 //
-// A read takes at most RetryFor and one ReadTimeout (twice that: Unhealthy and Nodes without a token), a write one
-// WriteTimeout. A write that ends by the end of the context, or by store.Unavailable, may or may not have been applied.
+// A read takes at most RetryFor and one ReadTimeout, and twice that for Unhealthy and Nodes without a token. A write takes at
+// most one WriteTimeout. If a write fails with a context error or a *store.UnavailableError, it may or may not have been applied.
 type Store struct {
 	config Config
 	client *http.Client
 	base   url.URL // scheme, host and path before /v1
 	params url.Values
 	header http.Header
-	addr   string // as the user knows it, without secrets
+	addr   string // as the user gave it, without secrets
 	hide   *strings.Replacer
 
-	// old is true once the server has shown to be older than 1.14.
+	// old is true after an answer has shown that the server is older than 1.14.
 	old atomic.Bool
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New makes a store. It reads the files that the config and the environment name; nothing is sent.
+// New returns a store. It reads the files that the config and the environment name, and sends nothing.
 func New(c Config) (*Store, error) {
 	resolved := api.DefaultConfig()
 	override(&resolved.Address, c.Address)
@@ -105,8 +100,8 @@ func New(c Config) (*Store, error) {
 	given := resolved.Address
 	tls := resolved.TLSConfig
 	if !strings.Contains(given, "://") && resolved.Scheme == "http" && tls.CAFile+tls.CAPath+tls.CertFile != "" {
-		return nil, fmt.Errorf("consul at %s: certificates are given, and the address would be spoken to in the clear: "+
-			"write https://%[1]s (or http://, if that is meant)", withoutUser(given))
+		return nil, fmt.Errorf("consul at %s: certificates are set, but the address has no scheme and would use plain HTTP: "+
+			"write https://%[1]s, or http:// if you mean that", withoutUser(given))
 	}
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
 		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
@@ -114,7 +109,7 @@ func New(c Config) (*Store, error) {
 	s := &Store{config: c.withDefaults(), client: resolved.HttpClient, addr: withoutUser(given), header: http.Header{},
 		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
 	if strings.HasPrefix(s.base.Host, "/") {
-		s.base.Host = "localhost" // a unix socket: the connection is made by the client, the name is not used
+		s.base.Host = "localhost" // a Unix socket: the client makes the connection, and ignores the name
 	}
 	for name, value := range map[string]string{"dc": resolved.Datacenter, "ns": resolved.Namespace,
 		"partition": resolved.Partition} {
@@ -126,7 +121,7 @@ func New(c Config) (*Store, error) {
 	return s, nil
 }
 
-// authorize sets the headers that say who asks, and remembers the secrets in them.
+// authorize sets the headers with credentials, and remembers the secrets in them to hide them in messages.
 func (s *Store) authorize(c *api.Config) {
 	var secrets []string
 	if c.Token != "" {
@@ -168,7 +163,7 @@ func override(field *string, value string) {
 	}
 }
 
-// withoutUser is an address without the user and password that may stand in it.
+// withoutUser is an address without its user and password.
 func withoutUser(address string) string {
 	scheme, rest, found := strings.Cut(address, "://")
 	if !found {
@@ -179,7 +174,7 @@ func withoutUser(address string) string {
 	return scheme + rest[strings.LastIndex(rest, "@")+1:]
 }
 
-// MaxOps is how many operations a transaction may have: 128, and 64 once a read has shown that the server is older than
+// MaxOps is how many operations a transaction may have: 128, or 64 after an answer has shown that the server is older than
 // Consul 1.14.
 func (s *Store) MaxOps() int {
 	if s.old.Load() {
@@ -188,5 +183,5 @@ func (s *Store) MaxOps() int {
 	return store.MaxOps
 }
 
-// Address is where Consul is, without secrets.
+// Address is the address of Consul without secrets.
 func (s *Store) Address() string { return s.addr }

@@ -18,20 +18,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The bounds of the pause between two attempts to read.
+// firstPause and maxPause bound the pause between two attempts to read.
 const (
 	firstPause = 50 * time.Millisecond
 	maxPause   = time.Second
 )
 
-// maxErrorBody bounds what is kept of the body of an error.
+// maxErrorBody is how much of the body of an error is read.
 const maxErrorBody = 1 << 10
 
-// The kinds of requests that the part of the API does not tell.
+// The kinds of requests to the key-value store, which Config.Observe tells apart.
 const (
 	kindList = "list"
 	kindKeys = "keys"
@@ -41,45 +42,44 @@ const (
 
 // request is one call of Consul's HTTP API.
 type request struct {
-	// kind is what Config.Observe is told; empty: the part of the API that path is in.
+	// kind is for Config.Observe. Empty means the part of the API that path is in.
 	kind         string
 	method, path string
 	query        []string // names without value, as ?keys
 	body         []byte
-	// needs is what a token needs for it.
+	// needs is the ACL rule that a token needs.
 	needs need
-	// accept are the statuses that are an answer.
+	// accept are the statuses that are not errors.
 	accept []int
-	// packed asks for an answer that travels packed, which is for small ones.
-	packed bool
+	// compressed asks for a compressed answer.
+	compressed bool
 }
 
 // need is an ACL rule and what it is about.
 type need struct{ key, rule string }
 
-// write sends a request once.
+// write sends a request once. It calls answer with an accepted answer.
 func (s *Store) write(ctx context.Context, r request, answer func(*http.Response) error) error {
 	return s.attempt(ctx, s.config.WriteTimeout, r, answer)
 }
 
-// read sends a request, and again while Consul is unavailable, for a bounded time.
+// read sends a request, and retries while Consul is unavailable, at most for RetryFor.
 func (s *Store) read(ctx context.Context, r request, answer func(*http.Response) error) error {
 	until := time.Now().Add(s.config.RetryFor)
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+	delay := backoff.New(firstPause, maxPause, 0)
+	for {
 		err := s.attempt(ctx, s.config.ReadTimeout, r, answer)
+		pause := delay.Step()
 		if _, ok := errors.AsType[*store.UnavailableError](err); !ok || time.Now().Add(pause).After(until) {
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if backoff.Sleep(ctx, pause) != nil {
 			return s.ended(ctx)
 		}
 	}
 }
 
+// attempt sends a request once, observes it, and turns a failure of the connection into a *store.UnavailableError.
 func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, answer func(*http.Response) error) error {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -97,7 +97,7 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, a
 	return err
 }
 
-// exchange sends a request and reads its answer: its status and the bytes of its body.
+// exchange sends a request and reads its answer. It returns the status and the number of bytes of the body.
 func (s *Store) exchange(ctx context.Context, r request, answer func(*http.Response) error) (code string, received int64,
 	err error) {
 	response, err := s.send(ctx, r)
@@ -115,7 +115,7 @@ func (s *Store) exchange(ctx context.Context, r request, answer func(*http.Respo
 	return strconv.Itoa(response.StatusCode), body.bytes, err
 }
 
-// counted counts what is read of a body.
+// counted counts the bytes that are read from a body.
 type counted struct {
 	io.ReadCloser
 	bytes int64
@@ -127,7 +127,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lostError is a failure of the connection, in contrast to an answer that says no.
+// lostError is a failure of the connection, in contrast to an answer with an error.
 type lostError struct{ err error }
 
 func (e *lostError) Error() string { return e.err.Error() }
@@ -144,22 +144,22 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 		return nil, errors.New(s.hide.Replace(err.Error()))
 	}
 	maps.Copy(sent.Header, s.header)
-	if !r.packed { // for large answers, packing and unpacking takes longer than the bytes do between hosts of one network
+	if !r.compressed { // for large answers, compression takes longer than the transfer within one network
 		sent.Header.Set("Accept-Encoding", "identity")
 	}
 	response, err := s.client.Do(sent)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // without the URL: the address is told anyway
+			err = wrapped.Err // without the URL: the message has the address already
 		}
 		return nil, &lostError{err}
 	}
 	return response, nil
 }
 
-// refusal is the error for a status that is not an answer.
+// refusal is the error for a status that is not accepted.
 func (s *Store) refusal(r request, response *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody)) // what could be read of it has to do
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody)) // a part of the message is better than none
 	text := s.hide.Replace(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
 	switch code := response.StatusCode; {
 	case code == http.StatusForbidden:
@@ -171,7 +171,7 @@ func (s *Store) refusal(r request, response *http.Response) error {
 	}
 }
 
-// statusError is an answer that is none of those expected.
+// statusError is an answer with a status that is not accepted.
 type statusError struct {
 	code int
 	text string
@@ -187,7 +187,7 @@ func (s *Store) ended(ctx context.Context) error {
 	return fmt.Errorf("consul at %s: %w", s.addr, ctx.Err())
 }
 
-// maxDrain bounds what is read of a body that nobody wants any more, so that its connection can be used again.
+// maxDrain bounds what is read of an unwanted rest of a body, so that its connection can be reused.
 const maxDrain = 64 << 10
 
 func closeBody(response *http.Response) {
@@ -195,8 +195,8 @@ func closeBody(response *http.Response) {
 	_ = response.Body.Close()
 }
 
-// needKey is what a token needs for one key. Of the tree below config_state/ only the whole makes sense: whoever writes
-// one key there writes all.
+// needKey is the ACL rule for one key. Below config_state/ it is the rule for the whole tree, since a client that writes one key
+// there writes all of them.
 func needKey(key, policy string) need {
 	tree := keys.Layout{}.ConfigState()
 	if at := strings.Index("/"+key, "/"+tree); at >= 0 {

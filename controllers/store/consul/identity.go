@@ -10,8 +10,8 @@ import (
 	"net/http"
 )
 
-// Identity says which Consul this is, the same by whatever address it is reached: its datacenter, and the id of its cluster,
-// if it has one. Neither wants a token.
+// Identity identifies the Consul cluster independent of the address: its datacenter, and the id of the cluster if it has one.
+// Neither needs a token.
 func (s *Store) Identity(ctx context.Context) (string, error) {
 	var datacenters []string
 	if err := s.ask(ctx, "/v1/catalog/datacenters", &datacenters); err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Identity(ctx context.Context) (string, error) {
 	return datacenter + "/" + cmp.Or(roots.TrustDomain, "no-cluster-id"), nil
 }
 
-// ask reads a small answer. A server that has none, as the roots of a mesh that is switched off, leaves it as it is.
+// ask reads a small answer. It leaves into unchanged if the server has none, as for the roots of a mesh that is not enabled.
 func (s *Store) ask(ctx context.Context, path string, into any) error {
 	accept := []int{http.StatusOK, http.StatusNotFound, http.StatusInternalServerError}
 	return s.read(ctx, request{method: http.MethodGet, path: path, accept: accept}, func(response *http.Response) error {

@@ -5,7 +5,6 @@ package consul
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -13,10 +12,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Names are the names directly below a prefix that ends in a slash, sorted: of keys, and of trees. The answer is as
-// small as they are, however many keys stand below them.
+// Names returns the names of keys and trees directly below a prefix that ends in a slash, sorted. The size of the answer does not
+// depend on how many keys the trees hold.
 func (s *Store) Names(ctx context.Context, prefix string) (names []string, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, asked{kind: kindKeys, what: "keys&separator=%2F"}, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, listing{kind: kindKeys, parameter: "keys&separator=%2F"}, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })
@@ -26,11 +25,12 @@ func (s *Store) Names(ctx context.Context, prefix string) (names []string, meta 
 	return names, meta, err
 }
 
-// Leader is the address of the server that leads; empty: none does. It takes no token.
+// Leader returns the address of the server that leads. Empty means none. It needs no token.
 func (s *Store) Leader(ctx context.Context) (address string, err error) {
 	r := request{method: http.MethodGet, path: "/v1/status/leader", accept: []int{http.StatusOK}}
-	err = s.read(ctx, r, func(response *http.Response) error {
-		return s.decodeError(json.NewDecoder(response.Body).Decode(&address))
+	err = s.read(ctx, r, func(response *http.Response) (err error) {
+		address, err = decodeString(response.Body)
+		return s.decodeError(err)
 	})
 	return address, err
 }

@@ -5,8 +5,6 @@ package consul
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,41 +12,44 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// List returns all pairs below prefix. Consul does not tell a request without a token that something was hidden from it.
+// List returns all pairs below prefix. Without a token, Consul does not say that it filtered them.
 func (s *Store) List(ctx context.Context, prefix string) (pairs []keys.Pair, meta store.Meta, err error) {
-	err = s.below(ctx, prefix, asked{kind: kindList, what: "recurse"}, &meta, func(body io.Reader) (err error) {
+	err = s.below(ctx, prefix, listing{kind: kindList, parameter: "recurse"}, &meta, func(body io.Reader) (err error) {
 		pairs, err = decodePairs(body)
 		return err
 	}, func() { pairs = nil })
 	return pairs, meta, err
 }
 
-// Keys returns all keys below prefix. Consul does not tell a request without a token that something was hidden from it. It
-// compresses the answer for store.ExpectFew, if that has at least 1400 bytes.
+// Keys returns all keys below prefix. Without a token, Consul does not say that it filtered them. With store.ExpectFew it
+// compresses an answer of at least 1400 bytes.
 func (s *Store) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) (names []string, meta store.Meta, err error) {
-	ask := asked{kind: kindKeys, what: "keys", packed: slices.Contains(hints, store.ExpectFew)}
-	err = s.below(ctx, prefix, ask, &meta, func(body io.Reader) (err error) {
+	l := listing{kind: kindKeys, parameter: "keys", compressed: slices.Contains(hints, store.ExpectFew)}
+	err = s.below(ctx, prefix, l, &meta, func(body io.Reader) (err error) {
 		names, err = decodeKeys(body)
 		return err
 	}, func() { names = nil })
 	return names, meta, err
 }
 
-// asked is what of a prefix is read: the kind that it is observed as, the parameter of Consul's, and whether to pack it.
-type asked struct {
-	kind, what string
-	packed     bool
+// listing says what to read below a prefix.
+type listing struct {
+	kind       string // for Config.Observe
+	parameter  string // of Consul's API
+	compressed bool
 }
 
-// below reads what is below a prefix. None is called when there is nothing.
-func (s *Store) below(ctx context.Context, prefix string, ask asked, meta *store.Meta, decode func(io.Reader) error,
+// below reads what is below a prefix. It calls none if there is nothing.
+func (s *Store) below(ctx context.Context, prefix string, l listing, meta *store.Meta, decode func(io.Reader) error,
 	none func()) error {
-	r := request{kind: ask.kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{ask.what, s.mode()},
-		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}, packed: ask.packed}
+	r := request{kind: l.kind, method: http.MethodGet, path: "/v1/kv/" + prefix, query: []string{l.parameter, s.mode()},
+		needs: needPrefix(prefix, "list"), accept: []int{http.StatusOK, http.StatusNotFound}, compressed: l.compressed}
 	return s.read(ctx, r, func(response *http.Response) (err error) {
 		if *meta, err = s.meta(response); err != nil {
 			return err
@@ -81,22 +82,20 @@ func (s *Store) meta(response *http.Response) (store.Meta, error) {
 	}, nil
 }
 
-// decodeError tells an answer that was cut off from one that is not what Consul sends.
+// decodeError tells an answer that was cut off, which may be read again, from one that is not what Consul sends.
 func (s *Store) decodeError(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	var value base64.CorruptInputError
+	_, syntax := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errShape) || errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &value):
+	case errors.Is(err, errShape) || syntax && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
 	}
 	return &lostError{err}
 }
 
-// Get reads the keys in one transaction, or in several when they are more than MaxOps. A key that an ACL hides is
-// store.Forbidden: it must not look as if it were not there.
+// Get reads the keys in one transaction, or in several if there are more than MaxOps. For a key that an ACL hides it returns a
+// *store.ForbiddenError, because the key must not look as if it did not exist.
 func (s *Store) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	if slices.Contains(key, "") {
 		return nil, store.Meta{}, errors.New("get: key is required")
@@ -116,7 +115,7 @@ func (s *Store) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta
 	return pairs, meta, nil
 }
 
-// getChunk reads as many of the keys as one transaction takes.
+// getChunk reads as many of the keys as fit one transaction.
 func (s *Store) getChunk(ctx context.Context, key []string) ([]keys.Pair, error) {
 	if !s.old.Load() {
 		chunk := key[:min(len(key), s.MaxOps())]
@@ -129,11 +128,11 @@ func (s *Store) getChunk(ctx context.Context, key []string) ([]keys.Pair, error)
 	return s.getBefore114(ctx, key[:min(len(key), s.MaxOps())])
 }
 
-// getTries bounds how often getBefore114 reads a set of keys that changes while it is read.
+// getTries is how often getBefore114 reads keys that change while it reads them.
 const getTries = 5
 
-// getBefore114 reads keys by transactions that refuse a missing key: the missing ones are found by a refusal, the others
-// read, and the missing ones asked again, so that at the moment of the read none of them was there.
+// getBefore114 reads keys with transactions that are refused if a key is missing. A refusal says which keys are missing. Then it
+// reads the others, and checks that the same keys are still missing, so that none of them existed at the moment of the read.
 func (s *Store) getBefore114(ctx context.Context, key []string) ([]keys.Pair, error) {
 	for range getTries {
 		pairs, missing, err := s.getAll(ctx, key, verbGet)
@@ -162,5 +161,5 @@ func (s *Store) getBefore114(ctx context.Context, key []string) ([]keys.Pair, er
 		}
 		return found, nil
 	}
-	return nil, s.unavailable(fmt.Errorf("%s and others changed with each of %d reads", key[0], getTries))
+	return nil, s.unavailable(fmt.Errorf("%s and other keys changed during each of %d reads", key[0], getTries))
 }

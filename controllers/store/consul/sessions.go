@@ -14,20 +14,21 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The bounds of a session's TTL.
+// The TTLs that Consul allows.
 const (
 	minTTL = 10 * time.Second
 	maxTTL = 24 * time.Hour
 )
 
-// newSession is the body of a session's creation. It hangs on its TTL alone, not on the health of the agent's node: one
-// cause of loss is enough. The lock-delay, 15 s when not given, is there for writers without a fence.
+// newSession is the body of a request to create a session. The session depends on its TTL only, and not on the health of the
+// Consul agent's node: one cause of loss is enough. The lock-delay is as short as possible. Its default of 15 s protects writers
+// that have no fence.
 type newSession struct {
 	Name, TTL, LockDelay, Behavior string
 	NodeChecks                     []string
 }
 
-// CreateSession makes a session. Consul ends it after twice its TTL without renewal.
+// CreateSession creates a session. Consul ends it after twice its TTL without renewal.
 func (s *Store) CreateSession(ctx context.Context, name string, ttl time.Duration) (string, error) {
 	if ttl < minTTL || ttl > maxTTL {
 		return "", fmt.Errorf("session TTL %s: must be from %s to %s", ttl, minTTL, maxTTL)

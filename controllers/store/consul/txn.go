@@ -18,13 +18,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// The reading verbs.
+// The verbs that read.
 const (
 	verbGet        = string(api.KVGet)
 	verbGetOrEmpty = string(api.KVGetOrEmpty)
 )
 
-// errBefore114 is the refusal of a server that does not know get-or-empty or does not take 128 operations.
+// errBefore114 is the error of a server that does not know get-or-empty, or does not accept 128 operations.
 var errBefore114 = errors.New("the server is older than Consul 1.14, try again")
 
 // Txn applies all operations or none.
@@ -51,7 +51,7 @@ func (s *Store) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	return store.NewResult(ops, func(key string) uint64 { return index[key] }), nil
 }
 
-// txn sends the operations. One without a write is a read to Consul, and is tried again like one.
+// txn sends the operations. Consul treats a transaction without a write as a read, so it is retried like one.
 func (s *Store) txn(ctx context.Context, ops []store.Op) (answer api.TxnResponse, err error) {
 	encoded := make(api.TxnOps, len(ops))
 	writes := false
@@ -67,7 +67,7 @@ func (s *Store) txn(ctx context.Context, ops []store.Op) (answer api.TxnResponse
 	return s.sendTxn(ctx, "", encoded, s.read, needs, s.mode())
 }
 
-// send is read or write.
+// send is Store.read or Store.write.
 type send func(context.Context, request, func(*http.Response) error) error
 
 func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by send, needs need,
@@ -78,7 +78,7 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 		return answer, err
 	}
 	r := request{kind: kind, method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
-		accept: []int{http.StatusOK, http.StatusConflict}, packed: true}
+		accept: []int{http.StatusOK, http.StatusConflict}, compressed: true}
 	err = by(ctx, r, func(response *http.Response) error {
 		data, err := io.ReadAll(response.Body)
 		if err != nil {
@@ -102,7 +102,8 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 	return answer, err
 }
 
-// refused makes the error of a transaction that was refused: Forbidden when a token lacks something, else a Conflict.
+// refused returns the error of a refused transaction: a *store.ForbiddenError if the token lacks a rule, or else a
+// *store.ConflictError.
 func (s *Store) refused(ops []store.Op, failures api.TxnErrors) error {
 	conflict := &store.ConflictError{}
 	for _, failure := range failures {
@@ -121,7 +122,7 @@ func (s *Store) refused(ops []store.Op, failures api.TxnErrors) error {
 
 func denied(what string) bool { return strings.Contains(what, "Permission denied") }
 
-// needOp is what a token needs for an operation.
+// needOp is the ACL rule for an operation.
 func needOp(op store.Op) need {
 	switch op.Verb {
 	case store.CheckIndex, store.CheckSession:
@@ -132,7 +133,7 @@ func needOp(op store.Op) need {
 	return needKey(op.Key, "write")
 }
 
-// getAll reads keys in one transaction. With the verb get, which refuses missing keys, it returns their places instead.
+// getAll reads keys in one transaction. The verb get refuses missing keys. Then getAll returns their places in key.
 func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []keys.Pair, missing []int, err error) {
 	if len(key) == 0 {
 		return nil, nil, nil
@@ -168,7 +169,7 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 	return pairs, nil, err
 }
 
-// inOrder makes pairs of the results, one for each key: what an ACL hides is left out of the results.
+// inOrder returns a pair for each key. Consul leaves out of the results what an ACL hides.
 func (s *Store) inOrder(key []string, results api.TxnResults) ([]keys.Pair, error) {
 	pairs := make([]keys.Pair, len(key))
 	for i, k := range key {

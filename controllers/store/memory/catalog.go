@@ -12,13 +12,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// catalog holds the checks of each node by its name, and where checks and nodes changed last.
+// catalog holds the checks of each node by its name, and the indexes of the last changes.
 type catalog struct {
 	nodes                 map[string][]store.ServiceCheck
 	checkIndex, nodeIndex uint64
 }
 
-// SetNodes makes these the nodes of the catalog. One that stays keeps its checks; those of one that goes go too.
+// SetNodes sets the nodes of the catalog. A node that stays keeps its checks.
 func (s *Store) SetNodes(names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,13 +29,13 @@ func (s *Store) SetNodes(names ...string) {
 	s.setCatalog(nodes)
 }
 
-// SetChecks makes these the checks on the node itself, which is added to the catalog if it is not there. Of a check, its
-// Node is not looked at. One that passes need not be given.
+// SetChecks sets the checks of the node itself, and adds a missing node to the catalog. It ignores the Node of the checks. Passing
+// checks may be left out.
 func (s *Store) SetChecks(node string, checks ...fleet.Check) {
 	s.SetServiceChecks(node, "", checks...)
 }
 
-// SetServiceChecks is SetChecks for the checks on a service of the node, by the service's id.
+// SetServiceChecks is SetChecks for a service of the node, by the id of the service.
 func (s *Store) SetServiceChecks(node, service string, checks ...fleet.Check) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,7 +49,7 @@ func (s *Store) SetServiceChecks(node, service string, checks ...fleet.Check) {
 	s.setCatalog(nodes)
 }
 
-// setCatalog puts nodes in the place of those that there were, at one index, and rings for what differs.
+// setCatalog replaces all nodes at one index, and wakes the waits for what has changed.
 func (s *Store) setCatalog(nodes map[string][]store.ServiceCheck) {
 	was := s.catalog.nodes
 	s.catalog.nodes = nodes

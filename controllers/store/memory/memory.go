@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package memory is a store.Store without a server. It keeps Consul's rules of indexes, transactions, sessions and locks
-// (but for the lock-delay, which is 1 ms there and none here), so that what was tried on it holds on Consul.
 package memory
 
 import (
@@ -19,10 +17,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// ttlMultiplier is how many TTLs after its last renewal Consul ends a session (agent/structs: SessionTTLMultiplier).
+// ttlMultiplier is after how many TTLs without renewal Consul ends a session (agent/structs: SessionTTLMultiplier).
 const ttlMultiplier = 2
 
-// The bounds of a session's TTL.
+// The TTLs that Consul allows.
 const (
 	minTTL = 10 * time.Second
 	maxTTL = 24 * time.Hour
@@ -35,18 +33,18 @@ type Store struct {
 	mu       sync.Mutex
 	index    uint64
 	entries  map[string]entry
-	sorted   []string // the keys of entries, in order; nil when it has to be made anew
+	sorted   []string // the keys of entries, in order; nil if it must be sorted again
 	sessions map[string]session
 	created  uint64
-	removed  map[string]uint64 // the index at which each key was removed that is not there any more
+	removed  map[string]uint64 // the index of the removal of each removed key
 	waiters  map[*waiter]struct{}
 	catalog  catalog
 }
 
-// entry is a pair as it is kept. Its value is never written to after it was stored.
+// entry is a stored pair. Its value is never changed in place.
 type entry struct {
 	keys.Pair
-	// locks counts how often the key was locked, as Consul's LockIndex: a plain write resets it, and so is a change.
+	// locks counts how often the key was locked, like Consul's LockIndex. A plain write resets it, which is a change.
 	locks uint64
 }
 
@@ -55,7 +53,7 @@ type session struct {
 	ends time.Time
 }
 
-// New makes an empty store. Sessions expire by now.
+// New returns an empty store. Now is the clock by which sessions expire.
 func New(now func() time.Time) *Store {
 	return &Store{now: now, index: 1, entries: map[string]entry{}, sessions: map[string]session{}, removed: map[string]uint64{},
 		waiters: map[*waiter]struct{}{},
@@ -67,7 +65,7 @@ var _ store.Store = (*Store)(nil)
 // MaxOps is store.MaxOps.
 func (s *Store) MaxOps() int { return store.MaxOps }
 
-// lock takes the mutex, unless the context has ended, and ends the sessions whose time has come.
+// lock takes the mutex, unless the context has ended, and ends expired sessions.
 func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -100,7 +98,7 @@ func (s *Store) Keys(ctx context.Context, prefix string, _ ...store.ReadHint) ([
 	return slices.Clone(s.below(prefix)), store.Meta{Index: s.keyIndex(prefix)}, nil
 }
 
-// Get reads the keys, all of them at one moment.
+// Get reads all keys at the same moment.
 func (s *Store) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	if slices.Contains(key, "") {
 		return nil, store.Meta{}, fmt.Errorf("get: key is required")
@@ -168,12 +166,12 @@ func (e entry) copy() keys.Pair {
 	return pair
 }
 
-// same says whether Consul would see no difference between the two.
+// same says whether Consul would treat a write of o over e as no change.
 func (e entry) same(o entry) bool {
 	return e.locks == o.locks && e.Flags == o.Flags && e.Session == o.Session && bytes.Equal(e.Value, o.Value)
 }
 
-// txn is a transaction that is being tried: what it changed so far, over the store. A nil entry is a removal.
+// txn is a transaction before its commit: what it has changed so far. A nil entry is a removal.
 type txn struct {
 	store   *Store
 	index   uint64
@@ -191,7 +189,7 @@ func (t *txn) get(key string) (entry, bool) {
 	return e, ok
 }
 
-// apply tries one operation and returns why it does not pass; empty: it does.
+// apply applies one operation to the transaction. It returns why the operation does not pass. Empty means that it passes.
 func (t *txn) apply(op store.Op) string {
 	current, exists := t.get(op.Key)
 	switch op.Verb {
@@ -251,7 +249,7 @@ func (t *txn) lock(op store.Op, current entry) string {
 	return ""
 }
 
-// write stores the value and flags of op. Writing what is there already changes nothing, not even the index.
+// write stores the value and flags of op. Writing the same again changes nothing, not even the index.
 func (t *txn) write(op store.Op, session string, locks uint64) {
 	next := entry{locks: locks, Pair: keys.Pair{
 		Key: op.Key, Value: append([]byte(nil), op.Value...), Flags: op.Flags, Session: session,
@@ -283,7 +281,7 @@ func (t *txn) removeTree(prefix string) {
 	}
 }
 
-// commit applies what the transaction changed, at its index.
+// commit applies the changes of the transaction to the store.
 func (t *txn) commit() {
 	if len(t.changed) == 0 {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// CreateSession makes a session. As Consul does, it ends only after twice its TTL without renewal.
+// CreateSession creates a session. As in Consul, it expires after twice its TTL without renewal.
 func (s *Store) CreateSession(ctx context.Context, _ string, ttl time.Duration) (string, error) {
 	if ttl < minTTL || ttl > maxTTL {
 		return "", fmt.Errorf("session TTL %s: must be from %s to %s", ttl, minTTL, maxTTL)
@@ -53,7 +53,7 @@ func (s *Store) DestroySession(ctx context.Context, id string) error {
 	return nil
 }
 
-// expire ends the sessions that were not renewed in time.
+// expire ends the expired sessions.
 func (s *Store) expire() {
 	if len(s.sessions) == 0 {
 		return
@@ -71,7 +71,7 @@ func (s *Store) expire() {
 	}
 }
 
-// end removes a session and releases its locks in one step, at one index.
+// end removes a session and releases its locks, all at one index.
 func (s *Store) end(id string) {
 	if _, ok := s.sessions[id]; !ok {
 		return
