@@ -3,41 +3,41 @@
 
 package fleet
 
-// Grant is a host or role whose key shall enable it, since Time (Unix seconds).
+// Grant is a host or role whose key must enable it, since Time in Unix seconds.
 type Grant struct {
 	Name string
 	Time int64
-	// Renew asks to write the key anew although it may say the same.
+	// Renew says that the key must be written even if its value stays the same.
 	Renew bool
 	// Keep leaves an existing key as it is. A key that is older than current_version starts no agent that has a version;
 	// writing it, if only its flags, would.
 	Keep bool
-	// Unhealthy says that the host is so as it is granted.
+	// Unhealthy says that required checks fail at the grant.
 	Unhealthy bool
 }
 
-// StartedMarker is a started mark that the controller sets on behalf of a host that was never seen as an agent.
+// StartedMarker is a started marker that the controller keeps on behalf of a legacy host.
 type StartedMarker struct {
 	Host string
 	Started
 }
 
-// Desired is what a fleet's keys shall say.
+// Desired is what the keys of a fleet should be.
 type Desired struct {
-	// Version is what current_version shall be.
+	// Version is that of current_version.
 	Version string
-	// Switch says that the tree is made anew: nobody is enabled any more, and the version changes, at once.
+	// Switch says that one transaction deletes the tree, so that no host is enabled, and changes the version.
 	Switch bool
-	// Pending says that the version is to be switched and cannot be yet: what goes with the one that stands stays.
+	// Pending says that the version must be switched and cannot be yet. Until then the action of the old one stays.
 	Pending bool
-	// Action is what hosts do instead of an upgrade; nil: nothing.
+	// Action is what hosts do instead of an upgrade. Nil means none.
 	Action *Action
-	// Enabling is the value of the keys that enable; empty: True.
+	// Enabling is the value of keys that enable. Empty means True.
 	Enabling string
-	// Hosts and Roles shall be enabled. All others shall not.
+	// Hosts and Roles are all that must be enabled.
 	Hosts, Roles []Grant
-	// StartedMarkers are all that shall stand.
+	// StartedMarkers are all markers of the controller.
 	StartedMarkers []StartedMarker
-	// Holds are all that shall be shown to hosts in the field by a pause key of ours.
+	// Holds are all that a pause key must show to legacy hosts.
 	Holds []Place
 }

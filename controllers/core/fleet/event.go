@@ -5,7 +5,7 @@ package fleet
 
 import "time"
 
-// EventType says whether an event is as it should be.
+// EventType is the type of an event.
 type EventType string
 
 // The types of events.
@@ -14,7 +14,7 @@ const (
 	EventWarning EventType = "Warning"
 )
 
-// Event tells of a change that the controller made or saw.
+// Event reports a change that the controller made or noticed.
 type Event struct {
 	// Number counts the events of a plan, from 1.
 	Number uint64    `json:"number"`
@@ -22,7 +22,7 @@ type Event struct {
 	Type   EventType `json:"type"`
 	// Reason is one word, and Message a sentence.
 	Reason string `json:"reason"`
-	// Object is what it is about: plan, host/<name> or a key.
+	// Object is plan, host/<name> or a key.
 	Object  string `json:"object"`
 	Message string `json:"message"`
 	// Version is the one that current_version was switched to. Empty for other events, and for those stored by an older

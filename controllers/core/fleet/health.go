@@ -3,7 +3,7 @@
 
 package fleet
 
-// CheckStatus is how a check of Consul's stands that does not pass.
+// CheckStatus is the status of a Consul check that does not pass.
 type CheckStatus string
 
 // The statuses.
@@ -15,18 +15,17 @@ const (
 // Check is a check on a node, or on a service of it, that does not pass.
 type Check struct {
 	Node string
-	// ID is the check's, unique on its node.
+	// ID is unique on the node.
 	ID     string
 	Status CheckStatus
 }
 
-// Fails says whether a host that must pass it does not. Of puppet and validation a warning is a failure, as it was for
-// jorc.
+// Fails reports whether the check fails as a required check. A warning of puppet or validation is a failure, as for jorc.
 func (c Check) Fails() bool {
 	return c.Status == Critical || c.Status == Warning && (c.ID == "puppet" || c.ID == "validation")
 }
 
-// Critical says whether any check of the host is critical.
+// Critical reports whether any check of the host is critical.
 func (h *Host) Critical() bool {
 	for _, c := range h.Checks {
 		if c.Status == Critical {
@@ -36,8 +35,8 @@ func (h *Host) Critical() bool {
 	return false
 }
 
-// CheckTimes are when checks of a host that must pass were first seen to fail, and to pass again (Unix seconds); Passed is
-// 0 while they fail.
+// CheckTimes are when required checks of a host first failed, and passed again, in Unix seconds. Passed is 0 while they
+// fail.
 type CheckTimes struct {
 	Failed int64 `json:"failed"`
 	Passed int64 `json:"passed,omitempty"`

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// CompareNatural orders names as people do: foo2 before foo10. Digit runs compare by their number, everything else by
-// its bytes; names that are equal so far compare as plain strings, so that it is a total order.
+// CompareNatural orders names as people do: foo2 before foo10. Runs of digits compare as numbers, all else as bytes. Names
+// that are equal so far compare as strings, so that the order is total.
 func CompareNatural(a, b string) int {
 	i, j := 0, 0
 	for i < len(a) && j < len(b) {
@@ -34,7 +34,7 @@ func CompareNatural(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// NaturalKeys are the keys of a map in that order.
+// NaturalKeys returns the keys of a map in natural order.
 func NaturalKeys[V any](m map[string]V) []string {
 	return slices.SortedFunc(maps.Keys(m), CompareNatural)
 }

@@ -5,16 +5,16 @@ package fleet
 
 import "fmt"
 
-// Origin says which file of Git a plan comes from. It is kept beside the spec and not in it: a commit that leaves a plan as
-// it is makes no revision of it, and undoes no order to stop.
+// Origin is the file in Git that a plan comes from. It is stored beside the spec: a commit that does not change a plan
+// makes no revision of it, and undoes no order of an operator.
 type Origin struct {
-	// Source is the name of the source, Path the file in its repository, and Revision the one that made the plan what it is.
+	// Source is the name of the source, Path the file in its repository, and Revision the commit that last changed the plan.
 	Source   string `json:"source"`
 	Path     string `json:"path"`
 	Revision string `json:"revision"`
 }
 
-// String is for people; empty: the plan comes from nowhere.
+// String is for people. It is empty for a plan that does not come from Git.
 func (o Origin) String() string {
 	if o.Source == "" {
 		return ""

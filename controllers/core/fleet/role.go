@@ -3,8 +3,8 @@
 
 package fleet
 
-// RoleOf is the role in a host's name by the rule ([a-z]+)(\d+)(-.*)?, first match anywhere, as jorc has it
-// (get_host_match): the letters before the first digit that follows a lower-case letter. Empty: no role.
+// RoleOf returns the role in the name of a host, by the first match of ([a-z]+)(\d+)(-.*)? as in jorc's get_host_match:
+// the letters before the first digit that follows a lower-case letter. Empty means no role.
 func RoleOf(host string) string {
 	start := 0
 	for i := range len(host) {

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// NaturalOrder is the order of names by CompareNatural: names[order[0]] comes first. Equal names stand in the order in
-// which they were given.
+// NaturalOrder returns the order of names by CompareNatural: names[order[0]] comes first. Equal names keep their order.
 //
 // Most names of a fleet are some letters, of which there are few, and a number. So the letters are ranked once, and rank,
 // number and place are sorted as one integer; only names that are equal so far are compared as a whole.
@@ -36,7 +35,7 @@ func NaturalOrder(names []string) []int {
 	return order
 }
 
-// How many bits of a packed name are its place in the list and its number; the rest is the rank of its letters.
+// The bits of a packed name for its place in the list and its number. The rest is the rank of its letters.
 const (
 	placeBits  = 24
 	numberBits = 28
@@ -56,8 +55,8 @@ func byName(names []string, order []int) {
 	slices.SortStableFunc(order, func(a, b int) int { return CompareNatural(names[a], names[b]) })
 }
 
-// pack makes an integer of each name, in the order of the names as far as the integers differ. Not ok: there are too many
-// names, or too many different letters.
+// pack makes an integer of each name. Different integers have the order of their names. It is not ok when there are too
+// many names or different letters.
 func pack(names []string) (packed []uint64, ok bool) {
 	if len(names) >= 1<<placeBits {
 		return nil, false
@@ -109,8 +108,8 @@ func compareStrings(list []string) []int {
 	return order
 }
 
-// leading is the length of what stands before the first number, and the number. One that does not fit counts as the
-// largest that does.
+// leading returns the length of the text before the first number, and the number. A number that is too large counts as the
+// largest.
 func leading(name string) (letters int, number uint64) {
 	for letters < len(name) && !digit(name[letters]) {
 		letters++

@@ -14,7 +14,7 @@ import (
 const reboot = "action: {type: Command, name: reboot, args: [now], timeout: 90s}\n"
 
 // A command is run by the very same rules as an upgrade.
-func TestAnActionIsReleasedAsAnUpgradeIs(t *testing.T) {
+func TestActionsAreGrantedAsUpgradesAre(t *testing.T) {
 	stands := "acts\naction v2 reboot\n"
 	check(t, []example{{
 		name:  "the switch brings the action in its transaction",
@@ -88,7 +88,7 @@ func TestAnActionIsReleasedAsAnUpgradeIs(t *testing.T) {
 	}})
 }
 
-func TestNobodyGoesBackToACommand(t *testing.T) {
+func TestRollbackNeverRepeatsACommand(t *testing.T) {
 	w := newWorld(t, "acts\naction v2 reboot\nrecord v2 web1\nagent web1\nkey host/web1 True -1h", "action: {type: Command, name: reboot}")
 	w.plan.Generation, w.raw.Ledger.Completed = 7, 3
 	if d := w.decide(); !d.Complete || d.Ledger.Completed != 3 {
@@ -97,7 +97,7 @@ func TestNobodyGoesBackToACommand(t *testing.T) {
 }
 
 // A key with the name of a version enables nothing else, for those who understand it.
-func TestKeysThatNameTheirVersion(t *testing.T) {
+func TestVersionKeys(t *testing.T) {
 	named := "keys: {format: Version}\ninstructions: {rollingRules: {global: 1}}"
 	check(t, []example{{
 		name:  "agents",
@@ -110,7 +110,7 @@ func TestKeysThatNameTheirVersion(t *testing.T) {
 		spec:  named,
 		want:  "web1 Upgrading Granted\nweb2 Pending NoFreeSlot\n+host/web1 = v2",
 	}, {
-		name:  "a host in the field stops every start, and all is spelled so that it understands",
+		name:  "a legacy host stops every start, and all is spelled so that it understands",
 		fleet: "record v1 web1..3\nagent web1..2\nkey host/web1 v2 -5m",
 		spec:  named,
 		want: `web1 Upgrading Granted
@@ -136,7 +136,7 @@ func TestKeysThatNameTheirVersion(t *testing.T) {
 }
 
 // The format may change at any moment: written one by one, no key makes a start, and none takes one back.
-func TestTheFormatMayChangeInTheMidst(t *testing.T) {
+func TestKeyFormatCanChangeDuringARollout(t *testing.T) {
 	w := newWorld(t, "record v1 web1..9\nagent web1..9", "instructions: {rollingRules: {global: 4}}")
 	w.settle()
 	for _, format := range []v1alpha1.KeyFormat{v1alpha1.VersionKeys, v1alpha1.BooleanKeys} {

@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
-func TestBasesAreThoseBeforeAnybodyIsReleased(t *testing.T) {
+func TestBasesPrecedeGrants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		f, d := w.observe(), w.decide()

@@ -125,7 +125,7 @@ func TestCanaries(t *testing.T) {
 }
 
 // That canaries are promoted outlives their fate, and ends with the version.
-func TestPromotionIsRemembered(t *testing.T) {
+func TestPromotionIsStoredInTheLedger(t *testing.T) {
 	w := newWorld(t, "record v1 web1..2\nagent web1..2", "canary: {hosts: [web1], soakSeconds: 600}\ninstructions: {rollingRules: {global: 1}}")
 	want := func(promoted, second string) {
 		t.Helper()

@@ -16,7 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
-func TestFlightsAreThoseBeforeAnybodyIsReleased(t *testing.T) {
+func TestFlightsPrecedeGrants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		f, d := w.observe(), w.decide()
@@ -36,7 +36,7 @@ func TestFlightsAreThoseBeforeAnybodyIsReleased(t *testing.T) {
 	})
 }
 
-func TestFlightsTellTheirTimes(t *testing.T) {
+func TestFlightTimes(t *testing.T) {
 	w := newWorld(t, `
 		record v1 web1..5
 		agent web1..5

@@ -12,7 +12,7 @@ import (
 )
 
 // Checks that must pass: when they judge a host, and when not.
-func TestChecksOfHosts(t *testing.T) {
+func TestRequiredChecks(t *testing.T) {
 	const two = "healthGate: {checks: [puppet, validation, service:web]}\ninstructions: {rollingRules: {global: 2}}"
 	const flying = "record v1 web1..4\nagent web1..4\nkey host/web1 True -5m\nstarted web1 v2 -4m\n"
 	const done = "record v2 web1\nrecord v1 web2..4\nagent web1..4\nkey host/web1 True -5m\n"
@@ -79,7 +79,7 @@ func TestChecksOfHosts(t *testing.T) {
 }
 
 // A host that was unhealthy when it was released is remembered so in the flags of its key, at no extra write.
-func TestUnhealthyAtRelease(t *testing.T) {
+func TestChecksThatFailAtTheGrantDoNotCount(t *testing.T) {
 	w := newWorld(t, "record v1 web1..2\nagent web1..2\ncheck web1 puppet critical",
 		"healthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}")
 	w.settle()
@@ -96,7 +96,7 @@ func TestUnhealthyAtRelease(t *testing.T) {
 }
 
 // The ledger remembers when checks were first seen to fail and to pass again, writes each once, and forgets.
-func TestLedgerOfChecks(t *testing.T) {
+func TestCheckTimesInTheLedger(t *testing.T) {
 	w := newWorld(t, "record v1 web1\nagent web1", "healthGate: {checks: [puppet]}\nminReadySeconds: 600")
 	at := func(minutes int) string {
 		w.now = noon.Add(time.Duration(minutes) * time.Minute)
@@ -239,7 +239,7 @@ func TestVerifiedReports(t *testing.T) {
 }
 
 // A plan that another one stands in the way of does nothing.
-func TestConflict(t *testing.T) {
+func TestConflictingPlansGrantNoHost(t *testing.T) {
 	check(t, []example{{
 		name:  "nobody is released, nothing is written",
 		fleet: "record v1 web1\nagent web1\nconflict upgradeplan old is about the same fleet",

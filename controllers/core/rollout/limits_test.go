@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// DESIGN.md, section 4: limits of roles, groups and the fleet.
+// docs/design/protocol.md, section 4: limits of roles, groups and the fleet.
 func TestLimits(t *testing.T) {
 	mons := "groupMappings: {mons: [stmon]}"
 	check(t, []example{{
@@ -250,7 +250,7 @@ func TestRoleOrder(t *testing.T) {
 }
 
 // A role that vanishes between two passes is remembered by the ledger.
-func TestAVanishedRoleIsRemembered(t *testing.T) {
+func TestVanishedRoleStaysInTheLedger(t *testing.T) {
 	w := newWorld(t, "record v1 compute1 controller1", "instructions: {roleOrder: {compute: controller}}")
 	w.settle()
 	w.raw.Records = w.raw.Records[:1]
@@ -259,7 +259,7 @@ func TestAVanishedRoleIsRemembered(t *testing.T) {
 	}
 }
 
-func TestRollingAndBatch(t *testing.T) {
+func TestStrategies(t *testing.T) {
 	batch := "strategy: Batch\ninstructions: {rollingRules: {global: 2}}"
 	check(t, []example{{
 		name:  "Rolling refills a slot as soon as it is free",
@@ -373,7 +373,7 @@ func TestRoleKeys(t *testing.T) {
 }
 
 // A whole rollout in Rolling, a host at a time, judged at each step by the keys alone.
-func TestARolloutHostByHost(t *testing.T) {
+func TestRolloutHostByHost(t *testing.T) {
 	w := newWorld(t, "bare\ncurrent v1\nkey global False\nrecord v1 web1..3 web10", oneAtATime)
 	var order []string
 	for range 6 {

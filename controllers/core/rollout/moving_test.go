@@ -10,8 +10,8 @@ import (
 
 const oneAtATime = "instructions: {rollingRules: {global: 1}}"
 
-// DESIGN.md, section 4: the switch of the version, and who keeps a slot through it.
-func TestTheSwitch(t *testing.T) {
+// docs/design/protocol.md, section 4: the switch of the version, and who keeps a slot through it.
+func TestVersionSwitch(t *testing.T) {
 	check(t, []example{{
 		name:  "one change deletes the tree, sets global and the version; nobody starts",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1..2\nkey host/web1..2 True -1h\nkey role/web True -1h",
@@ -31,7 +31,7 @@ func TestTheSwitch(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Upgrading VersionSwitch: setting current_version to v2 first\ndelete the tree\n+global = False\n+current_version = v2",
 	}, {
-		name:  "a host in the field that was enabled for the old version is marked first, an agent is not",
+		name:  "a legacy host that was enabled for the old version is marked first, an agent is not",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..4\nagent web2\nkey host/web1..2 True -1m",
 		spec:  oneAtATime,
 		want: `web1..2 Upgrading Granted
@@ -108,7 +108,7 @@ func TestTheSwitch(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 1}, roleOrder: {web: db}}",
 		want:  "db1 Upgrading Starting\nweb1 Pending WaitingForRole\nweb2 Failed WaitingForRole",
 	}, {
-		name:  "a host in the field that was granted after it was marked is marked anew by the next switch",
+		name:  "a legacy host that was granted after it was marked is marked anew by the next switch",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nmarked web1 v0 -50m\nkey host/web1 True -20m",
 		spec:  oneAtATime,
 		want: `web1 Upgrading Granted
@@ -132,7 +132,7 @@ func TestTheSwitch(t *testing.T) {
 }
 
 // A mark that a switch renews lasts until the deadline from that switch: the host may have begun just before.
-func TestAMarkLastsFromTheLastGrant(t *testing.T) {
+func TestMarkerLastsFromTheLastGrant(t *testing.T) {
 	w := newWorld(t, "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nmarked web1 v0 -50m\nkey host/web1 True -20m", oneAtATime)
 	w.step() // the switch
 	w.now = w.now.Add(30 * time.Minute)
@@ -142,7 +142,7 @@ func TestAMarkLastsFromTheLastGrant(t *testing.T) {
 }
 
 // What a stop stops, and what it takes back.
-func TestStops(t *testing.T) {
+func TestStopsAndHolds(t *testing.T) {
 	check(t, []example{{
 		name: "a pause starts nobody, takes back the grant of an agent that has not started, and nothing else",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1..2 True -1m\nkey host/web4 True -1m\nstarted web2 v2 -1m\n" +
@@ -198,7 +198,7 @@ func TestStops(t *testing.T) {
 		spec:  "hosts: {rolePattern: '-([a-z]+)'}",
 		want:  "dc1-web7 Held OnHold: on hold of role dc: audit",
 	}, {
-		name:  "a held host in the field that was enabled keeps its key and its slot",
+		name:  "a held legacy host that was enabled keeps its key and its slot",
 		fleet: "record v1 web1..2\nkey host/web1 True -1m\nhold host/web1",
 		spec:  oneAtATime,
 		want:  "web1 Held OnHold: may have started, and keeps its slot\nweb2 Pending NoFreeSlot: taken by web1\nno change",
@@ -269,7 +269,7 @@ func TestStops(t *testing.T) {
 }
 
 // The soak: minReadySeconds.
-func TestTheSoak(t *testing.T) {
+func TestSoak(t *testing.T) {
 	soak := "minReadySeconds: 600\n" + oneAtATime
 	check(t, []example{{
 		name:  "a soaking host keeps its slot, and says until when",
@@ -310,7 +310,7 @@ func TestTheSoak(t *testing.T) {
 }
 
 // A soak without a usable report ends, and a restart (everything but the ledger is read anew) does not shorten it.
-func TestASoakEndsByTheLedgerAlone(t *testing.T) {
+func TestSoakEndsByTheLedger(t *testing.T) {
 	for name, fleet := range map[string]string{
 		"no report":                   "record v2 web1\nkey host/web1 True -9m",
 		"a report of another version": "record v2 web1\nreport web1 Idle v1 -9h\nkey host/web1 True -9m",
@@ -334,7 +334,7 @@ func TestASoakEndsByTheLedgerAlone(t *testing.T) {
 }
 
 // Next is when time alone changes something: the controller sleeps until then.
-func TestWhenToLookAgain(t *testing.T) {
+func TestNextIsTheEarliestChange(t *testing.T) {
 	for _, e := range []struct {
 		name, fleet, spec string
 		want              time.Duration

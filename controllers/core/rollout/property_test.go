@@ -143,7 +143,7 @@ func scopes(host string) []string {
 	return out
 }
 
-// mayBegin is the host's own decision, as section 2 of DESIGN.md has it, but for holds and pauses, which may go at any
+// mayBegin is the host's own decision, by docs/design/protocol.md, section 2, but for holds and pauses, which may go at any
 // time.
 func mayBegin(f *fleet.Fleet, h *fleet.Host) bool {
 	text, set := h.Setting.Text, h.Setting.Scope != fleet.ScopeNone
@@ -190,7 +190,7 @@ func starts(before, after map[string]bool) (out []string) {
 // No prefix of a pass's changes makes a start above a limit or out of order, or takes a slot from a host that may have
 // begun: written one by one (the switch at once), each state between keeps the rules. A start is whatever a host itself
 // would take for one.
-func TestNoPrefixOfTheChangesStartsAboveALimit(t *testing.T) {
+func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, r := anyWorld(t)
 		for range 4 {
@@ -283,7 +283,7 @@ func (r *rules) judgeOrder(t *rapid.T, w *world, started, first, step string) {
 }
 
 // A whole pass over a fleet in any state ends, and a second changes nothing; decide and settle insist on it.
-func TestASecondPassChangesNothing(t *testing.T) {
+func TestSecondPassChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		w.settle()
@@ -291,7 +291,7 @@ func TestASecondPassChangesNothing(t *testing.T) {
 }
 
 // What is counted in flight is what may be changing its version by the hosts' own rules, and those that soak.
-func TestInFlightIsWhatHostsMayDo(t *testing.T) {
+func TestInFlightMatchesTheHostsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		w.plan.Spec.MinReadySeconds = 0
@@ -306,7 +306,7 @@ func TestInFlightIsWhatHostsMayDo(t *testing.T) {
 }
 
 // Reading back what was written gives what was desired.
-func TestDecodeOfRenderIsTheDesired(t *testing.T) {
+func TestDecodeOfRenderIsDesired(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		d := w.decide()

@@ -7,7 +7,7 @@ import "testing"
 
 // The cases of python-jiocloud's own tests (branch rolling_upgrade_code, jiocloud/tests/test_upgrade.py), with our
 // outcome. Where it differs on purpose the name says how; docs/how-to/migrate.md lists the differences.
-func TestTheCasesOfPythonJiocloud(t *testing.T) {
+func TestCasesOfPythonJiocloud(t *testing.T) {
 	check(t, []example{{
 		name: "upgrade_list: no data",
 		want: "no change\ncomplete",

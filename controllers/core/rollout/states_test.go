@@ -5,8 +5,8 @@ package rollout_test
 
 import "testing"
 
-// DESIGN.md, sections 1 to 3: what a host is.
-func TestTheStateOfAHost(t *testing.T) {
+// docs/design/protocol.md, sections 1 to 3: what a host is.
+func TestHostStates(t *testing.T) {
 	check(t, []example{{
 		name:  "its newest record is the version: upgraded",
 		fleet: `record v2 web1`,
@@ -121,7 +121,7 @@ func TestTheStateOfAHost(t *testing.T) {
 }
 
 // Section 1 and 3: what enables a host, as that host reads it.
-func TestWhatEnablesAHost(t *testing.T) {
+func TestEnablingKeys(t *testing.T) {
 	one := "instructions: {rollingRules: {global: 0}}" // releases nobody
 	check(t, []example{{
 		name:  "the host's key goes before the role's, and the role's before global",
@@ -138,7 +138,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 			+host/web1 = True
 			+global = False`,
 	}, {
-		name:  "none set: a host in the field is enabled; the next commit ends that, and it keeps its slot by a mark",
+		name:  "none set: a legacy host is enabled; the next commit ends that, and it keeps its slot by a mark",
 		fleet: "bare\ncurrent v2\nrecord v1 web1",
 		spec:  one,
 		want: `web1 Upgrading Revoked
@@ -161,7 +161,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 1}}",
 		want:  "web1 Upgrading Starting\n+host/web1 = True (anew)",
 	}, {
-		name:  "an old True enables a host in the field",
+		name:  "an old True enables a legacy host",
 		fleet: "bare\nrecord v1 web1\nkey host/web1 True -30m\nkey global False\ncurrent v2",
 		spec:  one,
 		want:  "web1 Upgrading Granted\nno change",
@@ -171,7 +171,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		spec:  one,
 		want:  "web1 Upgrading Granted: by its role key",
 	}, {
-		name:  "false in lower case is a yes to a host in the field, and is written properly",
+		name:  "false in lower case is a yes to a legacy host, and is written properly",
 		fleet: "record v1 web1\nkey host/web1 false",
 		spec:  one,
 		want: `web1 Upgrading Revoked
@@ -198,7 +198,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 		spec:  one,
 		want:  "web1..2 Upgrading Granted\n+host/web1 = True\n+host/web2 = True",
 	}, {
-		name:  "another version's name: a no to an agent, a yes to a host in the field; the key goes",
+		name:  "another version's name: a no to an agent, a yes to a legacy host; the key goes",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 v9 -1m",
 		spec:  one,
 		want: `web1 Pending Revoking
@@ -208,7 +208,7 @@ func TestWhatEnablesAHost(t *testing.T) {
 			-host/web1
 			-host/web2`,
 	}, {
-		name:  "rubbish: a no to an agent, a yes to a host in the field",
+		name:  "rubbish: a no to an agent, a yes to a legacy host",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 \"\\x00\\xff!\"",
 		spec:  one,
 		want: `web1 Pending Revoking

@@ -138,7 +138,7 @@ func TestFailureBudget(t *testing.T) {
 
 // The halt is news once: what is recorded names the version, the generation and the time, and stands when what it was about
 // is gone, until another version.
-func TestAHaltIsRecordedOnceAndLasts(t *testing.T) {
+func TestHaltIsRecordedOnceAndLasts(t *testing.T) {
 	w := newWorld(t, "record v1 web1..3\nagent web1..3\nkey host/web1 True -2h", "failurePolicy: {maxFailed: 0}")
 	w.plan.Generation = 7
 	d := w.settle()
@@ -157,7 +157,7 @@ func TestAHaltIsRecordedOnceAndLasts(t *testing.T) {
 	}
 }
 
-func TestWindowsStopStarts(t *testing.T) {
+func TestWindowsStopGrants(t *testing.T) {
 	const closed = "windows: {allow: [{schedule: '0 22 * * *', duration: 4h}]}\n"
 	const open = "windows: {allow: [{schedule: '0 11 * * *', duration: 4h}]}\n"
 	check(t, []example{{
@@ -187,7 +187,7 @@ func TestWindowsStopStarts(t *testing.T) {
 		spec:  closed,
 		want:  "web1 Upgraded AtVersion\ngate OutsideWindow\nno change",
 	}, {
-		name:  "agents that have not begun lose what they were allowed; what has begun, and hosts in the field, finish",
+		name:  "agents that have not begun lose what they were allowed; what has begun, and legacy hosts, finish",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1 True -5m\nkey host/web2 True -5m\nstarted web2 v2 -4m\nkey host/web4 True -5m",
 		spec:  closed,
 		want: `web1 Upgrading Revoked: no window of windows.allow is open
@@ -229,7 +229,7 @@ func TestWindowsStopStarts(t *testing.T) {
 }
 
 // When to look again: at the opening while it is closed, and before anything else at the closing while it is open.
-func TestADecisionKnowsWhenWindowsChange(t *testing.T) {
+func TestNextIncludesWindows(t *testing.T) {
 	at := func(hour int) time.Time { return time.Date(2026, 3, 6, hour, 0, 0, 0, time.UTC) }
 	for _, e := range []struct {
 		name, fleet, spec  string
@@ -253,7 +253,7 @@ func TestADecisionKnowsWhenWindowsChange(t *testing.T) {
 
 // Over a fleet in any state, a stop of any kind starts nobody, whatever else is wrong, and takes nothing from who may have
 // begun.
-func TestAStopStartsNobody(t *testing.T) {
+func TestStopsStartNoHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		switch stop := rapid.SampledFrom([]string{"halt", "window", "deny"}).Draw(t, "stop"); stop {

@@ -26,7 +26,7 @@ func chainText(chain []rollout.Link) string {
 	return b.String()
 }
 
-func TestWhyIsAChainOfWhatHostsWaitFor(t *testing.T) {
+func TestWhyHostIsAChain(t *testing.T) {
 	const fleetOfTwo = `
 record v1 web1..2 db1..3
 agent web1..2 db1..3
@@ -83,7 +83,7 @@ db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:0
 }
 
 // The first link is the verdict itself: nobody says why twice.
-func TestWhyBeginsWithTheVerdict(t *testing.T) {
+func TestWhyStartsWithTheVerdict(t *testing.T) {
 	w := newWorld(t, "record v1 web1..4 db1\nagent web1..3\nkey host/web2 True -5m\nhold host/web3", "instructions: {rollingRules: {global: 1}}")
 	why := w.why()
 	for _, v := range w.decide().Verdicts {
@@ -93,7 +93,7 @@ func TestWhyBeginsWithTheVerdict(t *testing.T) {
 	}
 }
 
-func TestWhyOfPlanAndRole(t *testing.T) {
+func TestWhyPlanAndRole(t *testing.T) {
 	w := newWorld(t, "record v1 web1..2 db1..2\nagent web1..2 db1..2\nkey host/db1 True -5m\nstarted db1 v2 -5m",
 		"instructions: {rollingRules: {global: 1}, roleOrder: {web: db}}")
 	if d := cmp.Diff("web1: WaitingForRole → after: 2 more db\n"+
@@ -114,7 +114,7 @@ func TestWhyOfPlanAndRole(t *testing.T) {
 	}
 }
 
-func TestAHeldHostDoesNotTellWhyItsRoleWaits(t *testing.T) {
+func TestHeldHostDoesNotExplainItsRole(t *testing.T) {
 	w := newWorld(t, `
 record v1 web1..4
 agent web1..4
