@@ -107,14 +107,14 @@ func newChaos(t *testing.T) *chaos {
 	}
 	t.Cleanup(func() { _ = cluster.Stop() })
 	front := frontOf(t, cluster.Addrs())
-	judge := &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 1}}
+	checker := &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 1}}
 	proxy := consultest.StartProxy(t, front, consultest.ProxyOptions{
 		Judge: func(ctx context.Context, direct store.Store) error {
 			pairs, _, err := direct.List(ctx, "")
 			if err != nil {
 				return err
 			}
-			return judge.Look(pairs)
+			return checker.Look(pairs)
 		}})
 	c := &chaos{t: t, cluster: cluster, direct: open(t, front)}
 	if _, err := c.direct.Txn(t.Context(), []store.Op{

@@ -169,7 +169,7 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 	g.refused("no controller is running", g.operator, "reconcile", "source", "default")
 }
 
-// A controller that is killed in the midst of a sync leaves no half state: the next one finishes it.
+// A controller that is killed during a sync leaves no half state: the next one finishes it.
 func TestAKilledSyncLosesNothing(t *testing.T) {
 	t.Parallel()
 	const fleets = 40 // each has eight watches
@@ -198,7 +198,7 @@ func TestAKilledSyncLosesNothing(t *testing.T) {
 	if err := asking.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = asking.Wait() }() // whoever answers it
+	defer func() { _ = asking.Wait() }() // any server that answers
 	client, err := api.NewClient(&api.Config{Address: consul.Addr()})
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestAKilledSyncLosesNothing(t *testing.T) {
 	})
 }
 
-func TestAWebhookRingsTheBell(t *testing.T) {
+func TestWebhook_RequestsSync(t *testing.T) {
 	t.Parallel()
 	g := newGitOps(t)
 	g.git.Commit("fleet.yaml", fmt.Sprintf(gitPlan, "v2"))

@@ -118,7 +118,7 @@ func (l Layout) key(name string) string {
 	return l.Prefix + "/" + name
 }
 
-// CurrentVersion is the key of the version that all hosts trend towards.
+// CurrentVersion is the key of the version that all hosts trend toward.
 func (l Layout) CurrentVersion() string { return l.key("current_version") }
 
 // ConfigState is the prefix of the enable_puppet tree and of operators' pause keys.

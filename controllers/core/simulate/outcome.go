@@ -168,7 +168,7 @@ func (s *Simulation) next(d *rollout.Decision) time.Time {
 func (o *Outcome) Duration() time.Duration { return o.End.Sub(o.Start) }
 
 // Percentile returns the smallest of the durations that at least p percent of them do not exceed. It is 0 for an empty list.
-// The list need not be sorted.
+// The list can be unsorted.
 func Percentile(durations []time.Duration, p int) time.Duration {
 	if len(durations) == 0 {
 		return 0

@@ -150,7 +150,7 @@ type checker struct {
 	// maxFailed is how many granted hosts may fail. Negative means any number.
 	maxFailed int
 	halted    string // the version whose rollout exceeded maxFailed
-	// canary means that the first host of each role goes before all others.
+	// canary means that the first host of each role is granted before all others.
 	canary   bool
 	promoted string // the version that all canaries reached
 	// critical is how many hosts may be critical. Negative means any number.
@@ -489,7 +489,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 		s.Control.Pause = &fleet.Pause{By: "someone"}
 	case 1:
 		s.Control.Pause = nil
-	case 2: // the plan goes to another version in mid-flight
+	case 2: // the plan changes its version during the rollout
 		editPlan(t, s, func(spec *v1alpha1.UpgradePlanSpec) {
 			spec.Version = rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "version")
 			spec.Action = v1alpha1.Action{}
@@ -517,8 +517,8 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 			}
 		}
 		s.SetNodes(known)
-		r.before = nil // which hosts go first, and who is waited for, may be others from now on
-	case 7: // a version that somebody set by hand starts no agent; hosts in the field go by their old keys
+		r.before = nil // the hosts that go first and the awaited hosts may differ from now on
+	case 7: // a version set by hand starts no agent; legacy hosts follow their old keys
 		if agentsOnly(s) {
 			s.SetVersion("9")
 		}
