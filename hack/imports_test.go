@@ -45,6 +45,7 @@ var table = []row{
 
 	{of: "controllers/...", never: []string{"cmd/..."}},
 	{of: "controllers/backoff", ours: []string{}},
+	{of: "controllers/tlsalert", ours: []string{}},
 	{of: "controllers/reconcile", ours: []string{"controllers/store"}},
 	{of: "controllers/store", ours: []string{"controllers/backoff", "controllers/core/fleet", "controllers/core/keys"}},
 	{of: "controllers/store/leaderelection", ours: []string{"controllers/backoff", "controllers/store"}},
@@ -57,7 +58,7 @@ var table = []row{
 		"controllers/store/leaderelection", "apis/..."}},
 	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout", "controllers/upgradeplan", "github.com/hashicorp/...",
 		"github.com/prometheus/..."}},
-	{of: "controllers/gitsync/repository", ours: []string{}},
+	{of: "controllers/gitsync/repository", ours: []string{"controllers/tlsalert"}},
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/upgradeplan"}},
 	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
 	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},

@@ -22,6 +22,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/jiocloud/upgrade-controller/controllers/tlsalert"
 )
 
 // maxRefs limits the list of references of a server, in bytes.
@@ -143,7 +145,8 @@ func dialHTTPS(location Location, limits Limits) (session, error) {
 	}
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
-	return githttp.NewClient(&http.Client{Transport: &limitedTransport{t, limits}}).NewUploadPackSession(endpoint, auth)
+	bounded := &limitedTransport{tlsalert.Transport{Transport: t}, limits}
+	return githttp.NewClient(&http.Client{Transport: bounded}).NewUploadPackSession(endpoint, auth)
 }
 
 // limitedTransport limits the size of all response bodies.

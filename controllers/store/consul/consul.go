@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/tlsalert"
 )
 
 // The defaults of Config.
@@ -105,6 +106,9 @@ func New(c Config) (*Store, error) {
 	}
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
 		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
+	}
+	if transport, ok := resolved.HttpClient.Transport.(*http.Transport); ok {
+		resolved.HttpClient.Transport = tlsalert.Transport{Transport: transport}
 	}
 	s := &Store{config: c.withDefaults(), client: resolved.HttpClient, addr: withoutUser(given), header: http.Header{},
 		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
