@@ -62,7 +62,7 @@ test: consul ## Run all tests, with a real Consul, and concurrent code with the 
 	fi
 
 .PHONY: verify
-verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links and lint
+verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links, prose and lint
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
 	if [[ -n $$unformatted ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
@@ -77,7 +77,7 @@ lint: bin/golangci-lint ## Run golangci-lint
 	bin/golangci-lint run
 
 .PHONY: prose
-prose: ## Check the prose for words that we do not use; IN=docs: only below docs
+prose: ## List all words that we do not use; IN=docs: only below docs
 	go test -count=1 ./hack -run '^TestProse$$' -prose '$(or $(IN),.)'
 
 .PHONY: bench

@@ -5,6 +5,7 @@ package hack_test
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"go/scanner"
@@ -20,11 +21,19 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // prose is the part of the tree that TestProse checks.
-var prose = flag.String("prose", "", "check the prose of files below this path; . is the whole tree")
+var prose = flag.String("prose", "", "check all prose of files below this path; . is the whole tree")
+
+// pending lists folders whose prose is checked with the flag only, because it is not rewritten yet. Only remove from it.
+var pending = []string{
+	"apis/upgrade/legacy", "apis/upgrade/manifest", "apis/upgrade/names", "apis/upgrade/strictyaml", "apis/upgrade/v1alpha1",
+	"apis/upgrade/validation", "cmd/internal/chaos", "cmd/internal/deployment", "cmd/upgradectl", "config/crd", "controllers/core",
+	"controllers/dashboard", "controllers/gitsync", "controllers/manager", "controllers/metrics", "controllers/store",
+	"controllers/upgradeplan", "docs/reference/upgradectl.md", "docs/tutorial.md",
+}
 
 // rejected lists words and phrases with a plain replacement. Words match without regard to case and as whole words; a phrase
 // matches across line breaks too.
@@ -266,12 +275,12 @@ func trackedFiles(t *testing.T, below string) []string {
 }
 
 func TestProse(t *testing.T) {
-	if *prose == "" {
-		t.Skip("make prose checks the prose")
-	}
 	rules := newProseRules()
 	counts := map[string]int{}
-	for _, file := range trackedFiles(t, *prose) {
+	for _, file := range trackedFiles(t, cmp.Or(*prose, ".")) {
+		if *prose == "" && slices.ContainsFunc(pending, func(p string) bool { return file == p || strings.HasPrefix(file, p+"/") }) {
+			continue
+		}
 		data, err := os.ReadFile(filepath.Join("..", file))
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +319,7 @@ func TestProse_FindsRejectedWords(t *testing.T) {
 			for _, f := range newProseRules().find(tc.file, []byte(tc.text)) {
 				got = append(got, f.String())
 			}
-			if d := cmp.Diff(tc.want, got); d != "" {
+			if d := gocmp.Diff(tc.want, got); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})

@@ -1,4 +1,4 @@
-# Policy for operators: everything that a viewer may do, and upgradectl apply, delete, rollout, hold and release. It grants
+# Policy for operators: everything that a viewer may do, and upgradectl apply, delete, rollout, hold and unhold. It grants
 # no host: upgradectl reconcile, upgrade and global-disable-puppet need the controller's policy.
 
 # Plans, and the orders to stop beside them.
