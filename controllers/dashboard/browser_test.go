@@ -26,23 +26,24 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// missing skips a test whose tool is not there; CI has all.
+// missing skips a test because a tool is missing. If CI=true it fails the test instead.
 func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: make deps installs it", what)
+		t.Fatalf("%s is missing; run make deps to install it", what)
 	}
-	t.Skipf("%s is missing: make deps installs it", what)
+	t.Skipf("%s is missing; run make deps to install it", what)
 }
 
-// browser is a tab of a real browser. What its console says, and what it asks of others than the site, are failures.
+// browser is a tab of a real browser. Console messages and requests to other sites fail the test.
 type browser struct {
 	testing.TB
 	ctx context.Context
 
 	mu      sync.Mutex
 	console []string
-	cut     bool // the console may speak of what the network did
+	// offline allows messages about failed requests.
+	offline bool
 }
 
 func newBrowser(t testing.TB) *browser {
@@ -70,7 +71,7 @@ func newBrowser(t testing.TB) *browser {
 	return b
 }
 
-// other is another tab of the same browser, which is seen as much as this one: one that nobody sees is not live.
+// other returns another tab of the same browser. Both have the focus, since a hidden tab is not live.
 func (b *browser) other() *browser {
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	b.Cleanup(cancel)
@@ -94,8 +95,8 @@ func (b *browser) start() {
 		case *runtime.EventExceptionThrown:
 			b.console = append(b.console, e.ExceptionDetails.Error())
 		case *network.EventRequestWillBeSent:
-			if !strings.HasPrefix(e.Request.URL, "http://127.0.0.1:") || !strings.Contains(e.Request.URL, below) {
-				b.console = append(b.console, "asked for "+e.Request.URL)
+			if !strings.HasPrefix(e.Request.URL, "http://127.0.0.1:") || !strings.Contains(e.Request.URL, basePath) {
+				b.console = append(b.console, "request to "+e.Request.URL)
 			}
 		}
 	})
@@ -103,8 +104,8 @@ func (b *browser) start() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, text := range b.console {
-			if !b.cut || !strings.HasPrefix(text, "Failed to load resource: ") {
-				b.Errorf("the browser says: %s", text)
+			if !b.offline || !strings.HasPrefix(text, "Failed to load resource: ") {
+				b.Errorf("browser console: %s", text)
 			}
 		}
 	})
@@ -117,7 +118,7 @@ func (b *browser) do(actions ...chromedp.Action) {
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var text string
 		_ = chromedp.Run(b.ctx, chromedp.Text("body", &text))
-		b.Fatalf("%v; the page says:\n%s", err, text)
+		b.Fatalf("%v; text of the page:\n%s", err, text)
 	}
 }
 
@@ -134,7 +135,7 @@ func (b *browser) eval(script string) string {
 	return strings.Trim(string(text), `"`)
 }
 
-// until waits until a condition in the page holds.
+// until waits until a JavaScript condition is true.
 func (b *browser) until(condition string) {
 	b.Helper()
 	b.do(chromedp.Poll(condition, nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(30*time.Second)))
@@ -142,7 +143,7 @@ func (b *browser) until(condition string) {
 
 func (b *browser) live() { b.Helper(); b.until(`document.getElementById("live").className === "live"`) }
 
-// picture keeps what is seen, where CI keeps its artefacts.
+// picture saves a screenshot to the folder of the CI artifacts.
 func (b *browser) picture(name string) {
 	b.Helper()
 	dir := os.Getenv("UPGRADE_PICTURES")
@@ -159,7 +160,7 @@ func (b *browser) picture(name string) {
 	}
 }
 
-func TestThePageFollowsTheFleet(t *testing.T) {
+func TestBrowser_PageFollowsTheFleet(t *testing.T) {
 	s := newFleet(t, 12)
 	b := newBrowser(t)
 	b.open(s.url(""))
@@ -177,39 +178,39 @@ func TestThePageFollowsTheFleet(t *testing.T) {
 		}
 	}
 	b.eval(`document.body.dataset.kept = "yes"`)
-	s.reaches("web3")
+	s.upgrade("web3")
 	b.until(`document.getElementById("h-web3").className === "s-upgraded"`)
 	s.pass()
 	b.until(`document.getElementById("flight").textContent.includes("web7")`)
 	b.until(`document.getElementById("events").textContent.includes("granted: web7")`)
-	s.at("v1", time.Now(), "web13") // a host that is new
+	s.at("v1", time.Now(), "web13") // a new host
 	b.until(`document.getElementById("h-web13") !== null`)
 	if b.eval(`document.body.dataset.kept`) != "yes" {
-		t.Error("the page was loaded again")
+		t.Error("the page was reloaded")
 	}
 }
 
-func TestAPageThatWasCutOffSaysSoAndCatchesUp(t *testing.T) {
+func TestBrowser_PageReconnects(t *testing.T) {
 	s := newFleet(t, 5)
 	b := newBrowser(t)
-	b.cut = true
+	b.offline = true
 	b.open(s.url("plans/fleet"))
 	b.live()
-	s.cut.Store(true)
+	s.offline.Store(true)
 	s.proxy.CloseClientConnections()
-	b.until(`document.getElementById("live").className === "cut"`)
-	s.reaches("web3")
-	s.cut.Store(false)
+	b.until(`document.getElementById("live").className === "disconnected"`)
+	s.upgrade("web3")
+	s.offline.Store(false)
 	b.live()
 	b.until(`document.getElementById("h-web3").className === "s-upgraded"`)
 }
 
-func TestASecondTabReadsNothingFromConsul(t *testing.T) {
+func TestBrowser_SecondTabSharesTheFeed(t *testing.T) {
 	s := newFleet(t, 5)
 	b := newBrowser(t)
 	b.open(s.url("plans/fleet"))
 	b.live()
-	s.reaches("web3")
+	s.upgrade("web3")
 	b.until(`document.getElementById("h-web3").className === "s-upgraded"`)
 	before := s.store.trees.Load()
 	other := b.other()
@@ -218,12 +219,12 @@ func TestASecondTabReadsNothingFromConsul(t *testing.T) {
 	other.open(s.url("plans/fleet/hosts/web3"))
 	other.live()
 	if after := s.store.trees.Load(); after != before {
-		t.Errorf("%d trees were read for a second tab", after-before)
+		t.Errorf("the second tab caused %d reads", after-before)
 	}
 	b.do(chromedp.Navigate("about:blank"))
 }
 
-func TestTheKeyboardIsEnough(t *testing.T) {
+func TestBrowser_KeyboardNavigation(t *testing.T) {
 	s := newFleet(t, 80)
 	b := newBrowser(t)
 	b.open(s.url("plans/fleet"))
@@ -231,30 +232,30 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	focused := func() string { return b.eval(`document.activeElement.id`) }
 	b.do(chromedp.Focus("#h-web1"), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowRight))
 	if got := focused(); got != "h-web3" {
-		t.Errorf("two to the right of web1 is %s", got)
+		t.Errorf("got %s two cells right of web1", got)
 	}
 	if got := b.eval(`document.getElementById("cursor").textContent`); got != "web3: Upgrading, Granted" {
-		t.Errorf("the cursor says %q", got)
+		t.Errorf("cursor text: %q", got)
 	}
 	b.do(chromedp.KeyEvent(kb.ArrowDown))
 	if got := focused(); got == "h-web3" || !strings.HasPrefix(got, "h-web") {
-		t.Errorf("below web3 is %s", got)
+		t.Errorf("got %s below web3", got)
 	}
 	b.do(chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.End))
 	if got := focused(); got != "h-web80" {
-		t.Errorf("at the end is %s", got)
+		t.Errorf("got %s at the end", got)
 	}
 	if got := b.eval(`document.querySelectorAll('.cells a[tabindex="0"]').length`); got != "3" {
-		t.Errorf("%s hosts are in the tabulator's order, not one of each role", got)
+		t.Errorf("got %s tab stops, want one for each role", got)
 	}
 	b.do(chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.Enter))
 	b.do(chromedp.WaitReady("dl.facts"))
 	if got := b.eval(`location.pathname`); !strings.HasSuffix(got, "/plans/fleet/hosts/web2") {
-		t.Errorf("Enter on web2 leads to %s", got)
+		t.Errorf("Enter on web2 opens %s", got)
 	}
 }
 
-func TestEachPageIsAccessible(t *testing.T) {
+func TestBrowser_PagesAreAccessible(t *testing.T) {
 	axe, err := os.ReadFile("../../hack/axe/node_modules/axe-core/axe.min.js")
 	if err != nil {
 		missing(t, "axe-core")
@@ -277,7 +278,7 @@ func TestEachPageIsAccessible(t *testing.T) {
 	}
 }
 
-func TestWhatHostsSayIsNoHTML(t *testing.T) {
+func TestBrowser_EscapesTextsOfHosts(t *testing.T) {
 	s := newFleet(t, 5)
 	const host = `<img src=x onerror=alert(1)>`
 	s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Record("v1", host), Value: []byte(host)},
@@ -287,35 +288,35 @@ func TestWhatHostsSayIsNoHTML(t *testing.T) {
 		b.open(s.url(path))
 		b.live()
 		if got := b.eval(`document.querySelectorAll("main img, main i").length`); got != "0" {
-			t.Errorf("%s has %s elements that hosts have written", path, got)
+			t.Errorf("%s has %s elements from texts of hosts", path, got)
 		}
 	}
 	b.open(s.url("plans/fleet/hosts/web4"))
 	if got := b.eval(`document.querySelector("main").textContent.includes("<b>not found</b>") && !document.querySelector("main b")`); got != "true" {
-		t.Errorf("a message of a host was not shown as it is")
+		t.Errorf("the message of a host is not shown literally")
 	}
 }
 
-func TestTenThousandHostsAreDrawn(t *testing.T) {
+func TestBrowser_DrawsTenThousandHosts(t *testing.T) {
 	s := newFleet(t, 9990)
 	b := newBrowser(t)
 	b.open(s.url("plans/fleet"))
 	b.live()
 	if got := b.eval(`document.querySelectorAll(".cells a").length`); got != "9994" {
-		t.Errorf("%s hosts are drawn", got)
+		t.Errorf("got %s cells", got)
 	}
 	b.picture("plan-10000")
-	s.reaches("web3")
+	s.upgrade("web3")
 	b.until(`document.getElementById("h-web3").className === "s-upgraded"`)
 }
 
-// BenchmarkPage is a plan of 10,000 hosts in a browser: the time to its first contentful paint, and of one host's report until
-// it is painted.
+// BenchmarkPage shows a plan of 10,000 hosts in a browser. It measures the time to the first contentful paint, and the time
+// from the report of a host until it is painted.
 func BenchmarkPage(b *testing.B) {
-	const released = 1000
+	const granted = 1000
 	s := newSite(b)
 	s.at("v1", time.Now().Add(-time.Hour), append(names("web", 9000), names("db", 1000)...)...)
-	s.apply(fmt.Sprintf("version: v2\ninstructions: {rollingRules: {global: %d}}", released))
+	s.apply(fmt.Sprintf("version: v2\ninstructions: {rollingRules: {global: %d}}", granted))
 	s.pass()
 	x := newBrowser(b)
 	x.open(s.url("plans/fleet"))
@@ -329,9 +330,9 @@ func BenchmarkPage(b *testing.B) {
 		x.eval(`window.seen = new Promise(resolve => new MutationObserver((all, o) => { o.disconnect();
 			requestAnimationFrame(() => setTimeout(() => resolve(performance.timeOrigin + performance.now()))) })
 			.observe(document.getElementById("cells-web"), {attributes: true, subtree: true, attributeFilter: ["class"]})), 0`)
-		begun := time.Now()
-		s.reaches(fmt.Sprintf("web%d", rounds%released+1))
-		update += milliseconds(x.eval(`window.seen`)) - time.Duration(begun.UnixNano())
+		started := time.Now()
+		s.upgrade(fmt.Sprintf("web%d", rounds%granted+1))
+		update += milliseconds(x.eval(`window.seen`)) - time.Duration(started.UnixNano())
 		rounds++
 	}
 	b.ReportMetric(float64(paint.Milliseconds())/float64(rounds), "ms/first-paint")

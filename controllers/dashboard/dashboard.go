@@ -1,11 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dashboard serves pages that show plans and their hosts as they are. It writes nothing. All pages of a plan are
-// made from what one reader of Consul sees, which reads while somebody looks and for a while after that.
-//
-// A page is made here, and stands without scripts. With them it changes by itself: a stream of server-sent events tells it
-// which parts of it differ from what it shows. All its links are relative, so that it works below any path of a proxy.
 package dashboard
 
 import (
@@ -29,61 +24,61 @@ import (
 )
 
 const (
-	// firstSight is how long a page waits for what it shows.
-	firstSight = 15 * time.Second
-	// DefaultLinger is Options.Linger when that is 0.
+	// firstSnapshotTimeout is how long a page waits for the first snapshot.
+	firstSnapshotTimeout = 15 * time.Second
+	// DefaultLinger is the default of Options.Linger.
 	DefaultLinger = 30 * time.Second
-	// DefaultBeat is Options.Beat when that is 0.
-	DefaultBeat = 15 * time.Second
-	// maxStreams is how many pages may be live at the same time.
+	// DefaultHeartbeat is the default of Options.Heartbeat.
+	DefaultHeartbeat = 15 * time.Second
+	// maxStreams limits the pages that are live at the same time.
 	maxStreams = 500
-	// maxFeeds is how many plans may be looked at at the same time.
+	// maxFeeds limits the plans that are viewed at the same time.
 	maxFeeds = 200
 )
 
-// Options are what a Dashboard works with.
+// Options configure a Dashboard.
 type Options struct {
 	Store store.Store
 	Now   func() time.Time
 	Log   logr.Logger
-	// Linger is how long Consul is read on when nobody looks any more; 0: DefaultLinger.
+	// Linger is how long a feed keeps reading after its last viewer left. Zero means DefaultLinger.
 	Linger time.Duration
-	// Beat is how often a page is told that it is live although nothing has changed; 0: DefaultBeat.
-	Beat time.Duration
+	// Heartbeat is the interval of messages to a page when nothing changes. Zero means DefaultHeartbeat.
+	Heartbeat time.Duration
 }
 
-// Dashboard is an http.Handler. Close ends what it reads.
+// Dashboard is an http.Handler. Close ends all streams and reads.
 type Dashboard struct {
 	options   Options
 	templates *template.Template
 	mux       *http.ServeMux
-	ctx       context.Context //nolint:containedctx // that of what it reads for those who look
+	ctx       context.Context //nolint:containedctx // ends all feeds and streams
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 	streams   atomic.Int64
 	epoch     string
-	numbers   atomic.Uint64
+	ids       atomic.Uint64
 
 	mu    sync.Mutex
-	feeds map[string]*feed // by plan; that of all plans has no name
+	feeds map[string]*feed // by plan name; the list of plans has the empty name
 }
 
-// New reads nothing before somebody looks.
+// New returns a dashboard. It reads from the store when the first page is requested.
 func New(o Options) *Dashboard {
 	if o.Linger == 0 {
 		o.Linger = DefaultLinger
 	}
-	if o.Beat == 0 {
-		o.Beat = DefaultBeat
+	if o.Heartbeat == 0 {
+		o.Heartbeat = DefaultHeartbeat
 	}
 	d := &Dashboard{options: o, templates: templates(), mux: http.NewServeMux(), feeds: map[string]*feed{},
 		epoch: strconv.FormatInt(o.Now().UnixNano(), 36)}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	assets, err := fs.Sub(files, "page")
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the files are embedded
 	}
-	d.mux.Handle("GET /assets/", http.StripPrefix("/assets/", onlyAssets(http.FileServerFS(assets))))
+	d.mux.Handle("GET /assets/", http.StripPrefix("/assets/", hideTemplates(http.FileServerFS(assets))))
 	d.route("/{$}", d.plansView)
 	d.route("/plans/{plan}", d.planView)
 	d.route("/plans/{plan}/changes", d.changesView)
@@ -92,13 +87,13 @@ func New(o Options) *Dashboard {
 	return d
 }
 
-// Close ends all streams and all that is read, and returns when nothing of it goes on.
+// Close ends all streams and feeds and waits for them.
 func (d *Dashboard) Close() {
 	d.stop()
 	d.running.Wait()
 }
 
-// ServeHTTP answers GET and HEAD.
+// ServeHTTP handles GET and HEAD.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
@@ -111,8 +106,8 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
-// onlyAssets keeps the templates and the list of files to ourselves.
-func onlyAssets(next http.Handler) http.Handler {
+// hideTemplates does not serve the templates and the list of files.
+func hideTemplates(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "" || strings.HasSuffix(r.URL.Path, ".tmpl") {
 			http.NotFound(w, r)
@@ -122,29 +117,31 @@ func onlyAssets(next http.Handler) http.Handler {
 	})
 }
 
-// view is a page as it is asked for.
+// view is a requested page.
 type view struct {
-	plan string // whose feed it is made from; empty: that of all plans
-	name string // under which the pages of a sight are kept
-	// root is the relative path to the list of plans.
+	// plan selects the feed. Empty means the list of plans.
+	plan string
+	// name is the key of the page in a snapshot.
+	name string
+	// root is the relative URL of the list of plans.
 	root   string
-	render func(*sight) *page
+	render func(*snapshot) *page
 }
 
-// route serves a view as a page, and its changes as a stream of events to those who accept one.
+// route serves a view as a page, or as a stream of its changes to clients that accept text/event-stream.
 func (d *Dashboard) route(path string, of func(*http.Request) view) {
 	d.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		v := of(r)
 		if v.plan != "" && !keys.ValidSegment(v.plan) {
-			d.refuse(w, v, http.StatusNotFound, fmt.Sprintf("%q is no name of a plan", v.plan))
+			d.renderError(w, v, http.StatusNotFound, fmt.Sprintf("%q is not a valid plan name", v.plan))
 			return
 		}
 		f := d.feed(v.plan)
 		if f == nil {
-			d.refuse(w, v, http.StatusServiceUnavailable, "too many plans are looked at")
+			d.renderError(w, v, http.StatusServiceUnavailable, "too many plans are viewed at the same time")
 			return
 		}
-		defer f.join(d.ctx, &d.running)() //nolint:contextcheck // others look too: it ends with the last of them
+		defer f.join(d.ctx, &d.running)() //nolint:contextcheck // the feed is shared and outlives the request
 		w.Header().Add("Vary", "Accept")
 		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 			d.stream(w, r, v, f)
@@ -154,7 +151,8 @@ func (d *Dashboard) route(path string, of func(*http.Request) view) {
 	})
 }
 
-// feed is that of a plan, or of all plans. Nil: there are too many. Those that nobody looks at make room.
+// feed returns the feed of a plan, or of the list of plans. It drops unused feeds if there are too many. Nil means that all
+// feeds are in use.
 func (d *Dashboard) feed(plan string) *feed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,51 +169,52 @@ func (d *Dashboard) feed(plan string) *feed {
 	if len(d.feeds) >= maxFeeds {
 		return nil
 	}
-	read := d.readPlan(plan)
+	read := d.followPlan(plan)
 	if plan == "" {
-		read = d.readPlans
+		read = d.followPlans
 	}
 	d.feeds[plan] = &feed{read: read, linger: d.options.Linger}
 	return d.feeds[plan]
 }
 
-// number is an id that no other sight has, of this process or another.
-func (d *Dashboard) number() string {
-	return d.epoch + "-" + strconv.FormatUint(d.numbers.Add(1), 10)
+// nextID returns a snapshot ID that is unique across processes.
+func (d *Dashboard) nextID() string {
+	return d.epoch + "-" + strconv.FormatUint(d.ids.Add(1), 10)
 }
 
-// serve answers with the whole page.
+// serve writes the whole page.
 func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, v view, f *feed) {
-	s := f.next(r.Context(), nil, firstSight)
+	s := f.next(r.Context(), nil, firstSnapshotTimeout)
+	status := http.StatusOK
 	switch {
 	case s == nil:
-		d.refuse(w, v, http.StatusServiceUnavailable, fmt.Sprintf("Consul has not answered for %s", firstSight))
-		return
-	case s.empty() && errors.As(s.err, new(*upgradeplan.NotFoundError)):
-		d.refuse(w, v, http.StatusNotFound, s.err.Error())
+		d.renderError(w, v, http.StatusServiceUnavailable, fmt.Sprintf("Consul did not answer within %s", firstSnapshotTimeout))
 		return
 	case s.empty():
-		d.refuse(w, v, http.StatusServiceUnavailable, s.err.Error())
+		status = http.StatusServiceUnavailable
+		if _, ok := errors.AsType[*upgradeplan.NotFoundError](s.err); ok {
+			status = http.StatusNotFound
+		}
+		d.renderError(w, v, status, s.err.Error())
 		return
 	}
 	p := s.page(v.name, v.render)
-	status := http.StatusOK
 	if p.missing {
 		status = http.StatusNotFound
 	}
-	d.write(w, status, layout{Title: p.Title, Root: v.root, At: s.id, Parts: p.outer(), Plan: v.plan})
+	d.write(w, status, layout{Title: p.Title, Root: v.root, Snapshot: s.id, Parts: p.topLevel(), Plan: v.plan})
 }
 
-// refuse answers with a page that says why there is none.
-func (d *Dashboard) refuse(w http.ResponseWriter, v view, status int, why string) {
-	parts := []layoutPart{{ID: "summary", HTML: d.render("refused", why)}}
+// renderError writes a page with an error.
+func (d *Dashboard) renderError(w http.ResponseWriter, v view, status int, message string) {
+	parts := []layoutPart{{ID: "summary", HTML: d.render("error", message)}}
 	d.write(w, status, layout{Title: http.StatusText(status), Root: v.root, Parts: parts})
 }
 
-// layout is what each page has.
+// layout is the data of the template "layout". Snapshot is the ID of the snapshot that the page shows.
 type layout struct {
-	Title, Root, At, Plan string
-	Parts                 []layoutPart
+	Title, Root, Snapshot, Plan string
+	Parts                       []layoutPart
 }
 
 type layoutPart struct {
@@ -227,5 +226,5 @@ func (d *Dashboard) write(w http.ResponseWriter, status int, l layout) {
 	html := d.render("layout", l)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprint(w, html) // who asked may be gone
+	_, _ = fmt.Fprint(w, html) // the client may be gone
 }

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// feed is what one reader of Consul has seen, for all who look at it: it reads while somebody does, and a while longer.
+// feed shares the snapshots of one reader between all viewers. It reads while it has viewers, and for linger after that.
 type feed struct {
-	// read tells what it sees until the context ends.
-	read   func(ctx context.Context, put func(*sight))
+	// read publishes snapshots until the context ends.
+	read   func(ctx context.Context, put func(*snapshot))
 	linger time.Duration
 
 	mu      sync.Mutex
-	users   int
-	stop    context.CancelFunc // nil: nobody reads
+	viewers int
+	stop    context.CancelFunc // nil if no reader is running
 	idle    *time.Timer
-	last    *sight
-	past    []*sight      // the ones before, of which only the pages are kept
-	changed chan struct{} // closed when there is another than last
+	last    *snapshot
+	past    []*snapshot   // older snapshots, with their pages only
+	changed chan struct{} // closed when last is replaced
 }
 
 // join keeps the feed reading until leave is called.
 func (f *feed) join(ctx context.Context, running *sync.WaitGroup) (leave func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.users++
+	f.viewers++
 	if f.idle != nil {
 		f.idle.Stop()
 		f.idle = nil
@@ -36,7 +36,7 @@ func (f *feed) join(ctx context.Context, running *sync.WaitGroup) (leave func())
 	if f.stop == nil {
 		ctx, f.stop = context.WithCancel(ctx)
 		f.last, f.past, f.changed = nil, nil, make(chan struct{})
-		running.Go(func() { f.read(ctx, func(s *sight) { f.put(ctx, s) }) })
+		running.Go(func() { f.read(ctx, func(s *snapshot) { f.publish(ctx, s) }) })
 	}
 	return sync.OnceFunc(f.leave)
 }
@@ -44,35 +44,35 @@ func (f *feed) join(ctx context.Context, running *sync.WaitGroup) (leave func())
 func (f *feed) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.users--; f.users > 0 {
+	if f.viewers--; f.viewers > 0 {
 		return
 	}
 	f.idle = time.AfterFunc(f.linger, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.users == 0 && f.stop != nil {
+		if f.viewers == 0 && f.stop != nil {
 			f.stop()
 			f.stop = nil
 		}
 	})
 }
 
-// unused says that nobody looks, and nothing is read.
+// unused reports whether the feed has neither viewers nor a running reader.
 func (f *feed) unused() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.users == 0 && f.stop == nil
+	return f.viewers == 0 && f.stop == nil
 }
 
-// put shows a sight to all who wait; one that comes late, from a reader that was stopped, to nobody.
-func (f *feed) put(ctx context.Context, s *sight) {
+// publish makes a snapshot the last one and wakes all viewers. It drops the snapshot if its reader has been stopped.
+func (f *feed) publish(ctx context.Context, s *snapshot) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
 	if f.last != nil {
-		f.past = append(f.past, f.last.past())
+		f.past = append(f.past, f.last.pagesOnly())
 		f.past = f.past[max(0, len(f.past)-maxPast):]
 	}
 	f.last = s
@@ -80,11 +80,11 @@ func (f *feed) put(ctx context.Context, s *sight) {
 	f.changed = make(chan struct{})
 }
 
-// maxPast is how many sights back a page may be that is told only what differs.
+// maxPast is how many old snapshots are kept to compute changes. Clients that show an older one get a full page.
 const maxPast = 4
 
-// shown is the page of that name as the sight of that id had it; nil: that is not known any more.
-func (f *feed) shown(id, name string) *page {
+// pageAt returns the page of a name in the snapshot of an ID. Nil means that the snapshot is too old.
+func (f *feed) pageAt(id, name string) *page {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.past {
@@ -93,20 +93,20 @@ func (f *feed) shown(id, name string) *page {
 		}
 	}
 	if f.last != nil && f.last.id == id {
-		return f.last.past().pages[name]
+		return f.last.pagesOnly().pages[name]
 	}
 	return nil
 }
 
-// next waits for a sight that is another than the given one, or for beat to end. Nil: there is none until then.
-func (f *feed) next(ctx context.Context, than *sight, beat time.Duration) *sight {
-	timer := time.NewTimer(beat)
+// next waits for a snapshot other than old. It returns nil after the timeout or when the context ends.
+func (f *feed) next(ctx context.Context, old *snapshot, timeout time.Duration) *snapshot {
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for {
 		f.mu.Lock()
 		last, changed := f.last, f.changed
 		f.mu.Unlock()
-		if last != nil && last != than {
+		if last != nil && last != old {
 			return last
 		}
 		select {

@@ -28,10 +28,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// below is the path under which the proxy serves the dashboard.
-const below = "/ops/upgrades"
+// basePath is the path at which the proxy serves the dashboard.
+const basePath = "/ops/upgrades"
 
-// counted counts the reads of whole trees and the watches under way. While it is broken it answers no reader.
+// counted counts the reads of whole trees and the running watches. While it is broken, Get fails.
 type counted struct {
 	store.Store
 	trees, waits atomic.Int64
@@ -40,7 +40,7 @@ type counted struct {
 
 func (c *counted) fail() error {
 	if c.broken.Load() {
-		return &store.UnavailableError{Address: "test", Err: errors.New("it is broken")}
+		return &store.UnavailableError{Address: "test", Err: errors.New("broken")}
 	}
 	return nil
 }
@@ -63,13 +63,13 @@ func (c *counted) List(ctx context.Context, prefix string) ([]keys.Pair, store.M
 	return c.Store.List(ctx, prefix)
 }
 
-// site is a dashboard behind a reverse proxy, and the fleet that it shows.
+// site is a dashboard behind a reverse proxy, with the store of its fleet.
 type site struct {
 	testing.TB
 	store   *counted
 	pages   *dashboard.Dashboard
 	proxy   *httptest.Server
-	cut     atomic.Bool // the proxy answers nobody
+	offline atomic.Bool // the proxy answers no request
 	session string
 }
 
@@ -82,13 +82,13 @@ func newSite(t testing.TB) *site {
 	s.session = session
 	s.write(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte("upgrade-controller on test")})
 	s.pages = dashboard.New(dashboard.Options{Store: s.store, Now: time.Now, Log: logr.Discard(), Linger: 2 * time.Second,
-		Beat: 100 * time.Millisecond})
+		Heartbeat: 100 * time.Millisecond})
 	back := httptest.NewServer(s.pages)
 	to, _ := url.Parse(back.URL)
-	through := http.StripPrefix(below, httputil.NewSingleHostReverseProxy(to))
+	through := http.StripPrefix(basePath, httputil.NewSingleHostReverseProxy(to))
 	s.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cut.Load() {
-			http.Error(w, "cut", http.StatusBadGateway)
+		if s.offline.Load() {
+			http.Error(w, "offline", http.StatusBadGateway)
 			return
 		}
 		through.ServeHTTP(w, r)
@@ -103,7 +103,7 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
-func (s *site) url(path string) string { return s.proxy.URL + below + "/" + path }
+func (s *site) url(path string) string { return s.proxy.URL + basePath + "/" + path }
 
 func (s *site) write(ops ...store.Op) {
 	s.Helper()
@@ -114,7 +114,7 @@ func (s *site) write(ops ...store.Op) {
 	}
 }
 
-// at lets agents report that they are at a version since a time.
+// at writes reports and records of hosts that reached a version at a time.
 func (s *site) at(version string, since time.Time, hosts ...string) {
 	s.Helper()
 	var ops []store.Op
@@ -127,8 +127,8 @@ func (s *site) at(version string, since time.Time, hosts ...string) {
 	s.write(ops...)
 }
 
-// reaches lets agents of v1 reach v2.
-func (s *site) reaches(hosts ...string) {
+// upgrade moves hosts from v1 to v2.
+func (s *site) upgrade(hosts ...string) {
 	s.Helper()
 	s.at("v2", time.Now(), hosts...)
 	for _, h := range hosts {
@@ -136,14 +136,15 @@ func (s *site) reaches(hosts ...string) {
 	}
 }
 
-// fails lets an agent report that it did not reach v2.
-func (s *site) fails(host, why string) {
+// fail writes the report of a host that failed to upgrade to v2.
+func (s *site) fail(host, why string) {
 	s.Helper()
 	s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Report(host), Value: keys.EncodeReport(fleet.Report{Version: "v2",
 		Phase: fleet.PhaseFailed, Message: why, Time: time.Now()})})
 }
 
-func (s *site) begins(hosts ...string) {
+// startUpgrade marks hosts as started and upgrading to v2.
+func (s *site) startUpgrade(hosts ...string) {
 	s.Helper()
 	for _, h := range hosts {
 		s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Started(h), Value: keys.EncodeStarted(fleet.Started{Version: "v2", From: "v1",
@@ -165,7 +166,7 @@ func (s *site) apply(spec string) {
 	}
 }
 
-// pass is one of the controller.
+// pass runs one pass of the controller.
 func (s *site) pass() {
 	s.Helper()
 	r := upgradeplan.Reconciler{Store: s.store, Session: s.session, Now: time.Now, Log: logr.Discard()}
@@ -182,7 +183,8 @@ func names(role string, n int) []string {
 	return out
 }
 
-// fleet is one of all states: web1 and web2 have reached v2, web3 has begun, web4 has failed, db1 is held.
+// newFleet returns a fleet with hosts in most states: web1 and web2 are upgraded, web3 has started, web4 has failed, and db1
+// is on hold.
 func newFleet(t testing.TB, webs int) *site {
 	s := newSite(t)
 	since := time.Now().Add(-time.Hour)
@@ -191,9 +193,9 @@ func newFleet(t testing.TB, webs int) *site {
 	s.apply("version: v2\ninstructions: {rollingRules: {global: 4}, roleOrder: {db: web}}\n" +
 		"windows: {deny: [{schedule: '0 0 1 1 *', duration: 1h}]}")
 	s.pass()
-	s.begins("web1", "web2", "web3", "web4")
-	s.reaches("web1", "web2")
-	s.fails("web4", "Puppet's run failed: Package[nginx] <b>not found</b>")
+	s.startUpgrade("web1", "web2", "web3", "web4")
+	s.upgrade("web1", "web2")
+	s.fail("web4", "Puppet's run failed: Package[nginx] <b>not found</b>")
 	if _, err := (upgradeplan.Holds{Store: s.store}).Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "db1"},
 		fleet.Hold{Reason: "disk is being replaced", Owner: "rb", Time: time.Now()}); err != nil {
 		t.Fatal(err)

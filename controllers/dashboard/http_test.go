@@ -41,7 +41,7 @@ func TestPages(t *testing.T) {
 	s := newFleet(t, 5)
 	for path, want := range map[string]struct {
 		status int
-		says   string
+		text   string
 	}{
 		"":                                     {200, `<a href="plans/fleet">fleet</a>`},
 		"plans/fleet":                          {200, `2 of 8 hosts upgraded`},
@@ -50,9 +50,9 @@ func TestPages(t *testing.T) {
 		"plans/fleet/hosts?role=db&name=3":     {200, `1 host found`},
 		"plans/fleet/hosts/db1":                {200, `upgradectl unhold host/db1`},
 		"plans/fleet/changes":                  {200, `version: v2`},
-		"plans/fleet/hosts/web99":              {404, `no host of that name is known: &#34;web99&#34;`},
+		"plans/fleet/hosts/web99":              {404, `host &#34;web99&#34; not found`},
 		"plans/other":                          {404, `upgradeplan &#34;other&#34; not found`},
-		"plans/-%2Fx":                          {404, `is no name of a plan`},
+		"plans/-%2Fx":                          {404, `is not a valid plan name`},
 		"assets/style.css":                     {200, `prefers-color-scheme`},
 		"assets/plan.tmpl":                     {404, `not found`},
 		"assets/":                              {404, `not found`},
@@ -60,14 +60,14 @@ func TestPages(t *testing.T) {
 		"nowhere":                              {404, `not found`},
 	} {
 		status, body, header := s.get(path)
-		if status != want.status || !strings.Contains(body, want.says) {
-			t.Errorf("/%s: %d, want %d and %q:\n%s", path, status, want.status, want.says, body)
+		if status != want.status || !strings.Contains(body, want.text) {
+			t.Errorf("/%s: %d, want %d and %q:\n%s", path, status, want.status, want.text, body)
 		}
 		if csp := header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self'; style-src 'self'") {
 			t.Errorf("/%s: Content-Security-Policy %q", path, csp)
 		}
 		if strings.Contains(body, "<script>") || strings.Contains(body, " style=") || strings.Contains(body, "://") && !strings.Contains(path, "assets") {
-			t.Errorf("/%s holds a script, a style or an address of its own:\n%s", path, body)
+			t.Errorf("/%s contains an inline script, an inline style or an absolute URL:\n%s", path, body)
 		}
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
@@ -78,12 +78,12 @@ func TestPages(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != http.StatusMethodNotAllowed {
-			t.Errorf("%s is answered by %s", method, response.Status)
+			t.Errorf("%s: got %s", method, response.Status)
 		}
 	}
 }
 
-// stream is what a page hears.
+// stream is the event stream of a page.
 type stream struct {
 	*site
 	lines *bufio.Scanner
@@ -107,64 +107,65 @@ func (s *site) listen(path, last string) *stream {
 	return &stream{s, lines}
 }
 
-type heard struct {
+// change is a message of a stream.
+type change struct {
 	id    string
 	Parts map[string]string    `json:"parts"`
 	Cells map[string][2]string `json:"cells"`
 }
 
-// next is the next change, and how many beats came before it.
-func (s *stream) next() (h heard, beats int) {
+// next returns the next change and the number of heartbeats before it.
+func (s *stream) next() (c change, heartbeats int) {
 	s.Helper()
 	for s.lines.Scan() {
 		line := s.lines.Text()
 		switch {
-		case line == "event: beat":
-			beats++
+		case line == "event: heartbeat":
+			heartbeats++
 		case strings.HasPrefix(line, "id: "):
-			h.id = line[4:]
+			c.id = line[4:]
 		case strings.HasPrefix(line, "data: {"):
-			if err := json.Unmarshal([]byte(line[6:]), &h); err != nil {
+			if err := json.Unmarshal([]byte(line[6:]), &c); err != nil {
 				s.Fatal(err)
 			}
-			return h, beats
+			return c, heartbeats
 		}
 	}
 	s.Fatalf("the stream ended: %v", s.lines.Err())
-	return h, beats
+	return c, heartbeats
 }
 
 func (s *site) idOf(body string) string {
-	_, rest, _ := strings.Cut(body, `data-at="`)
+	_, rest, _ := strings.Cut(body, `data-snapshot="`)
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
 }
 
-func TestAStreamTellsWhatDiffers(t *testing.T) {
+func TestStream_SendsChanges(t *testing.T) {
 	s := newFleet(t, 5)
 	_, body, _ := s.get("plans/fleet")
-	shown := s.listen("plans/fleet?at="+s.idOf(body), "")
-	s.reaches("web3")
+	shown := s.listen("plans/fleet?snapshot="+s.idOf(body), "")
+	s.upgrade("web3")
 	change, _ := shown.next()
 	for change.Cells["h-web3"][0] != "s-upgraded" {
 		change, _ = shown.next()
 	}
 	if len(change.Cells) != 1 || change.Parts["roles"] != "" || change.Parts["cells-web"] != "" || change.Parts["head-web"] == "" {
-		t.Errorf("one host that has reached its version: cells %v, parts %v", change.Cells, keysOf(change.Parts))
+		t.Errorf("one host reached the version: cells %v, parts %v", change.Cells, keysOf(change.Parts))
 	}
 	if all, _ := s.listen("plans/fleet", "of-another-process").next(); all.Parts["roles"] == "" || all.Parts["summary"] == "" {
-		t.Errorf("who shows something else is told %v, not all", keysOf(all.Parts))
+		t.Errorf("unknown snapshot: got parts %v, want all", keysOf(all.Parts))
 	}
-	again := s.listen("plans/fleet?at=old", change.id)
+	again := s.listen("plans/fleet?snapshot=old", change.id)
 	s.at("v1", time.Now(), "web6")
-	change, beats := again.next()
+	change, heartbeats := again.next()
 	for change.Parts["cells-web"] == "" {
 		change, _ = again.next()
 	}
 	if change.Parts["roles"] != "" || !strings.Contains(change.Parts["cells-web"], `id="h-web6"`) {
-		t.Errorf("a host that is new: %v", keysOf(change.Parts))
+		t.Errorf("new host: parts %v", keysOf(change.Parts))
 	}
-	t.Logf("%d beats", beats)
+	t.Logf("%d heartbeats", heartbeats)
 	s.write(store.Op{Verb: store.DeleteTree, Key: keys.Plan("fleet").Tree()})
 	for !strings.Contains(change.Parts["summary"], "not found") {
 		change, _ = again.next()
@@ -173,14 +174,14 @@ func TestAStreamTellsWhatDiffers(t *testing.T) {
 
 func keysOf(m map[string]string) []string { return fleet.NaturalKeys(m) }
 
-func TestAPageSaysWhenConsulDoesNotAnswer(t *testing.T) {
+func TestPage_ShowsStaleDataWhenConsulIsUnavailable(t *testing.T) {
 	s := newFleet(t, 5)
 	_, body, _ := s.get("plans/fleet")
-	shown := s.listen("plans/fleet?at="+s.idOf(body), "")
+	shown := s.listen("plans/fleet?snapshot="+s.idOf(body), "")
 	s.store.broken.Store(true)
-	s.reaches("web3") // rings
+	s.upgrade("web3") // wakes the watch
 	change, _ := shown.next()
-	for !strings.Contains(change.Parts["summary"], "nothing newer can be seen") {
+	for !strings.Contains(change.Parts["summary"], "newer data is not available") {
 		change, _ = shown.next()
 	}
 	if len(change.Cells) > 0 {
@@ -190,32 +191,32 @@ func TestAPageSaysWhenConsulDoesNotAnswer(t *testing.T) {
 	for change.Cells["h-web3"][0] != "s-upgraded" {
 		change, _ = shown.next()
 	}
-	if strings.Contains(change.Parts["summary"], "nothing newer") {
-		t.Error("it still says that nothing newer can be seen")
+	if strings.Contains(change.Parts["summary"], "not available") {
+		t.Error("the page still shows stale data")
 	}
 }
 
-func TestNobodyReadsWhenNobodyLooks(t *testing.T) {
+func TestFeed_StopsWithoutViewers(t *testing.T) {
 	s := newFleet(t, 5)
 	s.get("plans/fleet")
 	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for s.store.waits.Load() > 0 {
 		if deadline.Err() != nil {
-			t.Fatalf("%d watches are left", s.store.waits.Load())
+			t.Fatalf("%d watches are still running", s.store.waits.Load())
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func TestThePlotMarksWhatStoppedTheRollout(t *testing.T) {
+func TestPlot_MarksHaltsAndClosedWindows(t *testing.T) {
 	s := newFleet(t, 5)
 	_, body, _ := s.get("plans/fleet")
-	if strings.Contains(body, `class="shut"`) || strings.Contains(body, `class="halt"`) || strings.Count(body, `class="cross"`) != 1 {
-		t.Errorf("nothing has stopped it, and one host has failed:\n%s", body)
+	if strings.Contains(body, `class="closed"`) || strings.Contains(body, `class="halt"`) || strings.Count(body, `class="cross"`) != 1 {
+		t.Errorf("want no halts and one failed host:\n%s", body)
 	}
 	if !strings.Contains(body, "2 of 8 hosts have reached the version") {
-		t.Error("two hosts have reached the version")
+		t.Error("want two hosts that reached the version")
 	}
 	plans := upgradeplan.Plans{Store: s.store}
 	if _, err := plans.SetPause(t.Context(), "fleet", &fleet.Pause{By: "rb", Time: time.Now(), Reason: "lunch"}); err != nil {
@@ -235,12 +236,12 @@ func TestThePlotMarksWhatStoppedTheRollout(t *testing.T) {
 				return
 			}
 			if ctx.Err() != nil {
-				t.Fatalf("the page never has %q:\n%s", what, body)
+				t.Fatalf("timed out waiting for %q on the page:\n%s", what, body)
 			}
 		}
 	}
 	until("lunch</title>")
 	s.apply("version: v2\nwindows: {allow: [{schedule: '0 0 29 2 *', duration: 1m}]}")
-	until(`class="shut"`)
+	until(`class="closed"`)
 	until("no window of windows.allow is open")
 }

@@ -8,8 +8,11 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"net/url"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -17,54 +20,54 @@ import (
 //go:embed page
 var files embed.FS
 
-// page is what a browser shows, in parts that are replaced when they change.
+// page is a rendered page. It consists of parts, which are replaced in the browser when they change.
 type page struct {
 	Title string
 	parts []part
-	// missing says that there is nothing of that name.
+	// missing means that the page shows an error: status code 404.
 	missing bool
-	cells   map[string]cell // by the id of their element
+	cells   map[string]cell // by element ID
 }
 
-// part is an element and what is in it.
+// part is an element and its content.
 type part struct {
 	id   string
 	html template.HTML
-	// key is what part is replaced for when it differs; empty: any difference in html.
+	// key is compared in place of html to decide whether the part has changed. Empty means that html is compared.
 	key string
-	// in is the part in whose html this one is; empty: it stands on the page itself.
-	in string
+	// parent is the ID of the part that contains this one. Empty means the page itself.
+	parent string
 }
 
 func (p *page) add(id string, html template.HTML) {
 	p.parts = append(p.parts, part{id: id, html: html})
 }
 
-// outer are the parts that stand on the page itself.
-func (p *page) outer() []layoutPart {
+// topLevel returns the parts that no other part contains.
+func (p *page) topLevel() []layoutPart {
 	var out []layoutPart
 	for _, part := range p.parts {
-		if part.in == "" {
+		if part.parent == "" {
 			out = append(out, layoutPart{part.id, part.html})
 		}
 	}
 	return out
 }
 
-func (p *part) same(q *part) bool {
+func (p *part) equal(q *part) bool {
 	if p.key != "" || q.key != "" {
 		return p.key == q.key
 	}
 	return p.html == q.html
 }
 
-// cell is a host as a small field. It is part of another part's html, and of no key.
+// cell is the square of a host. It is updated on its own: no key of a part depends on it.
 type cell struct {
-	// Class has its colour and pattern, and Label its name and state.
+	// Class selects the color and pattern. Label has the name and state.
 	Class, Label string
 }
 
-// message is what a browser is told: the parts and cells that differ.
+// message has the parts and cells that differ, by element ID. A cell is its class and label.
 type message struct {
 	Parts map[string]template.HTML `json:"parts,omitempty"`
 	Cells map[string][2]string     `json:"cells,omitempty"`
@@ -72,8 +75,8 @@ type message struct {
 
 func (m *message) empty() bool { return len(m.Parts) == 0 && len(m.Cells) == 0 }
 
-// since is what has changed between two pages; from nil: all of it.
-func (p *page) since(from *page) message {
+// changesSince returns the changes from an older page. Nil means that all of the page is new.
+func (p *page) changesSince(from *page) message {
 	m := message{Parts: map[string]template.HTML{}, Cells: map[string][2]string{}}
 	before := map[string]*part{}
 	old := map[string]cell{}
@@ -85,10 +88,10 @@ func (p *page) since(from *page) message {
 	}
 	for i := range p.parts {
 		now := &p.parts[i]
-		if _, within := m.Parts[now.in]; within {
+		if _, within := m.Parts[now.parent]; within {
 			continue
 		}
-		if was := before[now.id]; was == nil || !now.same(was) {
+		if was := before[now.id]; was == nil || !now.equal(was) {
 			m.Parts[now.id] = now.html
 		}
 	}
@@ -103,20 +106,20 @@ func (p *page) since(from *page) message {
 	return m
 }
 
-// templates are those of package page.
+// templates parses the embedded templates.
 func templates() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"stamp": stamp, "lower": strings.ToLower, "percent": percent, "age": age, "line": oneLine,
+		"stamp": stamp, "lower": strings.ToLower, "path": url.PathEscape, "age": age, "line": oneLine,
 	}).ParseFS(files, "page/*.tmpl"))
 }
 
-// render is a template with its data.
+// render executes a template.
 func (d *Dashboard) render(name string, data any) template.HTML {
 	var b bytes.Buffer
 	if err := d.templates.ExecuteTemplate(&b, name, data); err != nil {
-		panic(fmt.Sprintf("template %s: %v", name, err)) // the template does not fit its data
+		panic(fmt.Sprintf("template %s: %v", name, err)) // the template does not match its data
 	}
-	return template.HTML(b.String()) // it comes from html/template
+	return template.HTML(b.String()) // escaped by html/template
 }
 
 func stamp(t time.Time) string {
@@ -126,36 +129,20 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// age is how long ago that was, as kubectl writes it; a browser goes on counting.
+// age returns the time since a moment. The script of the page updates it in the same format.
 func age(since, now time.Time) string {
 	if since.IsZero() {
 		return "unknown"
 	}
-	d := max(now.Sub(since), 0).Truncate(time.Second)
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%ds", int(d.Seconds()))
-}
-
-func percent(part, of int) int {
-	if of == 0 {
-		return 0
-	}
-	return part * 100 / of
+	return duration.HumanDuration(max(now.Sub(since), 0))
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// newestFirst are the last events, at most so many.
-func newestFirst(events []fleet.Event, most int) []fleet.Event {
+// newestFirst returns the last events, newest first.
+func newestFirst(events []fleet.Event, limit int) []fleet.Event {
 	var out []fleet.Event
-	for i := len(events) - 1; i >= 0 && len(out) < most; i-- {
+	for i := len(events) - 1; i >= 0 && len(out) < limit; i-- {
 		out = append(out, events[i])
 	}
 	return out

@@ -22,60 +22,69 @@ import (
 )
 
 const (
-	// maxRows bounds each table of hosts and of events.
+	// maxRows limits each table of hosts and of events.
 	maxRows = 100
-	// maxCells is how many hosts a fleet may have of which each is drawn; of a larger one, those that are neither
-	// upgraded nor pending are.
+	// maxCells is the largest fleet of which every host gets a cell. In a larger fleet, upgraded and pending hosts have none.
 	maxCells = 20_000
-	// largeCells and mediumCells are how many hosts may be drawn so large.
+	// largeCells and mediumCells are the largest fleets with cells of that size.
 	largeCells, mediumCells = 60, 1500
-	// rolesPart is the part with all roles.
+	// rolesPart is the ID of the part with all roles.
 	rolesPart = "roles"
 )
 
-// states are all states of hosts, in the order of the legend, and of a bar.
+// states returns all states of hosts in the order of the legend and the bars.
 func states() []rollout.State {
 	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.OnHold, rollout.Pending, rollout.Exempt,
 		rollout.Lost, rollout.Unknown}
 }
 
-// planData is what the templates of a plan's page are filled with.
-type planData struct {
-	Name      string
-	Plan      *v1alpha1.UpgradePlan
-	Status    v1alpha1.UpgradePlanStatus
-	Line      string
-	Current   string
-	Gate      string
-	Pinned    string
-	Leader    *leaderelection.LockHeldError
-	Now       time.Time
-	Err       error
-	Counts    []stateCount
-	Warnings  []string
-	Why       []describe.Reason
-	Events    []fleet.Event
-	Flight    []hostRow
-	FlightAll int
-	Failed    []hostRow
-	FailedAll int
+// freshness says how old the data of a page is. Err is nil unless newer data could not be read.
+type freshness struct {
+	Now time.Time
+	Err error
 }
 
-// hostTable is what the template of that name is filled with. To is the relative path to hosts' pages.
+// summaryData is the data of the template "summary".
+type summaryData struct {
+	freshness
+	Plan    *v1alpha1.UpgradePlan
+	Status  v1alpha1.UpgradePlanStatus
+	Line    string
+	Current string
+	Gate    string
+	Pinned  string
+	Leader  *leaderelection.LockHeldError
+	Counts  []stateCount
+}
+
+// hostList is the data of the templates "flight" and "failures": the first hosts of Total.
+type hostList struct {
+	Plan  string
+	Total int
+	Table hostTable
+}
+
+func newHostList(plan, label string, rows []hostRow, now time.Time) hostList {
+	return hostList{plan, len(rows), hostTable{label, plan + "/hosts/", rows[:min(maxRows, len(rows))], now}}
+}
+
+// hostTable is the data of the template "hostTable". BaseURL is the relative URL of the hosts' pages.
 type hostTable struct {
-	Label, To string
-	Rows      []hostRow
-	Now       time.Time
+	Label, BaseURL string
+	Rows           []hostRow
+	Now            time.Time
 }
 
-// FlightTable are the hosts in flight.
-func (p planData) FlightTable() hostTable {
-	return hostTable{"hosts in flight", p.Name + "/hosts/", p.Flight, p.Now}
+// whyData is the data of the template "why".
+type whyData struct {
+	Why      []describe.Reason
+	Warnings []string
 }
 
-// FailedTable are the hosts that have failed.
-func (p planData) FailedTable() hostTable {
-	return hostTable{"hosts that have failed", p.Name + "/hosts/", p.Failed, p.Now}
+// eventsData is the data of the template "events", newest first.
+type eventsData struct {
+	Events []fleet.Event
+	Now    time.Time
 }
 
 type stateCount struct {
@@ -87,62 +96,70 @@ type stateCount struct {
 type hostRow struct {
 	rollout.Verdict
 	Phase string
-	// Since is since when it is in flight, or since when it is upgraded.
+	// Since is the time when the host went in flight or, if it is not in flight, when it was upgraded.
 	Since time.Time
 }
 
-// roleRow is a role with its hosts.
-type roleRow struct {
+// roleData is the data of the templates "role" and "head".
+type roleData struct {
 	v1alpha1.RoleStatus
-	ID     string // of its part
-	Bar    []barPart
-	Drawn  int // hosts that are drawn
-	Hidden int // hosts that are not
+	// ID is the suffix of the IDs of the role's parts.
+	ID       string
+	Bar      []barPart
+	CellSize string
+	Cells    template.HTML
+	// Drawn and Hidden count the hosts with and without a cell.
+	Drawn, Hidden int
 }
 
-// barPart is a piece of a bar, in hundredths of its width.
+// barPart is a section of a bar. X and W are percentages of the width.
 type barPart struct {
 	State rollout.State
 	X, W  float64
 }
 
-// planPage is the page of a plan.
-func (d *Dashboard) planPage(s *sight) *page {
+func (d *Dashboard) planPage(s *snapshot) *page {
 	o := s.plan
-	present := o.Present()
-	data := planData{
-		Name: o.Stored.Name, Plan: o.Plan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
-		Gate: o.Decision.Gate.Message, Pinned: o.PinMessage(), Leader: s.leader, Now: o.Now, Err: s.err,
-		Counts: countStates(present.Verdicts), Warnings: o.Decision.Warnings, Why: describe.Why(o.Why().Plan()),
-		Events: newestFirst(s.events, maxRows),
+	name, present := o.Stored.Name, o.Present()
+	summary := summaryData{
+		freshness: freshness{o.Now, s.err}, Plan: o.Plan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
+		Gate: o.Decision.Gate.Message, Pinned: o.PinMessage(), Leader: s.leader,
+		Counts: countStates(present.Verdicts, allIndexes(&present)),
 	}
-	data.Line = status.Line(data.Status)
-	since := sinces(o)
-	for i := range present.Verdicts {
-		v := &present.Verdicts[i]
-		if v.State == rollout.Failed {
-			data.Failed = append(data.Failed, rowOf(&o.Fleet.Hosts[i], v, since[i]))
-		}
-		if v.InFlight {
-			data.Flight = append(data.Flight, rowOf(&o.Fleet.Hosts[i], v, since[i]))
-		}
-	}
-	slices.SortStableFunc(data.Flight, func(a, b hostRow) int { return a.Since.Compare(b.Since) })
-	data.FlightAll, data.FailedAll = len(data.Flight), len(data.Failed)
-	data.Flight, data.Failed = data.Flight[:min(maxRows, data.FlightAll)], data.Failed[:min(maxRows, data.FailedAll)]
-	p := &page{Title: o.Stored.Name}
-	p.add("summary", d.render("summary", data))
-	p.add("progress", d.render("progress", plotOf(o, s.events)))
-	d.drawRoles(p, data.Name, &present)
-	for _, name := range []string{"flight", "failures", "why", "events", "conditions"} {
-		p.add(name, d.render(name, data))
-	}
+	summary.Line = status.Line(summary.Status)
+	flight, failed := listHosts(o, &present)
+	p := &page{Title: name}
+	p.add("summary", d.render("summary", summary))
+	p.add("progress", d.render("progress", newPlot(o, s.events)))
+	d.addRoles(p, name, &present)
+	p.add("flight", d.render("flight", newHostList(name, "hosts in flight", flight, o.Now)))
+	p.add("failures", d.render("failures", newHostList(name, "failed hosts", failed, o.Now)))
+	p.add("why", d.render("why", whyData{describe.Why(o.Why().Plan()), o.Decision.Warnings}))
+	p.add("events", d.render("events", eventsData{newestFirst(s.events, maxRows), o.Now}))
+	p.add("conditions", d.render("conditions", summary))
 	return p
 }
 
-func countStates(verdicts []rollout.Verdict) []stateCount {
+// listHosts returns the hosts in flight, oldest first, and the failed hosts.
+func listHosts(o *upgradeplan.Observation, present *rollout.Decision) (flight, failed []hostRow) {
+	since := inFlightSince(o)
+	for i := range present.Verdicts {
+		v := &present.Verdicts[i]
+		if v.State == rollout.Failed {
+			failed = append(failed, newHostRow(&o.Fleet.Hosts[i], v, since[i]))
+		}
+		if v.InFlight {
+			flight = append(flight, newHostRow(&o.Fleet.Hosts[i], v, since[i]))
+		}
+	}
+	slices.SortStableFunc(flight, func(a, b hostRow) int { return a.Since.Compare(b.Since) })
+	return flight, failed
+}
+
+// countStates counts the hosts with these indexes by state. States without hosts are left out.
+func countStates(verdicts []rollout.Verdict, indexes []int) []stateCount {
 	counts := map[rollout.State]int{}
-	for i := range verdicts {
+	for _, i := range indexes {
 		counts[verdicts[i].State]++
 	}
 	var out []stateCount
@@ -154,8 +171,30 @@ func countStates(verdicts []rollout.Verdict) []stateCount {
 	return out
 }
 
-// sinces are since when hosts are in flight, by their place among the verdicts.
-func sinces(o *upgradeplan.Observation) map[int]time.Time {
+func allIndexes(d *rollout.Decision) []int {
+	indexes := make([]int, len(d.Verdicts))
+	for i := range indexes {
+		indexes[i] = i
+	}
+	return indexes
+}
+
+// newBar returns the sections of a bar. Counts of 0 have none.
+func newBar(total int, counts []stateCount) []barPart {
+	var bar []barPart
+	x := 0.0
+	for _, c := range counts {
+		if c.Count > 0 {
+			w := 100 * float64(c.Count) / float64(max(total, c.Count))
+			bar = append(bar, barPart{c.State, x, w})
+			x += w
+		}
+	}
+	return bar
+}
+
+// inFlightSince maps verdict indexes to the time when the host went in flight.
+func inFlightSince(o *upgradeplan.Observation) map[int]time.Time {
 	since := map[int]time.Time{}
 	for _, f := range o.Flights() {
 		since[f.Index] = f.Since
@@ -163,7 +202,7 @@ func sinces(o *upgradeplan.Observation) map[int]time.Time {
 	return since
 }
 
-func rowOf(h *fleet.Host, v *rollout.Verdict, since time.Time) hostRow {
+func newHostRow(h *fleet.Host, v *rollout.Verdict, since time.Time) hostRow {
 	row := hostRow{Verdict: *v, Since: since}
 	if h.Report != nil {
 		row.Phase = string(h.Report.Phase)
@@ -174,7 +213,7 @@ func rowOf(h *fleet.Host, v *rollout.Verdict, since time.Time) hostRow {
 	return row
 }
 
-// reachedAt is when a host has reached the version of its record; zero: that is not known.
+// reachedAt returns the time when a host reached the version of its record. The zero time means unknown.
 func reachedAt(h *fleet.Host) time.Time {
 	if h.Report != nil && h.Report.Version == h.Record.Version && h.Report.Phase != fleet.PhaseUpgrading && !h.Report.Time.IsZero() {
 		return h.Report.Time
@@ -182,39 +221,42 @@ func reachedAt(h *fleet.Host) time.Time {
 	return h.Record.Time
 }
 
-// drawRoles adds the part of the roles, and in it of each role one for its head and one for its hosts.
-func (d *Dashboard) drawRoles(p *page, plan string, present *rollout.Decision) {
+// addRoles adds a part with all roles, and inside it two parts for each role: its head and its cells.
+func (d *Dashboard) addRoles(p *page, plan string, present *rollout.Decision) {
 	byRole := map[string][]int{}
 	for i := range present.Verdicts {
 		byRole[present.Verdicts[i].Role] = append(byRole[present.Verdicts[i].Role], i)
 	}
-	size := sizeOf(len(present.Verdicts))
 	roles := status.Roles(present)
 	if len(byRole[""]) > 0 && !slices.ContainsFunc(roles, func(r v1alpha1.RoleStatus) bool { return r.Name == "" }) {
 		roles = append(roles, v1alpha1.RoleStatus{})
 	}
 	p.cells = make(map[string]cell, len(present.Verdicts))
-	var all strings.Builder
-	var names []string
-	parts := []part{}
-	for i := range roles {
-		row := roleRow{RoleStatus: roles[i], ID: template.HTMLEscapeString(cmp.Or(roles[i].Name, "-")),
-			Bar: barOf(present.Verdicts, byRole[roles[i].Name])}
-		cells, hosts := drawCells(p.cells, plan, present.Verdicts, byRole[row.Name])
-		row.Drawn, row.Hidden = len(hosts), len(byRole[row.Name])-len(hosts)
-		head := d.render("head", row)
-		parts = append(parts, part{id: "head-" + row.ID, html: head, in: rolesPart},
-			part{id: "cells-" + row.ID, html: cells, key: strings.Join(hosts, " ") + " ", in: rolesPart})
-		names = append(names, row.ID)
-		fmt.Fprintf(&all, `<article class="role" aria-labelledby="name-%[1]s"><div id="head-%[1]s">%[2]s</div>`+
-			`<div id="cells-%[1]s" class="cells %[3]s" role="group" aria-label="hosts of %[1]s">%[4]s</div></article>`,
-			row.ID, head, size, cells)
+	size := cellSize(len(present.Verdicts))
+	var all []roleData
+	key := size
+	var parts []part
+	for _, role := range roles {
+		indexes := byRole[role.Name]
+		data := roleData{RoleStatus: role, ID: cmp.Or(role.Name, "-"), CellSize: size,
+			Bar: newBar(len(indexes), countStates(present.Verdicts, indexes))}
+		cells := newCells(present.Verdicts, indexes)
+		data.Drawn, data.Hidden, data.Cells = len(cells), len(indexes)-len(cells), renderCells(plan, cells)
+		var hosts strings.Builder
+		for _, c := range cells {
+			p.cells["h-"+c.host] = c.cell
+			hosts.WriteString(c.host + " ")
+		}
+		all = append(all, data)
+		key += " " + data.ID
+		parts = append(parts, part{id: "head-" + data.ID, html: d.render("head", data), parent: rolesPart},
+			part{id: "cells-" + data.ID, html: data.Cells, key: hosts.String() + " ", parent: rolesPart})
 	}
-	p.parts = append(p.parts, part{id: rolesPart, html: template.HTML(all.String()), key: size + " " + strings.Join(names, " ")})
+	p.parts = append(p.parts, part{id: rolesPart, html: d.render("roles", all), key: key})
 	p.parts = append(p.parts, parts...)
 }
 
-func sizeOf(hosts int) string {
+func cellSize(hosts int) string {
 	switch {
 	case hosts <= largeCells:
 		return "large"
@@ -224,25 +266,37 @@ func sizeOf(hosts int) string {
 	return "small"
 }
 
-// drawCells draws hosts as links, whose ids are h- and their name. It is no template: there may be many.
-func drawCells(cells map[string]cell, plan string, verdicts []rollout.Verdict, of []int) (html template.HTML, drawn []string) {
-	var b strings.Builder
-	few := len(verdicts) <= maxCells
-	for _, i := range of {
-		v := &verdicts[i]
-		if !few && (v.State == rollout.Upgraded && !v.InFlight || v.State == rollout.Pending) {
-			continue
-		}
-		c := cellOf(v)
-		cells["h-"+v.Host] = c
-		drawn = append(drawn, v.Host)
-		fmt.Fprintf(&b, `<a id="h-%[1]s" href="%[4]s/hosts/%[5]s" class="%[2]s" aria-label="%[3]s"><span>%[1]s</span></a>`,
-			template.HTMLEscapeString(v.Host), c.Class, template.HTMLEscapeString(c.Label), plan, url.PathEscape(v.Host))
-	}
-	return template.HTML(b.String()), drawn
+// hostCell is the cell of a host.
+type hostCell struct {
+	cell
+	host string
 }
 
-func cellOf(v *rollout.Verdict) cell {
+// renderCells is not a template, because html/template takes 5 times as long for 10,000 cells.
+func renderCells(plan string, cells []hostCell) template.HTML {
+	var b strings.Builder
+	for _, c := range cells {
+		fmt.Fprintf(&b, `<a id="h-%[1]s" href="%[4]s/hosts/%[5]s" class="%[2]s" aria-label="%[3]s"><span>%[1]s</span></a>`,
+			template.HTMLEscapeString(c.host), c.Class, template.HTMLEscapeString(c.Label), plan, url.PathEscape(c.host))
+	}
+	return template.HTML(b.String())
+}
+
+// newCells returns the cells of the hosts with these indexes. See maxCells.
+func newCells(verdicts []rollout.Verdict, indexes []int) []hostCell {
+	var cells []hostCell
+	drawAll := len(verdicts) <= maxCells
+	for _, i := range indexes {
+		v := &verdicts[i]
+		if !drawAll && (v.State == rollout.Upgraded && !v.InFlight || v.State == rollout.Pending) {
+			continue
+		}
+		cells = append(cells, hostCell{newCell(v), v.Host})
+	}
+	return cells
+}
+
+func newCell(v *rollout.Verdict) cell {
 	c := cell{"s-" + strings.ToLower(string(v.State)), v.Host + ": " + string(v.State)}
 	if v.Reason != "" && string(v.Reason) != string(v.State) {
 		c.Label += ", " + string(v.Reason)
@@ -251,21 +305,4 @@ func cellOf(v *rollout.Verdict) cell {
 		c.Class += " soaking"
 	}
 	return c
-}
-
-func barOf(verdicts []rollout.Verdict, of []int) []barPart {
-	counts := map[rollout.State]int{}
-	for _, i := range of {
-		counts[verdicts[i].State]++
-	}
-	var bar []barPart
-	x := 0.0
-	for _, state := range states() {
-		if n := counts[state]; n > 0 {
-			w := 100 * float64(n) / float64(len(of))
-			bar = append(bar, barPart{state, x, w})
-			x += w
-		}
-	}
-	return bar
 }

@@ -16,79 +16,80 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// The plot's field, in units of its view box.
+// The size of the plot, in units of its view box.
 const (
 	plotWidth  = 1000
 	plotHeight = 200
-	// maxPoints bounds the corners of the curve.
+	// maxPoints limits the steps of the curve.
 	maxPoints = 400
-	// maxSpans bounds the spans in which the windows are closed.
+	// maxSpans limits the spans with closed windows.
 	maxSpans = 200
 	ticks    = 4
 )
 
-// plot is how many hosts had reached the version at each time since its rollout began. All of it is found in what there
-// is now: the times in hosts' reports and records, the windows of the spec, and the events.
+// plot shows how many hosts had reached the version at each time since the rollout started. It needs no stored history: it
+// uses the times in the hosts' reports and records, the windows of the spec, and the events.
 type plot struct {
 	From, To time.Time
 	Total    int
 	Reached  int
-	// Curve are the points of a polyline, and Area those of the field below it.
-	Curve, Area  string
-	Shut, Halted []span
-	Failed       []mark
-	Ticks        []mark
-	// Unknown are hosts that have reached it at a time that is not known; they count from the start.
+	// Curve has the points of a polyline, and Area those of the polygon below it.
+	Curve, Area          string
+	ClosedWindows, Halts []span
+	Failed               []point
+	Ticks                []point
+	// Unknown counts hosts that reached the version at an unknown time. The curve starts with them.
 	Unknown int
+	// Nothing means that the rollout has not started.
 	Nothing bool
 }
 
-// span is a time in which nothing was to start.
+// span is a time in which no host could start.
 type span struct {
 	X, W  float64
 	Why   string
 	start time.Time
 }
 
-type mark struct {
+type point struct {
 	X, Y float64
 	Text string
 }
 
-func plotOf(o *upgradeplan.Observation, events []fleet.Event) plot {
+func newPlot(o *upgradeplan.Observation, events []fleet.Event) plot {
 	var p plot
-	reached, failed := p.count(o)
-	p.From = began(o, events, reached)
+	reached, failed := p.countHosts(o)
+	p.From = rolloutStart(o, events, reached)
 	if p.From.IsZero() || p.Total == 0 {
 		p.Nothing = true
 		return p
 	}
 	p.To = o.Now
-	if o.Decision.Complete && len(reached) > 0 { // nothing has happened since
+	if o.Decision.Complete && len(reached) > 0 { // the time after completion is not interesting
 		last := reached[len(reached)-1]
 		p.To = last.Add(max(last.Sub(p.From)/20, time.Minute))
 	}
 	if !p.To.After(p.From) {
 		p.To = p.From.Add(time.Minute)
 	}
-	p.draw(reached)
-	p.shut(o.Windows())
-	p.halts(o, events)
+	p.drawCurve(reached)
+	p.addClosedWindows(o.Windows())
+	p.addHalts(o, events)
 	for _, h := range failed {
 		if at := h.Report.Time; at.After(p.From) && !at.After(p.To) {
 			done, _ := slices.BinarySearchFunc(reached, at, time.Time.Compare)
-			p.Failed = append(p.Failed, mark{p.x(at), p.y(p.Unknown + done), h.Name + " failed at " + stamp(at)})
+			p.Failed = append(p.Failed, point{p.x(at), p.y(p.Unknown + done), h.Name + " failed at " + stamp(at)})
 		}
 	}
 	for i := range ticks + 1 {
 		at := p.From.Add(p.To.Sub(p.From) * time.Duration(i) / ticks)
-		p.Ticks = append(p.Ticks, mark{p.x(at), plotHeight, tick(at, p.To.Sub(p.From))})
+		p.Ticks = append(p.Ticks, point{p.x(at), plotHeight, tick(at, p.To.Sub(p.From))})
 	}
 	return p
 }
 
-// count is when the hosts that count have reached the version, sorted, and those that have failed and say so.
-func (p *plot) count(o *upgradeplan.Observation) (reached []time.Time, failed []*fleet.Host) {
+// countHosts returns the times at which hosts reached the version, sorted, and the hosts that reported a failure.
+func (p *plot) countHosts(o *upgradeplan.Observation) (reached []time.Time, failed []*fleet.Host) {
 	for i := range o.Decision.Verdicts {
 		v, h := &o.Decision.Verdicts[i], &o.Fleet.Hosts[i]
 		if !v.Counts {
@@ -110,9 +111,9 @@ func (p *plot) count(o *upgradeplan.Observation) (reached []time.Time, failed []
 	return reached, failed
 }
 
-// began is when the rollout of the version began: the time of the event that reports the switch. Without that event it is
-// when the first host reached the version, or when the first one in flight was granted.
-func began(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time) time.Time {
+// rolloutStart returns the time of the event that reports the switch to the version. Without that event it is the time when
+// the first host reached the version or got its grant. The zero time means that the rollout has not started.
+func rolloutStart(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time) time.Time {
 	newest := true
 	for _, e := range slices.Backward(events) {
 		if v1alpha1.Reason(e.Reason) != v1alpha1.ReasonVersionSwitched {
@@ -147,8 +148,8 @@ func (p *plot) x(t time.Time) float64 {
 
 func (p *plot) y(n int) float64 { return plotHeight * (1 - float64(n)/float64(p.Total)) }
 
-// draw makes steps: at each time one more, of many hosts several at once.
-func (p *plot) draw(reached []time.Time) {
+// drawCurve draws a step for each host, or for several hosts at once if there are many.
+func (p *plot) drawCurve(reached []time.Time) {
 	var b strings.Builder
 	last := p.y(p.Unknown)
 	fmt.Fprintf(&b, "0,%.1f", last)
@@ -164,8 +165,8 @@ func (p *plot) draw(reached []time.Time) {
 	p.Area = fmt.Sprintf("0,%d %s %d,%d", plotHeight, p.Curve, plotWidth, plotHeight)
 }
 
-// shut are the times in which no window was open.
-func (p *plot) shut(w maintenance.Windows) {
+// addClosedWindows adds the spans in which no window was open.
+func (p *plot) addClosedWindows(w maintenance.Windows) {
 	for at, i := p.From, 0; i < maxSpans && at.Before(p.To); i++ {
 		state := w.At(at)
 		end := p.To
@@ -173,7 +174,7 @@ func (p *plot) shut(w maintenance.Windows) {
 			end = state.Next
 		}
 		if !state.Open {
-			p.Shut = append(p.Shut, p.span(at, end, "outside of the windows: "+state.Why))
+			p.ClosedWindows = append(p.ClosedWindows, p.span(at, end, "outside the windows: "+state.Why))
 		}
 		if !end.After(at) {
 			return
@@ -186,8 +187,8 @@ func (p *plot) span(from, to time.Time, why string) span {
 	return span{p.x(from), max(p.x(to)-p.x(from), 1), fmt.Sprintf("%s to %s: %s", stamp(from), stamp(to), why), from}
 }
 
-// halts says whether an event of that reason begins a time in which nothing was to start.
-func halts(reason string) bool {
+// isHaltReason reports whether an event of that reason starts a span in which no host could start.
+func isHaltReason(reason string) bool {
 	switch v1alpha1.Reason(reason) {
 	case v1alpha1.ReasonPlanPaused, v1alpha1.ReasonAborted, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy,
 		v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict:
@@ -196,8 +197,8 @@ func halts(reason string) bool {
 	return false
 }
 
-// ends says whether an event of that reason ends one.
-func ends(reason string) bool {
+// endsHalt reports whether an event of that reason ends such a span.
+func endsHalt(reason string) bool {
 	switch v1alpha1.Phase(reason) {
 	case v1alpha1.PhaseProgressing, v1alpha1.PhaseComplete, v1alpha1.PhaseStalled:
 		return true
@@ -209,27 +210,27 @@ func ends(reason string) bool {
 	return false
 }
 
-// halts are the times in which something but a window stopped all new starts, by the events, and by what stops them now.
-func (p *plot) halts(o *upgradeplan.Observation, events []fleet.Event) {
+// addHalts adds the spans in which something other than a window stopped all new starts. The last span comes from the current gate.
+func (p *plot) addHalts(o *upgradeplan.Observation, events []fleet.Event) {
 	var since time.Time
 	var why string
 	end := func(at time.Time) {
-		if !since.IsZero() && !at.Before(p.From) { // events tell whole seconds
-			p.Halted = append(p.Halted, p.span(maxTime(since, p.From), at, why))
+		if !since.IsZero() && !at.Before(p.From) { // events have a resolution of one second
+			p.Halts = append(p.Halts, p.span(slices.MaxFunc([]time.Time{since, p.From}, time.Time.Compare), at, why))
 		}
 		since = time.Time{}
 	}
 	for _, e := range events {
 		switch {
 		case e.Object != "plan":
-		case halts(e.Reason):
+		case isHaltReason(e.Reason):
 			end(e.Time)
 			since, why = e.Time, e.Message
-		case ends(e.Reason):
+		case endsHalt(e.Reason):
 			end(e.Time)
 		}
 	}
-	if !halts(string(o.Decision.Gate.Reason)) {
+	if !isHaltReason(string(o.Decision.Gate.Reason)) {
 		end(o.Now)
 		return
 	}
@@ -239,14 +240,7 @@ func (p *plot) halts(o *upgradeplan.Observation, events []fleet.Event) {
 	end(p.To)
 }
 
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// tick is a time below an axis of that length.
+// tick formats a time for an axis of that length.
 func tick(t time.Time, length time.Duration) string {
 	switch t = t.UTC(); {
 	case length > 48*time.Hour:

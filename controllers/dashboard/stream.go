@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// stream tells a page what has changed since the sight that it shows, whose id it names when it begins and when it comes
-// back after a cut. When that is long ago, it is told all.
+// stream sends the changes since the snapshot that the page shows. The client sends the ID of that snapshot when it connects
+// and reconnects. If the snapshot is too old, stream sends the whole page.
 func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, v view, f *feed) {
 	if d.streams.Add(1) > maxStreams {
 		d.streams.Add(-1)
-		http.Error(w, "too many pages are live", http.StatusServiceUnavailable)
+		http.Error(w, "too many live pages", http.StatusServiceUnavailable)
 		return
 	}
 	defer d.streams.Add(-1)
@@ -27,36 +27,36 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, v view, f *fe
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep it back
+	h.Set("X-Accel-Buffering", "no") // nginx must not buffer
 	out := events{w: w, control: http.NewResponseController(w)}
 	if out.write("retry: 2000\n\n") != nil {
 		return
 	}
-	shows := r.URL.Query().Get("at")
+	shows := r.URL.Query().Get("snapshot")
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		shows = id
 	}
-	d.tell(ctx, out, v, f, shows)
+	d.sendChanges(ctx, out, v, f, shows)
 }
 
-// tell writes what changes until the reader is gone.
-func (d *Dashboard) tell(ctx context.Context, out events, v view, f *feed, shows string) {
-	var last *sight
-	shown := f.shown(shows, v.name)
+// sendChanges writes changes until the client is gone.
+func (d *Dashboard) sendChanges(ctx context.Context, out events, v view, f *feed, shows string) {
+	var last *snapshot
+	shown := f.pageAt(shows, v.name)
 	for ctx.Err() == nil {
-		s := f.next(ctx, last, d.options.Beat)
+		s := f.next(ctx, last, d.options.Heartbeat)
 		var err error
 		switch {
 		case ctx.Err() != nil:
 			return
 		case s == nil:
-			err = out.write("event: beat\ndata:\n\n")
+			err = out.write("event: heartbeat\ndata:\n\n")
 		case s.empty():
-			err = out.message(s.id, message{Parts: map[string]template.HTML{"summary": d.render("refused", s.err.Error())}})
+			err = out.message(s.id, message{Parts: map[string]template.HTML{"summary": d.render("error", s.err.Error())}})
 			shown = nil
 		default:
 			p := s.page(v.name, v.render)
-			if m := p.since(shown); !m.empty() {
+			if m := p.changesSince(shown); !m.empty() {
 				err = out.message(s.id, m)
 			}
 			shown = p
@@ -70,7 +70,7 @@ func (d *Dashboard) tell(ctx context.Context, out events, v view, f *feed, shows
 	}
 }
 
-// writeTimeout is how long a reader may take nothing.
+// writeTimeout limits one write to a client.
 const writeTimeout = 30 * time.Second
 
 // events writes server-sent events.
@@ -80,7 +80,7 @@ type events struct {
 }
 
 func (e events) write(text string) error {
-	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // a server may have none
+	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all servers support deadlines
 	if _, err := fmt.Fprint(e.w, text); err != nil {
 		return err
 	}

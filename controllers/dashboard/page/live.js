@@ -1,60 +1,60 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Keeps the page as the server sees it: it is told which parts and cells differ, and puts them in place.
+// Keeps the page up to date: the server sends the parts and cells that differ, and this script replaces them.
 "use strict";
 
 const live = document.getElementById("live");
-const silence = 40_000; // of the server, which says something each 15 s
-let source = null, at = document.body.dataset.at, heard = Date.now(), cutSince = null, retry = null;
+const maxSilence = 40_000; // in ms; the server sends a heartbeat every 15 s
+let source = null, snapshot = document.body.dataset.snapshot, lastMessage = Date.now(), offlineSince = null, retry = null;
 
-function say(text, kind) {
+function showStatus(text, kind) {
   if (live.textContent !== text) live.textContent = text;
   live.className = kind;
 }
 
 function connected() {
-  heard = Date.now();
-  cutSince = null;
-  say("Live", "live");
+  lastMessage = Date.now();
+  offlineSince = null;
+  showStatus("Live", "live");
 }
 
-function cut() {
-  if (!cutSince) cutSince = new Date();
-  say("Cut off since " + cutSince.toISOString().slice(11, 19) + " UTC: what is shown may be old. Trying again.", "cut");
+function disconnected() {
+  if (!offlineSince) offlineSince = new Date();
+  showStatus("Disconnected since " + offlineSince.toISOString().slice(11, 19) + " UTC; data may be outdated. Reconnecting.", "disconnected");
 }
 
 function connect() {
   clearTimeout(retry);
   if (source) source.close();
   const url = new URL(location.href);
-  url.searchParams.set("at", at);
+  url.searchParams.set("snapshot", snapshot);
   source = new EventSource(url);
   source.onopen = connected;
-  source.addEventListener("beat", connected);
+  source.addEventListener("heartbeat", connected);
   source.addEventListener("change", (e) => {
     connected();
-    at = e.lastEventId;
-    change(JSON.parse(e.data));
+    snapshot = e.lastEventId;
+    applyChange(JSON.parse(e.data));
     performance.mark("changed");
   });
   source.onerror = () => {
-    cut();
+    disconnected();
     if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, 2000);
   };
 }
 
-function change(m) {
+function applyChange(m) {
   for (const [id, html] of Object.entries(m.parts || {})) {
     const part = document.getElementById(id);
-    if (!part) return location.reload(); // another kind of page than ours
+    if (!part) return location.reload(); // the server has another version of the page
     const focused = part.contains(document.activeElement) ? document.activeElement : null;
     const key = focused && (focused.id || focused.getAttribute("href"));
     part.innerHTML = html;
-    rove(part);
+    setTabStops(part);
     if (!key) continue;
-    const again = document.getElementById(key) || [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === key);
-    if (again) again.focus({ preventScroll: true });
+    const same = document.getElementById(key) || [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === key);
+    if (same) same.focus({ preventScroll: true });
   }
   for (const [id, [kind, label]] of Object.entries(m.cells || {})) {
     const cell = document.getElementById(id);
@@ -65,8 +65,8 @@ function change(m) {
   tick();
 }
 
-// Of each role's hosts one is in the order of the tabulator; arrows, Home and End go to the others.
-function rove(within) {
+// One cell of each role is a tab stop. The arrow keys, Home and End move to the others.
+function setTabStops(within) {
   const groups = within.matches(".cells") ? [within] : within.querySelectorAll(".cells");
   for (const group of groups) {
     let first = true;
@@ -105,20 +105,27 @@ document.addEventListener("keydown", (e) => {
   next.focus();
 });
 
-function show(e) {
+function showLabel(e) {
   const cursor = document.getElementById("cursor");
   const cell = e.target.closest && e.target.closest(".cells a");
   if (cursor && cell) cursor.textContent = cell.getAttribute("aria-label");
 }
-document.addEventListener("focusin", show);
-document.addEventListener("mouseover", show);
+document.addEventListener("focusin", showLabel);
+document.addEventListener("mouseover", showLabel);
 
+// Formats like duration.HumanDuration of k8s.io/apimachinery, which renders the ages on the server.
 function age(seconds) {
-  const d = Math.max(0, Math.floor(seconds)), two = (n) => String(n).padStart(2, "0");
-  if (d >= 172800) return Math.floor(d / 86400) + "d" + Math.floor((d % 86400) / 3600) + "h";
-  if (d >= 3600) return Math.floor(d / 3600) + "h" + two(Math.floor((d % 3600) / 60)) + "m";
-  if (d >= 60) return Math.floor(d / 60) + "m" + two(d % 60) + "s";
-  return d + "s";
+  const s = Math.max(0, Math.floor(seconds)), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
+  const pair = (n, unit, rest, restUnit) => n + unit + (rest ? rest + restUnit : "");
+  if (s < 120) return s + "s";
+  if (m < 10) return pair(m, "m", s % 60, "s");
+  if (m < 180) return m + "m";
+  if (h < 8) return pair(h, "h", m % 60, "m");
+  if (h < 48) return h + "h";
+  if (d < 8) return pair(d, "d", h % 24, "h");
+  if (d < 730) return d + "d";
+  if (d < 2920) return pair(Math.floor(d / 365), "y", d % 365, "d");
+  return Math.floor(d / 365) + "y";
 }
 
 function tick() {
@@ -130,14 +137,14 @@ function tick() {
 
 setInterval(() => {
   tick();
-  if (source && Date.now() - heard > silence) {
-    cut();
-    heard = Date.now();
+  if (source && Date.now() - lastMessage > maxSilence) {
+    disconnected();
+    lastMessage = Date.now();
     connect();
   }
 }, 1000);
 
-// A tab that nobody sees holds no connection: browsers have few for each server.
+// A hidden tab closes its connection, because browsers limit the connections to each server.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) return connect();
   clearTimeout(retry);
@@ -145,5 +152,5 @@ document.addEventListener("visibilitychange", () => {
   source = null;
 });
 
-rove(document.body);
+setTabStops(document.body);
 if (!document.hidden) connect();

@@ -1,0 +1,175 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// snapshot has the data of one moment. It is immutable, except that each page is rendered once, when it is first requested.
+type snapshot struct {
+	id string
+	at time.Time
+	// plans are set in the feed of the list of plans, plan and events in the feed of a plan.
+	plans  []*v1alpha1.UpgradePlan
+	plan   *upgradeplan.Observation
+	events []fleet.Event
+	leader *leaderelection.LockHeldError
+	// err says why there is no data, or why there is no newer data. Nil means that the data is current.
+	err error
+
+	mu    sync.Mutex
+	pages map[string]*page
+}
+
+// page returns the page of that name. It renders the page on the first call.
+func (s *snapshot) page(name string, render func(*snapshot) *page) *page {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pages[name]; p != nil {
+		return p
+	}
+	p := render(s)
+	if s.pages == nil {
+		s.pages = map[string]*page{}
+	}
+	s.pages[name] = p
+	return p
+}
+
+// pagesOnly returns a snapshot that has only the rendered pages, for comparisons with later ones.
+func (s *snapshot) pagesOnly() *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &snapshot{id: s.id, pages: maps.Clone(s.pages)}
+}
+
+// empty reports whether the snapshot has no data.
+func (s *snapshot) empty() bool { return s.plan == nil && s.plans == nil }
+
+// withError returns the same data with the reason why no newer data is available.
+func (s *snapshot) withError(id string, err error) *snapshot {
+	return &snapshot{id: id, at: s.at, plans: s.plans, plan: s.plan, events: s.events, leader: s.leader, err: err}
+}
+
+// retryAfter is the delay after a failed read.
+const retryAfter = 5 * time.Second
+
+// followPlan returns a function that publishes snapshots of a plan until its context ends.
+func (d *Dashboard) followPlan(name string) func(context.Context, func(*snapshot)) {
+	return func(ctx context.Context, put func(*snapshot)) {
+		r := reader{Dashboard: d, publish: put, last: &snapshot{}}
+		for ctx.Err() == nil {
+			f := upgradeplan.Follower{Store: d.options.Store, Plan: name, Now: d.options.Now, Failed: r.failed}
+			err := f.Follow(ctx, func(o *upgradeplan.Observation) error { return r.observed(ctx, name, o) })
+			if ctx.Err() != nil {
+				return
+			}
+			r.update(func(*snapshot) *snapshot { return &snapshot{err: err, at: d.options.Now()} })
+			_ = backoff.Sleep(ctx, retryAfter) // the loop checks the context
+		}
+	}
+}
+
+// reader publishes the snapshots of one feed.
+type reader struct {
+	*Dashboard
+	publish func(*snapshot)
+
+	mu   sync.Mutex
+	last *snapshot
+}
+
+// update publishes the snapshot that next returns for the last one.
+func (r *reader) update(next func(last *snapshot) *snapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = next(r.last)
+	r.last.id = r.nextID()
+	r.publish(r.last)
+}
+
+func (r *reader) failed(err error) {
+	r.options.Log.V(1).Info("read failed; showing old data", "reason", err.Error())
+	r.update(func(last *snapshot) *snapshot { return last.withError("", err) })
+}
+
+func (r *reader) observed(ctx context.Context, name string, o *upgradeplan.Observation) error {
+	events, err := r.readEvents(ctx, name, o)
+	if err != nil && ctx.Err() == nil {
+		r.failed(err)
+		return nil
+	}
+	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)
+	if err != nil && ctx.Err() == nil {
+		r.failed(err)
+		return nil
+	}
+	r.update(func(*snapshot) *snapshot { return &snapshot{at: o.Now, plan: o, events: events, leader: leader} })
+	return nil
+}
+
+// readEvents returns the events of a plan. It reads them only if the ledger counts new ones.
+func (r *reader) readEvents(ctx context.Context, name string, o *upgradeplan.Observation) ([]fleet.Event, error) {
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if last.plan != nil && last.plan.Raw.Ledger.Events == o.Raw.Ledger.Events {
+		return last.events, nil
+	}
+	return upgradeplan.Plans{Store: r.options.Store}.Events(ctx, name)
+}
+
+// plansMinInterval is the minimum interval between two reads of the plans.
+const plansMinInterval = time.Second
+
+// followPlans publishes snapshots of all plans and their stored status until the context ends.
+func (d *Dashboard) followPlans(ctx context.Context, put func(*snapshot)) {
+	r := reader{Dashboard: d, publish: put, last: &snapshot{}}
+	watches := store.NewWatchSet(d.options.Store, store.WatchSetOptions{MinInterval: plansMinInterval,
+		Failed: func(_ store.WatchTarget, err error) { r.failed(err) }})
+	defer watches.Stop()
+	for ok := true; ok; {
+		wait := resync
+		if err := r.readAll(ctx); err != nil {
+			r.failed(err)
+			wait = retryAfter
+		}
+		watches.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Plans)})
+		_, ok = watches.Wait(ctx, wait)
+	}
+}
+
+// readAll publishes all valid plans, with the errors of invalid ones.
+func (r *reader) readAll(ctx context.Context) error {
+	plans, invalid := upgradeplan.Plans{Store: r.options.Store}.List(ctx)
+	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](invalid); invalid != nil && !ok {
+		return invalid
+	}
+	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(plans, func(a, b *v1alpha1.UpgradePlan) int { return fleet.CompareNatural(a.Name, b.Name) })
+	r.update(func(*snapshot) *snapshot {
+		return &snapshot{at: r.options.Now(), plans: append([]*v1alpha1.UpgradePlan{}, plans...), leader: leader, err: invalid}
+	})
+	return nil
+}
+
+// resync is the interval between two reads of the plans without a watch event.
+const resync = 5 * time.Minute
