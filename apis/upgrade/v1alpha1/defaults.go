@@ -18,7 +18,7 @@ func SetDefaults(p *UpgradePlan) {
 		p.Spec.ProgressDeadlineSeconds = new(DefaultProgressDeadlineSeconds)
 	}
 	if p.Spec.FailurePolicy.MaxFailed != nil && p.Spec.FailurePolicy.OnExceeded == "" {
-		p.Spec.FailurePolicy.OnExceeded = PauseOnFailure
+		p.Spec.FailurePolicy.OnExceeded = HaltOnFailure
 	}
 	if p.Spec.Canary.Given() && p.Spec.Canary.Promote == "" {
 		p.Spec.Canary.Promote = PromoteAuto

@@ -222,8 +222,8 @@ type FailureAction string
 
 // The failure actions.
 const (
-	// PauseOnFailure stops every new start until an operator lets the rollout go on.
-	PauseOnFailure FailureAction = "Pause"
+	// HaltOnFailure stops every new start until an operator lets the rollout go on.
+	HaltOnFailure FailureAction = "Pause"
 	// RollbackOnFailure carries out the revision that was complete last.
 	RollbackOnFailure FailureAction = "Rollback"
 )

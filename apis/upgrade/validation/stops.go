@@ -22,7 +22,7 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 		errs = append(errs, field.Required(at.Child("maxFailed"), "how many hosts may fail: a number (3) or a percentage (10%)"))
 	}
 	if policy.OnExceeded != "" {
-		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.PauseOnFailure,
+		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.HaltOnFailure,
 			v1alpha1.RollbackOnFailure)...)
 	}
 	return errs

@@ -30,7 +30,7 @@ type canaries struct {
 // awaiting reports whether the other hosts wait only for an operator to promote the canaries.
 func (c *canaries) awaiting() bool { return c.active && !c.unmatched && c.complete == c.total }
 
-func (c *canaries) includes(i int) bool { return c.members != nil && c.members[i] }
+func (c *canaries) includes(i int) bool { return i < len(c.members) && c.members[i] }
 
 // state is for the decision. Nil means no canaries.
 func (c *canaries) state() *CanaryState {

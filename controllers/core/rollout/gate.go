@@ -29,7 +29,7 @@ type gate struct {
 // switches reports whether this pass switches the version, and does nothing else.
 func (g *gate) switches() bool { return g.Reason == v1alpha1.ReasonVersionSwitch }
 
-func (g *gate) revokes(i int) bool { return g.revoked != nil && g.revoked[i] }
+func (g *gate) revokes(i int) bool { return i < len(g.revoked) && g.revoked[i] }
 
 // stops reports whether the gate stays closed until an operator or time opens it. Meanwhile agents lose their unused
 // grants: a host that is powered off today must not start when it comes back.
