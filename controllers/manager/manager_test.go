@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// counting is a store that counts what is asked of it.
+// counting is a store that counts requests, and may be down.
 type counting struct {
 	store.Store
 	mu       sync.Mutex
@@ -44,7 +44,7 @@ func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uin
 	down := c.down
 	c.mu.Unlock()
 	defer func() {
-		if ctx.Err() != nil { // it takes a moment to end
+		if ctx.Err() != nil { // a query takes a moment to end
 			<-time.After(time.Millisecond)
 		}
 		c.mu.Lock()
@@ -77,13 +77,13 @@ func (c *counting) counts() (waits, requests int) {
 	return waits, c.requests
 }
 
-func (c *counting) turn(down bool) {
+func (c *counting) setDown(down bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = down
 }
 
-// answer is what a pass over a plan returns.
+// answer says how a pass over a plan ends.
 type answer struct {
 	next  time.Duration // from then
 	watch []string
@@ -91,14 +91,14 @@ type answer struct {
 	minInterval time.Duration
 	err         error
 	takes       time.Duration
-	// ends is how long it takes to end after its context has.
+	// ends is how long the pass goes on after its context has ended.
 	ends time.Duration
 }
 
-// worker notes each pass.
+// worker is a reconciler that records each pass.
 type worker struct {
 	mu      sync.Mutex
-	answers map[string]answer // by plan; those that are not there are gone
+	answers map[string]answer // by plan; other plans do not exist
 	passes  map[string][]time.Time
 	changes []store.Changes // of all passes
 	session string
@@ -155,14 +155,14 @@ func (w *worker) remove(plan string) {
 	delete(w.answers, plan)
 }
 
-// times are when the passes over a plan began.
+// times are the start times of the passes over a plan.
 func (w *worker) times(plan string) []time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.passes[plan])
 }
 
-func (w *worker) told() []store.Changes {
+func (w *worker) allChanges() []store.Changes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.changes)
@@ -177,35 +177,35 @@ func (w *worker) last() string {
 	return w.session
 }
 
-// bench is a manager that runs on the bubble's own clock.
+// bench is a manager on the clock of a synctest bubble.
 type bench struct {
 	*testing.T
 	store   *counting
 	worker  *worker
 	manager *manager.Manager
-	told    told
-	also    also
-	stop    func() // and waits for its end
+	states  observer
+	runner  runner
+	stop    func() // returns when the manager has ended
 }
 
-// told is what managers have told of what they do, one after the other.
-type told struct {
-	mu    sync.Mutex
-	doing []manager.State
+// observer records the states of managers in order.
+type observer struct {
+	mu     sync.Mutex
+	states []manager.State
 }
 
-func (d *told) StateChanged(doing manager.State) {
+func (d *observer) StateChanged(s manager.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.doing = append(d.doing, doing)
+	d.states = append(d.states, s)
 }
 
-func (d *told) take() []manager.State {
+func (d *observer) take() []manager.State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	doing := d.doing
-	d.doing = nil
-	return doing
+	states := d.states
+	d.states = nil
+	return states
 }
 
 const resync = 5 * time.Minute
@@ -215,7 +215,7 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 		b := &bench{T: t, store: &counting{Store: memory.New(time.Now), waits: map[string]int{}}}
 		b.set(keys.PlansEpoch, "1")
 		b.worker = &worker{answers: answers, passes: map[string][]time.Time{}}
-		b.also.lose = make(chan error)
+		b.runner.lose = make(chan error)
 		b.start()
 		defer func() {
 			b.stop()
@@ -232,14 +232,14 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 
 func (b *bench) start() {
 	b.manager = &manager.Manager{Store: b.store, Reconciler: b.worker, Holder: leaderelection.ControllerName + " test", Resync: resync,
-		Log: logr.Discard(), Observer: &b.told, Runners: []manager.Runner{&b.also}}
+		Log: logr.Discard(), Observer: &b.states, Runners: []manager.Runner{&b.runner}}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.manager.Run(ctx) }()
 	b.stop = func() { cancel(); <-ended }
 }
 
-// settle lets what was begun end, and pass lets time go by too.
+// settle waits until started work has ended, and waitFor lets time pass.
 func settle()                 { waitFor(10 * time.Millisecond) }
 func waitFor(d time.Duration) { <-time.After(d); synctest.Wait() }
 
@@ -250,7 +250,7 @@ func (b *bench) set(key, value string) {
 	}
 }
 
-// passes is how many passes over the plan a change makes.
+// passes is the number of passes over the plan that a change causes.
 func (b *bench) passes(plan string, change func()) int {
 	before := b.worker.count(plan)
 	change()
@@ -264,7 +264,7 @@ func (b *bench) want(what string, got, want int) {
 	}
 }
 
-func TestAChangeRingsItsPlanAndNoOther(t *testing.T) {
+func TestManager_ReconcilesOnlyTheChangedPlan(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}, "b": {watch: []string{"b/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		b.set("b/1", "1")
@@ -276,7 +276,7 @@ func TestAChangeRingsItsPlanAndNoOther(t *testing.T) {
 	})
 }
 
-func TestARingIsAnsweredAtOnce(t *testing.T) {
+func TestManager_ReconcilesOnWatchEvent(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		waitFor(time.Minute)
@@ -285,12 +285,12 @@ func TestARingIsAnsweredAtOnce(t *testing.T) {
 		settle()
 		passes := b.worker.times("a")
 		if took := passes[len(passes)-1].Sub(changed); took < 0 || took > 5*time.Millisecond {
-			t.Errorf("looked %s after the change", took)
+			t.Errorf("reconciled %s after the change", took)
 		}
 	})
 }
 
-func TestRingsComeTogether(t *testing.T) {
+func TestManager_MergesChanges(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/", "b/", "c/"}}}, func(b *bench) {
 		for _, prefix := range []string{"a/", "b/", "c/"} {
 			b.set(prefix, "1")
@@ -313,7 +313,7 @@ func TestRingsComeTogether(t *testing.T) {
 	})
 }
 
-func TestOtherKeysDoNotRingAnEmptyTree(t *testing.T) {
+func TestManager_IgnoresOtherKeysOfAnEmptyTree(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		waitFor(time.Second)
 		b.want("others", b.passes("a", func() {
@@ -326,7 +326,7 @@ func TestOtherKeysDoNotRingAnEmptyTree(t *testing.T) {
 	})
 }
 
-func TestAnIdleHour(t *testing.T) {
+func TestManager_IdleHour(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/", "b/", "c/", "d/", "e/", "f/", "g/", "h/"}}}, func(b *bench) {
 		for _, prefix := range b.worker.answers["a"].watch {
 			b.set(prefix, "1")
@@ -335,14 +335,14 @@ func TestAnIdleHour(t *testing.T) {
 		waits, requests := b.store.counts()
 		passes := b.passes("a", func() { waitFor(time.Hour) })
 		if passes < 12 || passes > 14 {
-			t.Errorf("%d passes, resync is each five minutes and up to a tenth earlier", passes)
+			t.Errorf("%d passes, want one for each resync of five minutes, or up to a tenth more", passes)
 		}
 		moreWaits, moreRequests := b.store.counts()
 		if got := moreWaits - waits; got != 9*12 {
 			t.Errorf("%d blocking queries for nine prefixes, each of five minutes", got)
 		}
 		if got := moreRequests - requests; got != 720 {
-			t.Errorf("%d reads: the lock is looked at each 5 s", got)
+			t.Errorf("%d reads, want one of the lock every 5 s", got)
 		}
 	})
 }
@@ -356,34 +356,34 @@ func prefixes(c store.Changes) (out []string) {
 	return out
 }
 
-// A pass is told what rang since the one before it began: everything first, after an error and by the resync.
-func TestAPassIsToldWhatRang(t *testing.T) {
+// A pass gets the changes since the previous pass began: everything in the first pass, after an error and at a resync.
+func TestManager_PassesChangesToReconcile(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/", "b/"}}}, func(b *bench) {
-		var told []string
+		var got []string
 		pass := func(what, want string, do func()) {
 			t.Helper()
-			waitFor(10 * time.Second) // the bells may ring at once again
-			before := len(b.worker.told())
+			waitFor(10 * time.Second) // the watches may fire at once again
+			before := len(b.worker.allChanges())
 			do()
-			told = told[:0]
-			for _, rang := range b.worker.told()[before:] {
-				if rang.All {
-					told = append(told, "all")
+			got = got[:0]
+			for _, changes := range b.worker.allChanges()[before:] {
+				if changes.All {
+					got = append(got, "all")
 					continue
 				}
-				told = append(told, strings.Join(prefixes(rang), " "))
+				got = append(got, strings.Join(prefixes(changes), " "))
 			}
-			if got := strings.Join(told, ", "); got != want {
-				t.Errorf("%s: told of %q, want %q", what, got, want)
+			if changes := strings.Join(got, ", "); changes != want {
+				t.Errorf("%s: changes %q, want %q", what, changes, want)
 			}
 		}
-		if first := b.worker.told()[0]; !first.All {
-			t.Errorf("first told of %+v", first)
+		if first := b.worker.allChanges()[0]; !first.All {
+			t.Errorf("the first pass got %+v", first)
 		}
 		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
 		a := store.WatchTarget{Prefix: "a/"}
-		if now, err := b.store.Wait(t.Context(), a, 0); err != nil || b.worker.told()[len(b.worker.told())-1].At[a] != now {
-			t.Errorf("told of another index than %d (%v)", now.Index, err)
+		if now, err := b.store.Wait(t.Context(), a, 0); err != nil || b.worker.allChanges()[len(b.worker.allChanges())-1].At[a] != now {
+			t.Errorf("got another index than %d (%v)", now.Index, err)
 		}
 		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
 		b.worker.set("a", answer{watch: []string{"a/", "b/"}, err: errors.New("no answer")})
@@ -399,8 +399,7 @@ func TestAPassIsToldWhatRang(t *testing.T) {
 	})
 }
 
-// A bell may ring more rarely than the others.
-func TestABellMayRingRarely(t *testing.T) {
+func TestManager_KeepsTheMinIntervalOfAWatch(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}, minInterval: 10 * time.Second}}, func(b *bench) {
 		b.set("a/1", "1")
 		waitFor(time.Minute)
@@ -415,7 +414,7 @@ func TestABellMayRingRarely(t *testing.T) {
 		b.worker.set("a", answer{watch: []string{"a/"}})
 		b.set("a/1", "soon")
 		waitFor(time.Minute)
-		b.want("with no gap of its own", b.passes("a", func() {
+		b.want("with no interval of its own", b.passes("a", func() {
 			for i := range 5 {
 				b.set("a/1", fmt.Sprint("soon", i))
 				waitFor(2 * time.Second)
@@ -424,13 +423,13 @@ func TestABellMayRingRarely(t *testing.T) {
 	})
 }
 
-func TestAPlanIsLookedAtWhenItAsksForIt(t *testing.T) {
+func TestManager_RequeuesAtTheGivenTime(t *testing.T) {
 	run(t, map[string]answer{"a": {next: 10 * time.Second}}, func(b *bench) {
 		b.want("a minute", b.passes("a", func() { waitFor(time.Minute) }), 6)
 	})
 }
 
-func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
+func TestManager_RetriesWithBackoff(t *testing.T) {
 	run(t, map[string]answer{"a": {err: errors.New("no answer")}, "b": {next: time.Second}}, func(b *bench) {
 		waitFor(10 * time.Minute)
 		passes := b.worker.times("a")
@@ -449,12 +448,12 @@ func TestAPlanThatFailsIsTriedAgainLaterEachTime(t *testing.T) {
 		waitFor(resync)
 		passes = b.worker.times("a")[len(passes)+1:]
 		if len(passes) < 2 || passes[1].Sub(passes[0]) != 200*time.Millisecond {
-			t.Errorf("it was not forgiven: %v", passes)
+			t.Errorf("success did not reset the backoff: %v", passes)
 		}
 	})
 }
 
-func TestAStalledPlanWaitsForItsChange(t *testing.T) {
+func TestManager_StalledPlanWaitsForAChange(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"spec"}, err: fmt.Errorf("read: %w", reconcile.ErrStalled)}}, func(b *bench) {
 		b.set("spec", "1")
 		waitFor(time.Second)
@@ -463,30 +462,30 @@ func TestAStalledPlanWaitsForItsChange(t *testing.T) {
 	})
 }
 
-func TestPlansComeAndGo(t *testing.T) {
+func TestManager_AddsAndRemovesPlans(t *testing.T) {
 	run(t, map[string]answer{}, func(b *bench) {
 		waitFor(time.Second)
 		b.worker.set("a", answer{watch: []string{"a/"}})
-		b.want("it comes, and is looked at again once its tree is watched",
+		b.want("a new plan, which is reconciled again when its tree is watched",
 			b.passes("a", func() { b.set(keys.PlansEpoch, "2"); waitFor(20 * time.Millisecond) }), 2)
 		waitFor(time.Second)
 		b.worker.remove("a")
-		b.want("it goes", b.passes("a", func() { b.set("a/spec", "1"); settle() }), 1)
+		b.want("a removed plan", b.passes("a", func() { b.set("a/spec", "1"); settle() }), 1)
 		waitFor(10 * time.Second)
-		b.want("nobody rings for it", b.passes("a", func() { b.set("a/spec", "2"); waitFor(time.Minute) }), 0)
+		b.want("a removed plan is not watched", b.passes("a", func() { b.set("a/spec", "2"); waitFor(time.Minute) }), 0)
 		b.worker.set("a", answer{watch: []string{"a/"}})
-		b.want("it comes again", b.passes("a", func() { b.set(keys.PlansEpoch, "3"); waitFor(20 * time.Millisecond) }), 2)
+		b.want("a plan that was created again", b.passes("a", func() { b.set(keys.PlansEpoch, "3"); waitFor(20 * time.Millisecond) }), 2)
 		waitFor(time.Second)
 		b.worker.set("a", answer{watch: []string{"b/"}})
-		b.want("it moves", b.passes("a", func() { b.set("a/spec", "3"); waitFor(20 * time.Millisecond) }), 2)
+		b.want("other watches", b.passes("a", func() { b.set("a/spec", "3"); waitFor(20 * time.Millisecond) }), 2)
 		b.set("b/", "1")
 		waitFor(10 * time.Second)
-		b.want("from there", b.passes("a", func() { b.set("a/spec", "4"); settle() }), 0)
-		b.want("to there", b.passes("a", func() { b.set("b/", "2"); settle() }), 1)
+		b.want("the old watch", b.passes("a", func() { b.set("a/spec", "4"); settle() }), 0)
+		b.want("the new watch", b.passes("a", func() { b.set("b/", "2"); settle() }), 1)
 	})
 }
 
-func TestAPlanNobodyToldOfIsFoundByTheResync(t *testing.T) {
+func TestManager_ResyncFindsNewPlans(t *testing.T) {
 	run(t, map[string]answer{}, func(b *bench) {
 		b.worker.set("a", answer{})
 		waitFor(resync)
@@ -494,7 +493,7 @@ func TestAPlanNobodyToldOfIsFoundByTheResync(t *testing.T) {
 	})
 }
 
-func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
+func TestManager_LostLockEndsTheTerm(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		waitFor(time.Second)
@@ -503,27 +502,27 @@ func TestALostLockEndsTheWorkAtOnce(t *testing.T) {
 		b.set("a/1", "2")
 		settle()
 		b.worker.set("a", answer{})
-		waitFor(time.Minute) // it asks for the lock again, with another session
+		waitFor(time.Minute) // it takes the lock again, with another session
 		if b.worker.last() == first {
-			t.Error("it worked on with the session that it had lost")
+			t.Error("it continued with the session that it had lost")
 		}
 	})
 }
 
-func TestWhenConsulIsBackAllIsLookedAt(t *testing.T) {
+func TestManager_ReconcilesAfterAnOutage(t *testing.T) {
 	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
 		b.set("a/1", "1")
 		waitFor(6 * time.Minute) // the blocking query has returned since
-		b.store.turn(true)
+		b.store.setDown(true)
 		waitFor(2 * time.Second)
 		b.set("a/1", "2")
 		waitFor(3 * time.Second)
-		b.store.turn(false)
+		b.store.setDown(false)
 		b.want("afterwards", min(b.passes("a", func() { waitFor(time.Minute) }), 1), 1)
 	})
 }
 
-func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
+func TestManager_StandbyTakesOver(t *testing.T) {
 	run(t, map[string]answer{"a": {next: time.Second, takes: 500 * time.Millisecond}}, func(b *bench) {
 		first, stop := b.worker, b.stop
 		b.worker = &worker{answers: map[string]answer{"a": {next: time.Second}}, passes: map[string][]time.Time{}}
@@ -545,28 +544,28 @@ func TestOneLeadsAndTheOtherTakesOverWithinASecond(t *testing.T) {
 		b.want("after its end", first.count("a")-worked, 0)
 		b.stop()
 		if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held != nil {
-			t.Errorf("the lock was left to %+v (%v)", held, err)
+			t.Errorf("the lock is still held by %+v (%v)", held, err)
 		}
 	})
 }
 
-func TestTheLockIsHeldUntilThePassUnderWayHasEnded(t *testing.T) {
+func TestManager_HoldsTheLockUntilPassesEnd(t *testing.T) {
 	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
-		told := time.Now()
+		stopping := time.Now()
 		stopped := make(chan time.Time)
 		go func() { b.stop(); stopped <- time.Now() }()
 		waitFor(200 * time.Millisecond)
 		if held, err := leaderelection.LockHolder(t.Context(), b.store, keys.Leader); err != nil || held == nil {
-			t.Errorf("the lock was given up during a pass (%v)", err)
+			t.Errorf("the lock was released during a pass (%v)", err)
 		}
-		if at := <-stopped; at.Sub(told) != 300*time.Millisecond {
-			t.Errorf("it took %s to stop", at.Sub(told))
+		if at := <-stopped; at.Sub(stopping) != 300*time.Millisecond {
+			t.Errorf("it took %s to stop", at.Sub(stopping))
 		}
 		b.stop = func() {}
 	})
 }
 
-func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
+func TestManager_NotifiesItsObserver(t *testing.T) {
 	run(t, map[string]answer{"a": {takes: time.Hour, ends: 300 * time.Millisecond}}, func(b *bench) {
 		asking := manager.State{Text: "asking for the lock"}
 		leads := manager.State{Leading: true, Ready: true, Text: "leading"}
@@ -574,8 +573,8 @@ func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
 		ended := manager.State{Text: "ended"}
 		want := func(what string, want ...manager.State) {
 			t.Helper()
-			if got := b.told.take(); !slices.Equal(got, want) {
-				t.Errorf("%s: told %+v, want %+v", what, got, want)
+			if got := b.states.take(); !slices.Equal(got, want) {
+				t.Errorf("%s: states %+v, want %+v", what, got, want)
 			}
 		}
 		want("the first", asking, leads)
@@ -585,19 +584,19 @@ func TestAnObserverIsToldWhatTheManagerDoes(t *testing.T) {
 		want("another", asking, standsBy)
 		go stop()
 		waitFor(200 * time.Millisecond)
-		want("a pass is under way yet")
+		want("a pass is still under way")
 		waitFor(time.Minute)
 		want("the first has stopped", asking, ended, leads)
-		b.store.turn(true)
+		b.store.setDown(true)
 		waitFor(20 * time.Second)
 		want("the lock is lost", asking)
-		b.store.turn(false)
+		b.store.setDown(false)
 		waitFor(time.Minute)
 		want("and taken again", leads)
 	})
 }
 
-func TestHealthTellsTheTruth(t *testing.T) {
+func TestManager_Health(t *testing.T) {
 	run(t, map[string]answer{"a": {}, "stuck": {next: 30 * time.Minute}}, func(b *bench) {
 		look := func(what string, healthy, ready bool) {
 			t.Helper()
@@ -609,11 +608,11 @@ func TestHealthTellsTheTruth(t *testing.T) {
 			}
 		}
 		look("leading", true, true)
-		b.store.turn(true)
+		b.store.setDown(true)
 		look("without Consul", true, false)
 		waitFor(time.Minute)
 		look("the lock is lost", true, false)
-		b.store.turn(false)
+		b.store.setDown(false)
 		waitFor(time.Minute)
 		look("leading again", true, true)
 		b.worker.set("stuck", answer{takes: 20 * time.Minute})
@@ -632,56 +631,56 @@ func TestHealthTellsTheTruth(t *testing.T) {
 	}
 }
 
-// also runs until its context ends, or it is told that the lock is lost.
-type also struct {
+// runner runs until its context ends, or until the test makes it fail.
+type runner struct {
 	mu       sync.Mutex
 	sessions []string // of each run
 	running  int
 	lose     chan error
 }
 
-func (a *also) Run(ctx context.Context, session string) error {
-	a.note(session, 1)
-	defer a.note("", -1)
+func (r *runner) Run(ctx context.Context, session string) error {
+	r.note(session, 1)
+	defer r.note("", -1)
 	select {
-	case err := <-a.lose:
+	case err := <-r.lose:
 		return err
 	case <-ctx.Done():
 		return nil
 	}
 }
 
-func (a *also) note(session string, n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.running += n
+func (r *runner) note(session string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running += n
 	if session != "" {
-		a.sessions = append(a.sessions, session)
+		r.sessions = append(r.sessions, session)
 	}
 }
 
-func TestOtherWorkIsDoneWhileItLeads(t *testing.T) {
+func TestManager_RunsRunnersWhileItLeads(t *testing.T) {
 	run(t, nil, func(b *bench) {
 		look := func(what string, runs, running int) {
 			t.Helper()
-			b.also.mu.Lock()
-			defer b.also.mu.Unlock()
-			if len(b.also.sessions) != runs || b.also.running != running {
-				t.Errorf("%s: %d runs, of which %d go on; want %d and %d", what, len(b.also.sessions), b.also.running, runs, running)
+			b.runner.mu.Lock()
+			defer b.runner.mu.Unlock()
+			if len(b.runner.sessions) != runs || b.runner.running != running {
+				t.Errorf("%s: %d runs, %d of them active; want %d and %d", what, len(b.runner.sessions), b.runner.running, runs, running)
 			}
 		}
 		look("it leads", 1, 1)
 		pairs, _, err := b.store.Get(t.Context(), keys.Leader)
-		if err != nil || pairs[0].Session != b.also.sessions[0] {
-			t.Errorf("the lock is held by %q (%v), and the run has the session %q", pairs[0].Session, err, b.also.sessions[0])
+		if err != nil || pairs[0].Session != b.runner.sessions[0] {
+			t.Errorf("the lock is held by %q (%v), and the run has the session %q", pairs[0].Session, err, b.runner.sessions[0])
 		}
-		b.also.lose <- errors.New("the lock is lost")
+		b.runner.lose <- errors.New("the lock is lost")
 		settle()
 		look("the lock is lost", 1, 0)
 		waitFor(time.Minute)
 		look("it leads again", 2, 1)
-		if b.also.sessions[0] == b.also.sessions[1] {
-			t.Error("with the session of the term before")
+		if b.runner.sessions[0] == b.runner.sessions[1] {
+			t.Error("the new term has the session of the old one")
 		}
 		b.stop()
 		look("it has stopped", 2, 0)

@@ -1,11 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics is what Prometheus sees of a controller.
-//
-// A plan, and a source, has series while this process leads and the plan exists: a standby tells nothing of plans, and what a term of
-// leadership counted begins anew with the next one. For each plan there are some thirty series, and seven more for each of
-// its roles, which come and go with the roles; none carries the name of a host.
 package metrics
 
 import (
@@ -19,18 +14,18 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// namespace begins every name.
+// namespace is the prefix of every metric.
 const namespace = "upgrade_controller"
 
-// Metrics notes what a controller does. It is safe for concurrent use.
+// Metrics counts what a controller does. It is safe for concurrent use.
 type Metrics struct {
 	leader             prometheus.Gauge
 	requests, received *prometheus.CounterVec
 
-	// Of plans.
+	// By plan.
 	grants, failures, commits, conflicts, errors *prometheus.CounterVec
 	duration                                     *prometheus.HistogramVec
-	shown                                        descriptions
+	gauges                                       planGauges
 
 	sources sources
 
@@ -38,16 +33,15 @@ type Metrics struct {
 	plans map[string]*plan
 }
 
-// plan is what is remembered of one between its passes.
+// plan is the state of a plan between two passes.
 type plan struct {
 	upgradeplan.Pass // the last one that succeeded
-	// success is when that ended; zero: none did.
+	// success is the time when that pass ended. Zero means that none has succeeded.
 	success time.Time
 	failed  map[string]bool
 }
 
-// New registers everything, with what Go and the process tell of themselves. Version and resync are those of the
-// controller.
+// New registers all metrics, and those of the Go runtime and of the process. Version and resync are those of the controller.
 func New(r prometheus.Registerer, version string, resync time.Duration) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
@@ -58,39 +52,39 @@ func New(r prometheus.Registerer, version string, resync time.Duration) *Metrics
 	m := &Metrics{
 		leader: gauge("leader", "1 while this controller leads, 0 while it does not.", nil),
 		requests: counter("consul_requests_total",
-			"Requests to Consul by kind (list, keys, get, txn, wait, session) and status; none: no whole answer came; "+
-				"ended: the caller ended it.", "kind", "code"),
+			"Requests to Consul by kind (list, keys, get, txn, wait, session) and status. "+
+				"Status none means no complete answer, ended that the caller ended the request.", "kind", "code"),
 		received: counter("consul_received_bytes_total", "Bytes of the bodies of Consul's answers.", "kind"),
-		grants:   counter("grants_total", "Hosts that were released.", "plan"),
-		failures: counter("failures_total", "Hosts that were seen to fail, each time anew.", "plan"),
+		grants:   counter("grants_total", "Grants: permissions for a host to change its version.", "plan"),
+		failures: counter("failures_total", "Failures of hosts. A host that fails again counts again.", "plan"),
 		commits:  counter("commits_total", "Transactions that were applied.", "plan"),
-		conflicts: counter("conflicts_total", "Transactions that were refused because something had moved since it was read.",
+		conflicts: counter("conflicts_total", "Transactions that were refused because a key had changed since it was read.",
 			"plan"),
 		errors: counter("reconcile_errors_total", "Passes that failed.", "plan"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "reconcile_duration_seconds",
-			Help: "How long a pass took, also one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)},
+			Help: "Duration of a pass, also of one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)},
 			[]string{"plan"}),
-		shown:   describe(),
+		gauges:  newPlanGauges(),
 		plans:   map[string]*plan{},
 		sources: newSources(),
 	}
 	m.sources.register(r)
 	build := gauge("build_info", "1, with the version of the controller.", prometheus.Labels{"version": version})
 	build.Set(1)
-	every := gauge("resync_seconds", "About how often a plan is looked at though nothing changes.", nil)
+	every := gauge("resync_seconds", "Approximate interval at which a plan is reconciled even if nothing changes.", nil)
 	every.Set(resync.Seconds())
 	r.MustRegister(m.leader, m.requests, m.received, m.grants, m.failures, m.commits, m.conflicts, m.errors, m.duration, m,
 		build, every, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Request notes a request to Consul: see consul.Config.
+// Request counts a request to Consul: see consul.Config.Observe.
 func (m *Metrics) Request(kind, code string, received int64) {
 	m.requests.WithLabelValues(kind, code).Inc()
 	m.received.WithLabelValues(kind).Add(float64(received))
 }
 
-// Leads notes whether this controller leads. When it does not, nothing is told of plans and sources.
+// Leads sets whether this controller leads. If not, the series of all plans and sources are removed.
 func (m *Metrics) Leads(yes bool) {
 	if yes {
 		m.leader.Set(1)
@@ -105,7 +99,7 @@ func (m *Metrics) Leads(yes bool) {
 	m.sources.reset()
 }
 
-// Reconciled notes a pass. When it found the plan gone, nothing is told of it any more.
+// Reconciled counts a pass. If the plan does not exist, its series are removed.
 func (m *Metrics) Reconciled(p upgradeplan.Pass) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,8 +125,8 @@ func (m *Metrics) Reconciled(p upgradeplan.Pass) {
 	failures.Add(float64(known.succeeded(p)))
 }
 
-// succeeded remembers a pass, and counts the hosts that have failed since the one before. What a controller finds when
-// it begins to lead has failed before.
+// succeeded stores a pass, and returns how many hosts have failed since the previous one. Hosts that had failed when the term of
+// this controller began do not count.
 func (k *plan) succeeded(p upgradeplan.Pass) (failures int) {
 	failed := make(map[string]bool, len(p.Failed))
 	for _, host := range p.Failed {

@@ -22,7 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// bench is what is noted, and where it is seen.
+// bench is the metrics and the registry that exports them.
 type bench struct {
 	*testing.T
 	*metrics.Metrics
@@ -34,7 +34,7 @@ func newBench(t *testing.T) *bench {
 	return &bench{t, metrics.New(registry, "v0.3.1", 5*time.Minute), registry}
 }
 
-// series are all of ours as text, without the prefix that all have.
+// series are all metrics of the controller as text, without their common prefix.
 func (b *bench) series() []string {
 	b.Helper()
 	families, err := b.registry.Gather()
@@ -70,7 +70,7 @@ func (b *bench) want(what, series string, names ...string) {
 	}
 }
 
-// plans is how many series there are of plans.
+// plans is the number of series of plans.
 func (b *bench) plans() int {
 	b.Helper()
 	n := 0
@@ -94,7 +94,7 @@ func pass() upgradeplan.Pass {
 	return p
 }
 
-func TestAPassIsSeen(t *testing.T) {
+func TestMetrics_ShowsThePlanOfAPass(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)
 	b.Reconciled(pass())
@@ -132,7 +132,7 @@ hosts_in_flight{plan="fleet",role="db"} 2
 plan_info{current_version="v2`+"\uFFFD"+`",plan="fleet",version="v3"} 1`, "hosts_in_flight", "plan_info")
 }
 
-func TestItIsCounted(t *testing.T) {
+func TestMetrics_CountsGrants(t *testing.T) {
 	b := newBench(t)
 	for _, failed := range [][]string{{"web1"}, {"web1", "web2", "web3"}, {"web2"}, {"web1", "web2"}} {
 		p := pass()
@@ -159,7 +159,7 @@ consul_requests_total{code="200",kind="keys"} 2
 consul_requests_total{code="none",kind="wait"} 1`, "consul_requests_total", "consul_received_bytes_total")
 }
 
-func TestAPassThatFailsChangesNothingThatWasSeen(t *testing.T) {
+func TestMetrics_FailedPassKeepsGauges(t *testing.T) {
 	b := newBench(t)
 	wrong := pass()
 	wrong.Plan, wrong.Err = "other", errors.New("no answer")
@@ -168,7 +168,7 @@ func TestAPassThatFailsChangesNothingThatWasSeen(t *testing.T) {
 	wrong.Plan, wrong.Status.Phase = "fleet", v1alpha1.PhaseStalled
 	wrong.Status.Roles = nil
 	b.Reconciled(wrong)
-	b.want("what was seen last", `
+	b.want("the gauges of the last successful pass", `
 hosts_in_flight{plan="fleet",role=""} 2
 hosts_in_flight{plan="fleet",role="web"} 2
 last_success_timestamp_seconds{plan="fleet"} 1.8000000015e+09
@@ -178,7 +178,7 @@ reconcile_errors_total{plan="other"} 1`, "hosts_in_flight", "last_success_timest
 		"reconcile_errors_total")
 }
 
-func TestNothingStaysOfAPlanThatIsGoneNorOfATerm(t *testing.T) {
+func TestMetrics_ForgetsPlansAndTerms(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)
 	b.Reconciled(pass())
@@ -203,7 +203,7 @@ func TestNothingStaysOfAPlanThatIsGoneNorOfATerm(t *testing.T) {
 grants_total{plan="fleet"} 1`, "failures_total", "grants_total")
 }
 
-func TestTheNamesAreThoseOfPrometheus(t *testing.T) {
+func TestMetrics_NamesPassPromlint(t *testing.T) {
 	b := newBench(t)
 	b.Reconciled(pass())
 	b.Request("keys", "200", 1)
@@ -213,7 +213,7 @@ func TestTheNamesAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-func TestASourceIsSeenWhileThisControllerLeads(t *testing.T) {
+func TestMetrics_ShowsSourcesWhileLeading(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)
 	sync := gitsync.Sync{Source: "default", Revision: "main@sha1:1", Started: begun, Duration: 1500 * time.Millisecond}
@@ -240,6 +240,6 @@ source_sync_errors_total{source="default"} 1
 `, names...)
 	b.Leads(false)
 	if series := b.series(); strings.Contains(strings.Join(series, "\n"), "source=") {
-		t.Errorf("a standby tells %v", series)
+		t.Errorf("a standby exports %v", series)
 	}
 }

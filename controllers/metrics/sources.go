@@ -9,7 +9,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 )
 
-// sources is what is told of the Git repositories that plans come from.
+// sources are the metrics of the Git repositories that plans come from.
 type sources struct {
 	ready, success, info *prometheus.GaugeVec
 	errors               *prometheus.CounterVec
@@ -22,13 +22,13 @@ func newSources() sources {
 			append([]string{"source"}, labels...))
 	}
 	return sources{
-		ready:   gauge("source_ready", "1 when the last sync did not fail, 0 when it did."),
-		success: gauge("source_last_success_timestamp_seconds", "When the last sync ended that did not fail, in Unix seconds."),
-		info:    gauge("source_info", "1, with the revision that was applied last.", "revision"),
+		ready:   gauge("source_ready", "1 if the last sync succeeded, 0 if it failed."),
+		success: gauge("source_last_success_timestamp_seconds", "Unix time of the end of the last successful sync."),
+		info:    gauge("source_info", "1, with the revision that was last applied.", "revision"),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "source_sync_errors_total",
 			Help: "Syncs that failed."}, []string{"source"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "source_sync_duration_seconds",
-			Help: "How long a sync took, also one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"source"}),
+			Help: "Duration of a sync, also of one that failed.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"source"}),
 	}
 }
 
@@ -36,14 +36,14 @@ func (s *sources) register(r prometheus.Registerer) {
 	r.MustRegister(s.ready, s.success, s.info, s.errors, s.duration)
 }
 
-// reset forgets all sources.
+// reset removes the series of all sources.
 func (s *sources) reset() {
 	for _, vec := range []interface{ Reset() }{s.ready, s.success, s.info, s.errors, s.duration} {
 		vec.Reset()
 	}
 }
 
-// Synced notes a sync of a source.
+// Synced counts a sync of a source.
 func (m *Metrics) Synced(s gitsync.Sync) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// scripted answers each wait as a script says, and then waits for the end.
+// scripted answers waits as a script says, and then blocks until its context ends.
 type scripted struct {
 	script []looked
 	asked  []uint64
@@ -37,38 +37,38 @@ func (s *scripted) Wait(ctx context.Context, _ store.WatchTarget, index uint64) 
 	return next.mark, next.err
 }
 
-func TestWatchKeepsTheRulesOfBlockingQueries(t *testing.T) {
+func TestWatch_FollowsTheRulesOfBlockingQueries(t *testing.T) {
 	at := func(index uint64) looked { return looked{mark: store.WatchIndex{Index: index}} }
 	empty := func(index uint64) looked { return looked{mark: store.WatchIndex{Index: index, Empty: true}} }
 	failed := looked{err: errors.New("no leader")}
 	for name, tt := range map[string]struct {
 		script []looked
 		asked  []uint64
-		rings  int
+		fired  int
 	}{
-		"it moves":                      {[]looked{at(5), at(7)}, []uint64{0, 5, 7}, 2},
-		"nothing happened in time":      {[]looked{at(5), at(5), at(5)}, []uint64{0, 5, 5, 5}, 1},
-		"it goes backwards":             {[]looked{at(9), at(5), at(5)}, []uint64{0, 9, 0, 5}, 3},
-		"it fails, and begins again":    {[]looked{at(9), failed, at(9)}, []uint64{0, 9, 0, 9}, 2},
-		"other keys, and none of these": {[]looked{empty(5), empty(7), empty(9)}, []uint64{0, 5, 7, 9}, 1},
-		"the first key, and the last":   {[]looked{empty(5), at(7), empty(9)}, []uint64{0, 5, 7, 9}, 3},
+		"the index grows":                        {[]looked{at(5), at(7)}, []uint64{0, 5, 7}, 2},
+		"nothing changes within MaxWait":         {[]looked{at(5), at(5), at(5)}, []uint64{0, 5, 5, 5}, 1},
+		"the index goes backwards":               {[]looked{at(9), at(5), at(5)}, []uint64{0, 9, 0, 5}, 3},
+		"after a failure it begins again":        {[]looked{at(9), failed, at(9)}, []uint64{0, 9, 0, 9}, 2},
+		"an empty prefix, and other keys change": {[]looked{empty(5), empty(7), empty(9)}, []uint64{0, 5, 7, 9}, 1},
+		"the first key is added, and removed":    {[]looked{empty(5), at(7), empty(9)}, []uint64{0, 5, 7, 9}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &scripted{script: tt.script, begun: time.Now()}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				rings := 0
-				store.Watch{MinInterval: time.Second}.Run(ctx, s, nil, func(store.WatchIndex) { rings++ })
-				if !slices.Equal(s.asked, tt.asked) || rings != tt.rings {
-					t.Errorf("asked for %d and rang %d times, want %d and %d", s.asked, rings, tt.asked, tt.rings)
+				fired := 0
+				store.Watch{MinInterval: time.Second}.Run(ctx, s, nil, func(store.WatchIndex) { fired++ })
+				if !slices.Equal(s.asked, tt.asked) || fired != tt.fired {
+					t.Errorf("waited for %d and fired %d times, want %d and %d", s.asked, fired, tt.asked, tt.fired)
 				}
 			})
 		})
 	}
 }
 
-func TestWatchPauses(t *testing.T) {
+func TestWatch_LimitsItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := &scripted{begun: time.Now()}
 		down := &scripted{begun: time.Now()}
@@ -86,7 +86,7 @@ func TestWatchPauses(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		down.begun = time.Now()
-		store.WatchKeys("a/").Run(ctx, down, func(error) { failures++ }, func(store.WatchIndex) { t.Error("it rang") })
+		store.WatchKeys("a/").Run(ctx, down, func(error) { failures++ }, func(store.WatchIndex) { t.Error("it fired") })
 		for i := 1; i < len(down.at); i++ {
 			least := min(500*time.Millisecond<<min(i-1, 10), 30*time.Second)
 			if gap := down.at[i] - down.at[i-1]; gap < least || gap > 2*least {
@@ -94,7 +94,7 @@ func TestWatchPauses(t *testing.T) {
 			}
 		}
 		if failures < 60 {
-			t.Errorf("told of %d failures", failures)
+			t.Errorf("%d failures were reported", failures)
 		}
 	})
 }

@@ -48,7 +48,7 @@ func waitForStatus(t *testing.T, s *consul.Store, id, want string) {
 	}
 }
 
-func TestAChecksStatusIsWhatWasSaidLast(t *testing.T) {
+func TestSetCheck_SetsTheLastStatus(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.StartWith(t, consuldev.Options{Config: namedNode}).Addr()})
 	ctx := t.Context()
@@ -70,7 +70,7 @@ func TestAChecksStatusIsWhatWasSaidLast(t *testing.T) {
 	}
 }
 
-func TestChecksOfANodeThatIsNotThere(t *testing.T) {
+func TestNodeChecks_UnknownNode(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.StartWith(t, consuldev.Options{Config: namedNode}).Addr()})
 	if checks, _, err := s.NodeChecks(t.Context(), "web2"); err != nil || len(checks) != 0 {
@@ -87,7 +87,7 @@ func TestChecksOfANodeThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithACheckIsSaidBeforeItIsSent(t *testing.T) {
+func TestSetCheck_RejectsInvalidArguments(t *testing.T) {
 	s := open(t, consul.Config{Address: "127.0.0.1:1"})
 	ctx := t.Context()
 	for want, err := range map[string]error{
@@ -101,7 +101,7 @@ func TestWhatIsWrongWithACheckIsSaidBeforeItIsSent(t *testing.T) {
 	}
 }
 
-func TestChecksTakeTheRightToWriteTheirNodeOrService(t *testing.T) {
+func TestSetCheck_NeedsWriteOnNodeOrService(t *testing.T) {
 	t.Parallel()
 	const management = "6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11"
 	addr := consultest.StartWith(t, consuldev.Options{ManagementToken: management, Config: namedNode +

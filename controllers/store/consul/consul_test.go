@@ -146,7 +146,7 @@ func (r *registry) remove(t testing.TB, what *api.CatalogDeregistration) {
 }
 
 // Answers that are large by nature travel as they are, small ones packed.
-func TestOnlySmallAnswersArePacked(t *testing.T) {
+func TestStore_CompressesSmallAnswersOnly(t *testing.T) {
 	for name, read := range map[string]func(*consul.Store) error{
 		"identity": func(s *consul.Store) error { _, _, err := s.Keys(t.Context(), "a/"); return err },
 		"gzip":     func(s *consul.Store) error { _, _, err := s.Keys(t.Context(), "a/", store.ExpectFew); return err },
@@ -177,7 +177,7 @@ func TestSessionExpires(t *testing.T) {
 }
 
 // A token is not sent in the clear because somebody forgot the scheme.
-func TestCertificatesAskForTLS(t *testing.T) {
+func TestNew_CertificatesRequireTLS(t *testing.T) {
 	_, err := consul.New(consul.Config{Address: "127.0.0.1:8501", CAFile: "ca.pem"})
 	if err == nil || !strings.Contains(err.Error(), "https://127.0.0.1:8501") {
 		t.Errorf("got %v", err)

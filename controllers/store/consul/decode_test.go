@@ -45,7 +45,7 @@ func drawEntry(t *rapid.T) entry {
 	}
 }
 
-func TestDecodesWhatIsSent(t *testing.T) {
+func TestDecode_ReadsWhatConsulWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entries := rapid.SliceOfN(rapid.Custom(drawEntry), 1, 20).Draw(t, "entries")
 		// Short reads let elements end anywhere in the window.
@@ -93,7 +93,7 @@ type node struct {
 	CreateIndex, ModifyIndex      uint64
 }
 
-func TestDecodesTheCatalog(t *testing.T) {
+func TestDecodeNodes_ReadsTheCatalog(t *testing.T) {
 	odd := rapid.SampledFrom([]string{"", "dc1", `a"b`, `\`, "}", "]{[", "<&>", "\u2028", strings.Repeat("v", longText)})
 	one := rapid.Custom(func(t *rapid.T) node {
 		n := node{ID: odd.Draw(t, "id"), Address: "10.0.0.1", Datacenter: odd.Draw(t, "dc"), CreateIndex: 7, ModifyIndex: 8,
@@ -126,8 +126,8 @@ func TestDecodesTheCatalog(t *testing.T) {
 	}
 }
 
-// TestACatalogCutOff cuts answers at each byte: what is not there must look neither gone nor healthy.
-func TestACatalogCutOff(t *testing.T) {
+// TestDecode_RejectsTruncatedCatalog cuts answers at each byte: what is not there must look neither gone nor healthy.
+func TestDecode_RejectsTruncatedCatalog(t *testing.T) {
 	nodes := `[{"ID":"1","Node":"a","Meta":{"x":"}"}},{"ID":"2","Node":"<","Meta":{}}]`
 	checks := `[{"Node":"a","CheckID":"disk","Status":"critical","ServiceTags":[]},{"Node":"a","CheckID":"load","Status":"warning"}]`
 	for n := range len(nodes) {
@@ -149,7 +149,7 @@ func TestACatalogCutOff(t *testing.T) {
 	}
 }
 
-func TestACatalogThatIsNotConsuls(t *testing.T) {
+func TestDecode_RejectsForeignCatalog(t *testing.T) {
 	for _, body := range []string{``, `{}`, `null`, `[{}]`, `[1]`, `[{"ID":"1","Node":""}]`, `[{"ID":"1","Node":7}]`,
 		`[{"Node":"a"},]`, `[{"ID":"1","Node":"a"} {"ID":"1","Node":"b"}]`} {
 		if got, err := decodeNodes(strings.NewReader(body)); err == nil {
@@ -164,8 +164,8 @@ func TestACatalogThatIsNotConsuls(t *testing.T) {
 	}
 }
 
-// TestAnswersCutOff cuts an answer at each byte: a part of a tree must never pass for the whole.
-func TestAnswersCutOff(t *testing.T) {
+// TestDecode_RejectsTruncatedAnswers cuts an answer at each byte: a part of a tree must never pass for the whole.
+func TestDecode_RejectsTruncatedAnswers(t *testing.T) {
 	pairs := `[{"LockIndex":0,"Key":"a/b","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2},` +
 		`{"LockIndex":1,"Key":"a/<","Flags":7,"Value":null,"Session":"s","CreateIndex":3,"ModifyIndex":4}]`
 	for n := range len(pairs) {
@@ -189,7 +189,7 @@ func TestAnswersCutOff(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotConsuls(t *testing.T) {
+func TestDecode_RejectsForeignAnswers(t *testing.T) {
 	for _, body := range []string{``, `{}`, `null`, `<html>`, `[1]`, `["a",]`, `["a" "b"]`, `[{}]`, `[{"Key":"a"}]`,
 		`[{"LockIndex":0,"Key":"a","Flags":0,"Value":"%","CreateIndex":1,"ModifyIndex":1}]`,
 		`[{"LockIndex":0,"Key":"a","Flags":-1,"Value":null,"CreateIndex":1,"ModifyIndex":1}]`,
@@ -212,7 +212,7 @@ func TestAnswersThatAreNotConsuls(t *testing.T) {
 	}
 }
 
-func TestValuesDoNotShareRoom(t *testing.T) {
+func TestDecodePairs_ValuesShareNoMemory(t *testing.T) {
 	got, err := decodePairs(strings.NewReader(`[` +
 		`{"LockIndex":0,"Key":"a","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2},` +
 		`{"LockIndex":0,"Key":"b","Flags":0,"Value":"VHJ1ZQ==","CreateIndex":1,"ModifyIndex":2}]`))

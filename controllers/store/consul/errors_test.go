@@ -80,7 +80,7 @@ func wantUnavailable(t *testing.T, err error, addr string) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestStore_ConnectionRefused(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-func TestReadsAreTriedAgainAndWritesAreNot(t *testing.T) {
+func TestStore_RetriesReadsOnly(t *testing.T) {
 	for _, status := range []int{429, 500, 502, 503} {
 		for name, c := range calls {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestReadsAreTriedAgainAndWritesAreNot(t *testing.T) {
 	}
 }
 
-func TestAReadWaitsForALeader(t *testing.T) {
+func TestStore_ReadWaitsForALeader(t *testing.T) {
 	agent := consultest.Start(t)
 	target := "http://" + agent.Addr()
 	var tries atomic.Int64
@@ -133,7 +133,7 @@ func TestAReadWaitsForALeader(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatNeverComes(t *testing.T) {
+func TestStore_Timeouts(t *testing.T) {
 	for name, c := range calls {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan struct{})
@@ -156,7 +156,7 @@ func TestAnAnswerThatNeverComes(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatBreaksOff(t *testing.T) {
+func TestStore_TruncatedAnswer(t *testing.T) {
 	addr, requests := server(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Consul-Index", "7")
 		_, _ = io.WriteString(w, `["a/b","a`)
@@ -171,7 +171,7 @@ func TestAnAnswerThatBreaksOff(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNotConsul(t *testing.T) {
+func TestStore_ServerIsNotConsul(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"404": http.NotFound,
 		"page": func(w http.ResponseWriter, _ *http.Request) {
@@ -231,7 +231,7 @@ func wantForbidden(t *testing.T, err error, key, rule string) {
 	}
 }
 
-func TestACLs(t *testing.T) {
+func TestStore_ACLs(t *testing.T) {
 	agent := consultest.StartWith(t, consuldev.Options{ManagementToken: secret})
 	all := open(t, consul.Config{Address: agent.Addr(), Token: secret})
 	for _, key := range []string{"current_version", "config_state/enable_puppet/global", "hidden/a", "seen/a"} {
@@ -317,7 +317,7 @@ func TestACLs(t *testing.T) {
 	})
 }
 
-func TestACLsOfTheCatalog(t *testing.T) {
+func TestCatalog_ACLs(t *testing.T) {
 	agent := consultest.StartWith(t, consuldev.Options{ManagementToken: secret})
 	client, err := api.NewClient(&api.Config{Address: agent.Addr(), Token: secret})
 	if err != nil {
@@ -381,7 +381,7 @@ func TestACLsOfTheCatalog(t *testing.T) {
 	})
 }
 
-func TestListNeedsListWhereThePolicyIsOn(t *testing.T) {
+func TestStore_KeyListPolicy(t *testing.T) {
 	addr, _ := server(t, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Permission denied: token with AccessorID 'x' lacks permission 'key:list'", http.StatusForbidden)
 	})
@@ -430,7 +430,7 @@ func before114(t *testing.T, agent *consuldev.Agent, between func()) string {
 	return addr
 }
 
-func TestAConsulBefore114(t *testing.T) {
+func TestStore_ConsulBefore114(t *testing.T) {
 	agent := consultest.Start(t)
 	direct := open(t, consul.Config{Address: agent.Addr()})
 	var asked []string
@@ -474,7 +474,7 @@ func TestAConsulBefore114(t *testing.T) {
 	}
 }
 
-func TestAConsulBefore114WhileKeysComeAndGo(t *testing.T) {
+func TestStore_ConsulBefore114_KeysChange(t *testing.T) {
 	agent := consultest.Start(t)
 	direct := open(t, consul.Config{Address: agent.Addr()})
 	there := false
@@ -498,7 +498,7 @@ func TestAConsulBefore114WhileKeysComeAndGo(t *testing.T) {
 	wantUnavailable(t, err, addr)
 }
 
-func TestReadModes(t *testing.T) {
+func TestStore_ReadModes(t *testing.T) {
 	var query atomic.Value
 	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
 		query.Store(r.URL.RawQuery)
@@ -525,7 +525,7 @@ func TestReadModes(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentOfConsul(t *testing.T) {
+func TestNew_ReadsConsulEnvironment(t *testing.T) {
 	tokens := make(chan string, 1)
 	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
 		tokens <- r.Header.Get("X-Consul-Token")
@@ -565,7 +565,7 @@ func TestTheEnvironmentOfConsul(t *testing.T) {
 	}
 }
 
-func TestAUnixSocket(t *testing.T) {
+func TestNew_UnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "consul.sock")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -583,7 +583,7 @@ func TestAUnixSocket(t *testing.T) {
 	}
 }
 
-func TestBadConfig(t *testing.T) {
+func TestNew_RejectsBadConfig(t *testing.T) {
 	for name, c := range map[string]consul.Config{
 		"scheme":     {Address: "ftp://user:" + secret + "@host"},
 		"token file": {TokenFile: "/nowhere/token"},
@@ -596,7 +596,7 @@ func TestBadConfig(t *testing.T) {
 	}
 }
 
-func TestAConsulBefore114WhereAKeyWasAwayForAMoment(t *testing.T) {
+func TestStore_ConsulBefore114_KeyIsRecreated(t *testing.T) {
 	agent := consultest.Start(t)
 	direct := open(t, consul.Config{Address: agent.Addr()})
 	apply := func(verb store.Verb) {

@@ -11,7 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-func TestIdentityIsThatOfTheConsul(t *testing.T) {
+func TestIdentity_DependsOnTheClusterOnly(t *testing.T) {
 	addr := consultest.Start(t).Addr()
 	s, err := consul.New(consul.Config{Address: addr})
 	if err != nil {

@@ -40,7 +40,7 @@ func wantLost(t *testing.T, l *leaderelection.Lease, within time.Duration) {
 	}
 }
 
-func TestLeaseChangesHands(t *testing.T) {
+func TestLease_PassesToTheNextHolder(t *testing.T) {
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	first := acquire(t, s, "a")
 	_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "b", shortLease)
@@ -67,7 +67,7 @@ func TestLeaseChangesHands(t *testing.T) {
 	}
 }
 
-func TestLeaseIsLostWithItsSession(t *testing.T) {
+func TestLease_IsLostWithItsSession(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	first := acquire(t, s, "a")
@@ -87,7 +87,7 @@ func TestLeaseIsLostWithItsSession(t *testing.T) {
 	}
 }
 
-func TestLeaseIsLostWithItsConsul(t *testing.T) {
+func TestLease_IsLostWhenConsulStops(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
 	l := acquire(t, open(t, consul.Config{Address: agent.Addr()}), "a")

@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-func TestNamesAreThoseDirectlyBelow(t *testing.T) {
+func TestNames_ReturnsDirectChildren(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	if names, _, err := s.Names(t.Context(), "a/"); err != nil || len(names) != 0 {
@@ -30,7 +30,7 @@ func TestNamesAreThoseDirectlyBelow(t *testing.T) {
 	}
 }
 
-func TestWhoLeadsIsKnownWithoutAToken(t *testing.T) {
+func TestLeader_NeedsNoToken(t *testing.T) {
 	t.Parallel()
 	s := open(t, consul.Config{Address: consultest.Start(t).Addr()})
 	if leader, err := s.Leader(t.Context()); err != nil || leader == "" {

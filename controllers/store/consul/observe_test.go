@@ -17,19 +17,19 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-// seen collects what a store tells of its requests.
-type seen struct {
+// observed collects the requests that a store reports.
+type observed struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (s *seen) observe(kind, code string, received int64) {
+func (s *observed) observe(kind, code string, received int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, fmt.Sprintf("%s %s %d", kind, code, received))
 }
 
-func (s *seen) take() []string {
+func (s *observed) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := s.lines
@@ -37,7 +37,7 @@ func (s *seen) take() []string {
 	return lines
 }
 
-func TestEveryRequestIsObserved(t *testing.T) {
+func TestObserve_EveryRequest(t *testing.T) {
 	const body = `[{"Key":"a/b","Value":null,"ModifyIndex":7}]`
 	const checks = `[{"Node":"n","CheckID":"c","Status":"critical"}]`
 	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +57,8 @@ func TestEveryRequestIsObserved(t *testing.T) {
 			_, _ = fmt.Fprint(w, `["a/b"]`)
 		}
 	})
-	told := &seen{}
-	s := open(t, consul.Config{Address: addr, Token: "some", Observe: told.observe})
+	requests := &observed{}
+	s := open(t, consul.Config{Address: addr, Token: "some", Observe: requests.observe})
 	want := map[string]string{"List": fmt.Sprintf("list 200 %d", len(body)), "Keys": "keys 200 7", "Get": "get 200 50",
 		"Txn of checks": "txn 200 50", "Txn": "txn 200 50", "CreateSession": "session 200 10", "RenewSession": "session 200 0",
 		"DestroySession": "session 200 0", "Wait": "wait 200 7", "Unhealthy": fmt.Sprintf("health 200 %d", len(checks)),
@@ -67,7 +67,7 @@ func TestEveryRequestIsObserved(t *testing.T) {
 		if err := call(t.Context(), s); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := told.take(); !slices.Equal(got, []string{want[name]}) {
+		if got := requests.take(); !slices.Equal(got, []string{want[name]}) {
 			t.Errorf("%s: %q, want %q", name, got, want[name])
 		}
 	}
@@ -80,7 +80,7 @@ func TestEveryRequestIsObserved(t *testing.T) {
 	})
 }
 
-func TestItIsObservedHowARequestFails(t *testing.T) {
+func TestObserve_Failures(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
@@ -92,37 +92,37 @@ func TestItIsObservedHowARequestFails(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = fmt.Fprint(w, `["a`)
 		}, []string{"keys none 3"}},
-		"too late":         {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, []string{"keys none 0"}},
-		"nobody waits any": {func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }, []string{"keys ended 0"}},
+		"too late":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, []string{"keys none 0"}},
+		"the caller gives up": {func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }, []string{"keys ended 0"}},
 	} {
 		addr, _ := server(t, tt.answer)
-		told := &seen{}
-		s := open(t, consul.Config{Address: addr, Observe: told.observe, RetryFor: -1, ReadTimeout: time.Second})
+		requests := &observed{}
+		s := open(t, consul.Config{Address: addr, Observe: requests.observe, RetryFor: -1, ReadTimeout: time.Second})
 		asked := t.Context()
-		if name == "nobody waits any" {
+		if name == "the caller gives up" {
 			asked = ctx
 		}
 		if _, _, err := s.Keys(asked, "a/"); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if got := told.take(); !slices.Equal(got, tt.want) {
+		if got := requests.take(); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }
 
-func TestTheBytesAreThoseOfConsul(t *testing.T) {
-	told := &seen{}
-	s := open(t, consul.Config{Address: consultest.Start(t).Addr(), Observe: told.observe})
+func TestObserve_CountsReceivedBytes(t *testing.T) {
+	requests := &observed{}
+	s := open(t, consul.Config{Address: consultest.Start(t).Addr(), Observe: requests.observe})
 	if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: "a/b", Value: make([]byte, 3000)}}); err != nil {
 		t.Fatal(err)
 	}
-	told.take()
+	requests.take()
 	if _, _, err := s.List(t.Context(), "a/"); err != nil {
 		t.Fatal(err)
 	}
 	var bytes int
-	if got := told.take(); len(got) != 1 {
+	if got := requests.take(); len(got) != 1 {
 		t.Errorf("%q", got)
 	} else if _, err := fmt.Sscanf(got[0], "list 200 %d", &bytes); err != nil || bytes < 4000 || bytes > 4500 {
 		t.Errorf("%q, want 4000 bytes of base64 and a little", got)

@@ -37,7 +37,7 @@ func (h hiding) Nodes(ctx context.Context) ([]string, store.Meta, error) {
 	return names, meta, errors.Join(err, h.err)
 }
 
-func TestASnapshotHoldsOfTheCatalogWhatIsAskedFor(t *testing.T) {
+func TestReadFleet_ReadsRequestedPartsOfTheCatalog(t *testing.T) {
 	s := memory.New(time.Now)
 	s.SetNodes("web2", "web1")
 	s.SetChecks("web1", fleet.Check{ID: "disk", Status: fleet.Critical})

@@ -21,7 +21,7 @@ import (
 
 const ttl = 15 * time.Second
 
-// faulty is a store whose calls fail, or hang until their context ends, on demand.
+// faulty is a store whose calls fail, or block until their context ends, on demand.
 type faulty struct {
 	store.Store
 	renewals    atomic.Int64
@@ -92,7 +92,7 @@ func acquire(t *testing.T, s store.Store, holder string) *leaderelection.Lease {
 // sleep lets the bubble's clock go on.
 func sleep(d time.Duration) { <-time.After(d); synctest.Wait() }
 
-func TestLeaseIsRenewed(t *testing.T) {
+func TestLease_IsRenewed(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		l := acquire(t, s, "one")
 		sleep(time.Hour)
@@ -108,7 +108,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 	})
 }
 
-func TestLeaseSaysWhoHoldsIt(t *testing.T) {
+func TestTryAcquire_ReturnsTheHolder(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); held != nil || err != nil {
 			t.Errorf("before: %v, %v", held, err)
@@ -126,7 +126,7 @@ func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 		if got := s.sessions.Load(); got != 1 {
 			t.Errorf("%d sessions were made, a lock that is held needs none", got)
 		}
-		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: keys.Leader, Value: []byte("rubbish")}}); err != nil {
+		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: keys.Leader, Value: []byte("?")}}); err != nil {
 			t.Fatal(err)
 		}
 		if held, err := leaderelection.LockHolder(t.Context(), s, keys.Leader); err != nil || held == nil || held.Holder != "" {
@@ -142,14 +142,14 @@ func TestLeaseSaysWhoHoldsIt(t *testing.T) {
 	})
 }
 
-func TestAcquireWaits(t *testing.T) {
+func TestAcquire_Waits(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		first := acquire(t, s, "a")
-		var told []string
+		var holders []string
 		got := make(chan *leaderelection.Lease)
 		go func() {
 			l, err := leaderelection.Acquire(t.Context(), s, keys.Leader, "b", leaderelection.Options{TTL: ttl,
-				Waiting: func(h leaderelection.LockHeldError) error { told = append(told, h.Holder); return nil }})
+				Waiting: func(h leaderelection.LockHeldError) error { holders = append(holders, h.Holder); return nil }})
 			if err != nil {
 				t.Error(err)
 			}
@@ -170,13 +170,13 @@ func TestAcquireWaits(t *testing.T) {
 		if waited := time.Since(released); waited > time.Second {
 			t.Errorf("the lock was taken %s after its release", waited)
 		}
-		if strings.Join(told, ",") != "a" {
-			t.Errorf("told %q, want a once", told)
+		if strings.Join(holders, ",") != "a" {
+			t.Errorf("waited for %q, want a once", holders)
 		}
 	})
 }
 
-func TestAcquireStopsWithItsContext(t *testing.T) {
+func TestAcquire_StopsWithItsContext(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		acquire(t, s, "a")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -188,7 +188,7 @@ func TestAcquireStopsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
+func TestLease_IsLostWithoutAnswers(t *testing.T) {
 	for name, fail := range map[string]func(*faulty){
 		"refuses": func(s *faulty) { s.down.Store(true) },
 		"hangs":   func(s *faulty) { s.hangs.Store(true) },
@@ -219,7 +219,7 @@ func TestLeaseIsLostWhenTheStoreDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestALostLeaseIsNotRenewed(t *testing.T) {
+func TestLease_IsNotRenewedAfterLoss(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		l := acquire(t, s, "a")
 		s.down.Store(true)
@@ -230,7 +230,7 @@ func TestALostLeaseIsNotRenewed(t *testing.T) {
 	})
 }
 
-func TestLeaseSurvivesAShortOutage(t *testing.T) {
+func TestLease_SurvivesAShortOutage(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		l := acquire(t, s, "a")
 		for range 10 {
@@ -245,7 +245,7 @@ func TestLeaseSurvivesAShortOutage(t *testing.T) {
 	})
 }
 
-func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
+func TestLease_IsLostWithItsSessionOrKey(t *testing.T) {
 	for name, take := range map[string]func(ctx context.Context, s store.Store, l *leaderelection.Lease) error{
 		"session destroyed": func(ctx context.Context, s store.Store, l *leaderelection.Lease) error {
 			return s.DestroySession(ctx, l.Session())
@@ -283,7 +283,7 @@ func TestLeaseIsLostWithItsSessionOrKey(t *testing.T) {
 	}
 }
 
-func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
+func TestRelease_LeavesTheNextHolderAlone(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		first := acquire(t, s, "a")
 		if err := s.DestroySession(t.Context(), first.Session()); err != nil {
@@ -304,7 +304,7 @@ func TestReleaseOfALostLeaseLeavesTheNextOneAlone(t *testing.T) {
 	})
 }
 
-func TestRenewalsGoOnUntilRelease(t *testing.T) {
+func TestLease_IsRenewedUntilRelease(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l, err := leaderelection.Acquire(ctx, s, keys.Leader, "a", leaderelection.Options{})
@@ -330,7 +330,7 @@ func TestRenewalsGoOnUntilRelease(t *testing.T) {
 	})
 }
 
-func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
+func TestTryAcquire_ReleasesALockWithoutReply(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		s.loseLock.Store(true)
 		_, err := leaderelection.TryAcquire(t.Context(), s, keys.Leader, "a", leaderelection.Options{TTL: ttl})
@@ -342,7 +342,7 @@ func TestALockWhoseAnswerWasLostIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestTheValueOfTheLock(t *testing.T) {
+func TestLock_StoredValue(t *testing.T) {
 	inTime(t, func(t *testing.T, s *faulty) {
 		acquire(t, s, "a \"quoted\" name")
 		pairs, _, err := s.Get(t.Context(), keys.Leader)

@@ -61,7 +61,7 @@ func LockHolder(ctx context.Context, s store.Reader, key string) (*LockHeldError
 }
 
 // decodeHolder reads the value of a lock that is held. A value that cannot be read was overwritten: the lock is held all the
-// same. Versions before Kind wrote none, so theirs is told from the name.
+// same. Versions before Kind wrote none, so theirs follows from the name.
 func decodeHolder(key string, value []byte) *LockHeldError {
 	held := &LockHeldError{}
 	if json.Unmarshal(value, held) != nil {

@@ -50,7 +50,7 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-func TestAWaitWakesWhenASessionExpires(t *testing.T) {
+func TestWait_WakesWhenASessionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New(time.Now)
 		session, err := s.CreateSession(t.Context(), "test", 10*time.Second)
@@ -76,7 +76,7 @@ func TestAWaitWakesWhenASessionExpires(t *testing.T) {
 	})
 }
 
-func TestABellWakesWhoWaits(t *testing.T) {
+func TestWait_WakesForTheCatalog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New(time.Now)
 		for _, step := range []struct {

@@ -76,7 +76,7 @@ func TestStartAndStop(t *testing.T) {
 	}
 }
 
-func TestMoreOfItsConfigurationGoesBeforeTheRest(t *testing.T) {
+func TestStart_ExtraConfigTakesPrecedence(t *testing.T) {
 	a := consultest.StartWith(t, consuldev.Options{ManagementToken: token,
 		Config: "node_name = \"other\"\nacl { default_policy = \"allow\" }"})
 	if status, body := get(t, a, ""); status != http.StatusNotFound {
@@ -87,7 +87,7 @@ func TestMoreOfItsConfigurationGoesBeforeTheRest(t *testing.T) {
 	}
 }
 
-func TestHTTPSWantsAClientCertificate(t *testing.T) {
+func TestStart_HTTPSRequiresAClientCertificate(t *testing.T) {
 	server := httptest.NewTLSServer(nil) // it has a certificate for 127.0.0.1
 	defer server.Close()
 	file := func(name, kind string, der []byte) string {
@@ -110,7 +110,7 @@ func TestHTTPSWantsAClientCertificate(t *testing.T) {
 	}
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestStart_ManyAtOnce(t *testing.T) {
 	for range 4 {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +119,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestStartRefused(t *testing.T) {
+func TestStart_ReportsBadConfig(t *testing.T) {
 	if _, err := consuldev.Start(t.Context(), consuldev.Options{Binary: "/nowhere/consul"}); err == nil ||
 		!strings.Contains(err.Error(), "/nowhere/consul") {
 		t.Errorf("missing binary: %v", err)
@@ -143,7 +143,7 @@ func TestStartRefused(t *testing.T) {
 	}
 }
 
-func TestTakenPortIsTriedAgain(t *testing.T) {
+func TestStart_RetriesWithAnotherPort(t *testing.T) {
 	binary := consultest.Binary(t)
 	dir := t.TempDir()
 	flaky := filepath.Join(dir, "consul")

@@ -43,7 +43,7 @@ func names(t *testing.T, s store.Store) []string {
 	return names
 }
 
-func TestTheStoreWorksThroughTheProxy(t *testing.T) {
+func TestProxy_PassesTheConformanceSuite(t *testing.T) {
 	agent := consultest.Start(t)
 	storetest.Run(t, func(t *testing.T) store.Store {
 		s := through(t, consultest.StartProxy(t, agent.Addr(), consultest.ProxyOptions{}))
@@ -60,7 +60,7 @@ func TestTheStoreWorksThroughTheProxy(t *testing.T) {
 	})
 }
 
-func TestEachWriteIsJudgedAlone(t *testing.T) {
+func TestProxy_ChecksEachWrite(t *testing.T) {
 	var judged []int
 	var inside atomic.Int64
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{
@@ -92,7 +92,7 @@ func TestEachWriteIsJudgedAlone(t *testing.T) {
 	}
 }
 
-func TestReadsAndRefusalsAreNotJudged(t *testing.T) {
+func TestProxy_SkipsReadsAndRefusals(t *testing.T) {
 	judged := 0
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{
 		Judge: func(context.Context, store.Store) error { judged++; return nil }})
@@ -126,7 +126,7 @@ func TestReadsAndRefusalsAreNotJudged(t *testing.T) {
 	}
 }
 
-func TestFailWrite(t *testing.T) {
+func TestProxy_FailsWrites(t *testing.T) {
 	s := through(t, consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{FailWrite: 2}))
 	var got []error
 	for _, key := range []string{"a", "b", "c"} {
@@ -140,7 +140,7 @@ func TestFailWrite(t *testing.T) {
 	}
 }
 
-func TestDropReply(t *testing.T) {
+func TestProxy_DropsReplies(t *testing.T) {
 	judged := 0
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{DropReply: 2,
 		Judge: func(context.Context, store.Store) error { judged++; return nil }})
@@ -170,7 +170,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-func TestABadVerdictFailsTheTest(t *testing.T) {
+func TestProxy_FailedCheckFailsTheTest(t *testing.T) {
 	r := &recorder{TB: t}
 	s := through(t, consultest.StartProxy(r, consultest.Start(t).Addr(), consultest.ProxyOptions{
 		Judge: func(ctx context.Context, direct store.Store) error {
