@@ -21,8 +21,8 @@ import (
 
 const benchHosts = 100_000
 
-// BenchmarkStatus is upgradectl status as a process, on 100,000 hosts in a real single server, beside curl of the
-// recursive reads of both trees: at the start of a rollout, and midway, when there is a key for every host.
+// BenchmarkStatus measures upgradectl status as a process, on 100,000 hosts in a real single server. For comparison it measures
+// curl of the recursive reads of both trees: at the start of a rollout, and halfway, when each host has a key.
 func BenchmarkStatus(b *testing.B) {
 	curl, err := exec.LookPath("curl")
 	if err != nil {

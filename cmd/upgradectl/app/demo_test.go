@@ -17,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 )
 
-func TestDemoKeepsTheRulesAndEnds(t *testing.T) {
+func TestDemo_KeepsTheRules(t *testing.T) {
 	t.Parallel()
 	var out, talk bytes.Buffer
 	o := app.Options{Out: &out, Err: &talk, Now: time.Now}
@@ -34,7 +34,7 @@ func TestDemoKeepsTheRulesAndEnds(t *testing.T) {
 	}
 }
 
-func TestDemoThatIsInterruptedEnds(t *testing.T) {
+func TestDemo_EndsOnInterrupt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -44,8 +44,7 @@ func TestDemoThatIsInterruptedEnds(t *testing.T) {
 	}
 }
 
-// The demo with a real Consul runs processes of its own: none is left, and no file.
-func TestDemoOnConsulLeavesNothingBehind(t *testing.T) {
+func TestDemo_LeavesNoProcessesOrFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../../upgradectl", "../../upgrade-agent")
@@ -63,7 +62,7 @@ func TestDemoOnConsulLeavesNothingBehind(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("files are left: %v %v", left, err)
 	}
-	// Every process of the demo was started by a path below dir, or by Consul's with a folder below temp.
+	// The command line of each process of the demo contains dir or temp.
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
 
-// nowEnv sets the clock of the commands in a script; it stands.
+// nowEnv is the environment variable with the fixed time of the commands in a script.
 const nowEnv = "SCRIPT_NOW"
 
 func TestMain(m *testing.M) {
@@ -57,7 +57,7 @@ func scriptNow() time.Time {
 	return time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
 }
 
-// upgradectl is the real command line with a clock that stands, a user, and instructions below the script's folder.
+// upgradectl is the real command line with a fixed time, a user, and legacy files in the folder of the script.
 func upgradectl() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -88,7 +88,7 @@ func helper(f func(ctx context.Context, s *consul.Store, args []string) error) i
 	return 0
 }
 
-// kv puts, puts files, deletes and dumps keys; it takes and gives the lock of the one writer, and makes checks fail.
+// kv writes, deletes and prints keys, takes the lock of the writer, and makes checks fail.
 func kv(ctx context.Context, s *consul.Store, args []string) error {
 	set := func(key string, value []byte) store.Op { return store.Op{Verb: store.Set, Key: key, Value: value} }
 	var ops []store.Op
@@ -147,7 +147,7 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 	return err
 }
 
-// fail makes a check that does not pass, and waits until the catalog has it.
+// fail creates a check that does not pass, and waits until the catalog has it.
 func fail(ctx context.Context, s *consul.Store, id, status string) error {
 	if err := s.SetCheck(ctx, id, time.Hour, status, ""); err != nil {
 		return err
@@ -165,7 +165,7 @@ func fail(ctx context.Context, s *consul.Store, id, status string) error {
 	}
 }
 
-// hosts is a fleet in the field: every host that may upgrade does, until the script ends it.
+// hosts is a fleet of legacy hosts: each host that may upgrade does, until the script stops it.
 func hosts(ctx context.Context, s *consul.Store, _ []string) error {
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		o, err := upgradeplan.ObserveFleet(ctx, s, keys.Layout{}, scriptNow())
@@ -193,7 +193,7 @@ func hosts(ctx context.Context, s *consul.Store, _ []string) error {
 	}
 }
 
-// controller leads as upgrade-controller would, until the script ends it.
+// controller leads as upgrade-controller would, until the script stops it.
 func controller(ctx context.Context, s *consul.Store, _ []string) error {
 	lease, err := leaderelection.Acquire(ctx, s, keys.Leader, "upgrade-controller on test", leaderelection.Options{})
 	if err != nil {
@@ -244,7 +244,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition says whether the package bash-completion is installed. That it is not is an error when CI=true.
+// condition reports whether the package bash-completion is installed. If CI=true, a missing package is an error.
 func condition(name string) (bool, error) {
 	if name != "bash-completion" {
 		return false, fmt.Errorf("unknown condition %q", name)
@@ -256,7 +256,7 @@ func condition(name string) (bool, error) {
 	return err == nil, nil
 }
 
-// startConsul runs a Consul for the script; with a token, one with ACLs.
+// startConsul runs a Consul for the script. A token enables ACLs.
 func startConsul(ts *testscript.TestScript, binary string, args []string) {
 	o := consuldev.Options{Binary: binary}
 	if len(args) > 0 {
@@ -269,7 +269,7 @@ func startConsul(ts *testscript.TestScript, binary string, args []string) {
 	ts.Setenv("CONSUL_HTTP_ADDR", a.Addr())
 }
 
-// fakeConsul answers everything with a status and a text.
+// fakeConsul answers each request with a status and a text.
 func fakeConsul(ts *testscript.TestScript, _ bool, args []string) {
 	code, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -280,7 +280,7 @@ func fakeConsul(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CONSUL_HTTP_ADDR", server.Listener.Addr().String())
 }
 
-// deafConsul takes connections and answers nothing.
+// deafConsul accepts connections and answers nothing.
 func deafConsul(ts *testscript.TestScript, _ bool, _ []string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -305,7 +305,7 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// tidy writes a stream or file to the file out, with what differs from run to run replaced.
+// tidy copies a stream or file to the file out, and replaces values that differ from run to run.
 func tidy(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	for _, r := range []struct{ pattern, with string }{

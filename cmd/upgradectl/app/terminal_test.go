@@ -26,7 +26,7 @@ metadata: {name: fleet}
 spec: {version: v2, instructions: {rollingRules: {global: 0}}}
 `
 
-// terminal is the command line before a terminal, with a fleet in memory: one of three hosts has version v2.
+// terminal is the command line on a terminal, with a fleet in memory: one of three hosts has version v2.
 type terminal struct {
 	t        *testing.T
 	options  app.Options
@@ -70,11 +70,11 @@ func (x *terminal) run(code int, args ...string) {
 	}
 }
 
-func TestProgressIsABarForEachRoleOnATerminal(t *testing.T) {
+func TestReconcile_ShowsABarForEachRoleOnATerminal(t *testing.T) {
 	x := newTerminal(t, map[string]string{"TERM": "xterm"})
 	x.run(1, "reconcile", "-f", x.plan, "--until-complete", "--interval", time.Millisecond.String())
 	screen := vt.NewEmulator(80, 24)
-	if _, err := screen.WriteString(strings.ReplaceAll(x.err.String(), "\n", "\r\n")); err != nil { // as a terminal's driver does
+	if _, err := screen.WriteString(strings.ReplaceAll(x.err.String(), "\n", "\r\n")); err != nil { // as the driver of a terminal does
 		t.Fatal(err)
 	}
 	for _, want := range []string{"1 of 3 hosts upgraded, 2 pending\n", "\nweb █████░░░░░░░░░░░ 1█ 2░  0/0 in flight  the limit of web is 0\n", "\nerror: "} {
@@ -89,7 +89,7 @@ func TestProgressIsABarForEachRoleOnATerminal(t *testing.T) {
 	}
 }
 
-func TestDiffIsColouredOnATerminalOnly(t *testing.T) {
+func TestDiff_HasColorsOnATerminalOnly(t *testing.T) {
 	x := newTerminal(t, nil)
 	x.run(1, "diff", "-f", x.plan)
 	if !strings.Contains(x.out.String(), "\x1b[32m+  version: v2\x1b[0m\n") {
@@ -98,16 +98,16 @@ func TestDiffIsColouredOnATerminalOnly(t *testing.T) {
 	x.options.OutTerminal = false
 	x.run(1, "diff", "-f", x.plan)
 	if strings.Contains(x.out.String(), "\x1b") {
-		t.Errorf("coloured without a terminal:\n%q", x.out.String())
+		t.Errorf("colored without a terminal:\n%q", x.out.String())
 	}
 	x = newTerminal(t, map[string]string{"NO_COLOR": "1"})
 	x.run(1, "diff", "-f", x.plan)
 	if strings.Contains(x.out.String(), "\x1b") {
-		t.Errorf("coloured although NO_COLOR is set:\n%q", x.out.String())
+		t.Errorf("colored although NO_COLOR is set:\n%q", x.out.String())
 	}
 }
 
-func TestColorIsAsTheFlagSays(t *testing.T) {
+func TestDiff_ColorFlagOverridesTheTerminal(t *testing.T) {
 	x := newTerminal(t, map[string]string{"NO_COLOR": "1"})
 	x.run(1, "diff", "-f", x.plan, "--color", "always")
 	if !strings.Contains(x.out.String(), "\x1b[32m+  version: v2\x1b[0m\n") {
@@ -116,7 +116,7 @@ func TestColorIsAsTheFlagSays(t *testing.T) {
 	x = newTerminal(t, nil)
 	x.run(1, "diff", "-f", x.plan, "--color=never")
 	if strings.Contains(x.out.String(), "\x1b") {
-		t.Errorf("coloured:\n%q", x.out.String())
+		t.Errorf("colored:\n%q", x.out.String())
 	}
 	x.run(2, "diff", "-f", x.plan, "--color=sometimes")
 	if !strings.Contains(x.err.String(), "must be auto, always or never") {

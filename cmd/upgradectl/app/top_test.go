@@ -28,7 +28,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// shaky is a store that does not answer while away.
+// shaky is a store that is unavailable while away is set.
 type shaky struct {
 	*memory.Store
 	away atomic.Bool
@@ -62,23 +62,23 @@ func (s *shaky) Wait(ctx context.Context, target store.WatchTarget, index uint64
 	return s.Store.Wait(ctx, target, index)
 }
 
-// console is the command line in a real pseudo terminal of 80 by 24, which an emulator shows.
+// console is the command line in a real pseudo terminal of 80 by 24, with an emulator behind it.
 type console struct {
 	t      *testing.T
 	store  *shaky
 	tty    *os.File // the command's side
-	person *os.File // the other side
+	person *os.File // the operator's side
 	screen *vt.Emulator
 	mu     sync.Mutex
 	raw    bytes.Buffer // all that the command wrote
 	before *term.State
 	stop   context.CancelFunc
 	ended  chan int
-	read   chan struct{} // closed when all that the command wrote has been shown
+	read   chan struct{} // closed when the emulator has all output of the command
 	err    bytes.Buffer
 }
 
-// newConsole begins a command with a fleet of three hosts, one of which has the version of the plan.
+// newConsole starts a command with a fleet of three hosts, one of which has the version of the plan.
 func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 	t.Helper()
 	x := &console{t: t, store: &shaky{Store: memory.New(scriptNow)}, screen: vt.NewEmulator(80, 24), ended: make(chan int, 1), read: make(chan struct{})}
@@ -88,7 +88,7 @@ func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 	x.txn(x.record("v2", "web1")...)
 	x.txn(x.record("v1", "web2")...)
 	x.txn(x.record("v1", "web3")...)
-	for _, host := range []string{"web2", "web3"} { // all in flight: their ends are seen at once
+	for _, host := range []string{"web2", "web3"} { // both in flight, so that their upgrades are noticed at once
 		x.txn(store.Op{Verb: store.Set, Key: keys.Layout{}.EnableHost(host), Value: []byte(keys.Enabled)})
 	}
 	var err error
@@ -103,7 +103,7 @@ func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 	}
 	var group sync.WaitGroup
 	group.Go(x.show)
-	group.Go(func() { _, _ = io.Copy(x.person, x.screen) }) // what a terminal answers by itself
+	group.Go(func() { _, _ = io.Copy(x.person, x.screen) }) // the answers of the terminal itself
 	plan := t.TempDir() + "/plan.yaml"
 	if err := os.WriteFile(plan, []byte(planOfThree), 0o600); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func (x *console) txn(ops ...store.Op) {
 	}
 }
 
-// record is how a host reaches a version.
+// record returns the operations by which a host reaches a version.
 func (x *console) record(version, host string) []store.Op {
 	ops := []store.Op{{Verb: store.Set, Key: keys.Layout{}.Record(version, host), Value: []byte("1772800000")}}
 	if version == "v2" {
@@ -160,7 +160,7 @@ func (x *console) record(version, host string) []store.Op {
 	return ops
 }
 
-// reach lets hosts reach the plan's version at once.
+// reach writes the records of hosts at the plan's version.
 func (x *console) reach(hosts ...string) {
 	x.t.Helper()
 	var ops []store.Op
@@ -176,7 +176,7 @@ func (x *console) frame() (text string, alternate bool) {
 	return x.screen.String(), x.screen.IsAltScreen()
 }
 
-// until waits until the screen is so.
+// until waits until is returns true for the screen.
 func (x *console) until(what string, is func(text string, alternate bool) bool) {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(x.t.Context(), time.Minute)
@@ -205,7 +205,7 @@ func (x *console) press(key string) {
 	}
 }
 
-// ends waits for the end of the command, which leaves the terminal as it was. What it wrote is on the screen then.
+// ends waits for the end of the command, and checks its exit code and that the terminal is as before.
 func (x *console) ends(code int) {
 	x.t.Helper()
 	select {
@@ -230,7 +230,7 @@ func (x *console) ends(code int) {
 	}
 }
 
-// leaves says what must stand on the screen after the end.
+// leaves checks the text on the screen after the end.
 func (x *console) leaves(wants ...string) {
 	x.t.Helper()
 	for _, want := range wants {
@@ -240,7 +240,7 @@ func (x *console) leaves(wants ...string) {
 	}
 }
 
-func TestTopShowsWhatMovesUntilSomebodyQuits(t *testing.T) {
+func TestTop_ShowsChangesUntilTheOperatorQuits(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"q", "\x1b", "\x03"} {
 		x := newConsole(t, map[string]string{"TERM": "xterm-256color"}, "top", "plan", "fleet")
@@ -257,7 +257,7 @@ func TestTopShowsWhatMovesUntilSomebodyQuits(t *testing.T) {
 	}
 }
 
-func TestTopTellsThatConsulDoesNotAnswerAndGoesOn(t *testing.T) {
+func TestTop_ShowsAnOutageAndContinues(t *testing.T) {
 	t.Parallel()
 	x := newConsole(t, map[string]string{"TERM": "xterm"}, "top", "plan", "fleet")
 	x.until("shows the fleet", shows("1 of 3 hosts upgraded"))
@@ -272,7 +272,7 @@ func TestTopTellsThatConsulDoesNotAnswerAndGoesOn(t *testing.T) {
 	x.ends(0)
 }
 
-func TestTopOfAPlanThatDoesNotExist(t *testing.T) {
+func TestTop_RefusesAMissingPlan(t *testing.T) {
 	t.Parallel()
 	x := newConsole(t, map[string]string{"TERM": "xterm"}, "top", "plan", "nosuch")
 	x.ends(1)
@@ -281,13 +281,13 @@ func TestTopOfAPlanThatDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestTopEndsAfterItsTime(t *testing.T) {
+func TestTop_EndsAfterTimeout(t *testing.T) {
 	t.Parallel()
 	x := newConsole(t, map[string]string{"TERM": "xterm"}, "top", "plan", "fleet", "--timeout", "200ms")
 	x.ends(0)
 }
 
-func TestRolloutStatusOnATerminalLeavesItsLastFrame(t *testing.T) {
+func TestRolloutStatus_LeavesItsLastFrameOnATerminal(t *testing.T) {
 	t.Parallel()
 	begin := func() *console {
 		x := newConsole(t, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, "rollout", "status", "fleet", "-w")
@@ -302,7 +302,7 @@ func TestRolloutStatusOnATerminalLeavesItsLastFrame(t *testing.T) {
 		t.Error("it took the whole screen")
 	}
 	if colors := regexp.MustCompile(`\x1b\[([0-9;]*;)?[349][0-9][0-9;]*m`).FindAll(x.raw.Bytes(), -1); colors != nil {
-		t.Errorf("coloured although NO_COLOR is set: %q", colors)
+		t.Errorf("colored although NO_COLOR is set: %q", colors)
 	}
 
 	x = begin()
@@ -322,7 +322,7 @@ func TestRolloutStatusOnATerminalLeavesItsLastFrame(t *testing.T) {
 	}
 }
 
-func TestADumbTerminalGetsLines(t *testing.T) {
+func TestTop_PrintsLinesOnADumbTerminal(t *testing.T) {
 	t.Parallel()
 	x := newConsole(t, map[string]string{"TERM": "dumb"}, "top", "plan", "fleet")
 	x.until("tells of the fleet", shows("1 of 3 hosts upgraded, 2 upgrading"))

@@ -15,10 +15,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// benchHosts are in ten roles, and without limits, so that all of them are in flight.
+// benchHosts is the number of hosts, in ten roles without limits, so that all are in flight.
 const benchHosts = 10_000
 
-// BenchmarkTop is what one change costs, and what one frame: at each second, and at each key.
+// BenchmarkTop measures one change, and one frame, which is drawn each second and after each key.
 func BenchmarkTop(b *testing.B) {
 	s, l := memory.New(clock), keys.Layout{}
 	ops := []store.Op{{Verb: store.Set, Key: l.CurrentVersion(), Value: []byte("v2")}, {Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Enabled)}}

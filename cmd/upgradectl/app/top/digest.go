@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package top draws where a plan stands, for people who watch it. A frame is a function of what was seen, the time and the
-// window; the model lets a terminal show one after another.
 package top
 
 import (
@@ -18,31 +16,31 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// Picture is all that a frame shows.
+// Picture is everything that a frame shows.
 type Picture struct {
 	Digest
 	Sidebar
 	Outage Outage
 }
 
-// Digest is what is shown of a plan and its fleet.
+// Digest is the part of a picture about a plan and its fleet.
 type Digest struct {
 	Plan, Version string
 	Status        v1alpha1.UpgradePlanStatus
-	// Roles are all roles, in natural order, also those that the status leaves out.
+	// Roles are all roles in natural order, including those that the status leaves out.
 	Roles []v1alpha1.RoleStatus
-	// Stop says what stops the rollout, and StopReason is the word for it; empty: nothing does. StoppedAt is since when,
-	// where an order says so.
+	// Stop is the message about what stops the rollout, and StopReason its reason. Empty means that nothing stops it.
+	// StoppedAt is the time of the order that stops it, if there is one.
 	Stop, StopReason string
 	StoppedAt        time.Time
-	// Flights are the hosts in flight that have not failed, those first that have been for longest.
+	// Flights are the hosts in flight that have not failed, the longest in flight first.
 	Flights []Flight
-	// At is when it was seen; zero: it never was.
+	// At is the time of the observation. Zero means no observation yet.
 	At time.Time
 }
 
-// Flight is a host in flight. Phase is that of its report about this version; empty: there is none. Since and Due are those
-// of rollout.Flight, and Message is that of its verdict.
+// Flight is a host in flight. Phase comes from its report about this version, and is empty without one. Since and Due are those
+// of rollout.Flight. Message is that of its verdict.
 type Flight struct {
 	Host       string
 	Phase      fleet.Phase
@@ -50,22 +48,22 @@ type Flight struct {
 	Message    string
 }
 
-// Sidebar is what is shown beside a plan.
+// Sidebar is the part of a picture about the leader and the events.
 type Sidebar struct {
-	// Leader is who holds the lock of the one writer; empty: that is not known yet.
+	// Leader tells who holds the lock of the writer. Empty means not known yet.
 	Leader string
-	// Events are the last ones, the oldest first. Problem says why they are not known.
+	// Events are the last events, the oldest first. Problem tells why they are not known.
 	Events  []fleet.Event
 	Problem string
 }
 
-// Outage is why nothing new is seen, and since when; the zero Outage: all is well.
+// Outage is the error of the reads that fail, and the time of the first. The zero value means no outage.
 type Outage struct {
 	Text  string
 	Since time.Time
 }
 
-// Of digests an observation of a plan.
+// Of returns the digest of an observation.
 func Of(o *upgradeplan.Observation) Digest {
 	d := o.Present()
 	s := status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
@@ -79,12 +77,12 @@ func Of(o *upgradeplan.Observation) Digest {
 	return digest
 }
 
-// OfStatus digests what a status tells of a plan: no host by name but those that have failed.
+// OfStatus returns the digest of a status. It names only the hosts that have failed.
 func OfStatus(plan string, s v1alpha1.UpgradePlanStatus, at time.Time) Digest {
 	return Digest{Plan: plan, Version: s.CurrentVersion, Status: s, Roles: s.Roles, At: at}
 }
 
-// orderedAt is when what stops a plan was ordered; zero: no order stops it.
+// orderedAt returns the time of the order that stops a plan. Zero means that no order stops it.
 func orderedAt(o *upgradeplan.Observation) time.Time {
 	switch c := &o.Control; {
 	case o.Decision.Gate.Reason == v1alpha1.ReasonPlanPaused && c.Pause != nil:
@@ -114,7 +112,7 @@ func flightsOf(o *upgradeplan.Observation, d *rollout.Decision) []Flight {
 	return flights
 }
 
-// stoppedSince is since when the rollout is stopped: by the order, else by the event that told of it; zero: that is not known.
+// stoppedSince returns the time of the order that stops the rollout, else that of the event. Zero means not known.
 func (p *Picture) stoppedSince() time.Time {
 	if !p.StoppedAt.IsZero() {
 		return p.StoppedAt
@@ -127,15 +125,15 @@ func (p *Picture) stoppedSince() time.Time {
 	return time.Time{}
 }
 
-// statusLine is where the plan stands.
+// statusLine returns the progress of the plan.
 func (d *Digest) statusLine() string { return status.Line(d.Status) }
 
-// heading is the plan in a few words.
+// heading returns the name, version and phase of the plan.
 func (d *Digest) heading() string {
 	return "upgradeplan/" + d.Plan + "  " + cmp.Or(d.Version, "no version") + "  " + string(d.Status.Phase)
 }
 
-// Lines say where the plan stands without a window, in so many columns: lines that go on are indented.
+// Lines returns the progress of the plan in lines of at most width columns. Continued lines are indented.
 func (d *Digest) Lines(width int) []string {
 	lines := indented(d.heading()+": "+d.statusLine(), width)
 	if d.Stop != "" {

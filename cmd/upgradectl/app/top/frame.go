@@ -11,23 +11,23 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Window is where a frame is shown.
+// Window is the part of the terminal that shows a frame.
 type Window struct {
 	Width, Height int
-	// Color allows colours; without them, a frame is bold at most.
+	// Color allows colors. Without it, a frame has bold text at most.
 	Color bool
-	// Inline frames stand among other lines: they are as high as what they show, and name no keys.
+	// Inline frames are between other lines: they are as high as their content, and have no line about keys.
 	Inline bool
-	// First is how many roles are above the first that is shown; more than there are: the last roles are shown.
+	// First is the index of the first role in the window. Above the number of roles, the window shows the last ones.
 	First int
 }
 
-// Frame is the picture as the window shows it at a time, in lines no wider and no more than the window has.
+// Frame returns the picture at a time, in lines that fit the window.
 func Frame(p Picture, now time.Time, w Window) string {
 	lines := p.lines(now, w)
 	if !w.Inline {
@@ -64,10 +64,10 @@ func (p *Picture) lines(now time.Time, w Window) []line {
 	return lines
 }
 
-// maxHead is how many lines a sentence at the head may take.
+// maxHead bounds the lines of a message in the head.
 const maxHead = 3
 
-// head is what is said of the plan as a whole.
+// head returns the lines about the plan as a whole.
 func (p *Picture) head(now time.Time, w Window) []line {
 	var lines []line
 	switch {
@@ -79,7 +79,7 @@ func (p *Picture) head(now time.Time, w Window) []line {
 	if p.Stop != "" {
 		told := "stopped: "
 		if since := p.stoppedSince(); !since.IsZero() {
-			told = "stopped for " + age(since, now) + ": "
+			told = "stopped for " + cli.Age(since, now) + ": "
 		}
 		lines = append(lines, sentence(bad, told+p.Stop, w)...)
 	}
@@ -89,7 +89,7 @@ func (p *Picture) head(now time.Time, w Window) []line {
 	return lines
 }
 
-// title is the plan at the left and the leader at the right.
+// title returns the line with the plan on the left and the leader on the right.
 func (p *Picture) title(width int) line {
 	left := p.heading()
 	room := width - ansi.StringWidth(left) - 2
@@ -102,12 +102,12 @@ func (p *Picture) title(width int) line {
 func (p *Picture) outageText(now time.Time) string {
 	shown := "nothing has been read yet"
 	if !p.At.IsZero() {
-		shown = "what is shown was read " + age(p.At, now) + " ago"
+		shown = "what is shown was read " + cli.Age(p.At, now) + " ago"
 	}
-	return fmt.Sprintf("no answer for %s, %s: %s", age(p.Outage.Since, now), shown, p.Outage.Text)
+	return fmt.Sprintf("no answer for %s, %s: %s", cli.Age(p.Outage.Since, now), shown, p.Outage.Text)
 }
 
-// sentence is a text in lines of the window.
+// sentence wraps a text into lines of the window.
 func sentence(i ink, text string, w Window) []line {
 	var lines []line
 	for _, l := range wrapped(text, w.Width, maxHead) {
@@ -116,24 +116,21 @@ func sentence(i ink, text string, w Window) []line {
 	return lines
 }
 
-// age is how long ago a time was, in two units at most; what lies in the future is now.
-func age(since, now time.Time) string { return duration.HumanDuration(max(now.Sub(since), 0)) }
-
-// part is a list under its title, and the room that it got.
+// part is a list under a title, with the room for it.
 type part struct {
 	title line
 	count int
-	row   func(i int) line // of count; there may be many, of which few are shown
-	// least is how many rows are shown before another part gets more.
+	row   func(i int) line // draws one of count rows
+	// least is the number of rows that this part gets before any part gets more.
 	least int
-	room  int // in lines, with the title
-	// first is how many rows are above those that are shown, and units is what the rows are counted by.
+	room  int // lines, including the title
+	// first is the index of the first row in the window.
 	first int
-	// tail says that of what is cut the last rows are shown, and nothing is said of the others.
+	// tail shows the last rows if not all fit, without a line about the others.
 	tail bool
 }
 
-// height is how many lines it wants.
+// height returns the lines of the whole part.
 func (p *part) height() int {
 	if p.count == 0 {
 		return 0
@@ -141,7 +138,7 @@ func (p *part) height() int {
 	return 1 + p.count
 }
 
-// shown is how many rows there is room for, with the line that tells of the others.
+// shown returns the rows that fit, with the line about the others.
 func (p *part) shown() int {
 	switch {
 	case p.room >= p.height():
@@ -171,7 +168,7 @@ func (p *part) lines() []line {
 	return lines
 }
 
-// others says how many rows are not shown.
+// others returns the text about rows outside the window.
 func others(above, below int) string {
 	switch {
 	case above == 0:
@@ -182,11 +179,11 @@ func others(above, below int) string {
 	return fmt.Sprintf("… and %d above, %d below", above, below)
 }
 
-// parts are the lists with the room that each gets, and whether there is any for a line between them.
+// parts returns the lists with the room for each. It returns airy if there is room for empty lines between them.
 func (p *Picture) parts(now time.Time, w Window, used int) (parts []part, airy bool) {
 	room := w.Height - used
 	if !w.Inline {
-		room-- // for the keys
+		room-- // the line about keys
 	}
 	all := []part{p.roleList(w, true), p.failures(w, true), p.flights(now), p.events(now)}
 	wanted := wants(all)
@@ -199,7 +196,7 @@ func (p *Picture) parts(now time.Time, w Window, used int) (parts []part, airy b
 	return parts, wanted+len(parts) <= room
 }
 
-// wants is how many lines all parts want.
+// wants returns the lines of all parts.
 func wants(parts []part) int {
 	n := 0
 	for i := range parts {
@@ -208,7 +205,7 @@ func wants(parts []part) int {
 	return n
 }
 
-// allot gives each part the least that it needs, as long as there is room, and then all that they want, the first ones first.
+// allot gives each part its least rows while there is room, and then the rest, the first parts first.
 func allot(parts []part, room int) {
 	for _, full := range []bool{false, true} {
 		for i := range parts {
@@ -223,13 +220,13 @@ func allot(parts []part, room int) {
 	}
 }
 
-// roleList are the roles, which scroll.
+// roleList returns the part with the roles, which scrolls.
 func (p *Picture) roleList(w Window, long bool) part {
 	rows := p.roles(w.Width, long)
 	return part{title: legend(), count: len(rows), row: func(i int) line { return rows[i] }, least: 5, first: w.First}
 }
 
-// failures are the hosts that have failed. Long, what is said of one may take two rows.
+// failures returns the part with the hosts that have failed. If long, a message may take two rows.
 func (p *Picture) failures(w Window, long bool) part {
 	list, width := p.Status.Failures, 0
 	for i := range list {
@@ -250,7 +247,7 @@ func (p *Picture) failures(w Window, long bool) part {
 		row: func(i int) line { return rows[i] }, least: 3}
 }
 
-// flights are the hosts in flight: for how long, what they say of themselves, and whether their time runs out.
+// flights returns the part with the hosts in flight: since when, their phase, and whether their deadline is near.
 func (p *Picture) flights(now time.Time) part {
 	name, phase := 0, 0
 	for i := range p.Flights {
@@ -260,11 +257,11 @@ func (p *Picture) flights(now time.Time) part {
 		row: func(i int) line { return p.Flights[i].row(now, name, phase) }}
 }
 
-// row is a host whose name and phase take so many columns.
+// row returns the line of a host, with columns of these widths for the name and the phase.
 func (f *Flight) row(now time.Time, name, phase int) line {
 	since := "-"
 	if !f.Since.IsZero() {
-		since = age(f.Since, now)
+		since = cli.Age(f.Since, now)
 	}
 	l := line{{plain, "  " + padded(f.Host, name)}, {plain, "  " + padded(since, -5)}}
 	if phase > 0 {
@@ -272,25 +269,25 @@ func (f *Flight) row(now time.Time, name, phase int) line {
 	}
 	if f.closing(now) {
 		l[0] = span{bad, "! " + padded(f.Host, name)}
-		l = append(l, span{bad, "  fails in " + duration.HumanDuration(max(f.Due.Sub(now), 0))})
+		l = append(l, span{bad, "  fails in " + cli.Age(now, f.Due)})
 	}
 	return append(l, span{plain, "  " + f.Message})
 }
 
-// closing says whether the last tenth of its time has begun.
+// closing reports whether the host is in the last tenth of its time.
 func (f *Flight) closing(now time.Time) bool {
 	return !f.Due.IsZero() && now.After(f.Due.Add(-f.Due.Sub(f.Since)/10))
 }
 
-// sortByAge puts those first that have been in flight for longest.
+// sortByAge sorts the longest in flight first.
 func sortByAge(flights []Flight) {
 	slices.SortStableFunc(flights, func(a, b Flight) int { return a.Since.Compare(b.Since) })
 }
 
-// maxEvents is how many events are shown at most.
+// maxEvents bounds the events.
 const maxEvents = 10
 
-// events are the last ones, the newest below.
+// events returns the part with the last events, the newest at the bottom.
 func (p *Picture) events(now time.Time) part {
 	e := part{title: line{{strong, "EVENTS"}}, least: 2, tail: true}
 	if p.Problem != "" {
@@ -310,5 +307,5 @@ func eventRow(e *fleet.Event, now time.Time) line {
 	if host, ok := strings.CutPrefix(e.Object, "host/"); ok && !strings.Contains(message, host) {
 		message = e.Object + ": " + message
 	}
-	return line{mark, {faint, padded(age(e.Time, now), -5) + " ago  "}, {plain, message}}
+	return line{mark, {faint, padded(cli.Age(e.Time, now), -5) + " ago  "}, {plain, message}}
 }

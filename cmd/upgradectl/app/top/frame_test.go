@@ -30,7 +30,7 @@ func role(name string, limit int, c v1alpha1.HostCounts, blocked string) v1alpha
 	return v1alpha1.RoleStatus{Name: name, HostCounts: c, Limit: &limit, BlockedBy: blocked}
 }
 
-// rolling is a rollout of a few roles, midway.
+// rolling returns a rollout of a few roles, half done.
 func rolling() top.Picture {
 	p := top.Picture{Digest: top.Digest{Plan: "fleet", Version: "2026.11", At: ago(2 * time.Second)},
 		Sidebar: top.Sidebar{Leader: "led by upgrade-controller on ctl1"}}
@@ -55,7 +55,7 @@ func rolling() top.Picture {
 	return p
 }
 
-// halted is a rollout that many failures have stopped.
+// halted returns a rollout that many failures have halted.
 func halted() top.Picture {
 	p := rolling()
 	p.Status.Phase, p.StopReason = v1alpha1.PhaseHalted, "FailureBudgetExceeded"
@@ -68,7 +68,7 @@ func halted() top.Picture {
 	return p
 }
 
-// wide is a rollout of many roles.
+// wide returns a rollout of many roles.
 func wide(roles int) top.Picture {
 	p := rolling()
 	p.Roles = nil
@@ -79,7 +79,7 @@ func wide(roles int) top.Picture {
 	return p
 }
 
-func TestFrames(t *testing.T) {
+func TestFrame_FitsTheWindow(t *testing.T) {
 	small, large := top.Window{Width: 80, Height: 24}, top.Window{Width: 120, Height: 40}
 	colored := small
 	colored.Color = true
@@ -104,7 +104,7 @@ func TestFrames(t *testing.T) {
 		p    top.Picture
 		w    top.Window
 	}{
-		{"80x24", rolling(), small}, {"80x24-colour", rolling(), colored}, {"120x40", rolling(), large}, {"inline", rolling(), inline},
+		{"80x24", rolling(), small}, {"80x24-color", rolling(), colored}, {"120x40", rolling(), large}, {"inline", rolling(), inline},
 		{"halted", halted(), small}, {"halted-120x40", halted(), large}, {"one-role", one, small},
 		{"40-roles", wide(40), small}, {"40-roles-scrolled", wide(40), scrolled}, {"40-roles-inline", wide(40), inline},
 		{"40-roles-120x40", wide(40), large}, {"tiny", rolling(), tiny}, {"no-answer", away, small},
@@ -127,7 +127,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// golden compares a frame with the one in testdata.
+// golden compares a frame with its file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".txt")
@@ -145,7 +145,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func TestLinesAreNoWiderThanAsked(t *testing.T) {
+func TestLines_AreNotWiderThanAsked(t *testing.T) {
 	d := halted().Digest
 	lines := d.Lines(80)
 	for _, l := range lines {

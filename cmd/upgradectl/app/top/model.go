@@ -9,18 +9,18 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Failed is the message that a look has failed, and when.
+// Failed is the message about a read that has failed.
 type Failed struct {
 	Text string
 	At   time.Time
 }
 
-// tick is the message that a second has passed.
+// tick is the message after each second.
 type tick time.Time
 
-// Model shows a picture in a terminal. A Digest, an Sidebar and a Failed are the messages by which it changes.
+// Model shows a picture in a terminal. The messages Digest, Sidebar and Failed change it.
 type Model struct {
-	// Quit says that whoever watched has had enough.
+	// Quit is true if the operator has quit.
 	Quit    bool
 	picture Picture
 	window  Window
@@ -28,7 +28,7 @@ type Model struct {
 	clock   func() time.Time
 }
 
-// New is a model that shows nothing of the plan yet. The window has the size that terminals have until theirs is known.
+// New returns a model without an observation. The window has a default size until the size of the terminal is known.
 func New(plan string, w Window, clock func() time.Time) Model {
 	w.Width, w.Height = 80, 24
 	return Model{picture: Picture{Digest: Digest{Plan: plan}}, window: w, clock: clock, now: clock()}
@@ -37,12 +37,12 @@ func New(plan string, w Window, clock func() time.Time) Model {
 // Init starts the clock.
 func (m Model) Init() tea.Cmd { return m.tick() }
 
-// tick lets the ages grow.
+// tick requests the next message after a second, so that ages grow.
 func (m Model) tick() tea.Cmd {
 	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tick(m.clock()) })
 }
 
-// Update is the model after a message.
+// Update returns the model after a message.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tick:
@@ -67,7 +67,7 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// press is the model after a key.
+// press returns the model after a key press.
 func (m Model) press(key string) (tea.Model, tea.Cmd) {
 	shown, last := m.picture.scroll(m.now, m.window)
 	first := min(m.window.First, last)
@@ -88,7 +88,7 @@ func (m Model) press(key string) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// scroll is how many rows of roles the window shows, and how many are above them at most.
+// scroll returns the number of rows with roles in the window, and the largest index of the first one.
 func (p *Picture) scroll(now time.Time, w Window) (shown, last int) {
 	parts, _ := p.parts(now, w, len(p.head(now, w)))
 	if len(p.Roles) == 0 || len(parts) == 0 {
@@ -98,7 +98,7 @@ func (p *Picture) scroll(now time.Time, w Window) (shown, last int) {
 	return shown, parts[0].count - shown
 }
 
-// View is the frame.
+// View returns the frame.
 func (m Model) View() tea.View {
 	if !m.window.Inline {
 		v := tea.NewView(Frame(m.picture, m.now, m.window))
@@ -106,7 +106,7 @@ func (m Model) View() tea.View {
 		return v
 	}
 	window := m.window
-	window.Height-- // for an empty line: the last one is erased at the end
+	window.Height-- // for an empty last line, which bubbletea erases at the end
 	return tea.NewView(Frame(m.picture, m.now, window) + "\n")
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
 )
 
-// shown is a model after messages.
+// shown returns a model after messages, and its frame.
 func shown(t *testing.T, m tea.Model, messages ...tea.Msg) (tea.Model, string) {
 	t.Helper()
 	for _, msg := range messages {
@@ -26,7 +26,7 @@ func clock() time.Time { return noon }
 
 func key(code rune) tea.Msg { return tea.KeyPressMsg{Code: code, Text: string(code)} }
 
-func TestKeysShowOtherRoles(t *testing.T) {
+func TestModel_KeysScrollRoles(t *testing.T) {
 	begin := top.New("fleet", top.Window{}, clock)
 	m, frame := shown(t, begin, wide(40).Digest)
 	has := func(want, not string) {
@@ -49,12 +49,12 @@ func TestKeysShowOtherRoles(t *testing.T) {
 	m, frame = shown(t, m, pages...)
 	has("rolebn", "below")
 	_, frame = shown(t, m, key('k'))
-	has("… and ", "rolebn") // one above the last, not above what was asked for
+	has("… and ", "rolebn") // one above the last row, not above the rows that the keys asked for
 	_, frame = shown(t, m, wide(3).Digest)
 	has("roleaa", "above")
 }
 
-func TestKeysQuit(t *testing.T) {
+func TestModel_KeysQuit(t *testing.T) {
 	for _, press := range []tea.KeyPressMsg{{Code: 'q', Text: "q"}, {Code: tea.KeyEscape}, {Code: 'c', Mod: tea.ModCtrl}} {
 		m, cmd := top.New("fleet", top.Window{}, clock).Update(press)
 		if model, ok := m.(top.Model); !ok || !model.Quit || cmd == nil {
@@ -63,8 +63,7 @@ func TestKeysQuit(t *testing.T) {
 	}
 }
 
-// Between two observations the clock alone moves ages.
-func TestAgesGrow(t *testing.T) {
+func TestModel_AgesGrowBetweenObservations(t *testing.T) {
 	now := noon
 	m, frame := shown(t, top.New("fleet", top.Window{}, func() time.Time { return now }), rolling().Digest)
 	if !strings.Contains(frame, "75s") {
@@ -80,7 +79,7 @@ func TestAgesGrow(t *testing.T) {
 	}
 }
 
-func TestTroubleIsToldUntilSomethingIsSeen(t *testing.T) {
+func TestModel_ShowsAnOutageUntilTheNextObservation(t *testing.T) {
 	begin := top.New("fleet", top.Window{}, clock)
 	m, frame := shown(t, begin, top.Failed{Text: "refused", At: noon})
 	if !strings.Contains(frame, "no answer for 0s, nothing has been read yet: refused") {
@@ -96,7 +95,7 @@ func TestTroubleIsToldUntilSomethingIsSeen(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatStandsAloneTakesTheWholeScreen(t *testing.T) {
+func TestModel_InlineLeavesTheAlternateScreen(t *testing.T) {
 	for _, inline := range []bool{false, true} {
 		if v := top.New("fleet", top.Window{Inline: inline}, clock).View(); v.AltScreen == inline {
 			t.Errorf("inline %t: alternate screen %t", inline, v.AltScreen)

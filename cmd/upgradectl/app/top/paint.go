@@ -5,13 +5,14 @@ package top
 
 import (
 	"strings"
-	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 )
 
-// ink is how a text is painted. Without colour, all but strong are plain.
+// ink is the style of a text. Without color, all but strong are plain.
 type ink int
 
 const (
@@ -24,7 +25,7 @@ const (
 	kept
 )
 
-// span is text in one ink, and line some of them.
+// A span is text in one ink, and a line consists of spans.
 type (
 	span struct {
 		ink  ink
@@ -33,21 +34,14 @@ type (
 	line []span
 )
 
-// fit is the line in so many columns: what is too long ends with an ellipsis. What others wrote into Consul cannot move the
-// cursor.
+// fit returns the line in at most width columns. A line that is cut ends with an ellipsis. Control characters become spaces, so
+// that a text from Consul cannot move the cursor.
 func (l line) fit(width int, color bool) string {
 	var b strings.Builder
 	for _, s := range l {
-		b.WriteString(s.ink.paint(strings.Map(printable, s.text), color))
+		b.WriteString(s.ink.paint(cli.OneLine(s.text), color))
 	}
 	return ansi.Truncate(strings.TrimRight(b.String(), " "), width, "…")
-}
-
-func printable(r rune) rune {
-	if unicode.IsControl(r) {
-		return ' '
-	}
-	return r
 }
 
 func (i ink) paint(text string, color bool) string {
@@ -71,7 +65,7 @@ func (i ink) paint(text string, color bool) string {
 	return style.Foreground(lipgloss.Magenta).Render(text)
 }
 
-// padded is text in at least so many columns; to the right if the width is negative.
+// padded returns the text in at least width columns. A negative width aligns it to the right.
 func padded(text string, width int) string {
 	gap := strings.Repeat(" ", max(0, max(width, -width)-ansi.StringWidth(text)))
 	if width < 0 {
@@ -80,9 +74,9 @@ func padded(text string, width int) string {
 	return text + gap
 }
 
-// wrapped is a text in lines of so many columns, and at most so many of them.
+// wrapped returns the text in lines of at most width columns, and at most that many lines.
 func wrapped(text string, width, most int) []string {
-	lines := strings.Split(ansi.Wrap(strings.Map(printable, text), max(width, 1), ""), "\n")
+	lines := strings.Split(ansi.Wrap(cli.OneLine(text), max(width, 1), ""), "\n")
 	if len(lines) > most {
 		rest := strings.Join(lines[most-1:], " ")
 		lines = append(lines[:most-1], ansi.Truncate(rest, max(width, 1), "…"))
@@ -90,9 +84,9 @@ func wrapped(text string, width, most int) []string {
 	return lines
 }
 
-// indented is a text in lines of so many columns, all but the first of them four columns in.
+// indented returns the text in lines of at most width columns, all but the first indented by four columns.
 func indented(text string, width int) []string {
-	text = strings.Map(printable, text)
+	text = cli.OneLine(text)
 	first, rest, more := strings.Cut(ansi.Wrap(text, max(width, 1), ""), "\n")
 	if !more {
 		return []string{first}

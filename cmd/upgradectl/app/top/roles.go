@@ -13,13 +13,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// The narrowest and the widest bar, in columns. The narrowest has room for each state.
+// The smallest and the largest width of a bar, in columns. The smallest has room for each state.
 const (
 	minBar = 10
 	maxBar = 40
 )
 
-// share is what a state has of a bar: the mark tells it from the others without colour too.
+// share is the part of a bar for one state. Its mark differs from the others without color too.
 type share struct {
 	ink   ink
 	mark  string
@@ -27,7 +27,7 @@ type share struct {
 	count int
 }
 
-// shares are the states of hosts that count, in the order in which a bar shows them.
+// shares returns the states of the hosts that count, in the order of a bar.
 func shares(c *v1alpha1.HostCounts) []share {
 	return []share{
 		{good, "█", "upgraded", c.Upgraded},
@@ -38,7 +38,7 @@ func shares(c *v1alpha1.HostCounts) []share {
 	}
 }
 
-// bar is the shares in so many columns. A state that any host is in has one at least, at the cost of the largest.
+// bar returns the shares in width columns. A state with any host has at least one column, at the cost of the largest.
 func bar(parts []share, width int) line {
 	total, largest := 0, 0
 	for i, p := range parts {
@@ -67,10 +67,10 @@ func bar(parts []share, width int) line {
 	return l
 }
 
-// columns are the widths of what stands in the rows of roles, by all of them.
+// columns are the widths of the columns in the rows of roles.
 type columns struct {
 	name, bar, flight int
-	counts            [5]int // 0: no role has such a host
+	counts            [5]int // 0 means that no role has a host in the state
 }
 
 func (p *Picture) columns(width int) columns {
@@ -89,7 +89,7 @@ func (p *Picture) columns(width int) columns {
 	return c
 }
 
-// flightText is how many hosts are in flight, and how many may be.
+// flightText returns the number of hosts in flight, and the limit.
 func flightText(r *v1alpha1.RoleStatus) string {
 	if r.Limit == nil {
 		return fmt.Sprintf("%d in flight", r.InFlight)
@@ -97,7 +97,7 @@ func flightText(r *v1alpha1.RoleStatus) string {
 	return fmt.Sprintf("%d/%d in flight", r.InFlight, *r.Limit)
 }
 
-// row is a role but for what blocks it.
+// row returns the line of a role, without what blocks it.
 func (c columns) row(r *v1alpha1.RoleStatus) line {
 	name := r.Name
 	if ansi.StringWidth(name) > c.name {
@@ -117,7 +117,7 @@ func (c columns) row(r *v1alpha1.RoleStatus) line {
 	return append(l, span{plain, "  " + padded(flightText(r), -c.flight)})
 }
 
-// width is how wide a row is.
+// width returns the width of a row.
 func (c columns) width() int {
 	w := c.name + 1 + c.bar + 2 + c.flight
 	for _, n := range c.counts {
@@ -128,8 +128,8 @@ func (c columns) width() int {
 	return w
 }
 
-// roles are the rows of all roles. What blocks one stands at the end of its row, and where it is cut there and room is left,
-// below it.
+// roles returns the rows of all roles. What blocks a role is at the end of its row, or below it if it does not fit and there is
+// room.
 func (p *Picture) roles(width int, long bool) []line {
 	c := p.columns(width)
 	rest := width - c.width() - 2
@@ -149,7 +149,7 @@ func (p *Picture) roles(width int, long bool) []line {
 	return rows
 }
 
-// legend says what the marks mean.
+// legend returns the line that explains the marks.
 func legend() line {
 	l := line{{strong, "ROLES"}}
 	for _, s := range shares(&v1alpha1.HostCounts{}) {
