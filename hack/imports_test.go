@@ -46,6 +46,8 @@ var table = []row{
 	{of: "controllers/...", never: []string{"cmd/..."}},
 	{of: "controllers/backoff", ours: []string{}},
 	{of: "controllers/tlsalert", ours: []string{}},
+	{of: "controllers/cache", ours: []string{"controllers/core/diff", "controllers/core/keys", "controllers/store", "controllers/store/fleetstore"},
+		never: []string{"controllers/core/rollout", "controllers/store/consul", "github.com/hashicorp/..."}},
 	{of: "controllers/reconcile", ours: []string{"controllers/store"}},
 	{of: "controllers/store", ours: []string{"controllers/backoff", "controllers/core/fleet", "controllers/core/keys"}},
 	{of: "controllers/store/leaderelection", ours: []string{"controllers/backoff", "controllers/store"}},

@@ -122,7 +122,7 @@ func (d *Dashboard) planPage(s *snapshot) *page {
 	o := s.plan
 	name, present := o.Stored.Name, o.Present()
 	summary := summaryData{
-		freshness: freshness{o.Now, s.err}, Plan: o.Plan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
+		freshness: freshness{o.Now, s.err}, Plan: o.Plan.UpgradePlan, Status: describe.Status(o), Current: o.Fleet.Current.Name,
 		Gate: o.Decision.Gate.Message, Pinned: o.PinMessage(), Leader: s.leader,
 		Counts: countStates(present.Verdicts, allIndexes(&present)),
 	}

@@ -128,7 +128,7 @@ func (r *reader) readEvents(ctx context.Context, name string, o *upgradeplan.Obs
 	r.mu.Lock()
 	last := r.last
 	r.mu.Unlock()
-	if last.plan != nil && last.plan.Raw.Ledger.Events == o.Raw.Ledger.Events {
+	if last.plan != nil && last.plan.Keys.Ledger.Events == o.Keys.Ledger.Events {
 		return last.events, nil
 	}
 	return upgradeplan.Plans{Store: r.options.Store}.Events(ctx, name)

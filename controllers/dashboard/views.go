@@ -74,13 +74,14 @@ type changesData struct {
 func (d *Dashboard) changesView(r *http.Request) view {
 	return view{plan: r.PathValue("plan"), name: "changes", root: "../../", render: func(s *snapshot) *page {
 		o := s.plan
-		after, changes := o.Preview()
+		preview := o.Preview()
+		changes := preview.Changes
 		text, err := describe.Manifest(o.Stored)
 		if err != nil {
 			text = err.Error()
 		}
 		data := changesData{freshness: freshness{o.Now, s.err}, Name: o.Stored.Name, Total: len(changes.List),
-			More: max(0, len(changes.List)-maxKeys), Gate: after.Decision.Gate.Message, YAML: text}
+			More: max(0, len(changes.List)-maxKeys), Gate: preview.Last.Decision.Gate.Message, YAML: text}
 		changes.List = changes.List[:min(len(changes.List), maxKeys)]
 		data.Lines = diffLines(changes)
 		p := &page{Title: o.Stored.Name + ": changes"}

@@ -59,7 +59,8 @@ func (p Plans) revoke(ctx context.Context, name string, now time.Time) error {
 	case o.Decision.Gate.Reason != v1alpha1.ReasonAborted: // an operator has resumed it
 		return nil
 	}
-	checks := slices.Concat(unchanged(o.spec), unchanged(o.control), unchanged(o.ledger), unchanged(o.Raw.Current), unchanged(o.epoch))
+	checks := slices.Concat(unchanged(o.Own.Spec), unchanged(o.Own.Control), unchanged(o.Own.Ledger), unchanged(o.Keys.Current),
+		unchanged(o.Own.HoldEpoch))
 	for ops := range slices.Chunk(fleetstore.Ops(o.Changes()), p.Store.MaxOps()-len(checks)) {
 		if _, err := p.Store.Txn(ctx, slices.Concat(checks, ops)); err != nil {
 			return err

@@ -10,25 +10,25 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// corrected are the keys of a drift that the changes mend. What somebody else wrote and the plan lets stand is none.
+// corrected returns the keys of a drift that the changes correct. A drift that the plan keeps is not among them.
 func corrected(drift []diff.Change, changes diff.Changes) []string {
 	if len(drift) == 0 {
 		return nil
 	}
-	mended := make(map[string]bool, len(changes.List))
+	corrects := make(map[string]bool, len(changes.List))
 	for _, c := range changes.List {
-		mended[c.Key()] = true
+		corrects[c.Key()] = true
 	}
 	var found []string
 	for _, c := range drift {
-		if mended[c.Key()] {
+		if corrects[c.Key()] {
 			found = append(found, c.Key())
 		}
 	}
 	return found
 }
 
-// number gives events their numbers, and counts them in the ledger.
+// number numbers events, and counts them in the ledger.
 func number(events []fleet.Event, l *fleet.Ledger) []fleet.Event {
 	for i := range events {
 		l.Events++
@@ -37,7 +37,7 @@ func number(events []fleet.Event, l *fleet.Ledger) []fleet.Event {
 	return events
 }
 
-// eventOps write the events, each over the one that is so much older.
+// eventOps returns the operations that write events. Each overwrites the oldest one.
 func eventOps(plan string, events []fleet.Event) []store.Op {
 	ops := make([]store.Op, len(events))
 	for i, e := range events {
@@ -46,8 +46,8 @@ func eventOps(plan string, events []fleet.Event) []store.Op {
 	return ops
 }
 
-// tell logs events that were written.
-func (r *Reconciler) tell(plan string, events []fleet.Event) {
+// logEvents logs events that were written.
+func (r *Reconciler) logEvents(plan string, events []fleet.Event) {
 	for _, e := range events {
 		r.Log.Info(e.Message, "plan", plan, "event", e.Reason, "type", e.Type, "object", e.Object)
 	}

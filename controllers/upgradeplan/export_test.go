@@ -7,25 +7,24 @@ import (
 	"context"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/cache"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 )
 
-// Remembered is what a worker believes of a plan, with those values of records that it knows it has to read again, and
-// what it would decide now; nil: it remembers nothing.
-func (w *Worker) Remembered(ctx context.Context, plan string, now time.Time) (*Observation, error) {
-	m := w.memories[plan]
-	if m == nil || m.last == nil {
+// Cached returns the assessment of what a worker has cached of a plan. Nil means that the cache is cold. Values that the worker knows to be missing are read.
+func (w *Worker) Cached(ctx context.Context, plan string, now time.Time) (*pass.Assessment, error) {
+	s, ok := w.states[plan]
+	if !ok || s.cache.State() == cache.Cold {
 		return nil, nil
 	}
-	o := *m.last
-	o.Now = now
-	if m.stale {
-		pairs, _, err := w.Store.Get(ctx, keys.WantedRecords(o.Raw, o.Layout)...)
+	f, valuesMissing := s.cache.Peek()
+	if valuesMissing {
+		pairs, _, err := w.Store.Get(ctx, keys.WantedRecords(f.Keys, f.Layout)...)
 		if err != nil {
 			return nil, err
 		}
-		o.Raw.Records = append(pairs, o.Raw.Records...)
+		f.Keys.Records = append(pairs, f.Keys.Records...)
 	}
-	o.decide()
-	return &o, nil
+	return s.assess(cache.Snapshot{Fleet: f}, now), nil
 }

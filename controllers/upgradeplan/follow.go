@@ -8,108 +8,114 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/cache"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 const (
-	// followGap is the least time between two looks of a Follower at the same tree.
-	followGap = 500 * time.Millisecond
-	// followRetry is how long a Follower waits after a look that failed.
+	// followMinInterval is the least time between two reads of the same tree by a Follower.
+	followMinInterval = 500 * time.Millisecond
+	// followRetry is the delay of a Follower after a failed read.
 	followRetry = 2 * time.Second
-	// followAll is about how often it reads everything: see memory for what can hide until then.
-	followAll = 5 * time.Minute
+	// followResync is how often it reads everything: see cache.Cache for what can hide until then.
+	followResync = 5 * time.Minute
 )
 
-// Follower looks at a plan and its fleet for those who only watch. It writes nothing, needs no lock, and as a worker does,
-// reads only what has changed since its last look.
+// Follower reads a plan and its fleet for viewers. It writes nothing, needs no lock, and, as a worker does, reads only what
+// changed since its last read.
 type Follower struct {
 	Store Store
 	Plan  string
 	Now   func() time.Time
-	// Failed is told of each look that failed and of each watch that did, by several goroutines at once; what follows is
-	// tried again.
+	// Failed is called with the error of each failed read and watch, by several goroutines at once. Both are tried again.
 	Failed func(error)
 }
 
-// Follow tells seen what there is: first at once, and then whenever something has changed or time has changed a verdict.
-// Observations are not changed after that, and may be kept. It ends with the context, without an error; with the error of
-// seen; and when the plan is gone or cannot be read, with *NotFoundError or *Invalid.
-func (f *Follower) Follow(ctx context.Context, seen func(*Observation) error) error {
+// Follow calls seen with an assessment: at once, whenever something changed, and when the passing of time changed a verdict.
+// It ends with its context, without an error; with the error of seen; and with a *NotFoundError or an *InvalidPlanError.
+func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	bells := store.NewWatchSet(f.Store, store.WatchSetOptions{MinInterval: followGap, Failed: func(_ store.WatchTarget, err error) { f.Failed(err) }})
-	defer bells.Stop()
-	m := &memory{ages: true}
+	watches := store.NewWatchSet(f.Store, store.WatchSetOptions{MinInterval: followMinInterval,
+		Failed: func(_ store.WatchTarget, err error) { f.Failed(err) }})
+	defer watches.Stop()
+	p := newPlanState(f.Store, f.Plan, stateOptions{ages: true})
 	status := store.WatchKeys(keys.Plan(f.Plan).Status())
-	rang, readAll := store.Changes{All: true}, f.Now().Add(followAll)
+	changed, resync := store.Changes{All: true}, f.Now().Add(followResync)
 	for {
-		o, err := f.look(ctx, m, rang)
+		a, err := f.read(ctx, p, changed)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, new(*NotFoundError)), errors.As(err, new(*InvalidPlanError)):
+		case permanent(err):
 			return err
 		case err != nil:
 			f.Failed(err)
-			m.forget()
+			p.cache.Invalidate()
 		default:
-			if err := seen(o); err != nil {
+			if err := seen(a); err != nil {
 				return err
 			}
-			bells.SetWatches(ctx, append(o.Watched(), status))
+			watches.SetWatches(ctx, append(Watches(a), status))
 		}
 		var ok bool
-		if rang, ok = bells.Wait(ctx, f.patience(m, err)); !ok {
+		if changed, ok = watches.Wait(ctx, f.delay(p, err)); !ok {
 			return nil
 		}
-		delete(rang.At, status.Target) // read in any case
-		if now := f.Now(); err != nil || !now.Before(readAll) {
-			rang.All, readAll = true, now.Add(followAll)
+		delete(changed.At, status.Target) // every read includes it
+		if now := f.Now(); err != nil || !now.Before(resync) {
+			changed.All, resync = true, now.Add(followResync)
 		}
 	}
 }
 
-// patience is how long the next look may wait.
-func (f *Follower) patience(m *memory, err error) time.Duration {
+// permanent reports whether another read would fail with the same error.
+func permanent(err error) bool {
+	_, gone := errors.AsType[*NotFoundError](err)
+	_, invalid := errors.AsType[*InvalidPlanError](err)
+	return gone || invalid
+}
+
+// delay returns how long the next read may wait.
+func (f *Follower) delay(p *planState, err error) time.Duration {
 	if err != nil {
 		return followRetry
 	}
-	if m.wake.IsZero() {
-		return followAll
+	due := p.dueAt()
+	if due.IsZero() {
+		return followResync
 	}
-	return min(max(m.wake.Sub(f.Now()), followGap), followAll)
+	return min(max(due.Sub(f.Now()), followMinInterval), followResync)
 }
 
-func (f *Follower) look(ctx context.Context, m *memory, rang store.Changes) (*Observation, error) {
-	if err := m.refresh(ctx, f.Store, f.Plan); err != nil {
+func (f *Follower) read(ctx context.Context, p *planState, changed store.Changes) (*pass.Assessment, error) {
+	if err := p.readOwn(ctx, f.Store); err != nil {
 		return nil, err
 	}
-	o, err := m.observe(ctx, f.Store, f.Plan, f.Now(), rang)
+	o, err := p.observe(ctx, cache.Request{Now: f.Now(), Changed: changed})
 	if err != nil {
 		return nil, err
 	}
-	m.rely(o, o)
-	return o, nil
+	p.decided(o.Assessment)
+	return o.Assessment, nil
 }
 
-// refresh reads what the controller alone writes of a plan, and does not ring: its ledger and its status.
-func (m *memory) refresh(ctx context.Context, s store.Reader, plan string) error {
-	if m.last == nil {
+// readOwn reads the keys of a plan that only its controller writes and that no watch covers: the ledger and the status.
+func (p *planState) readOwn(ctx context.Context, s store.Reader) error {
+	if p.cache.State() == cache.Cold {
 		return nil
 	}
-	k := keys.Plan(plan)
+	k := keys.Plan(p.reader.Plan)
 	pairs, _, err := s.Get(ctx, k.Ledger(), k.Status())
 	if err != nil {
 		return err
 	}
-	next := *m.last
-	next.ledger, next.status = pairs[0], pairs[1]
-	carried := *next.Plan
-	carried.Status = decodeStatus(next.status)
-	next.Plan, m.last = &carried, &next
-	if next.Raw.Ledger, err = keys.DecodeLedger(next.ledger); err != nil {
-		m.forget() // the look at all that follows tells what is wrong
+	p.setStatus(pairs[1])
+	p.snapshot.Own.Ledger = pairs[0]
+	if p.snapshot.Keys.Ledger, err = keys.DecodeLedger(pairs[0]); err != nil {
+		p.cache.Invalidate() // the full read reports what is wrong
 	}
 	return nil
 }

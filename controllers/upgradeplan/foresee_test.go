@@ -26,7 +26,7 @@ func TestASimulationRollsBack(t *testing.T) {
 	o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
 	f.must(err)
 	const takes = 10 * time.Minute
-	got := o.Simulate(simulate.Options{Start: c.Now(), Gap: time.Second, Duration: simulate.Span{Mean: takes}, Failures: 1,
+	got := upgradeplan.Simulate(o, simulate.Options{Start: c.Now(), Gap: time.Second, Duration: simulate.Span{Mean: takes}, Failures: 1,
 		Rand: rand.New(rand.NewPCG(1, 1))}).Run(time.Hour)
 	r := got.Rollback
 	if r == nil || r.Revision != 1 || r.Version != "v1" || r.Time.Sub(c.Now()) != takes || r.Upgraded != 2 || r.Complete {

@@ -7,11 +7,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -71,32 +71,21 @@ func (p Plans) forget(ctx context.Context, f ForgetOptions) (Forgotten, error) {
 	if err != nil {
 		return Forgotten{}, err
 	}
-	if why := o.alive(f, pairs[:len(records)]); why != "" && !f.Force {
+	if why := activity(o, f, pairs[:len(records)]); why != "" && !f.Force {
 		return Forgotten{}, &HostActiveError{f.Host, why}
 	}
 	return p.remove(ctx, pairs, l.Pause(at))
 }
 
-func (p Plans) look(ctx context.Context, f ForgetOptions) (*Observation, error) {
+func (p Plans) look(ctx context.Context, f ForgetOptions) (*pass.Assessment, error) {
 	if f.Plan == "" {
 		return ObserveFleet(ctx, p.Store, f.Layout, f.Now)
 	}
 	return Observe(ctx, p.Store, f.Plan, f.Now)
 }
 
-// RecordsOf are the keys of all records of a host, in the order of their versions.
-func (o *Observation) RecordsOf(host string) []string {
-	var found []string
-	for _, key := range o.Raw.RecordKeys {
-		if _, name, ok := strings.Cut(key[len(o.Layout.RecordTree()):], "/"); ok && name == host {
-			found = append(found, key)
-		}
-	}
-	return found
-}
-
-// alive says why a host may not be gone; empty: nothing speaks for it.
-func (o *Observation) alive(f ForgetOptions, records []keys.Pair) string {
+// activity says why a host may not be gone. Empty means that it is.
+func activity(o *pass.Assessment, f ForgetOptions, records []keys.Pair) string {
 	if o.Fleet.Incomplete != "" {
 		return "that cannot be told: " + o.Fleet.Incomplete
 	}

@@ -43,7 +43,7 @@ type remembering struct {
 
 func newRemembering(f *fixture) *remembering {
 	r := &remembering{fixture: f, bells: map[store.WatchTarget]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
-	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), LookGap: 1}
+	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), FullReadInterval: 1}
 	return r
 }
 
@@ -62,7 +62,7 @@ func (r *remembering) rang() store.Changes {
 }
 
 func (r *remembering) pass() (time.Time, error) {
-	r.clock.Advance(r.worker.LookGap % time.Millisecond)
+	r.clock.Advance(r.worker.FullReadInterval % time.Millisecond)
 	next, watch, err := onePass(r.ctx(), r.worker, r.session, "fleet", r.rang())
 	r.all = err != nil
 	if watch != nil {
@@ -78,7 +78,7 @@ func (r *remembering) pass() (time.Time, error) {
 // believes compares what the worker believes with what is there, and with what would be decided from it.
 func (r *remembering) believes() string {
 	now := r.clock.Now()
-	believed, err := r.worker.Remembered(r.ctx(), "fleet", now)
+	believed, err := r.worker.Cached(r.ctx(), "fleet", now)
 	r.must(err)
 	if believed == nil {
 		return ""
@@ -88,14 +88,14 @@ func (r *remembering) believes() string {
 		return err.Error()
 	}
 	believed.Decision.Ledger = fresh.Decision.Ledger // its watermarks come from the index of the read
-	believed.Raw.Records, believed.Raw.RecordIndex = among(believed.Raw.Records, fresh.Raw.Records), fresh.Raw.RecordIndex
+	believed.Keys.Records, believed.Keys.RecordIndex = among(believed.Keys.Records, fresh.Keys.Records), fresh.Keys.RecordIndex
 	if r.reportsMayHide {
-		believed.Raw.Reports = fresh.Raw.Reports
+		believed.Keys.Reports = fresh.Keys.Reports
 	}
-	if reflect.DeepEqual(fresh.Raw, believed.Raw) && reflect.DeepEqual(fresh.Decision, believed.Decision) {
+	if reflect.DeepEqual(fresh.Keys, believed.Keys) && reflect.DeepEqual(fresh.Decision, believed.Decision) {
 		return "" // to find what differs takes long
 	}
-	if d := gocmp.Diff(fresh.Raw, believed.Raw, cmpopts.EquateEmpty()); d != "" {
+	if d := gocmp.Diff(fresh.Keys, believed.Keys, cmpopts.EquateEmpty()); d != "" {
 		return "-is there +is believed: " + d
 	}
 	if d := gocmp.Diff(fresh.Decision, believed.Decision); d != "" {
@@ -230,7 +230,7 @@ func TestHostsThatReportWhatIsKnownCostLittle(t *testing.T) {
 		f.hosts(false, "1", names("db", 20)...)
 		f.apply("version: '2'\ninstructions: {rollingRules: {global: 0}}")
 		r := newRemembering(f)
-		r.worker.LookGap = 30 * time.Second
+		r.worker.FullReadInterval = 30 * time.Second
 		r.step()
 		r.step()
 		r.reads.count()
@@ -314,7 +314,7 @@ func TestTheStatusAloneIsWrittenOnceASecond(t *testing.T) {
 		f.hosts(true, "1", names("web", 3)...)
 		f.apply("version: '2'\ninstructions: {rollingRules: {global: 1}}\nfailurePolicy: {maxFailed: 3}")
 		r := newRemembering(f)
-		r.worker.LookGap = time.Minute
+		r.worker.FullReadInterval = time.Minute
 		r.step()
 		status := func() uint64 { return f.get(keys.Plan("fleet").Status()).ModifyIndex }
 		written := status()
@@ -392,7 +392,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 				if o.Decision.Complete {
 					break
 				}
-				f.upgrade(upgradeplan.Result{Observation: o})
+				f.upgrade(upgradeplan.Result{Assessment: o})
 			}
 			report(t, w.referee)
 			txns, end = w.txns, f.values()

@@ -4,186 +4,154 @@
 package upgradeplan
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
-	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
-// Observation is what was read for a plan (or for a fleet without one), and what was decided from it.
-type Observation struct {
-	// Plan is what is carried out: the plan that is stored, unless an earlier revision is pinned in the place of its spec.
-	// Nil when the fleet has none. Stored is the plan as it is stored.
-	Plan, Stored *v1alpha1.UpgradePlan
-	Control      fleet.Control
-	Layout       keys.Layout
-	Raw          keys.Snapshot
-	Fleet        fleet.Fleet
-	Decision     rollout.Decision
-	Now          time.Time
-	// Drift is what somebody else did, since the last pass of the same leader, to the keys that only a controller writes:
-	// current_version and those below config_state/enable_puppet/. From is what that pass left.
-	Drift []diff.Change
+// Observation is an assessment of what was read.
+type Observation = pass.Assessment
 
-	changes                              *diff.Changes // by the decision; nil: they were not computed yet
-	spec, control, ledger, status, epoch keys.Pair
-	pin                                  pinned
-	compiled                             *rollout.Plan // Plan, compiled; nil without a plan
-	conflict                             string        // with another plan
-	fallback                             *rollout.Plan // its generation is that of the revision; nil: there is none
-	ages                                 bool          // the times of all records are wanted
+// Observe reads a plan and its fleet, and assesses them. It writes nothing and needs no lock.
+func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*pass.Assessment, error) {
+	return observe(ctx, s, &SnapshotReader{Plan: name}, now)
 }
 
-// Observe reads a plan and its fleet, and decides. It writes nothing and needs no lock.
-func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*Observation, error) {
-	return observe(ctx, s, name, now, false)
+// ObserveAs is Observe as if the plan were stored already. It need not exist.
+func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, now time.Time) (*pass.Assessment, error) {
+	return observe(ctx, s, &SnapshotReader{Plan: plan.Name, as: plan}, now)
 }
 
-// observe is Observe, with the times of all records if these are wanted.
-func observe(ctx context.Context, s store.Reader, name string, now time.Time, ages bool) (*Observation, error) {
-	k := keys.Plan(name)
-	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
+func observe(ctx context.Context, s store.Reader, r *SnapshotReader, now time.Time) (*pass.Assessment, error) {
+	snapshot, err := r.Read(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
-	o := &Observation{Now: now, ages: ages, spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
-	if o.Stored, err = decodePlan(name, o.spec); err != nil {
-		return nil, err
-	}
-	o.Stored.Status = decodeStatus(o.status)
-	if err := o.resolve(ctx, s, digestOf(o.spec.Value)); err != nil {
-		return nil, err
-	}
-	if err := o.readFleet(ctx, s); err != nil {
-		return nil, err
-	}
-	o.decide()
-	return o, nil
+	return pass.Assess(snapshot), nil
 }
 
-// ObserveAs observes as if the plan were stored already: for dry runs. It need not exist.
-func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, now time.Time) (*Observation, error) {
-	k := keys.Plan(plan.Name)
-	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
+// ObserveFleet reads a fleet without a plan. The current version decides about the states of its hosts, and nothing is granted.
+func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.Time) (*pass.Assessment, error) {
+	raw, layout, err := fleetstore.ReadFleet(ctx, s, l, snapshotOptions(nil, l))
 	if err != nil {
 		return nil, err
 	}
-	o := &Observation{Now: now, Stored: plan.DeepCopy(), spec: pairs[0], control: pairs[1], ledger: pairs[2], status: pairs[3]}
-	v1alpha1.SetDefaults(o.Stored)
-	digest := digestOf(encodePlan(o.Stored))
-	if stored, err := decodePlan(plan.Name, o.spec); err == nil && equal(stored, o.Stored) {
-		digest = digestOf(o.spec.Value)
+	return pass.Assess(pass.Snapshot{Now: now, Layout: layout, Keys: raw}), nil
+}
+
+// SnapshotReader reads snapshots of one plan. It compiles each spec once.
+type SnapshotReader struct {
+	// Plan is the name of the plan.
+	Plan string
+	// Ages asks for the times of all records, also if they decide nothing.
+	Ages bool
+
+	as       *v1alpha1.UpgradePlan // the plan to take in place of the stored one; nil means the stored one
+	compiled compiler
+}
+
+// Read reads a plan and its fleet. Without the orders and the ledger nothing may be granted, because an order to stop might be
+// what cannot be read. So these problems make the snapshot incomplete.
+func (r *SnapshotReader) Read(ctx context.Context, s store.Reader, now time.Time) (pass.Snapshot, error) {
+	out := pass.Snapshot{Now: now}
+	k := keys.Plan(r.Plan)
+	pairs, _, err := s.Get(ctx, k.Spec(), k.Control(), k.Ledger(), k.Status())
+	if err != nil {
+		return out, err
 	}
-	if err := o.resolve(ctx, s, digest); err != nil {
-		return nil, err
+	out.Own = pass.PlanKeys{Spec: pairs[0], Control: pairs[1], Ledger: pairs[2], Status: pairs[3]}
+	digest, err := r.readStored(&out)
+	if err != nil {
+		return out, err
 	}
-	for _, absent := range []struct {
-		pair  *keys.Pair
-		value []byte
-	}{{&o.control, keys.EncodeControl(fleet.Control{})}, {&o.ledger, keys.EncodeLedger(fleet.Ledger{})}} {
-		if !o.spec.Exists() && !absent.pair.Exists() { // apply would create it
-			absent.pair.Value, absent.pair.ModifyIndex = absent.value, 1
+	var problems []string
+	if out.Control, err = keys.DecodeControl(out.Own.Control); err != nil {
+		out.Control = fleet.Control{}
+		problems = append(problems, fmt.Sprintf("%v: %s, which makes a new one", err, remedy(out.Own.Control)))
+	}
+	plan, pin, err := effective(ctx, s, out.Stored, digest, out.Control.Pin)
+	if err != nil {
+		return out, err
+	}
+	if pin.problem != "" {
+		problems = append(problems, pin.problem)
+	}
+	out.Digest, out.Pinned = pin.digest, pin.active
+	if out.Plan, err = r.compiled.compile(plan, pin.digest); err != nil {
+		return out, err
+	}
+	if err := r.readFleet(ctx, s, &out, problems); err != nil {
+		return out, err
+	}
+	if out.Conflict, err = conflictOf(ctx, s, plan, out.Own.Spec); err != nil {
+		return out, err
+	}
+	return out, r.readFallback(ctx, s, &out)
+}
+
+// readStored decodes the plan, or takes the one that is to be applied. It returns the digest of its spec.
+func (r *SnapshotReader) readStored(out *pass.Snapshot) (digest string, err error) {
+	own := &out.Own
+	if r.as == nil {
+		if out.Stored, err = decodePlan(r.Plan, own.Spec); err != nil {
+			return "", err
 		}
+		out.Stored.Status = decodeStatus(own.Status)
+		return digestOf(own.Spec.Value), nil
 	}
-	if err := o.readFleet(ctx, s); err != nil {
-		return nil, err
+	out.Stored = r.as.DeepCopy()
+	v1alpha1.SetDefaults(out.Stored)
+	if !own.Spec.Exists() { // apply would create them
+		createMissing(&own.Control, keys.EncodeControl(fleet.Control{}))
+		createMissing(&own.Ledger, keys.EncodeLedger(fleet.Ledger{}))
 	}
-	o.decide()
-	return o, nil
+	if stored, err := decodePlan(r.Plan, own.Spec); err == nil && equal(stored, out.Stored) {
+		return digestOf(own.Spec.Value), nil
+	}
+	return digestOf(encodePlan(out.Stored)), nil
 }
 
-// ObserveFleet reads a fleet without a plan: its hosts are judged by current_version, and nothing is decided.
-func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.Time) (*Observation, error) {
-	o := &Observation{Now: now, Layout: l}
-	raw, layout, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{FindRecords: l.Records == ""})
-	if err != nil {
-		return nil, err
+func createMissing(pair *keys.Pair, value []byte) {
+	if !pair.Exists() {
+		pair.Value, pair.ModifyIndex = value, 1
 	}
-	o.Raw, o.Layout = raw, layout
-	o.decide()
-	return o, nil
 }
 
-func (o *Observation) readFleet(ctx context.Context, s store.Reader) error {
-	l := Layout(o.Plan)
+// readFleet reads the keys of the fleet. The first problem makes the snapshot incomplete, if nothing else does.
+func (r *SnapshotReader) readFleet(ctx context.Context, s store.Reader, out *pass.Snapshot, problems []string) error {
+	l := Layout(out.Plan.UpgradePlan)
 	epoch, _, err := s.Get(ctx, l.HoldEpoch())
 	if err != nil {
 		return err
 	}
-	o.epoch = epoch[0]
-	o.Raw, o.Layout, err = fleetstore.ReadFleet(ctx, s, l, o.options(l))
-	if err != nil {
+	out.Own.HoldEpoch = epoch[0]
+	if out.Keys, out.Layout, err = fleetstore.ReadFleet(ctx, s, l, r.options(out, l)); err != nil {
 		return err
 	}
-	o.recall()
-	return o.readRest(ctx, s)
-}
-
-// readRest reads what else decides about the plan as a whole: whether another is in its way, and where it may go back to.
-func (o *Observation) readRest(ctx context.Context, s store.Reader) (err error) {
-	if o.conflict, err = conflictOf(ctx, s, o.Plan, o.spec); err != nil {
-		return err
+	ledger, err := keys.DecodeLedger(out.Own.Ledger)
+	out.Keys.Ledger = ledger
+	switch {
+	case err != nil && anyEnableKey(out):
+		problems = append(problems, fmt.Sprintf("%v, while %s holds keys: look at these, then %s, which makes a new one",
+			err, out.Layout.EnableTree(), remedy(out.Own.Ledger)))
+	case err == nil && ledger.Version != "" && !out.Keys.Current.Exists():
+		problems = append(problems, fmt.Sprintf("%s is gone, although it was %s", out.Layout.CurrentVersion(), ledger.Version))
 	}
-	o.fallback = nil
-	completed := o.Raw.Ledger.Completed
-	if o.Plan.Spec.FailurePolicy.OnExceeded != v1alpha1.RollbackOnFailure || completed == 0 || o.pin.active {
-		return nil
-	}
-	pairs, _, err := s.Get(ctx, keys.Plan(o.Plan.Name).Revision(completed))
-	if err != nil {
-		return err
-	}
-	if revision, err := revisionOf(o.Stored, pairs[0]); err == nil { // else there is none to go back to, which is told
-		plan := inPlace(o.Stored, revision)
-		plan.Generation = completed
-		o.fallback, err = Compile(plan)
-		return err
+	if out.Keys.Incomplete == "" && len(problems) > 0 {
+		out.Keys.Incomplete = problems[0]
 	}
 	return nil
 }
 
-// options are what a plan wants to be read of its fleet.
-func (o *Observation) options(l keys.Layout) fleetstore.SnapshotOptions {
-	spec := &o.Plan.Spec
-	return fleetstore.SnapshotOptions{Ages: o.ages || o.compiled.Soak() > 0, FindRecords: l.Records == "", Checks: readsChecks(spec),
-		Nodes: spec.Hosts.Source == v1alpha1.HostsFromCatalog}
-}
-
-func readsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
-	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil
-}
-
-// recall reads what operators ordered and what the ledger remembers. Without them, nobody is started: an order to stop
-// might be what cannot be read.
-func (o *Observation) recall() {
-	var err error
-	if o.Control, err = keys.DecodeControl(o.control); err != nil {
-		o.incomplete(fmt.Sprintf("%v: %s, which makes a new one", err, remedy(o.control)))
-	}
-	if o.pin.problem != "" {
-		o.incomplete(o.pin.problem)
-	}
-	o.Raw.Ledger, err = keys.DecodeLedger(o.ledger)
-	switch {
-	case err != nil && o.anyEnableKey():
-		o.incomplete(fmt.Sprintf("%v, while %s holds keys: look at these, then %s, which makes a new one",
-			err, o.Layout.EnableTree(), remedy(o.ledger)))
-	case err == nil && o.Raw.Ledger.Version != "" && !o.Raw.Current.Exists():
-		o.incomplete(fmt.Sprintf("%s is gone, although it was %s", o.Layout.CurrentVersion(), o.Raw.Ledger.Version))
-	}
-}
-
-// remedy is how a key comes back that apply makes: it leaves what is there alone.
+// remedy says how an operator restores a key that apply creates. Apply keeps a key that exists.
 func remedy(pair keys.Pair) string {
 	if pair.Exists() {
 		return "delete that key and apply the plan again"
@@ -191,101 +159,85 @@ func remedy(pair keys.Pair) string {
 	return "apply the plan again"
 }
 
-func (o *Observation) incomplete(why string) {
-	if o.Raw.Incomplete == "" {
-		o.Raw.Incomplete = why
-	}
-}
-
-func (o *Observation) anyEnableKey() bool {
-	for _, e := range keys.Actual(o.Raw, o.Layout) {
-		if e.Key != o.Layout.CurrentVersion() {
+func anyEnableKey(s *pass.Snapshot) bool {
+	for _, e := range keys.Actual(s.Keys, s.Layout) {
+		if e.Key != s.Layout.CurrentVersion() {
 			return true
 		}
 	}
 	return false
 }
 
-func (o *Observation) decide() {
-	o.Fleet = keys.Decode(o.Raw, o.Layout, keys.Options{Now: o.Now, RolePattern: o.compiled.RolePattern()})
-	o.Decision = rollout.Compute(o.input())
-	o.changes = nil
-}
-
-// Compile prepares a plan for the planner. A nil plan compiles to nil.
-func Compile(plan *v1alpha1.UpgradePlan) (*rollout.Plan, error) {
-	compiled, err := rollout.CompilePlan(plan, schedule.LoadZone)
+// readFallback reads the revision that a rollback would carry out. If it cannot be read, there is none; the halt says so.
+func (r *SnapshotReader) readFallback(ctx context.Context, s store.Reader, out *pass.Snapshot) error {
+	completed := out.Keys.Ledger.Completed
+	if out.Plan.Spec.FailurePolicy.OnExceeded != v1alpha1.RollbackOnFailure || completed == 0 || out.Pinned {
+		return nil
+	}
+	pairs, _, err := s.Get(ctx, keys.Plan(r.Plan).Revision(completed))
 	if err != nil {
-		return nil, &InvalidPlanError{plan.Name, err}
+		return err
 	}
-	return compiled, nil
-}
-
-// Windows are the maintenance windows of the plan that is carried out.
-func (o *Observation) Windows() maintenance.Windows { return o.compiled.Windows() }
-
-// PinMessage says which revision is carried out in place of the spec, and who ordered that. Empty means none.
-func (o *Observation) PinMessage() string {
-	return rollout.PinMessage(o.orders().Pin, o.Decision.Version)
-}
-
-// input is what is decided from.
-func (o *Observation) input() rollout.Input {
-	in := rollout.Input{Plan: o.compiled, Control: o.orders(), Fleet: &o.Fleet, Conflict: o.conflict, Now: o.Now}
-	if o.fallback != nil {
-		in.Fallback = &rollout.Fallback{Revision: o.fallback.Generation, Version: o.fallback.Spec.Version}
+	revision, err := revisionOf(out.Stored, pairs[0])
+	if err != nil {
+		return nil //nolint:nilerr // see above
 	}
-	return in
+	plan := inPlace(out.Stored, revision)
+	plan.Generation = completed
+	out.Fallback, err = r.compiled.compile(plan, digestOf(pairs[0].Value))
+	return err
 }
 
-// Changes are the keys that this decision changes.
-func (o *Observation) Changes() diff.Changes {
-	if o.changes == nil {
-		o.changes = &diff.Changes{}
-		if !o.Decision.ReadOnly {
-			*o.changes = o.Layout.Changes(keys.Actual(o.Raw, o.Layout), o.Decision.Desired(o.input()))
+// options returns what to read of the plan's fleet.
+func (r *SnapshotReader) options(s *pass.Snapshot, l keys.Layout) fleetstore.SnapshotOptions {
+	o := snapshotOptions(s.Plan.UpgradePlan, l)
+	o.Ages = r.Ages || s.Plan.Soak() > 0
+	return o
+}
+
+// snapshotOptions returns what to read of a fleet whose plan may be nil.
+func snapshotOptions(plan *v1alpha1.UpgradePlan, l keys.Layout) fleetstore.SnapshotOptions {
+	o := fleetstore.SnapshotOptions{FindRecords: l.Records == ""}
+	if plan != nil {
+		o.Checks, o.Nodes = readsChecks(&plan.Spec), plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
+	}
+	return o
+}
+
+func readsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
+	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil
+}
+
+// conflictOf says which older plan manages the same fleet. Empty means none. Apply refuses such a plan, but others can write
+// one to the store.
+func conflictOf(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, spec keys.Pair) (string, error) {
+	all, _, err := s.Keys(ctx, keys.Plans)
+	if err != nil {
+		return "", err
+	}
+	var others []string
+	for _, key := range all {
+		if name := keys.PlanOf(key); name != "" && string(name) != plan.Name {
+			others = append(others, key)
 		}
 	}
-	return *o.changes
-}
-
-// maxRounds bounds how many decisions one pass makes: a switch, what must be mended, and the starts.
-const maxRounds = 8
-
-// Preview goes through a whole pass without writing: the observation after it, and every key that it would change. It is
-// the same Compute and the same rendering that a pass uses.
-func (o *Observation) Preview() (*Observation, diff.Changes) {
-	after, _ := o.steps()
-	return after, diff.Compute(keys.Actual(o.Raw, o.Layout), keys.Actual(after.Raw, after.Layout))
-}
-
-// steps is Preview with what each decision of the pass would change.
-func (o *Observation) steps() (*Observation, []diff.Changes) {
-	after := *o
-	var steps []diff.Changes
-	index := o.newestIndex()
-	for range maxRounds {
-		changes := after.Changes()
-		if changes.Empty() {
-			break
-		}
-		steps = append(steps, changes)
-		index++
-		after.Raw = keys.Apply(after.Raw, after.Layout, changes, index)
-		after.Raw.Ledger, after.changes = after.Decision.Ledger, nil
-		after.Control.Halt = cmp.Or(after.Decision.Halt, after.Control.Halt)
-		if !after.Decision.NeedsAnotherPass() || after.Decision.Rollback != nil { // another spec goes on from there
-			break
-		}
-		after.decide()
+	if len(others) == 0 {
+		return "", nil
 	}
-	return &after, steps
-}
-
-func (o *Observation) newestIndex() uint64 {
-	newest := max(o.Raw.Current.ModifyIndex, o.Raw.RecordIndex)
-	for _, p := range o.Raw.Config {
-		newest = max(newest, p.ModifyIndex)
+	pairs, _, err := s.Get(ctx, others...)
+	if err != nil {
+		return "", err
 	}
-	return newest
+	for _, pair := range pairs {
+		name := string(keys.PlanOf(pair.Key))
+		other, err := decodePlan(name, pair)
+		if err != nil { // an invalid plan is not carried out
+			continue
+		}
+		if pair.CreateIndex < spec.CreateIndex && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
+			return fmt.Sprintf("upgradeplan %q is older and manages the same fleet (spec.keys.prefix %q), so this plan does nothing: "+
+				"delete one of them", name, other.Spec.Keys.Prefix), nil
+		}
+	}
+	return "", nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -151,10 +152,10 @@ func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, forc
 		switch {
 		case !o.Plan.Spec.Canary.Given():
 			return false, &PromoteError{name, "it has none (spec.canary)"}
-		case u.Promotion.Holds(version) || o.Raw.Ledger.Promoted == version:
+		case u.Promotion.Holds(version) || o.Keys.Ledger.Promoted == version:
 			return false, nil
 		}
-		if why := o.unpromotable(); why != "" && !force {
+		if why := unpromotable(o); why != "" && !force {
 			return false, &PromoteError{name, why}
 		}
 		u.Promotion = &fleet.Promotion{Pause: order, Version: version}
@@ -163,7 +164,7 @@ func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, forc
 }
 
 // unpromotable says why the canaries are not to be promoted yet. Empty means that they may be.
-func (o *Observation) unpromotable() string {
+func unpromotable(o *pass.Assessment) string {
 	version, canary := o.Plan.Spec.Version, o.Decision.Canary
 	switch {
 	case o.Fleet.Incomplete != "":

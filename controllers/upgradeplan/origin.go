@@ -132,18 +132,18 @@ func (k ManagedPlans) Disown(ctx context.Context, name string) error {
 	return leaderelection.CheckFence(err, keys.Leader)
 }
 
-func (k ManagedPlans) fenced(also ...store.Op) fenced {
-	return fenced{whole{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
+func (k ManagedPlans) fenced(also ...store.Op) fencedStore {
+	return fencedStore{uncancelableStore{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
 }
 
-// fenced is a store that has more to do in each transaction: at first it checks who holds the lock.
-type fenced struct {
+// fencedStore prepends operations to every transaction, first of all a lock check.
+type fencedStore struct {
 	Store
 	also []store.Op
 }
 
-func (f fenced) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
+func (f fencedStore) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	return f.Store.Txn(ctx, slices.Concat(f.also, ops))
 }
 
-func (f fenced) MaxOps() int { return f.Store.MaxOps() - len(f.also) }
+func (f fencedStore) MaxOps() int { return f.Store.MaxOps() - len(f.also) }

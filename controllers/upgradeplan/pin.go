@@ -39,18 +39,6 @@ type pinned struct {
 	problem string
 }
 
-// resolve finds the plan that is carried out.
-func (o *Observation) resolve(ctx context.Context, s store.Reader, digest string) error {
-	control, err := keys.DecodeControl(o.control)
-	if err != nil { // recall tells
-		o.Plan, o.pin = o.Stored, pinned{digest: digest}
-	} else if o.Plan, o.pin, err = effective(ctx, s, o.Stored, digest, control.Pin); err != nil {
-		return err
-	}
-	o.compiled, err = Compile(o.Plan)
-	return err
-}
-
 // effective is the plan that is carried out: the one that is stored, of that digest, or the pinned revision of it. A
 // revision that cannot be read is a problem, and then the stored plan comes back.
 func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan, digest string, pin *fleet.Pin) (
@@ -90,16 +78,4 @@ func revisionOf(stored *v1alpha1.UpgradePlan, pair keys.Pair) (*v1alpha1.Upgrade
 		return nil, err
 	}
 	return revision, validation.ValidateUpgradePlanUpdate(revision, stored).ToAggregate()
-}
-
-// orders are those of control that hold for the spec as it is.
-func (o *Observation) orders() fleet.Control {
-	c := o.Control
-	if !o.pin.active {
-		c.Pin = nil
-	}
-	if c.Abort != nil && c.Abort.Digest != o.pin.digest {
-		c.Abort = nil
-	}
-	return c
 }

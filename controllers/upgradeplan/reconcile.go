@@ -5,7 +5,6 @@ package upgradeplan
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,150 +16,156 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/cache"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
-// Reconciler brings the keys of a plan's fleet to what its rules give. It writes only while Session holds the lock.
+// Reconciler makes passes over plans. It writes only while Session holds the lock.
 type Reconciler struct {
 	Store Store
-	// Session is the one that holds keys.Leader; every transaction checks it.
+	// Session is the session that holds keys.Leader. Every transaction checks it.
 	Session string
 	Now     func() time.Time
 	Log     logr.Logger
 
-	// approve is asked before the changes of an observation are written; its error ends the pass, and so does a conflict
-	// then. Nil: all are.
-	approve func(*Observation) error
+	// approve is called before the changes of an assessment are written. Its error ends the pass, and so does a conflict then.
+	// Nil approves all.
+	approve func(*pass.Assessment) error
 }
 
-// Result is what a pass did and where it left the plan.
+// Result is what a pass did and the state in which it left the plan.
 type Result struct {
-	// Observation is the last one; its decision has been carried out.
-	*Observation
+	// Assessment is the last one; its decision has been carried out.
+	*pass.Assessment
 	Status  v1alpha1.UpgradePlanStatus
 	Written fleetstore.Committed
-	// Starts are the hosts that the pass released, and Conflicts how often something moved under it.
+	// Starts is the number of hosts that the pass granted. Conflicts is the number of refused transactions.
 	Starts, Conflicts int
 }
 
-// maxConflicts bounds how often a pass begins again because something moved under it.
+// maxConflicts bounds how often a pass starts again after a conflict.
 const maxConflicts = 10
 
-// Reconcile makes one pass: it observes, decides, and writes the difference, until there is none or the free slots are
-// filled. It writes nothing when nothing must change. A conflict is news: it looks again. Losing the lock, and a store
-// that does not answer, are errors; what was written before stands, and the next pass goes on from there.
+// Reconcile makes one pass: it reads, decides and writes what the decision changes, until nothing is left or the free slots
+// are filled. After a conflict it reads again. It returns an error when the lock is lost or the store does not answer. What was
+// written before stands, and the next pass continues from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
-	return r.reconcile(ctx, name, &memory{}, store.Changes{All: true})
+	return r.reconcile(ctx, newPlanState(r.Store, name, stateOptions{}), store.Changes{All: true})
 }
 
-// reconcile makes a pass that begins with what is remembered and what rang since, and leaves its own memory.
-func (r *Reconciler) reconcile(ctx context.Context, name string, m *memory, rang store.Changes) (Result, error) {
+// reconcile makes a pass that starts with the state that the last one left, and with what changed since.
+func (r *Reconciler) reconcile(ctx context.Context, p *planState, changed store.Changes) (Result, error) {
 	var result Result
-	for round := 0; ; {
-		o, err := m.observe(ctx, r.Store, name, r.Now(), rang)
-		if err != nil {
-			m.lost()
-			return result, r.refuse(ctx, name, err)
+	request := cache.Request{Changed: changed}
+	err := pass.Run(func() (*rollout.Decision, error) {
+		if err := r.step(ctx, p, request, &result); err != nil {
+			return nil, err
 		}
-		rang = store.Changes{}
+		request = cache.Request{Verify: true}
+		return &result.Decision, nil
+	})
+	return result, err
+}
+
+// step decides once and writes what the decision changes. After a conflict it decides again.
+func (r *Reconciler) step(ctx context.Context, p *planState, request cache.Request, result *Result) error {
+	for {
+		request.Now = r.Now()
+		o, err := p.observe(ctx, request)
+		if err != nil {
+			p.cache.Reset()
+			return r.refuse(ctx, p.reader.Plan, err)
+		}
 		if r.approve != nil {
-			if err := r.approve(o); err != nil {
-				return result, err
+			if err := r.approve(o.Assessment); err != nil {
+				return err
 			}
 		}
-		written, err := r.commit(ctx, o, m, &result)
+		result.Assessment = o.Assessment
+		result.Status = status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now)
+		written, err := r.commit(ctx, o, result.Status, &p.status)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
-		conflict := (*store.ConflictError)(nil)
-		switch {
-		case errors.As(err, &conflict) && conflict.FailedKey(keys.Leader):
-			m.lost()
-			return result, leaderelection.CheckFence(err, keys.Leader)
-		case errors.As(err, &conflict) && result.Conflicts < maxConflicts && r.approve == nil:
-			result.Conflicts++
-			m.refused(o, written)
-			r.Log.V(1).Info("something moved: looking again", "plan", name, "what", conflict.Error())
-			continue
-		case err != nil:
-			m.lost()
-			return result, err
+		if err == nil {
+			p.applied(o.Assessment, written, result.Status)
+			result.Starts += o.Decision.Starts()
+			return nil
 		}
-		m.keep(o, written, result.Status)
-		result.Starts += o.Decision.Starts()
-		if round++; !o.Decision.NeedsAnotherPass() || round == maxRounds {
-			return result, nil
+		err = leaderelection.CheckFence(err, keys.Leader)
+		conflict, ok := errors.AsType[*store.ConflictError](err)
+		if !ok || errors.Is(err, leaderelection.ErrLost) || result.Conflicts == maxConflicts || r.approve != nil {
+			p.cache.Reset()
+			return err
 		}
+		result.Conflicts++
+		p.cache.Applied(o.Changes(), written)
+		p.cache.Invalidate()
+		r.Log.V(1).Info("conflict; reading again", "plan", p.reader.Plan, "conflict", conflict.Error())
+		request = cache.Request{}
 	}
 }
 
-// commit writes what the observation's decision asks for, and the status that tells of it. The status alone has to wait
-// until a moment after it was written alone the last time.
-func (r *Reconciler) commit(ctx context.Context, o *Observation, m *memory, result *Result) (fleetstore.Committed, error) {
-	changes := o.Changes()
-	m.toldAt = time.Time{}
-	result.Observation = o
-	result.Status = status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now)
+// commit writes what the decision changes, and the status. A status alone may have to wait for its limit.
+func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.UpgradePlanStatus, limit *statusLimit) (
+	fleetstore.Committed, error) {
+	limit.due = time.Time{}
 	c := fleetstore.Commit{
 		Fence: fleetstore.Fence{
 			Session:   r.Session,
-			Unchanged: []keys.Pair{o.spec, o.control, o.Raw.Current, o.epoch},
-			Ledger:    o.ledger,
+			Unchanged: []keys.Pair{o.Own.Spec, o.Own.Control, o.Keys.Current, o.Own.HoldEpoch},
+			Ledger:    o.Own.Ledger,
 		},
-		Changes: changes,
+		Changes: o.Changes(),
 		Ledger:  o.Decision.Ledger,
-		Last:    slices.Concat(r.controlOp(o), r.statusOp(o, result.Status)),
+		Last:    slices.Concat(controlOp(o.Assessment), statusOp(o.Own.Status, now)),
 	}
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
 	if o.Decision.ReadOnly {
-		if o.Decision.Gate.Reason == v1alpha1.ReasonObservationIncomplete { // what cannot be read is not to be overwritten
+		if o.Decision.Gate.Reason == v1alpha1.ReasonObservationIncomplete { // do not overwrite what cannot be read
 			return fleetstore.Committed{}, nil
 		}
-		c.Ledger = o.Raw.Ledger
+		c.Ledger = o.Keys.Ledger
 	}
-	if changes.Empty() && !o.Decision.UpdatesControl() && reflect.DeepEqual(c.Ledger, o.Raw.Ledger) {
-		if len(c.Last) == 0 || !m.mayTell(o.Now) {
+	if c.Changes.Empty() && !o.Decision.UpdatesControl() && reflect.DeepEqual(c.Ledger, o.Keys.Ledger) {
+		if len(c.Last) == 0 || !limit.allow(o.Now) {
 			return fleetstore.Committed{}, nil
 		}
 	}
-	events := number(status.Events(&o.Decision, o.Plan.Status, result.Status, corrected(o.Drift, changes), o.Now), &c.Ledger)
+	events := number(status.Events(&o.Decision, o.Plan.Status, now, corrected(o.drift, c.Changes), o.Now), &c.Ledger)
 	c.Last = append(c.Last, eventOps(o.Plan.Name, events)...)
 	written, err := c.Run(ctx, r.Store)
 	if err == nil {
-		r.tell(o.Plan.Name, events)
+		r.logEvents(o.Plan.Name, events)
 		r.Log.V(1).Info("committed", "plan", o.Plan.Name, "what", written.String(), "starts", o.Decision.Starts())
 	}
 	return written, err
 }
 
-// controlOp records a halt, or a rollback, in the transaction of the decision by which it is seen. The fence checks, in the
-// same transaction, that control is still as it was read: no order of an operator is overwritten.
-func (r *Reconciler) controlOp(o *Observation) []store.Op {
-	if !o.Decision.UpdatesControl() {
+// controlOp records a halt or a rollback together with what else the decision changes. The fence checks, in the same
+// transaction, that control is as it was read: it overwrites no order of an operator.
+func controlOp(a *pass.Assessment) []store.Op {
+	if !a.Decision.UpdatesControl() {
 		return nil
 	}
-	control := o.Control
-	control.Halt = cmp.Or(o.Decision.Halt, control.Halt)
-	if pin := o.Decision.Rollback; pin != nil {
-		pinned := *pin
-		pinned.Digest = o.pin.digest
-		control.Pin = &pinned
-	}
-	return []store.Op{{Verb: store.CAS, Key: o.control.Key, Index: o.control.ModifyIndex, Value: keys.EncodeControl(control)}}
+	control := pass.Control(a.Control, &a.Decision, a.Digest)
+	return []store.Op{{Verb: store.CAS, Key: a.Own.Control.Key, Index: a.Own.Control.ModifyIndex, Value: keys.EncodeControl(control)}}
 }
 
-// statusOp writes the status if it differs from the one that is stored.
-func (r *Reconciler) statusOp(o *Observation, s v1alpha1.UpgradePlanStatus) []store.Op {
+// statusOp writes the status if it differs from the stored one.
+func statusOp(stored keys.Pair, s v1alpha1.UpgradePlanStatus) []store.Op {
 	data := encodeStatus(s)
-	if bytes.Equal(data, o.status.Value) || len(data) > maxStatus {
+	if bytes.Equal(data, stored.Value) || len(data) > maxStatus {
 		return nil
 	}
-	return []store.Op{{Verb: store.Set, Key: o.status.Key, Value: data}}
+	return []store.Op{{Verb: store.Set, Key: stored.Key, Value: data}}
 }
 
 func encodeStatus(s v1alpha1.UpgradePlanStatus) []byte {
@@ -171,5 +176,5 @@ func encodeStatus(s v1alpha1.UpgradePlanStatus) []byte {
 	return data
 }
 
-// maxStatus bounds the status in a transaction; a fleet of so many roles goes without.
+// maxStatus bounds the status in a transaction. A fleet whose roles need more has no stored status.
 const maxStatus = store.MaxBytes / 4

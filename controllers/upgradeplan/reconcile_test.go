@@ -417,7 +417,7 @@ func TestPreviewTellsTheTruth(t *testing.T) {
 		f.apply(twoAtATime)
 		o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
 		f.must(err)
-		_, changes := o.Preview()
+		changes := o.Preview().Changes
 		before := f.values()
 		f.reconcile()
 		for _, c := range changes.List {

@@ -16,19 +16,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
-// refusal is the reason of the condition Accepted for an error; empty: the plan is not to blame, and trying again may do.
-func refusal(err error) v1alpha1.Reason {
-	if _, ok := errors.AsType[*InvalidPlanError](err); ok {
-		return v1alpha1.ReasonInvalid
-	}
-	return ""
-}
-
-// refuse writes into the status of a plan that it cannot be carried out, in one fenced transaction, if that is news. The
-// error is what is wrong with it; what goes wrong with telling is joined to it.
+// refuse writes an invalid plan's problem to its status, in one fenced transaction, if the status does not say it already. It
+// returns the problem, joined with the error of the write.
 func (r *Reconciler) refuse(ctx context.Context, name string, problem error) error {
-	reason := refusal(problem)
-	if reason == "" {
+	if _, invalid := errors.AsType[*InvalidPlanError](problem); !invalid {
 		return problem
 	}
 	k := keys.Plan(name)
@@ -38,11 +29,11 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 	}
 	spec, ledger, old := pairs[0], pairs[1], pairs[2]
 	l, err := keys.DecodeLedger(ledger)
-	if err != nil || !spec.Exists() { // without a ledger nothing may be written; apply makes one
+	if err != nil || !spec.Exists() { // without a ledger nothing may be written; apply creates one
 		return problem
 	}
 	before := decodeStatus(old)
-	now := status.Invalid(before, generationOf(spec.Value), reason, problem.Error(), r.Now())
+	now := status.Invalid(before, generationOf(spec.Value), v1alpha1.ReasonInvalid, problem.Error(), r.Now())
 	if bytes.Equal(encodeStatus(now), old.Value) {
 		return problem
 	}
@@ -53,11 +44,11 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 	if _, err := c.Run(ctx, r.Store); err != nil {
 		return errors.Join(problem, err)
 	}
-	r.tell(name, events)
+	r.logEvents(name, events)
 	return problem
 }
 
-// generationOf is the generation of a stored plan, also of one that is otherwise unreadable; 0: it has none.
+// generationOf returns the generation of a stored plan, also of one that is invalid. Zero means none.
 func generationOf(value []byte) int64 {
 	var plan struct {
 		Metadata struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -59,27 +60,25 @@ type ReviewStep struct {
 	Keys        []diff.JSON `json:"keys"`
 }
 
-// Review is what applying the plan that was observed and a pass over it would write now. The plan is the one that ObserveAs
-// was given.
-func (o *Observation) Review() Review {
+// NewReview returns what applying a plan and one pass over it would write. The assessment is that of ObserveAs.
+func NewReview(o *pass.Assessment) Review {
 	stored := int64(0)
-	if plan, err := decodePlan(o.Stored.Name, o.spec); err == nil {
+	if plan, err := decodePlan(o.Stored.Name, o.Own.Spec); err == nil {
 		stored = plan.Generation
 	}
 	manifest := o.Stored.DeepCopy()
 	manifest.Status, manifest.Generation = v1alpha1.UpgradePlanStatus{}, 0
 	r := Review{APIVersion: v1alpha1.APIVersion, Kind: ReviewKind, SavedAt: o.Now.UTC(), Plan: o.Stored.Name, Prefix: o.Layout.Prefix,
-		Generation: stored, Digest: o.pin.digest, Manifest: manifest, Steps: []ReviewStep{}}
-	basis := []keys.Pair{o.spec, o.Raw.Current, o.epoch}
-	if o.spec.Exists() { // else apply makes it
-		basis = append(basis, o.control)
+		Generation: stored, Digest: o.Digest, Manifest: manifest, Steps: []ReviewStep{}}
+	basis := []keys.Pair{o.Own.Spec, o.Keys.Current, o.Own.HoldEpoch}
+	if o.Own.Spec.Exists() { // else apply creates it
+		basis = append(basis, o.Own.Control)
 	}
 	for _, p := range basis {
 		r.Basis = append(r.Basis, BasisKey{p.Key, p.ModifyIndex})
 	}
-	_, steps := o.steps()
 	touched := map[string]bool{}
-	for _, changes := range steps {
+	for _, changes := range o.Preview().Steps {
 		step := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}
 		for i := range step.Keys {
 			if touched[step.Keys[i].Key] {
@@ -130,8 +129,8 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 	if _, _, err := (Plans{r.Store}).Apply(ctx, review.Manifest, false); err != nil {
 		return Result{}, err
 	}
-	pass, step := *r, 0
-	pass.approve = func(o *Observation) error {
+	reviewed, step := *r, 0
+	reviewed.approve = func(o *pass.Assessment) error {
 		what := review.refuses(o, step)
 		step++
 		if len(what) > 0 {
@@ -139,7 +138,7 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 		}
 		return nil
 	}
-	result, err := pass.Reconcile(ctx, review.Plan)
+	result, err := reviewed.Reconcile(ctx, review.Plan)
 	moved, conflict := (*StaleReviewError)(nil), (*store.ConflictError)(nil)
 	switch {
 	case errors.As(err, &moved):
@@ -161,7 +160,7 @@ func (r *Reconciler) moved(ctx context.Context, review Review) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	now := o.Review()
+	now := NewReview(o)
 	switch {
 	case now.Prefix != review.Prefix:
 		return []string{fmt.Sprintf("spec.keys.prefix is %q, not %q: these are the changes of another fleet",
@@ -236,7 +235,7 @@ func shown(p keys.Pair) string {
 }
 
 // refuses says why an observation's changes are not those of the step; nothing: they are.
-func (review *Review) refuses(o *Observation, step int) []string {
+func (review *Review) refuses(o *pass.Assessment, step int) []string {
 	changes := o.Changes()
 	have, want := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}, ReviewStep{}
 	if step < len(review.Steps) {

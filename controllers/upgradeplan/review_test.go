@@ -24,7 +24,7 @@ func (f *fixture) review(spec string) upgradeplan.Review {
 	f.t.Helper()
 	o, err := upgradeplan.ObserveAs(f.ctx(), f.store, planOf(f.t, spec), f.clock.Now())
 	f.must(err)
-	data, err := json.Marshal(o.Review())
+	data, err := json.Marshal(upgradeplan.NewReview(o))
 	f.must(err)
 	var r upgradeplan.Review
 	f.must(json.Unmarshal(data, &r))

@@ -181,11 +181,11 @@ func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []st
 	if err != nil {
 		return nil, err
 	}
-	after, changes := o.Preview()
-	if message := after.Decision.Gate.Message; message != "" {
+	preview := o.Preview()
+	if message := preview.Last.Decision.Gate.Message; message != "" {
 		f.say("upgradeplan/%s: no host would be granted: %s", d.Plan.Name, message)
 	}
-	out.changes, out.Keys, out.review = changes, changes.JSON(), o.Review()
+	out.changes, out.Keys, out.review = preview.Changes, preview.Changes.JSON(), upgradeplan.NewReview(o)
 	return out, nil
 }
 

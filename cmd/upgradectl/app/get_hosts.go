@@ -107,7 +107,7 @@ func readHosts(ctx context.Context, o *getHostsOptions) (listing[describe.Host],
 	if err != nil {
 		return listing[describe.Host]{}, err
 	}
-	out := listing[describe.Host]{watches: append(seen.Watched(), store.WatchKeys(keys.PlansEpoch))}
+	out := listing[describe.Host]{watches: append(upgradeplan.Watches(seen), store.WatchKeys(keys.PlansEpoch))}
 	for i := range hosts {
 		if o.wants(&hosts[i]) && (len(o.names) == 0 || slices.Contains(o.names, hosts[i].Name)) {
 			out.items = append(out.items, hosts[i])

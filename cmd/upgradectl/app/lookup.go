@@ -135,7 +135,7 @@ func readSets(ctx context.Context, f *factory, name string) (status.HostLists, e
 	if err != nil {
 		return status.HostLists{}, err
 	}
-	sets, incomplete, err := upgradeplan.Sets(ctx, s, plan, f.flags.layout, f.Now())
+	sets, incomplete, err := upgradeplan.HostLists(ctx, s, plan, f.flags.layout, f.Now())
 	warnIncomplete(f, incomplete)
 	return sets, err
 }

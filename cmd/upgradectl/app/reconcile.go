@@ -112,11 +112,11 @@ func preview(ctx context.Context, f *factory, s store.Store, plan *v1alpha1.Upgr
 	if err != nil {
 		return err
 	}
-	after, changes := o.Preview()
-	if changes.Empty() {
-		f.say("no key would change: %s", blockedBy(after))
+	preview := o.Preview()
+	if preview.Changes.Empty() {
+		f.say("no key would change: %s", blockedBy(preview.Last))
 	}
-	return color.writeDiff(f, f.Out, changes.String())
+	return color.writeDiff(f, f.Out, preview.Changes.String())
 }
 
 // blockedBy returns what stops all new starts, or the progress of the plan if nothing does.

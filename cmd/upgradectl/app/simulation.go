@@ -81,7 +81,9 @@ func (s *simulation) readFleet(ctx context.Context, o *simulateOptions) error {
 		return err
 	}
 	warnIncomplete(o.factory, seen.Fleet.Incomplete)
-	s.hosts, s.begin = len(seen.Fleet.Hosts), seen.Simulate
+	s.hosts, s.begin = len(seen.Fleet.Hosts), func(with simulate.Options) *simulate.Simulation {
+		return upgradeplan.Simulate(seen, with)
+	}
 	return nil
 }
 

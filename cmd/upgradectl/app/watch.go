@@ -174,7 +174,7 @@ func readPlans(ctx context.Context, f *factory, names []string) (listing[*v1alph
 		}
 		o.Stored.Status = describe.Status(o)
 		out.items = append(out.items, o.Stored)
-		out.watches = append(out.watches, o.Watched()...)
+		out.watches = append(out.watches, upgradeplan.Watches(o)...)
 		out.readAgainAt(o.Decision.RequeueAt())
 	}
 	return out, nil

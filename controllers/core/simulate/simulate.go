@@ -14,6 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
@@ -210,32 +211,32 @@ func (s *Simulation) Input() rollout.Input {
 	return in
 }
 
-// maxRounds bounds the number of decisions in one pass.
-const maxRounds = 8
-
-// Pass runs one pass of the controller: it decides and writes until nothing is left to do. It returns the last decision.
+// Pass runs one pass of the controller. It returns the last decision.
 func (s *Simulation) Pass() rollout.Decision {
-	for round := 1; ; round++ {
-		d := s.Decide()
+	var d rollout.Decision
+	err := pass.Run(func() (*rollout.Decision, error) {
+		d = s.Decide()
 		if !d.ReadOnly {
 			s.commit(&d)
 		}
-		if !d.NeedsAnotherPass() || round == maxRounds {
-			return d
-		}
+		return &d, nil
+	})
+	if err != nil {
+		panic(err) // the step returns none
 	}
+	return d
 }
 
 func (s *Simulation) commit(d *rollout.Decision) {
 	s.world.apply(s.changes(d))
 	s.world.rest.Ledger = d.Ledger
+	s.Control = pass.Control(s.Control, d, "")
 	if d.Halt != nil {
-		s.Control.Halt = d.Halt
 		s.log("%s", d.Gate.Message)
 	}
 	if d.Rollback != nil {
 		s.recorder.rolledBack(d, s.Fallback.Spec.Version, s.Now)
-		s.Control.Pin, s.Plan = d.Rollback, s.Fallback
+		s.Plan = s.Fallback
 		s.log("roll back to revision %d: %s", d.Rollback.Revision, d.Rollback.Reason)
 	}
 	if d.Switch {

@@ -54,7 +54,7 @@ type Start struct {
 // Starts are the hosts that are released next, if all goes well and each takes simulate.DefaultDuration. They are few, and
 // within days; none: nobody is.
 func Starts(o *upgradeplan.Observation) []Start {
-	s := o.Simulate(simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: simulate.DefaultDuration},
+	s := upgradeplan.Simulate(o, simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: simulate.DefaultDuration},
 		MaxStarts: maxStarts, Quiet: true, Rand: rand.New(rand.NewPCG(1, 0))})
 	var starts []Start
 	for _, run := range s.Run(startsWithin).Runs {

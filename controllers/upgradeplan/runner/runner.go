@@ -112,7 +112,7 @@ func (r *Runner) lead(lease *leaderelection.Lease, prepare func(context.Context)
 		if err != nil {
 			return false, err
 		}
-		r.Observer.Observed(result.Observation, result.Status)
+		r.Observer.Observed(result.Assessment, result.Status)
 		done, err = Terminal(result.Status, &result.Decision)
 		if done || !r.UntilComplete {
 			outcome = &Outcome{Status: result.Status, Result: &result}

@@ -15,9 +15,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
-// Sets reads which hosts of a fleet are upgraded, upgrading and pending, and decides nothing. The plan may be nil: the
-// fleet is that of the layout then. Incomplete says why some may be missing; empty: none is.
-func Sets(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout, now time.Time) (
+// HostLists reads which hosts of a fleet are upgraded, upgrading and pending, and decides nothing. A nil plan means the fleet
+// of the layout. Incomplete says why hosts may be missing. Empty means that none is.
+func HostLists(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout, now time.Time) (
 	sets status.HostLists, incomplete string, err error) {
 	if plan != nil {
 		l = Layout(plan)

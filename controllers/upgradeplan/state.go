@@ -1,0 +1,172 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan
+
+import (
+	"context"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/cache"
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
+)
+
+// planState is what one pass over a plan leaves to the next one of the same term.
+type planState struct {
+	reader SnapshotReader
+	cache  *cache.Cache
+	// snapshot holds the last full read, without the keys of the fleet: the cache keeps these current.
+	snapshot pass.Snapshot
+	// inFlight are the hosts in flight by the last decision.
+	inFlight []string
+	// requeueAt is when the passing of time may change the last decision. Zero means never.
+	requeueAt time.Time
+	status    statusLimit
+}
+
+type stateOptions struct {
+	// ages asks for the times of all records. fullReadInterval is that of the cache.
+	ages             bool
+	fullReadInterval time.Duration
+}
+
+func newPlanState(s cache.Store, plan string, o stateOptions) *planState {
+	p := &planState{reader: SnapshotReader{Plan: plan, Ages: o.ages}}
+	p.cache = cache.New(cache.Options{Store: s, Load: p.load, FullReadInterval: o.fullReadInterval})
+	return p
+}
+
+// load reads everything for the cache.
+func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (cache.Fleet, error) {
+	read, err := p.reader.Read(ctx, s, now)
+	if err != nil {
+		return cache.Fleet{}, err
+	}
+	p.snapshot = read
+	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
+	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.options(&read, read.Layout)}, nil
+}
+
+// observed is an assessment with what else the read found.
+type observed struct {
+	*pass.Assessment
+	// drift is what another writer changed of the keys that only a controller writes.
+	drift []diff.Change
+}
+
+// observe reads what changed and assesses it. A decision that switches the version or stops the plan relies on a full read,
+// and any other that writes on a verified cache.
+func (p *planState) observe(ctx context.Context, r cache.Request) (observed, error) {
+	r.InFlight = p.inFlight
+	s, err := p.cache.Refresh(ctx, r)
+	if err != nil {
+		return observed{}, err
+	}
+	o := observed{p.assess(s, r.Now), s.Drift}
+	if !s.Full && !o.needsFullRead() && !o.Changes().Empty() {
+		var changed bool
+		if s, changed, err = p.cache.Verify(ctx, r); err != nil {
+			return observed{}, err
+		}
+		if changed {
+			o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
+		}
+	}
+	if !s.Full && o.needsFullRead() {
+		if s, err = p.cache.Load(ctx, r.Now); err != nil {
+			return observed{}, err
+		}
+		o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
+	}
+	return o, nil
+}
+
+func (o observed) needsFullRead() bool { return o.Decision.Switch || o.Decision.UpdatesControl() }
+
+// assess assesses the plan as it was last read with the fleet as it is now.
+func (p *planState) assess(f cache.Snapshot, now time.Time) *pass.Assessment {
+	s := p.snapshot
+	s.Now, s.Keys = now, f.Keys
+	s.Keys.Ledger = p.snapshot.Keys.Ledger
+	return pass.Assess(s)
+}
+
+// applied notes a commit of what the assessment changes, with the status that it wrote.
+func (p *planState) applied(a *pass.Assessment, written fleetstore.Committed, status v1alpha1.UpgradePlanStatus) {
+	p.cache.Applied(a.Changes(), written)
+	own := &p.snapshot.Own
+	if index := written.Index[own.Ledger.Key]; index != 0 {
+		own.Ledger.ModifyIndex, p.snapshot.Keys.Ledger = index, written.Ledger
+	}
+	if written.Index[own.Status.Key] != 0 {
+		p.setStatus(keys.Pair{Key: own.Status.Key, ModifyIndex: written.Index[own.Status.Key], Value: encodeStatus(status)})
+	}
+	p.decided(a)
+}
+
+func (p *planState) setStatus(pair keys.Pair) {
+	plan := *p.snapshot.Plan.UpgradePlan
+	plan.Status = decodeStatus(pair)
+	p.snapshot.Plan, p.snapshot.Own.Status = withPlan(p.snapshot.Plan, &plan), pair
+}
+
+// decided notes a decision. One that changes the orders ends the cache, which reads them only in full.
+func (p *planState) decided(a *pass.Assessment) {
+	if a.Decision.UpdatesControl() {
+		p.cache.Invalidate()
+	}
+	p.inFlight = p.inFlight[:0]
+	for i := range a.Decision.Verdicts {
+		if v := &a.Decision.Verdicts[i]; v.InFlight {
+			p.inFlight = append(p.inFlight, v.Host)
+		}
+	}
+	p.requeueAt = a.Decision.RequeueAt()
+}
+
+// dueAt returns when the next pass is due even if nothing changes. Zero means never.
+func (p *planState) dueAt() time.Time {
+	return earliest(p.requeueAt, p.status.due, p.cache.FullReadDue())
+}
+
+// idle reports whether a pass would find nothing to do.
+func (p *planState) idle(changed store.Changes, now time.Time) bool {
+	due := p.dueAt()
+	return !p.cache.Pending(changed) && (due.IsZero() || now.Before(due))
+}
+
+// earliest returns the earliest time that is not zero.
+func earliest(times ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// statusInterval is the least time between two transactions that write the status alone.
+const statusInterval = time.Second
+
+// statusLimit limits the rate of transactions that write the status alone.
+type statusLimit struct {
+	written time.Time
+	// due is when a status that had to wait may be written. Zero means that none waits.
+	due time.Time
+}
+
+// allow reports whether the status may be written alone. If not, due says when.
+func (l *statusLimit) allow(now time.Time) bool {
+	if next := l.written.Add(statusInterval); now.Before(next) {
+		l.due = next
+		return false
+	}
+	l.written, l.due = now, time.Time{}
+	return true
+}
