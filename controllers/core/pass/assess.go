@@ -63,7 +63,9 @@ func (a *Assessment) Why() rollout.Why { return a.why() }
 func (a *Assessment) Windows() maintenance.Windows { return a.Plan.Windows() }
 
 // PinMessage says which revision is carried out in place of the spec, and who ordered that. Empty means none.
-func (a *Assessment) PinMessage() string { return rollout.PinMessage(a.Orders().Pin, a.Decision.Version) }
+func (a *Assessment) PinMessage() string {
+	return rollout.PinMessage(a.Orders().Pin, a.Decision.Version)
+}
 
 // Flights returns the hosts that are in flight before the pass grants anything, in natural order.
 func (a *Assessment) Flights() []rollout.Flight { return rollout.Flights(a.input()) }
