@@ -10,6 +10,10 @@ SHELL := bash
 # How often make soak checks each property.
 SOAK_CHECKS ?= 20000
 
+# The tools of the tests. A change of this value makes go test run tests again that it would not have to (see internal/testtool).
+TOOLS = $(shell id -u; command -v apt-get dpkg dpkg-deb dpkg-scanpackages facter puppet run-parts dbus-daemon systemd-analyze promtool \
+	git gpg ssh-keygen sshd chromium chromium-browser google-chrome; ls /usr/share/bash-completion/bash_completion 2>/dev/null)
+
 # The version in the binaries is the one that Go reads from Git.
 BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
 
@@ -53,13 +57,16 @@ consul: ## Find a Consul for tests on the PATH, or build one into bin/
 .PHONY: test
 test: consul ## Run all tests, with a real Consul, and concurrent code with the race detector
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_PICTURES="$${UPGRADE_PICTURES:-$(CURDIR)/bin/pictures}"
-	go test ./...
-	if command -v gcc >/dev/null || command -v clang >/dev/null; then
-	  go test -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
-	else
-	  echo "no C compiler: the race detector is left out" >&2
-	  [[ $${CI:-} != true ]]
-	fi
+	export UPGRADE_TEST_TOOLS="$(TOOLS)"
+	{
+	  go test -json ./...
+	  if command -v gcc >/dev/null || command -v clang >/dev/null; then
+	    go test -json -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
+	  else
+	    echo "no C compiler: the race detector is left out"
+	    [[ $${CI:-} != true ]]
+	  fi
+	} | go run ./hack/testsummary
 
 .PHONY: verify
 verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links, prose and lint

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,16 +23,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
-
-// missing skips a test because a tool is missing. If CI=true it fails the test instead.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing; run make deps to install it", what)
-	}
-	t.Skipf("%s is missing; run make deps to install it", what)
-}
 
 // browser is a tab of a real browser. Console messages and requests to other sites fail the test.
 type browser struct {
@@ -50,12 +41,12 @@ func newBrowser(t testing.TB) *browser {
 	t.Helper()
 	var binary string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil && binary == "" {
-			binary = path
+		if testtool.Found(name) && binary == "" {
+			binary = name
 		}
 	}
 	if binary == "" {
-		missing(t, "chromium")
+		testtool.Skip(t, "chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.WindowSize(1280, 900),
 		chromedp.WSURLReadTimeout(time.Minute))
@@ -258,7 +249,7 @@ func TestBrowser_KeyboardNavigation(t *testing.T) {
 func TestBrowser_PagesAreAccessible(t *testing.T) {
 	axe, err := os.ReadFile("../../hack/axe/node_modules/axe-core/axe.min.js")
 	if err != nil {
-		missing(t, "axe-core")
+		testtool.Skip(t, "axe-core")
 	}
 	s := newFleet(t, 12)
 	b := newBrowser(t)

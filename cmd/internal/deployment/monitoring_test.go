@@ -27,7 +27,7 @@ import (
 
 func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return tool(t, "promtool", "prometheus", args...)
+	return tool(t, "promtool", args...)
 }
 
 // alerts is the content of config/monitoring/alerts.yaml.

@@ -6,13 +6,13 @@ package deployment_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 const puppetPlan = `
@@ -79,13 +79,7 @@ func (p puppets) text(host, file string) string {
 // the manifest is corrected, and the rollout completes.
 func TestPuppet_UpgradesAFleet(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("puppet"); err != nil {
-		const missing = "needs puppet: run `make deps` as root on Debian"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	testtool.Need(t, "puppet")
 	consul := newConsul(t, true)
 	p := puppets{t, t.TempDir()}
 	hosts := []string{"db1", "db2", "db3", "db4", "web1", "web2", "web3", "web4", "web5", "web6", "web7", "web8"}

@@ -11,25 +11,21 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 // tool runs a third-party program and returns its output. If it is missing the test is skipped; with CI=true it fails.
-func tool(t *testing.T, name, debian string, args ...string) (string, error) {
+func tool(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		missing := "needs " + name + ": run `make deps` as root, or install " + debian
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	testtool.Need(t, name)
 	out, err := exec.Command(name, args...).CombinedOutput()
 	return string(out), err
 }
 
 func systemdAnalyze(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return tool(t, "systemd-analyze", "systemd", args...)
+	return tool(t, "systemd-analyze", args...)
 }
 
 func unitNames() []string { return []string{"upgrade-controller.service", "upgrade-agent.service"} }

@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "run-1"}
@@ -102,13 +103,7 @@ func TestRun_UsesTheShorterTimeout(t *testing.T) {
 
 // The user of the command must not see secrets of the agent.
 func TestRun_AsAnotherUserWithoutTheAgentsEnvironment(t *testing.T) {
-	if os.Getuid() != 0 {
-		const missing = "needs root, to run a program as another user"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	testtool.NeedRoot(t, "runs a program as another user")
 	t.Setenv("CONSUL_HTTP_TOKEN", "s3cret")
 	nobody, err := user.Lookup("nobody")
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/inhibit"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 var change = agent.Change{Host: "web1", From: "v1", To: "v2"}
@@ -47,13 +48,7 @@ func (l logind) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) 
 // startBus starts a system bus for the test, with the fake login manager.
 func startBus(t *testing.T) logind {
 	t.Helper()
-	if _, err := exec.LookPath("dbus-daemon"); err != nil {
-		const missing = "needs dbus-daemon: run `make deps` as root on Debian"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	testtool.Need(t, "dbus-daemon")
 	daemon := exec.Command("dbus-daemon", "--session", "--nofork", "--print-address", "--address", "unix:tmpdir="+t.TempDir())
 	out, err := daemon.StdoutPipe()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 // machine is a root directory with its own apt, and a repository with a snapshot for each version. The machine that runs the
@@ -27,14 +28,8 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
-	need(t, "apt-get", "dpkg", "dpkg-deb", "dpkg-scanpackages")
-	if os.Getuid() != 0 {
-		missing := "needs root, to install packages"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	testtool.Need(t, "apt-get", "dpkg", "dpkg-deb", "dpkg-scanpackages")
+	testtool.NeedRoot(t, "installs packages")
 	m := &machine{t: t, root: t.TempDir(), repository: t.TempDir()}
 	m.uri = "file://" + m.repository
 	for _, dir := range []string{"etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial",

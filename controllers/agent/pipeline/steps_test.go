@@ -16,21 +16,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
-
-// need skips a test when a program is missing. With CI=true it fails the test.
-func need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, name := range programs {
-		if _, err := exec.LookPath(name); err != nil {
-			missing := "needs " + name + ": run `make deps` as root on Debian"
-			if os.Getenv("CI") == "true" {
-				t.Fatal(missing)
-			}
-			t.Skip(missing)
-		}
-	}
-}
 
 func write(t testing.TB, path, text string, mode os.FileMode) string {
 	t.Helper()
@@ -60,7 +47,7 @@ func TestFacts_FacterReadsTheFile(t *testing.T) {
 	if got := read(t, path); got != "current_version=v2\n" {
 		t.Errorf("got %q", got)
 	}
-	need(t, "facter")
+	testtool.Need(t, "facter")
 	out, err := exec.Command("facter", "--external-dir", filepath.Dir(path), "current_version").CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "v2" {
 		t.Errorf("facter printed %q (%v)", out, err)
@@ -123,7 +110,7 @@ func TestValidation_RunsTheScriptsThatRunPartsRuns(t *testing.T) {
 	if !strings.Contains(out.String(), "script.sh: its name does not match") {
 		t.Errorf("output\n%s", &out)
 	}
-	need(t, "run-parts")
+	testtool.Need(t, "run-parts")
 	listed, err := exec.Command("run-parts", "--test", dir).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +147,7 @@ func TestValidation_StopsAtTheFirstFailure(t *testing.T) {
 // It needs the real Puppet.
 func TestPuppet_Apply(t *testing.T) {
 	t.Parallel()
-	need(t, "puppet")
+	testtool.Need(t, "puppet")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	for _, tt := range []struct {
@@ -203,7 +190,7 @@ func TestPuppet_Agent(t *testing.T) {
 	if output != want || err == nil {
 		t.Errorf("ran puppet %s (%v)", output, err)
 	}
-	need(t, "puppet") // no server listens on port 1
+	testtool.Need(t, "puppet") // no server listens on port 1
 	dir := t.TempDir()
 	p := pipeline.Puppet{Path: "puppet", Args: []string{"--server", "127.0.0.1", "--serverport", "1", "--waitforcert", "0",
 		"--vardir", filepath.Join(dir, "var"), "--confdir", filepath.Join(dir, "conf"), "--ssldir", filepath.Join(dir, "ssl")}}

@@ -14,21 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// Need skips the test if a program is missing. If CI=true it fails the test instead.
-func Need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing; run make deps to install it", program)
-		}
-		t.Skipf("%s is missing; run make deps to install it", program)
-	}
-}
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
+)
 
 // Repository is a bare repository with a clone to make commits in.
 type Repository struct {
@@ -41,7 +29,7 @@ type Repository struct {
 // New creates an empty repository with the branch main.
 func New(t testing.TB) *Repository {
 	t.Helper()
-	Need(t, "git")
+	testtool.Need(t, "git")
 	root := t.TempDir()
 	r := &Repository{t: t, Bare: filepath.Join(root, "fleet.git"), Work: filepath.Join(root, "work")}
 	// The configuration of the user must not change the results.

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 // HTTPS serves git http-backend over TLS with token authentication.
@@ -115,7 +117,7 @@ func findSSHD(t testing.TB) string {
 			return path
 		}
 	}
-	Need(t, "sshd")
+	testtool.Need(t, "sshd")
 	path, _ := exec.LookPath("sshd")
 	return path
 }

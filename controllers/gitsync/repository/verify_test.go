@@ -12,12 +12,13 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
+	"github.com/jiocloud/upgrade-controller/internal/testtool"
 )
 
 // openPGP makes a key in a keyring of its own, and returns its id and the file with the public key.
 func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, public string) {
 	t.Helper()
-	gittest.Need(t, "gpg")
+	testtool.Need(t, "gpg")
 	home, err := os.MkdirTemp("", "gpg") // a socket path has a length limit
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestOpenPGPSignatures(t *testing.T) {
 }
 
 func TestSSHSignatures(t *testing.T) {
-	gittest.Need(t, "ssh-keygen")
+	testtool.Need(t, "ssh-keygen")
 	r := gittest.New(t)
 	r.Commit("a.yaml", "unsigned")
 	key := filepath.Join(t.TempDir(), "key")

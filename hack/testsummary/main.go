@@ -1,0 +1,135 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Testsummary reads the output of `go test -json`, also of several calls, and writes what go test writes without -json. Its
+// last line says which tests were skipped because something is missing: go test alone hides that.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if err := summarize(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "testsummary:", err)
+		os.Exit(1)
+	}
+}
+
+// event is a line of go test -json.
+type event struct {
+	Action, Package, Test, Output string
+}
+
+// testName identifies a test.
+type testName struct{ pkg, test string }
+
+// summary holds what is known of tests so far.
+type summary struct {
+	out     bytes.Buffer                   // what to write next
+	output  map[string]map[string][]string // by package, by test, lines that are not shown yet
+	missing map[string]map[testName]bool   // by what is missing, the skipped tests
+}
+
+// missingPattern matches the messages of package testtool.
+var missingPattern = regexp.MustCompile(`\bneeds ([\w.+-]+)`)
+
+func summarize(in io.Reader, out io.Writer) error {
+	s := summary{output: map[string]map[string][]string{}, missing: map[string]map[testName]bool{}}
+	lines := bufio.NewReader(in)
+	for {
+		line, failure := lines.ReadString('\n')
+		var e event
+		if json.Unmarshal([]byte(line), &e) == nil {
+			s.add(e)
+		} else {
+			s.out.WriteString(line) // what go itself wrote
+		}
+		if failure == io.EOF {
+			s.out.WriteString(s.lastLine())
+		}
+		if _, err := s.out.WriteTo(out); err != nil {
+			return err
+		}
+		switch failure {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return failure
+		}
+	}
+}
+
+func (s *summary) add(e event) {
+	switch {
+	case e.Action == "build-output", e.Action == "output" && e.Test == "" && e.Output != "PASS\n":
+		s.out.WriteString(e.Output)
+	case e.Action == "output" && e.Test != "":
+		if s.output[e.Package] == nil {
+			s.output[e.Package] = map[string][]string{}
+		}
+		s.output[e.Package][e.Test] = append(s.output[e.Package][e.Test], e.Output)
+	case e.Action == "skip" && e.Test != "":
+		s.skipped(e)
+		delete(s.output[e.Package], e.Test)
+	case e.Action == "pass" && e.Test != "":
+		delete(s.output[e.Package], e.Test)
+	case e.Action == "fail" && e.Test != "":
+		s.show(e.Package, e.Test)
+	case e.Test == "": // the package has ended: tests without a result were interrupted
+		for _, test := range slices.Sorted(maps.Keys(s.output[e.Package])) {
+			if e.Action == "fail" {
+				s.show(e.Package, test)
+			}
+		}
+		if e.Action == "fail" || e.Action == "pass" {
+			delete(s.output, e.Package)
+		}
+	}
+}
+
+// show writes the output of a test that failed.
+func (s *summary) show(pkg, test string) {
+	for _, line := range s.output[pkg][test] {
+		if !strings.HasPrefix(line, "=== ") {
+			s.out.WriteString(line)
+		}
+	}
+	delete(s.output[pkg], test)
+}
+
+// skipped remembers a test that was skipped because something is missing.
+func (s *summary) skipped(e event) {
+	found := missingPattern.FindStringSubmatch(strings.Join(s.output[e.Package][e.Test], ""))
+	if found == nil {
+		return
+	}
+	if s.missing[found[1]] == nil {
+		s.missing[found[1]] = map[testName]bool{}
+	}
+	s.missing[found[1]][testName{e.Package, e.Test}] = true
+}
+
+func (s *summary) lastLine() string {
+	if len(s.missing) == 0 {
+		return "nothing was skipped for want of a tool\n"
+	}
+	tests, wants := 0, []string(nil)
+	for _, what := range slices.Sorted(maps.Keys(s.missing)) {
+		n := len(s.missing[what])
+		tests += n
+		wants = append(wants, fmt.Sprintf("%s (%d)", what, n))
+	}
+	return fmt.Sprintf("skipped %d tests for want of %s: run `make deps` as root on Debian, which installs the tools, then the "+
+		"tests as root\n", tests, strings.Join(wants, ", "))
+}

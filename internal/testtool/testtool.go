@@ -1,0 +1,62 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testtool skips tests whose tools are missing. With CI=true it fails them instead. `make test` lists what was
+// skipped; hack/testsummary finds that by the words of Skip.
+package testtool
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// toolsEnv is the variable in which `make test` passes the tools that it found. Nobody reads its value: go test runs a test
+// again, instead of using its cached result, when a variable that it has read changes.
+const toolsEnv = "UPGRADE_TEST_TOOLS"
+
+// Need skips the test if a program is missing.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if !Found(name) {
+			Skip(t, name)
+		}
+	}
+}
+
+// NeedRoot skips the test if it does not run as root. The reason says what it wants to do, such as "installs packages".
+func NeedRoot(t testing.TB, reason string) {
+	t.Helper()
+	if _ = os.Getenv(toolsEnv); os.Getuid() != 0 {
+		skip(t, "needs root: "+reason)
+	}
+}
+
+// Skip skips the test because something that make deps installs is missing.
+func Skip(t testing.TB, missing string) {
+	t.Helper()
+	skip(t, "needs "+missing+": run `make deps` as root on Debian")
+}
+
+func skip(t testing.TB, message string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+}
+
+// Found reports whether a program, by its name or path, is installed.
+func Found(program string) bool {
+	_ = os.Getenv(toolsEnv)
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// FileFound reports whether a file that is no program is installed.
+func FileFound(path string) bool {
+	_ = os.Getenv(toolsEnv)
+	_, err := os.Stat(path)
+	return err == nil
+}
