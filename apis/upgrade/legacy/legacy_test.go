@@ -63,7 +63,7 @@ func TestParseRefuses(t *testing.T) {
 			"upgrade.json:2: role_dependencies: differs from role_order, which means the same: give one of them"},
 		"limits": {"{\"rolling_rules\": {\"global\": \"10%\", \"roles\": {\n\"a\": -1,\n\"b\": \"x\"}}}",
 			"upgrade.json:1: rolling_rules.global: must be a number of hosts, not \"10%\": python-jiocloud knows no percentages\n" +
-				"upgrade.json:2: rolling_rules.roles[a]: must not be negative, is -1\n" +
+				"upgrade.json:2: rolling_rules.roles[a]: must not be negative: -1\n" +
 				"upgrade.json:3: rolling_rules.roles[b]: must be a number of hosts (3) or a percentage (10%), not \"x\""},
 		"a fleet limit": {`{"rolling_rules": {"fleet": 1}}`, "upgrade.json:1: rolling_rules.fleet: unknown field. Allowed: global, roles"},
 	} {
@@ -83,7 +83,7 @@ func TestFormatRefusesWhatPythonJiocloudCannotSay(t *testing.T) {
 	for want, rules := range map[string]v1alpha1.RollingRules{
 		"rollingRules.fleet: python-jiocloud has no limit of the whole fleet": {Fleet: new(intstr.FromInt32(1))},
 		"rollingRules.global: python-jiocloud knows no percentages (10%)":     {Global: new(intstr.FromString("10%"))},
-		"rollingRules.roles[a]: must not be negative, is -1":                  {Roles: map[string]intstr.IntOrString{"a": intstr.FromInt32(-1)}},
+		"rollingRules.roles[a]: must not be negative: -1":                     {Roles: map[string]intstr.IntOrString{"a": intstr.FromInt32(-1)}},
 	} {
 		if _, err := legacy.Format(v1alpha1.Instructions{RollingRules: rules}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

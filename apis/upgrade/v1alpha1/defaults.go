@@ -9,7 +9,7 @@ const (
 	DefaultRevisionHistoryLimit    int32 = 10
 )
 
-// SetDefaults fills in what a plan leaves out.
+// SetDefaults fills in the defaults of absent fields.
 func SetDefaults(p *UpgradePlan) {
 	if p.Spec.Strategy == "" {
 		p.Spec.Strategy = Rolling

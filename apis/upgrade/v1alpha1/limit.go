@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// ParseLimit reads a limit as plans write it: 1, "1" or "10%". The number is a count of hosts, or a percentage
-// when percent is true. Negative numbers and percentages over 100 are errors.
+// ParseLimit parses a limit: 1, "1" or "10%". The number is a percentage if percent is true, and otherwise a count of hosts.
+// Negative numbers and percentages over 100 are errors.
 func ParseLimit(v intstr.IntOrString) (n int, percent bool, err error) {
 	text := v.String()
 	digits, percent := strings.CutSuffix(text, "%")
@@ -21,9 +21,9 @@ func ParseLimit(v intstr.IntOrString) (n int, percent bool, err error) {
 	case err != nil || digits[0] == '+':
 		return 0, false, fmt.Errorf("must be a number of hosts (3) or a percentage (10%%), not %q", text)
 	case n < 0:
-		return 0, false, fmt.Errorf("must not be negative, is %s", text)
+		return 0, false, fmt.Errorf("must not be negative: %s", text)
 	case percent && n > 100:
-		return 0, false, fmt.Errorf("must not be over 100%%, is %s", text)
+		return 0, false, fmt.Errorf("must be at most 100%%, not %s", text)
 	}
 	return n, percent, nil
 }

@@ -8,10 +8,10 @@ import (
 	"fmt"
 )
 
-// StringList is a list of strings that may be written as a single one. It is always printed as a list.
+// StringList is a list of strings. A single string is accepted in place of a list; it is always encoded as a list.
 type StringList []string
 
-// UnmarshalJSON takes a string or a list of strings.
+// UnmarshalJSON accepts a string or a list of strings.
 func (l *StringList) UnmarshalJSON(data []byte) error {
 	var one string
 	if json.Unmarshal(data, &one) == nil {

@@ -11,14 +11,14 @@ import (
 const (
 	// Group is the API group of all kinds in this package.
 	Group = "upgrade.jiocloud.com"
-	// APIVersion is what a manifest says in its field apiVersion.
+	// APIVersion is the value of apiVersion in a manifest.
 	APIVersion = Group + "/v1alpha1"
-	// Kind is what a manifest says in its field kind.
+	// Kind is the value of kind in a manifest.
 	Kind = "UpgradePlan"
 )
 
-// UpgradePlan brings every host of one fleet to one version, by rules that say how many of a role may be in
-// flight at once, and which role waits for which.
+// UpgradePlan brings all hosts of one fleet to one version. Its rules limit how many hosts of a role may be in flight at the
+// same time, and say which roles wait for which.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=up
@@ -31,76 +31,76 @@ type UpgradePlan struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// What the operator wants.
+	// The desired state.
 	Spec UpgradePlanSpec `json:"spec"`
-	// What the controller saw last. Nothing is decided from it.
+	// The state that the controller observed last. It decides nothing.
 	// +optional
 	Status UpgradePlanStatus `json:"status,omitzero"`
 }
 
-// UpgradePlanSpec is the operator's part of a plan.
+// UpgradePlanSpec is the desired state of a fleet.
 type UpgradePlanSpec struct {
-	// The version that all hosts shall reach. One segment of a key: letters, digits and `. _ ~ + -`, beginning
-	// with a letter or a digit; not True, False, 0 or 1, which hosts read as a yes or a no.
+	// The version that all hosts must reach: letters, digits and `. _ ~ + -`, starting with a letter or a digit. True,
+	// False, 0 and 1 are not allowed, because hosts read them as booleans.
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version"`
 
-	// What hosts do to reach the version. Without it, they upgrade themselves. It cannot change while the version stays.
+	// What hosts do to reach the version. Without it, they upgrade. It can only change together with the version.
 	// +optional
 	Action Action `json:"action,omitzero"`
 
-	// The rules by which hosts are released. Without any, all hosts are released at once.
+	// The limits and the order of grants. Without it, all hosts get their grants at once.
 	// +optional
 	Instructions Instructions `json:"instructions,omitzero"`
 
-	// Rolling refills a slot as soon as it is free. Batch releases a set over the whole fleet and waits until
-	// each host of it has completed or failed before it releases the next.
+	// Rolling (default) fills a slot as soon as it is free. Batch grants to a set of hosts over the whole fleet, and waits
+	// until each of them is upgraded or has failed before it grants to the next set.
 	// +kubebuilder:validation:Enum=Rolling;Batch
 	// +kubebuilder:default=Rolling
 	// +optional
 	Strategy Strategy `json:"strategy,omitempty"`
 
-	// How many seconds a host may be silent after its release or its start before it counts as failed.
+	// How many seconds a host may be silent after its grant or its start before it counts as failed. The default is 3600.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:default=3600
 	// +optional
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
 
-	// How many seconds a host must have been at the version before it counts as upgraded and frees its slot.
+	// How many seconds a host must have the version before it counts as upgraded and frees its slot. The default is 0.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
-	// When failing hosts stop the rollout. Without it, they never do: each keeps its slot.
+	// How many failed hosts stop the rollout. Without it, they never do. Each failed host keeps its slot.
 	// +optional
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
 
-	// What Consul's checks have a say in. Without it, none is read.
+	// How Consul's health checks affect the rollout. Without it, no checks are read.
 	// +optional
 	HealthGate HealthGate `json:"healthGate,omitzero"`
 
-	// Which hosts go before all others. Without it, none do.
+	// Which hosts are upgraded before all others. Without it, there are no canaries.
 	// +optional
 	Canary Canary `json:"canary,omitzero"`
 
-	// When hosts may be released, and the version be switched. Without any window: at any time.
+	// When hosts may get grants and the version may be switched. Without windows, at any time.
 	// +optional
 	Windows Windows `json:"windows,omitzero"`
 
-	// Which hosts the plan is about, and which role each has.
+	// Which hosts belong to the plan, and how their roles are found.
 	// +optional
 	Hosts Hosts `json:"hosts,omitzero"`
 
-	// Where the keys of this fleet are.
+	// Where the keys of the fleet are in Consul, and how they are written.
 	// +optional
 	Keys Keys `json:"keys,omitzero"`
 
-	// While true, no host is released.
+	// While true, no host gets a grant. The default is false.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
-	// How many earlier specs are kept.
+	// How many earlier specs are kept for `rollout undo`. The default is 10.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +kubebuilder:default=10
@@ -108,41 +108,41 @@ type UpgradePlanSpec struct {
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 }
 
-// Action is what hosts do in the place of an upgrade to reach a version: the version is then the name of a run. All rules
-// for upgrades hold. Hosts that were never seen as agents cannot do it, nor can those that have no version yet: they are
-// never released for it.
+// Action replaces the upgrade by another action. The version then is the name of a run. All rules for upgrades apply. Legacy
+// hosts, and hosts without a version, cannot run actions, so they never get grants for them.
 type Action struct {
-	// Command: run a command that each host defines for itself, in the configuration of its agent.
+	// Command runs a command that the configuration of each agent defines. Empty means no action: hosts upgrade.
 	// +kubebuilder:validation:Enum=Command
 	// +optional
 	Type ActionType `json:"type,omitempty"`
 
-	// The name of the command. A host that does not define it refuses, and has failed.
+	// The name of the command. A host that does not define it reports a failure.
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// The arguments, each as it is: there is no shell. A host refuses those that do not fit what it allows.
+	// The arguments, passed literally, without a shell. A host reports a failure if its configuration does not allow them.
 	// +kubebuilder:validation:MaxItems=32
 	// +optional
 	Args []string `json:"args,omitempty"`
 
-	// How long it may run: `90s`, `10m`; at least a second, and at most 24h. The host's own bound holds as well.
+	// How long the command may run, such as `90s` or `10m`; from 1s to 24h. Empty means the limit of the host, which always
+	// applies.
 	// +optional
 	Timeout string `json:"timeout,omitempty"`
 }
 
-// Given says whether there is an action.
+// Given reports whether there is an action.
 func (a *Action) Given() bool { return a.Type != "" }
 
 // ActionType is a kind of action.
 type ActionType string
 
-// CommandAction runs a command.
+// CommandAction runs a command that the host defines.
 const CommandAction ActionType = "Command"
 
-// Strategy says when a free slot is filled.
+// Strategy decides when a free slot is filled.
 type Strategy string
 
 // The strategies.
@@ -151,23 +151,25 @@ const (
 	Batch   Strategy = "Batch"
 )
 
-// Instructions are the rules of a rollout, as python-jiocloud knew them.
+// Instructions are the rules of a rollout, with the meaning that they have in python-jiocloud.
 //
-// A structural schema cannot say "a string or a list": the CRD leaves the values of RoleOrder and GroupMappings open.
+// A structural schema cannot express "a string or a list", so the CRD does not check the values of roleOrder and
+// groupMappings. The controller does.
 type Instructions struct {
-	// How many hosts may be in flight at once.
+	// How many hosts may be in flight at the same time.
 	// +optional
 	RollingRules RollingRules `json:"rollingRules,omitzero"`
 
-	// Role or group → the roles or groups that must be upgraded, soak included, before any host of it is
-	// released. A string or a list.
+	// Maps a role or group to the roles or groups that it waits for: all their hosts must be upgraded and have soaked before
+	// any of its hosts gets a grant. Values are a string or a list.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	RoleOrder map[string]StringList `json:"roleOrder,omitempty"`
 
-	// Group → patterns (RE2, anchored at the front only) of the roles that count as one. A string or a list.
+	// Maps a group to patterns of its roles, which share one limit. Patterns are RE2, anchored at the start only. Values are
+	// a string or a list.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
@@ -175,108 +177,108 @@ type Instructions struct {
 	GroupMappings map[string]StringList `json:"groupMappings,omitempty"`
 }
 
-// RollingRules limit how many hosts are in flight at once. Each limit is a number of hosts (`3` or `"3"`) or a
-// percentage of the hosts that count (`"10%"`, rounded down, but at least 1 when above 0%). 0 blocks.
+// RollingRules limit how many hosts are in flight at the same time. Each limit is a number of hosts (`3` or `"3"`) or a
+// percentage of the hosts that count (`"10%"`, rounded down, but at least 1 unless it is 0%). 0 blocks all grants.
 type RollingRules struct {
-	// The limit of every role or group that has none of its own.
+	// The limit of each role or group without its own limit. Absent means no limit.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	Global *intstr.IntOrString `json:"global,omitempty"`
 
-	// Role or group → its limit.
+	// Maps a role or group to its limit.
 	// +optional
 	Roles map[string]intstr.IntOrString `json:"roles,omitempty"`
 
-	// The limit of the whole fleet.
+	// The limit of the whole fleet. Absent means no limit.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	Fleet *intstr.IntOrString `json:"fleet,omitempty"`
 }
 
-// FailurePolicy says how many hosts may fail before the rollout stops by itself.
+// FailurePolicy limits how many hosts may fail before the controller stops the rollout.
 //
-// A host spends the budget when it counts and has failed to reach this version since it was released for it, or has
-// begun: one that was failed before the plan touched it does not. What had failed before the last `rollout resume` does
-// not either.
+// A host counts as failed if it failed after it got its grant for this version, or after it started. Hosts that were broken
+// before do not count, nor do failures before the last `rollout resume`.
 type FailurePolicy struct {
-	// How many hosts may have failed: a number (`3` or `"3"`) or a percentage of the hosts that count (`"2%"`, rounded
-	// down, so that a small fleet may have a budget of 0). More than that is too many. Required when a policy is given.
+	// How many hosts may fail: a number (`3` or `"3"`) or a percentage of the hosts that count (`"2%"`, rounded down, so it
+	// can be 0 in a small fleet). The policy applies when more hosts have failed. Required in a failure policy.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	MaxFailed *intstr.IntOrString `json:"maxFailed,omitempty"`
 
-	// What happens then. Pause: no host is released until `rollout resume`, also when hosts recover, or until the spec
-	// names another version, which begins with a budget of its own. Other changes of the spec do not end it.
-	// Rollback: the revision that was complete last is pinned in the place of the spec, as by `rollout undo`, until the
-	// spec changes. Where there is none, or it fails as well, the plan is paused.
+	// What happens when more hosts have failed. Pause (default): the controller halts the plan. No host gets a grant until
+	// `rollout resume`, even if hosts recover, or until the spec has another version, which starts with no failures. Other
+	// changes of the spec do not end the halt. Rollback: the last complete revision replaces the spec, as with
+	// `rollout undo`, until the spec changes. If there is no such revision, or it fails as well, the plan is halted.
 	// +kubebuilder:validation:Enum=Pause;Rollback
 	// +kubebuilder:default=Pause
 	// +optional
 	OnExceeded FailureAction `json:"onExceeded,omitempty"`
 }
 
-// FailureAction is what happens when too many hosts have failed.
+// FailureAction decides what happens when too many hosts have failed.
 type FailureAction string
 
 // The failure actions.
 const (
-	// HaltOnFailure stops every new start until an operator lets the rollout go on.
+	// HaltOnFailure stops all grants until an operator resumes the rollout.
 	HaltOnFailure FailureAction = "Pause"
-	// RollbackOnFailure carries out the revision that was complete last.
+	// RollbackOnFailure returns to the last complete revision.
 	RollbackOnFailure FailureAction = "Rollback"
 )
 
-// HealthGate says what Consul's checks have a say in. The checks of a host are those on the node that bears its name, of
-// the node itself and of its services; a node or service in maintenance has none.
+// HealthGate says how Consul's health checks affect the rollout. The checks of a host are those of the node with its name and
+// of the services on that node. A node or service in maintenance has none.
 type HealthGate struct {
-	// The ids of checks that must pass on each host that has them. A host in flight has failed while one is critical;
-	// puppet and validation must not be warning either. An upgraded host counts, and frees its slot, when they have
-	// passed for minReadySeconds. Hosts that were unhealthy when they were released are not judged by them.
+	// The IDs of checks that must pass on each host that has them. A host in flight counts as failed while one of them is
+	// critical; puppet and validation must not be warning either. A host counts as upgraded, and frees its slot, when they
+	// have passed for minReadySeconds. They are ignored on hosts that were unhealthy when they got their grants.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	Checks []string `json:"checks,omitempty"`
 
-	// No host is released while more hosts than this have a critical check, whichever: a number (`3` or `"3"`) or a
-	// percentage of the hosts that count (`"2%"`, rounded down). Absent: it is not looked at.
+	// No host gets a grant while more hosts than this have any critical check: a number (`3` or `"3"`) or a percentage of
+	// the hosts that count (`"2%"`, rounded down). Absent means no limit.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	MaxUnhealthy *intstr.IntOrString `json:"maxUnhealthy,omitempty"`
 }
 
-// Canary says which hosts go first. No other host is released for a version before all of them are upgraded and have
-// soaked, and have been promoted; after that, the version has no canaries any more. Among themselves they keep to the
-// limits and to the order of roles.
+// Canary selects the hosts that are upgraded first. No other host gets a grant for a version until all canaries are upgraded,
+// have soaked and are promoted. Limits and roleOrder apply to canaries as well.
 type Canary struct {
-	// Names of hosts or shell patterns (`*`, `?`, `[a-z]`). If they match no host, nobody is released.
+	// Host names or shell patterns (`*`, `?`, `[a-z]`). If they match no host, no host gets a grant.
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
 
 	// How many hosts of each role, the first in natural order: a number (`1` or `"1"`) or a percentage of the role's hosts
-	// (`"5%"`, rounded down, but at least 1 when above 0%).
+	// (`"5%"`, rounded down, but at least 1 unless it is 0%). Absent means none.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	PerRole *intstr.IntOrString `json:"perRole,omitempty"`
 
-	// How many seconds each canary must have been at the version, its checks passing, before the others follow.
+	// How many seconds each canary must have the version, with passing checks, before other hosts get grants. The default
+	// is 0.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	SoakSeconds int32 `json:"soakSeconds,omitempty"`
 
-	// Auto: the others follow by themselves. Manual: they follow after `upgradectl rollout promote`.
+	// Auto (default): the canaries are promoted when they are complete. Manual: an operator promotes them with
+	// `upgradectl rollout promote`.
 	// +kubebuilder:validation:Enum=Auto;Manual
 	// +kubebuilder:default=Auto
 	// +optional
 	Promote Promotion `json:"promote,omitempty"`
 }
 
-// Given says whether there are to be canaries.
+// Given reports whether canaries are configured.
 func (c *Canary) Given() bool { return len(c.Hosts) > 0 || c.PerRole != nil }
 
-// Promotion is what lets the other hosts follow the canaries.
+// Promotion decides who promotes the canaries.
 type Promotion string
 
 // The promotions.
@@ -285,61 +287,61 @@ const (
 	PromoteManual Promotion = "Manual"
 )
 
-// Windows say when hosts may be released. Every single start is judged, and so is the switch of the version; hosts that
-// have started finish. A window that closes takes back what agents were allowed and have not begun.
+// Windows are the maintenance windows, in which hosts may get grants and the version may be switched. Hosts that have started
+// finish outside of them. When a window closes, the controller revokes grants of agents that have not started.
 type Windows struct {
-	// Hosts are released only while one of these is open. None: at any time that is not denied.
+	// Hosts get grants only while one of these windows is open. Empty means at any time that is not denied.
 	// +optional
 	Allow []Window `json:"allow,omitempty"`
 
-	// No host is released while one of these is open, whatever is allowed.
+	// No host gets a grant while one of these windows is open. Takes precedence over allow.
 	// +optional
 	Deny []Window `json:"deny,omitempty"`
 }
 
-// Window opens at each time of a schedule and stays open for a duration. One that opens again while it is open stays open
+// Window opens at each time of a schedule and stays open for a duration. If it opens again while it is open, it stays open
 // for longer.
 //
-// Where clocks change, the schedule goes by the clock on the wall and the duration by the time that passes: a time that
-// comes twice opens the window twice, and one that is skipped opens it at the moment of the change.
+// When daylight saving time starts or ends, the schedule follows the local clock and the duration the elapsed time. A local
+// time that occurs twice opens the window twice. A local time that is skipped opens it at the moment of the change.
 type Window struct {
-	// When it opens, as cron has it: minute, hour, day of month, month, day of week. If both days are given, either will
-	// do.
+	// When the window opens, in cron format: minute, hour, day of month, month, day of week. If both days are restricted,
+	// either one has to match.
 	Schedule string `json:"schedule"`
 
-	// For how long it is open: `4h`, `90m`, `36h`. At least a minute, and at most 8784h, a year.
+	// How long the window stays open, such as `90m` or `36h`; from 1m to 8784h (366 days).
 	Duration string `json:"duration"`
 
-	// The time zone of the schedule, by its IANA name: `Europe/Berlin`. Empty: UTC.
+	// The IANA name of the time zone of the schedule, such as `Europe/Berlin`. Empty means UTC.
 	// +optional
 	TimeZone string `json:"timeZone,omitempty"`
 }
 
-// Hosts says which hosts a plan is about.
+// Hosts says which hosts belong to a plan.
 type Hosts struct {
-	// Records, which is also meant by nothing: hosts are those that have recorded a version or reported. Catalog: the same,
-	// but one that Consul's catalog does not know any more is lost: it is listed and does not count, unless it is in flight
-	// and has not failed.
+	// Records (default): hosts are those that have recorded a version or reported. Catalog: the same, but a host that
+	// Consul's catalog does not list is lost. A lost host is listed but does not count, unless it is in flight and has not
+	// failed.
 	// +kubebuilder:validation:Enum=Records;Catalog
 	// +optional
 	Source HostSource `json:"source,omitempty"`
 
-	// A host counts as upgraded only if its own report says so as well as its record: any host may write any record, but
-	// only its own report. Hosts that were never seen as agents do not report, and so fail at their deadline.
+	// If true, a host counts as upgraded only if its report has the version as well as its record. Any host can write any
+	// record, but only its own report. Legacy hosts do not report, so they fail at their deadline. The default is false.
 	// +optional
 	VerifyReports bool `json:"verifyReports,omitempty"`
 
-	// A pattern (RE2) whose first group is the role of a host; the first match anywhere in its name counts.
-	// Empty: `([a-z]+)(\d+)(-.*)?`. A host that says its own role is not asked.
+	// An RE2 pattern that is searched in the name of a host. Its first capture group is the role. A role in the host's own
+	// report takes precedence. Empty means `([a-z]+)(\d+)(-.*)?`.
 	// +optional
 	RolePattern string `json:"rolePattern,omitempty"`
 
-	// Hosts that are never released and do not count: names or shell patterns (`*`, `?`, `[a-z]`).
+	// Hosts that never get grants and do not count: names or shell patterns (`*`, `?`, `[a-z]`).
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 }
 
-// HostSource is what hosts are known by.
+// HostSource decides which hosts exist.
 type HostSource string
 
 // The sources of hosts.
@@ -348,26 +350,26 @@ const (
 	HostsFromCatalog HostSource = "Catalog"
 )
 
-// Keys says where the keys of a fleet are in Consul.
+// Keys says where the keys of a fleet are in Consul, and how they are written.
 type Keys struct {
-	// Stands before all keys of this fleet's hosts, without slashes at its ends. Immutable.
+	// The prefix of all keys of the fleet, without a leading or trailing slash. Immutable. Empty means no prefix.
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 
-	// The tree below which hosts record the version that they reached. Empty: running/versions, or
-	// running_version when only that one holds records.
+	// The tree with the hosts' records of their versions. Empty means running/versions, or running_version if only that one
+	// has records.
 	// +optional
 	RunningVersions string `json:"runningVersions,omitempty"`
 
-	// What is written to a key that enables. Boolean, which is also meant by nothing: True, which every host understands.
-	// Version: the name of the version, so that a key enables nothing else. No host is released with it while hosts count
-	// that were never seen as agents: they read any value but False as a yes.
+	// The value of a key that enables hosts. Boolean (default): True, which all hosts understand. Version: the name of the
+	// version, so that the key enables only that version. With Version, no host gets a grant while legacy hosts count,
+	// because they read any value but False as True.
 	// +kubebuilder:validation:Enum=Boolean;Version
 	// +optional
 	Format KeyFormat `json:"format,omitempty"`
 }
 
-// KeyFormat is how keys that enable are written.
+// KeyFormat is the format of keys that enable hosts.
 type KeyFormat string
 
 // The formats.
@@ -376,54 +378,55 @@ const (
 	VersionKeys KeyFormat = "Version"
 )
 
-// Phase is one word for where a plan stands.
+// Phase summarizes the state of a plan in one word.
 type Phase string
 
 // The phases.
 const (
-	PhasePending     Phase = "Pending"           // the version is not switched yet
-	PhaseProgressing Phase = "Progressing"       // hosts are in flight, or may be released
-	PhasePaused      Phase = "Paused"            // stopped by an operator
-	PhaseAborted     Phase = "Aborted"           // given up by an operator
-	PhaseHalted      Phase = "Halted"            // stopped by itself: too many hosts have failed
-	PhaseAwaiting    Phase = "AwaitingPromotion" // the canaries are upgraded; an operator promotes them
-	PhaseStalled     Phase = "Stalled"           // nothing is in flight and nothing may be released
+	PhasePending     Phase = "Pending"           // the version has not been switched yet
+	PhaseProgressing Phase = "Progressing"       // hosts are in flight or may get grants
+	PhasePaused      Phase = "Paused"            // paused by an operator
+	PhaseAborted     Phase = "Aborted"           // aborted by an operator
+	PhaseHalted      Phase = "Halted"            // halted by the controller: too many hosts have failed
+	PhaseAwaiting    Phase = "AwaitingPromotion" // the canaries are complete and an operator has to promote them
+	PhaseStalled     Phase = "Stalled"           // no host is in flight and no host may get a grant
 	PhaseComplete    Phase = "Complete"          // every host that counts is upgraded
 )
 
-// UpgradePlanStatus is what the controller saw last.
+// UpgradePlanStatus is the state that the controller observed last.
 type UpgradePlanStatus struct {
-	// The generation of the spec that this status is about.
+	// The generation of the spec that this status describes.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// One word for where the plan stands.
+	// The state of the plan in one word.
 	Phase Phase `json:"phase,omitempty"`
-	// The version in current_version.
+	// The version that the key current_version has.
 	CurrentVersion string `json:"currentVersion,omitempty"`
-	// The revision that is carried out in the place of the spec, until the spec changes.
+	// The revision that replaces the spec until the spec changes. Absent means none.
 	// +optional
 	PinnedRevision int64 `json:"pinnedRevision,omitempty"`
-	// The hosts of the fleet, by state.
+	// The number of hosts in each state.
 	Hosts HostCounts `json:"hosts,omitzero"`
-	// The same by role, in natural order, of the first roles.
+	// The number of hosts by role, for the first roles in natural order.
 	// +optional
 	Roles []RoleStatus `json:"roles,omitempty"`
-	// How many more roles there are.
+	// How many roles the list leaves out.
 	// +optional
 	RolesOmitted int `json:"rolesOmitted,omitempty"`
-	// The first hosts that have failed, in natural order, and why.
+	// The first failed hosts in natural order, with reasons.
 	// +optional
 	Failures []HostFailure `json:"failures,omitempty"`
-	// Where the canaries stand; absent: there are none, or not any more.
+	// The progress of the canaries. Absent means that there are none, or that they are promoted.
 	// +optional
 	Canary *CanaryStatus `json:"canary,omitempty"`
+	// Accepted, Ready, Complete, Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// HostCounts counts hosts by state. Total are those that count; a host is one of upgraded, upgrading, pending,
-// failed or held. Excluded, lost and unknown hosts are in none of them.
+// HostCounts counts hosts by state. The total has the hosts that count: each is either upgraded, upgrading, pending, failed or
+// held. Excluded, lost and unknown hosts are not in the total.
 type HostCounts struct {
 	Total     int `json:"total"`
 	Upgraded  int `json:"upgraded"`
@@ -437,37 +440,37 @@ type HostCounts struct {
 	Unknown   int `json:"unknown,omitempty"`
 }
 
-// HostFailure is a host that has failed.
+// HostFailure describes a failed host.
 type HostFailure struct {
 	Host   string `json:"host"`
 	Reason string `json:"reason"`
-	// Bounded in length.
+	// The message of the failure, shortened.
 	Message string `json:"message,omitempty"`
 }
 
-// CanaryStatus is where the canaries stand.
+// CanaryStatus is the progress of the canaries.
 type CanaryStatus struct {
-	// How many hosts go first, and how many of them are upgraded and have soaked.
-	Total    int `json:"total"`
+	// The number of canaries.
+	Total int `json:"total"`
+	// The number of canaries that are upgraded and have soaked.
 	Complete int `json:"complete"`
 }
 
-// RoleStatus is where one role stands.
+// RoleStatus is the state of one role.
 type RoleStatus struct {
 	Name string `json:"name"`
-	// The group that the role belongs to, when it is not one of its own.
+	// The group of the role. Absent means that the role is in no group.
 	Group      string `json:"group,omitempty"`
 	HostCounts `json:",inline"`
-	// The computed number of hosts of the role, or of its group, that may be in flight; absent: no limit.
+	// How many hosts of the role, or of its group, may be in flight. Absent means no limit.
 	Limit *int `json:"limit,omitempty"`
-	// Why no further host of the role is released now.
+	// Why no further host of the role gets a grant. Absent means that none waits.
 	BlockedBy string `json:"blockedBy,omitempty"`
 }
 
 // The conditions of a plan.
 const (
-	// ConditionAccepted is false when the plan cannot be carried out as it is: it cannot be read, or another plan is about
-	// the same fleet.
+	// ConditionAccepted is false if the plan is invalid, or if another plan has the same fleet.
 	ConditionAccepted = "Accepted"
 	// ConditionReady is true when the plan is complete.
 	ConditionReady = "Ready"
@@ -475,6 +478,6 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionReconciling is true while the rollout makes progress.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is true when the rollout cannot go on without an operator.
+	// ConditionStalled is true when the rollout needs an operator to continue.
 	ConditionStalled = "Stalled"
 )

@@ -66,7 +66,7 @@ func TestValidateUpgradePlan(t *testing.T) {
 				at + `rollingRules.global: Invalid value: "-1": must not be negative`,
 				at + `rollingRules.roles[a]: Invalid value: "x": must be a number of hosts (3) or a percentage (10%)`,
 				at + `rollingRules.roles[b/c]: Invalid value: "b/c": the name of a role or group must be letters`,
-				at + `rollingRules.fleet: Invalid value: "101%": must not be over 100%`,
+				at + `rollingRules.fleet: Invalid value: "101%": must be at most 100%`,
 			},
 		},
 		"names in the order": {order(lists{"a/b": {"c"}, "d": {"", "e"}}, nil), []string{

@@ -23,7 +23,7 @@ func TestCompilePlan_NamesTheInvalidField(t *testing.T) {
 		"instructions: {groupMappings: {dbs: ['(']}}":         "spec.instructions.groupMappings[dbs]: error parsing regexp",
 		"instructions: {rollingRules: {global: -1}}":          "spec.instructions.rollingRules.global: must not be negative",
 		"instructions: {rollingRules: {fleet: some}}":         "spec.instructions.rollingRules.fleet: must be a number",
-		"instructions: {rollingRules: {roles: {db: 101%}}}":   "spec.instructions.rollingRules.roles[db]: must not be over 100%",
+		"instructions: {rollingRules: {roles: {db: 101%}}}":   "spec.instructions.rollingRules.roles[db]: must be at most 100%",
 		"canary: {perRole: some}":                             "spec.canary.perRole: must be a number",
 		"failurePolicy: {maxFailed: some}":                    "spec.failurePolicy.maxFailed: must be a number",
 		"healthGate: {maxUnhealthy: some}":                    "spec.healthGate.maxUnhealthy: must be a number",
