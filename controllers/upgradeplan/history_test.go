@@ -39,7 +39,7 @@ type history struct {
 
 func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) *history {
 	h := &history{judge: &plantest.InvariantChecker{Limits: limits}}
-	o.Judge = func(ctx context.Context, direct store.Store) error {
+	o.Check = func(ctx context.Context, direct store.Store) error {
 		pairs, _, err := direct.List(ctx, "")
 		if err != nil {
 			return err

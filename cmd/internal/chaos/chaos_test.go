@@ -109,7 +109,7 @@ func newChaos(t *testing.T) *chaos {
 	front := frontOf(t, cluster.Addrs())
 	checker := &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 1}}
 	proxy := consultest.StartProxy(t, front, consultest.ProxyOptions{
-		Judge: func(ctx context.Context, direct store.Store) error {
+		Check: func(ctx context.Context, direct store.Store) error {
 			pairs, _, err := direct.List(ctx, "")
 			if err != nil {
 				return err

@@ -57,7 +57,7 @@ func TestCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, consul.Config{Address: agent.Addr()})
-	eventually(t, "all that the agent tells the catalog of itself", func() bool {
+	eventually(t, "the agent is in the catalog", func() bool {
 		found := servers(t, direct)
 		return len(found) == 1 && len(found[0].TaggedAddresses) > 0
 	})
@@ -176,7 +176,7 @@ func TestSessionExpires(t *testing.T) {
 	storetest.Expiry(t, s, func(d time.Duration) { <-time.After(d) })
 }
 
-// A token is not sent in the clear because somebody forgot the scheme.
+// A token must not be sent over plain HTTP because the operator forgot the scheme.
 func TestNew_CertificatesRequireTLS(t *testing.T) {
 	_, err := consul.New(consul.Config{Address: "127.0.0.1:8501", CAFile: "ca.pem"})
 	if err == nil || !strings.Contains(err.Error(), "https://127.0.0.1:8501") {

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package devagent runs a Consul of its own on free ports of the loopback address, for tests and demonstrations.
+// Package consuldev runs a Consul process on free ports of the loopback address, for tests and the demo.
 package consuldev
 
 import (
@@ -34,20 +34,20 @@ const (
 
 // Options say which Consul to run.
 type Options struct {
-	// Binary is the path of the Consul binary; empty: see Find.
+	// Binary is the path of the Consul binary. Empty means the one that Find returns.
 	Binary string
-	// Server runs a real single server with its data in a temporary folder, instead of `consul agent -dev`, which keeps
-	// all in memory and prints its JSON indented: it is the one to measure.
+	// Server runs a real single server with its data in a temporary directory. Without it, `consul agent -dev` keeps everything in
+	// memory and indents its JSON, so use Server to measure.
 	Server bool
-	// ManagementToken turns ACLs on, with nothing allowed by default, and is the token that may do all: a UUID.
+	// ManagementToken, a UUID, enables ACLs that deny everything by default, and is the token that may do everything.
 	ManagementToken string
-	// HTTPS serves the HTTP API over TLS as well, on a port of its own: see Agent.AddrTLS. It wants a client certificate.
+	// HTTPS also serves the HTTP API over TLS on another port: see Agent.AddrTLS. It requires a client certificate.
 	HTTPS *Certificates
-	// Config is more of Consul's own configuration, HCL. It goes before what the other options say.
+	// Config is additional configuration of Consul in HCL. It takes precedence over the other options.
 	Config string
 }
 
-// Certificates are the PEM files of a server: the CA of its clients, its certificate, and the key of that.
+// Certificates are the PEM files of a server: the CA of its clients, its certificate and its key.
 type Certificates struct{ CAFile, CertFile, KeyFile string }
 
 // Agent is a running Consul.
@@ -60,7 +60,7 @@ type Agent struct {
 	exited chan struct{} // closed when the process has ended
 }
 
-// Find returns the Consul binary: the one given, else that of $UPGRADE_TEST_CONSUL, else `consul` of the PATH.
+// Find returns the path of the Consul binary: the given one, else that of $UPGRADE_TEST_CONSUL, else `consul` in the PATH.
 func Find(binary string) (string, error) {
 	if binary == "" {
 		binary = os.Getenv(BinaryEnv)
@@ -75,8 +75,7 @@ func Find(binary string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// Start runs a Consul and returns when it has a leader and answers. The context bounds the start, not the life of the
-// process: Stop ends that.
+// Start runs a Consul and returns when it has a leader and answers. The context bounds the start only. Stop ends the process.
 func Start(ctx context.Context, o Options) (*Agent, error) {
 	binary, err := Find(o.Binary)
 	if err != nil {
@@ -96,10 +95,10 @@ func Start(ctx context.Context, o Options) (*Agent, error) {
 // Addr is the address of the HTTP API, host:port.
 func (a *Agent) Addr() string { return a.addr }
 
-// AddrTLS is the address of the HTTP API over TLS, host:port; empty without Options.HTTPS.
+// AddrTLS is the address of the HTTP API over TLS, host:port. It is empty without Options.HTTPS.
 func (a *Agent) AddrTLS() string { return a.tls }
 
-// Stop ends the process and removes what it left. It may be called again.
+// Stop ends the process and removes its files. Further calls do nothing.
 func (a *Agent) Stop() error {
 	_ = a.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
@@ -111,7 +110,7 @@ func (a *Agent) Stop() error {
 	return os.RemoveAll(a.dir)
 }
 
-// Kill ends the process at once, as a crash does; Stop still has to be called.
+// Kill ends the process at once, like a crash. Call Stop as well.
 func (a *Agent) Kill() {
 	_ = a.cmd.Process.Kill()
 	<-a.exited
@@ -141,7 +140,7 @@ func start(ctx context.Context, binary string, o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), dir: dir,
-		// It outlives the start.
+		// The process outlives the context of the start.
 		cmd: exec.CommandContext(context.WithoutCancel(ctx), binary, args...), output: &tail{}, exited: make(chan struct{}),
 	}
 	if o.HTTPS != nil {
@@ -200,7 +199,7 @@ acl {
 	return b.String()
 }
 
-// ready waits until a consistent read is answered: there is a leader, it serves, and it knows the token.
+// ready waits until a consistent read succeeds: then there is a leader, and it knows the token.
 func (a *Agent) ready(ctx context.Context, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -241,9 +240,9 @@ func (a *Agent) answers(ctx context.Context, token string) bool {
 	return true
 }
 
-// freePorts finds n ports that nobody listens on. They may be taken before Consul takes them.
+// freePorts returns n unused ports. Another process may take them before Consul does.
 func freePorts(ctx context.Context, n int) (ports []int, err error) {
-	var held []io.Closer // closed together, so that no port is given twice
+	var held []io.Closer // closed together, so that no port is returned twice
 	defer func() {
 		for _, listener := range held {
 			err = errors.Join(err, listener.Close())
@@ -261,7 +260,7 @@ func freePorts(ctx context.Context, n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// withoutConsul leaves out what would change the server's own configuration.
+// withoutConsul removes the variables that would change the configuration of the server.
 func withoutConsul(env []string) []string {
 	var kept []string
 	for _, v := range env {
@@ -272,7 +271,7 @@ func withoutConsul(env []string) []string {
 	return kept
 }
 
-// tail keeps the end of what a process prints.
+// tail keeps the end of the output of a process.
 type tail struct {
 	mu   sync.Mutex
 	data []byte

@@ -83,7 +83,7 @@ func TestStart_ExtraConfigTakesPrecedence(t *testing.T) {
 		t.Errorf("without a token, where all is allowed: status %d: %s", status, body)
 	}
 	if a.AddrTLS() != "" {
-		t.Errorf("TLS at %s, which nobody asked for", a.AddrTLS())
+		t.Errorf("TLS at %s, without Options.HTTPS", a.AddrTLS())
 	}
 }
 

@@ -23,19 +23,19 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
-// ProxyOptions say what a Proxy does to the writes that go through it. Writes are those of keys, counted from 1; those
-// of sessions go one by one too, and are judged, but not counted: renewals come by the clock.
+// ProxyOptions say what a Proxy does with writes. It counts the writes of keys from 1. Writes of sessions also pass one by one and
+// are checked, but they are not counted, since renewals depend on time.
 type ProxyOptions struct {
-	// Judge looks at the whole state after each write that was applied, through a store that does not go through the
-	// proxy. No other write passes meanwhile. An error fails the test.
-	Judge func(ctx context.Context, direct store.Store) error
-	// FailWrite is the write that is answered with status 500 and not forwarded; 0: none.
+	// Check checks the whole state after each applied write, through a store that bypasses the proxy. No other write passes
+	// meanwhile. An error fails the test.
+	Check func(ctx context.Context, direct store.Store) error
+	// FailWrite is the number of the write that is answered with status 500 and not forwarded. 0 means none.
 	FailWrite int
-	// DropReply is the write that is forwarded, and whose answer is lost with its connection; 0: none.
+	// DropReply is the number of the write that is forwarded, but whose connection is closed without an answer. 0 means none.
 	DropReply int
 }
 
-// Proxy stands before a real Consul and lets writes through one at a time. Reads pass as they come.
+// Proxy forwards requests to a real Consul: writes one at a time, and reads without delay.
 type Proxy struct {
 	t       testing.TB
 	target  *url.URL
@@ -44,11 +44,11 @@ type Proxy struct {
 	server  *httptest.Server
 	reads   *httputil.ReverseProxy
 
-	mu     sync.Mutex // held from the arrival of a write until it was judged
+	mu     sync.Mutex // held from the arrival of a write until it was checked
 	writes []string
 }
 
-// StartProxy runs a proxy before the Consul at addr (host:port) until the test ends.
+// StartProxy runs a proxy for the Consul at addr (host:port) until the test ends.
 func StartProxy(t testing.TB, addr string, o ProxyOptions) *Proxy {
 	t.Helper()
 	direct, err := consul.New(consul.Config{Address: addr})
@@ -65,10 +65,10 @@ func StartProxy(t testing.TB, addr string, o ProxyOptions) *Proxy {
 	return p
 }
 
-// Addr is where the proxy listens, host:port.
+// Addr is the address of the proxy, host:port.
 func (p *Proxy) Addr() string { return p.server.Listener.Addr().String() }
 
-// Writes tells the writes of keys that have arrived, those that were refused or not forwarded too.
+// Writes describes the writes of keys that have arrived, also those that were refused or not forwarded.
 func (p *Proxy) Writes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,12 +101,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward sends a write on, judges what it left, and answers.
+// forward forwards a write, checks the state after it, and answers.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, what string) {
 	answer := httptest.NewRecorder()
 	p.reads.ServeHTTP(answer, r)
-	if answer.Code == http.StatusOK && p.options.Judge != nil {
-		if err := p.options.Judge(context.WithoutCancel(r.Context()), p.direct); err != nil {
+	if answer.Code == http.StatusOK && p.options.Check != nil {
+		if err := p.options.Check(context.WithoutCancel(r.Context()), p.direct); err != nil {
 			p.t.Errorf("after write %d (%s): %v", len(p.writes), what, err)
 		}
 	}
@@ -120,7 +120,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, what string) {
 	_, _ = w.Write(answer.Body.Bytes()) // the client may be gone
 }
 
-// describe tells what a request writes, in a few words; empty: it only reads.
+// describe returns what a request writes. Empty means that it only reads.
 func describe(r *http.Request, body []byte) string {
 	changes := r.Method == http.MethodPut || r.Method == http.MethodDelete
 	switch {

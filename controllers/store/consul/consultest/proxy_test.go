@@ -61,16 +61,16 @@ func TestProxy_PassesTheConformanceSuite(t *testing.T) {
 }
 
 func TestProxy_ChecksEachWrite(t *testing.T) {
-	var judged []int
+	var checked []int
 	var inside atomic.Int64
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{
-		Judge: func(ctx context.Context, direct store.Store) error {
+		Check: func(ctx context.Context, direct store.Store) error {
 			if inside.Add(1) != 1 {
 				return errors.New("two writes at once")
 			}
 			defer inside.Add(-1)
 			names, _, err := direct.Keys(ctx, "k/")
-			judged = append(judged, len(names))
+			checked = append(checked, len(names))
 			return err
 		}})
 	s := through(t, p)
@@ -87,15 +87,15 @@ func TestProxy_ChecksEachWrite(t *testing.T) {
 	for i := range want {
 		want[i] = i + 1
 	}
-	if !slices.Equal(judged, want) {
-		t.Errorf("keys seen after each write: %v, want one more each time", judged)
+	if !slices.Equal(checked, want) {
+		t.Errorf("keys seen after each write: %v, want one more each time", checked)
 	}
 }
 
 func TestProxy_SkipsReadsAndRefusals(t *testing.T) {
-	judged := 0
+	checked := 0
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{
-		Judge: func(context.Context, store.Store) error { judged++; return nil }})
+		Check: func(context.Context, store.Store) error { checked++; return nil }})
 	s := through(t, p)
 	names(t, s)
 	if _, _, err := s.Get(t.Context(), "a", "b"); err != nil {
@@ -104,15 +104,15 @@ func TestProxy_SkipsReadsAndRefusals(t *testing.T) {
 	if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.CheckNotExists, Key: "a"}}); err != nil {
 		t.Error(err)
 	}
-	if len(p.Writes()) != 0 || judged != 0 {
-		t.Errorf("reads: %q, %d judged", p.Writes(), judged)
+	if len(p.Writes()) != 0 || checked != 0 {
+		t.Errorf("reads: %q, %d checked", p.Writes(), checked)
 	}
 	_, err := s.Txn(t.Context(), []store.Op{{Verb: store.CAS, Key: "a", Index: 7}, {Verb: store.Set, Key: "b"}})
 	if _, ok := errors.AsType[*store.ConflictError](err); !ok {
 		t.Errorf("%v", err)
 	}
-	if got := p.Writes(); !slices.Equal(got, []string{"cas a, set b"}) || judged != 0 {
-		t.Errorf("a refused write: %q, %d judged", got, judged)
+	if got := p.Writes(); !slices.Equal(got, []string{"cas a, set b"}) || checked != 0 {
+		t.Errorf("a refused write: %q, %d checked", got, checked)
 	}
 	session, err := s.CreateSession(t.Context(), "x", 10*time.Second)
 	if err != nil {
@@ -121,8 +121,8 @@ func TestProxy_SkipsReadsAndRefusals(t *testing.T) {
 	if err := s.DestroySession(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Writes()) != 1 || judged != 2 {
-		t.Errorf("sessions: %q, %d judged", p.Writes(), judged)
+	if len(p.Writes()) != 1 || checked != 2 {
+		t.Errorf("sessions: %q, %d checked", p.Writes(), checked)
 	}
 }
 
@@ -141,9 +141,9 @@ func TestProxy_FailsWrites(t *testing.T) {
 }
 
 func TestProxy_DropsReplies(t *testing.T) {
-	judged := 0
+	checked := 0
 	p := consultest.StartProxy(t, consultest.Start(t).Addr(), consultest.ProxyOptions{DropReply: 2,
-		Judge: func(context.Context, store.Store) error { judged++; return nil }})
+		Check: func(context.Context, store.Store) error { checked++; return nil }})
 	s := through(t, p)
 	var got []error
 	for _, key := range []string{"a", "b", "c"} {
@@ -152,8 +152,8 @@ func TestProxy_DropsReplies(t *testing.T) {
 	if _, ok := errors.AsType[*store.UnavailableError](got[1]); got[0] != nil || !ok || got[2] != nil {
 		t.Errorf("%v", got)
 	}
-	if left := names(t, s); !slices.Equal(left, []string{"a", "b", "c"}) || judged != 3 || len(p.Writes()) != 3 {
-		t.Errorf("written: %q, %d judged", left, judged)
+	if left := names(t, s); !slices.Equal(left, []string{"a", "b", "c"}) || checked != 3 || len(p.Writes()) != 3 {
+		t.Errorf("written: %q, %d checked", left, checked)
 	}
 }
 
@@ -173,7 +173,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 func TestProxy_FailedCheckFailsTheTest(t *testing.T) {
 	r := &recorder{TB: t}
 	s := through(t, consultest.StartProxy(r, consultest.Start(t).Addr(), consultest.ProxyOptions{
-		Judge: func(ctx context.Context, direct store.Store) error {
+		Check: func(ctx context.Context, direct store.Store) error {
 			if pairs, _, err := direct.Get(ctx, "bad"); err != nil || pairs[0].Exists() {
 				return errors.New("there is a bad key")
 			}
