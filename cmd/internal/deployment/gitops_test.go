@@ -137,7 +137,7 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 	g.refused("is managed by Git: source default, fleet.yaml", g.operator, "apply", "-f", mine)
 	g.refused("is managed by Git: source default, fleet.yaml", g.operator, "delete", "fleet")
 	g.refused("is managed by Git: source default, fleet.yaml", program{"upgradectl", g.controller.env}, "upgrade", "v9")
-	if out := g.operator.must(t, "apply", "-f", mine, "--force"); !strings.Contains(out, "the next sync puts it right again") {
+	if out := g.operator.must(t, "apply", "-f", mine, "--force"); !strings.Contains(out, "the next sync undoes this change") {
 		t.Error(out)
 	}
 	if code, out := g.viewer.run(t, "diff", "--source", "default"); code != 1 || !strings.Contains(out, "-  version: v9\n+  version: v2") {

@@ -187,7 +187,7 @@ func TestWhatIsWrongWithCertificatesIsSaid(t *testing.T) {
 		{"wrong host name", with(func(a *access) { a.addr = strings.Replace(server, "127.0.0.1", "localhost", 1) }),
 			"valid for consul.example.com, not localhost"},
 		{"server without TLS", with(func(a *access) { a.addr = "https://" + consul.Addr() }), "HTTP response to HTTPS client"},
-		{"address without https", with(func(a *access) { a.addr = consul.AddrTLS() }), "in the clear"},
+		{"address without https", with(func(a *access) { a.addr = consul.AddrTLS() }), "would use plain HTTP"},
 		{"missing file", with(func(a *access) { a.ca = "/no/such/ca.pem" }), "/no/such/ca.pem"},
 		{"key without certificate", with(func(a *access) { a.cert = "" }), "both client cert and client key must be provided"},
 	} {
