@@ -26,7 +26,7 @@ func TestExecute_MapsErrorsToExitCodes(t *testing.T) {
 	}{
 		{name: "success"},
 		{name: "failure", err: errors.New("no leader"), code: 1, stderr: "error: no leader\n"},
-		{name: "several lines", err: errors.New("a\nb\n"), code: 1, stderr: "error: a\nerror: b\n"},
+		{name: "several lines", err: errors.Join(errors.New("a"), errors.New("b")), code: 1, stderr: "error: a\nerror: b\n"},
 		{name: "bad input", err: cli.Usagef("plan.yaml: %d", 1), code: 2, stderr: "error: plan.yaml: 1\n"},
 		{name: "wrong flag value", err: fmt.Errorf("wrapped: %w", cli.FlagErrorf("--last")), code: 2,
 			stderr: "error: wrapped: --last\nSee 'tool --help'.\n"},

@@ -54,7 +54,8 @@ func (s *demoStats) observe(d *rollout.Decision) (starts []*rollout.Verdict) {
 
 // summarize writes the largest numbers, and returns an error if they exceed the limits of the plan.
 func (s *demoStats) summarize(w io.Writer, took time.Duration) error {
-	fmt.Fprintf(w, "All %d hosts reached %s in %s. The most hosts in flight at once:\n\n", s.hosts, demoTo, took.Round(100*time.Millisecond))
+	took = took.Round(100 * time.Millisecond)
+	fmt.Fprintf(w, "All %d hosts reached %s in %s. The most hosts in flight at once:\n\n", s.hosts, demoTo, took)
 	fmt.Fprintf(w, demoTable, "GROUP", "LIMIT", "HIGHEST", "")
 	broken := s.controllersLeft != 0
 	for _, group := range []struct {

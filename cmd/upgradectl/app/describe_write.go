@@ -150,7 +150,8 @@ func writeRole(w io.Writer, o *upgradeplan.Observation, r *describe.Role, hosts 
 			}
 		}
 		command := fmt.Sprintf("upgradectl get hosts --role %s --state %s", r.Name, state)
-		err := writeSection(w, state, []string{"HOST", "VERSION", "MESSAGE"}, rows[:min(len(rows), maxListed)], len(rows)-maxListed, command)
+		listed := rows[:min(len(rows), maxListed)]
+		err := writeSection(w, state, []string{"HOST", "VERSION", "MESSAGE"}, listed, len(rows)-len(listed), command)
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ type schema struct {
 
 type explainOptions struct {
 	*factory
-	path      []string
+	namesArg
 	recursive bool
 }
 
@@ -59,21 +59,17 @@ func newCmdExplain(f *factory, runF func(context.Context, *explainOptions) error
 	return cmd
 }
 
-func (o *explainOptions) complete(args []string) error {
-	o.path = fieldPath(strings.Join(args, ""))
-	return nil
-}
-
 func runExplain(_ context.Context, o *explainOptions) error {
 	root, err := planSchema()
 	if err != nil {
 		return err
 	}
-	field, err := root.find(o.path)
+	path := fieldPath(strings.Join(o.names, ""))
+	field, err := root.find(path)
 	if err != nil {
 		return cli.Usage(err)
 	}
-	return cli.Buffered(o.Out, func(w io.Writer) error { return field.write(w, o.path, o.recursive) })
+	return cli.Buffered(o.Out, func(w io.Writer) error { return field.write(w, path, o.recursive) })
 }
 
 // fieldPath splits a path at its dots, and removes the kind at its beginning.

@@ -61,7 +61,8 @@ func newCmdHold(f *factory, runF func(context.Context, *holdOptions) error) *cob
 			"config_state/host/NAME/enable_puppet or that of the role; it also keeps Puppet from running there.\n" +
 			"A pause key that an operator has set stays as it is.\n\n" +
 			"A second hold replaces the reason, owner and expiry of the first.",
-		Example:           "  upgradectl hold host/web3 --reason 'bad disk' --expires 48h\n  upgradectl hold role/db --exempt --reason migration",
+		Example: "  upgradectl hold host/web3 --reason 'bad disk' --expires 48h\n" +
+			"  upgradectl hold role/db --exempt --reason migration",
 		Args:              cli.Args(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: f.completeManyArgs(completePlaces),
 		RunE:              runE(f, o, runHold, runF),

@@ -73,7 +73,8 @@ type getFleetOptions struct {
 }
 
 // newCmdGetFleet returns a subcommand of get with the flag --plan.
-func newCmdGetFleet(f *factory, cmd *cobra.Command, complete completer, run, runF func(context.Context, *getFleetOptions) error) *cobra.Command {
+func newCmdGetFleet(f *factory, cmd *cobra.Command, complete completer,
+	run, runF func(context.Context, *getFleetOptions) error) *cobra.Command {
 	o := &getFleetOptions{getOptions: getOptions{factory: f}}
 	cmd.ValidArgsFunction = f.completeManyArgs(complete)
 	cmd.RunE = runE(f, o, run, runF)

@@ -58,14 +58,10 @@ type jorcFleetOptions struct {
 type jorcVersionOptions struct {
 	*factory
 	fleetFlag
-	version string
-	hosts   []string
+	namesArg
 }
 
-func (o *jorcVersionOptions) complete(args []string) error {
-	o.version, o.hosts = args[0], args[1:]
-	return nil
-}
+func (o *jorcVersionOptions) version() string { return o.names[0] }
 
 // observeComplete reads a fleet. It returns an error if a part of the fleet could not be read.
 func observeComplete(ctx context.Context, f *factory, name string) (*upgradeplan.Observation, error) {
@@ -136,7 +132,7 @@ func runHostsAtVersion(ctx context.Context, o *jorcVersionOptions) error {
 	if err != nil {
 		return err
 	}
-	return writeLines(o.Out, hostsByVersion(seen)[o.version])
+	return writeLines(o.Out, hostsByVersion(seen)[o.version()])
 }
 
 func newCmdVerifyHosts(f *factory, runF func(context.Context, *jorcVersionOptions) error) *cobra.Command {
@@ -156,7 +152,7 @@ func newCmdVerifyHosts(f *factory, runF func(context.Context, *jorcVersionOption
 }
 
 func runVerifyHosts(ctx context.Context, o *jorcVersionOptions) error {
-	hosts := slices.Clone(o.hosts)
+	hosts := slices.Clone(o.names[1:])
 	if len(hosts) == 0 {
 		var err error
 		if hosts, err = readLines(o.In); err != nil {
@@ -172,12 +168,12 @@ func runVerifyHosts(ctx context.Context, o *jorcVersionOptions) error {
 	}
 	missing := slices.DeleteFunc(hosts, func(name string) bool {
 		h, ok := seen.Fleet.Host(name)
-		return ok && h.Record.Version == o.version
+		return ok && h.Record.Version == o.version()
 	})
 	if len(missing) == 0 {
 		return nil
 	}
-	o.say("not at %s: %s", o.version, cli.OneLine(strings.Join(missing, ", ")))
+	o.say("not at %s: %s", o.version(), cli.OneLine(strings.Join(missing, ", ")))
 	return exitFalse()
 }
 
@@ -208,15 +204,15 @@ func newCmdCheckSingleVersion(f *factory, runF func(context.Context, *jorcVersio
 }
 
 func runCheckSingleVersion(ctx context.Context, o *jorcVersionOptions) error {
-	if problem := names.Version(o.version); problem != "" {
-		return cli.Usagef("version %q: %s", o.version, problem)
+	if problem := names.Version(o.version()); problem != "" {
+		return cli.Usagef("version %q: %s", o.version(), problem)
 	}
 	seen, err := observeComplete(ctx, o.factory, o.fleet)
 	if err != nil {
 		return err
 	}
 	versions := fleet.NaturalKeys(hostsByVersion(seen))
-	others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == o.version })
+	others := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == o.version() })
 	found := len(others) < len(versions)
 	if o.flags.verbose {
 		fmt.Fprintf(o.Out, "Wanted version found: %s\nUnwanted versions found: %s\n", describe.YesNo(found),

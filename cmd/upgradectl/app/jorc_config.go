@@ -55,7 +55,8 @@ func newCmdEnablePuppet(f *factory, runF func(context.Context, *configOptions) e
 		Long: "Sets the pause key of a scope. False keeps Puppet from running there, and hosts from changing their version, despite\n" +
 			"the controller. True ends the pauses of wider scopes for this one. No new start follows after the command returns.\n" +
 			"--action delete removes the key. upgradectl hold does the same with a reason and an expiry, and is listed.",
-		Example:           "  upgradectl enable-puppet False host --name web3\n  upgradectl enable-puppet True host --name web3 --action delete",
+		Example: "  upgradectl enable-puppet False host --name web3\n" +
+			"  upgradectl enable-puppet True host --name web3 --action delete",
 		Args:              cli.Args(cobra.ExactArgs(2)),
 		ValidArgsFunction: f.completeArgs(completeWords(keys.Enabled, keys.Disabled), completeWords(scopeNames()...)),
 		RunE:              runE(f, o, runSetConfig, runF),

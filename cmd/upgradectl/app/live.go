@@ -118,7 +118,8 @@ func watchPlan(ctx context.Context, f *factory, s store.Store, plan string, fata
 // watchSidebar reads the leader and the events whenever they change.
 func (l *liveScreen) watchSidebar(ctx context.Context, p *tea.Program) {
 	failed := l.failed(p)
-	set := store.NewWatchSet(l.store, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { failed(err) }})
+	set := store.NewWatchSet(l.store, store.WatchSetOptions{MinInterval: watchGap,
+		Failed: func(_ store.WatchTarget, err error) { failed(err) }})
 	defer set.Stop()
 	set.SetWatches(ctx, []store.Watch{store.WatchKeys(keys.Leader), store.WatchKeys(keys.Plan(l.plan).Events())})
 	for wait := time.Duration(-1); ; {

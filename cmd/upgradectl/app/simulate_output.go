@@ -135,11 +135,12 @@ func newSimulated(plan *v1alpha1.UpgradePlan, outcomes []simulate.Outcome) *Simu
 		s.Windows = SimulatedWindows{Inside: o.InWindow(), Closed: o.ClosedWindows}
 	}
 	if !o.FailureBudgetExceededAt.IsZero() {
-		s.FailureBudgetExceeded = &SimulatedBudget{Time: o.FailureBudgetExceededAt.UTC(), After: after(o.FailureBudgetExceededAt), Message: o.FailureBudgetMessage}
+		at := o.FailureBudgetExceededAt
+		s.FailureBudgetExceeded = &SimulatedBudget{Time: at.UTC(), After: after(at), Message: o.FailureBudgetMessage}
 	}
 	if r := o.Rollback; r != nil {
-		s.Rollback = &SimulatedRollback{Time: r.Time.UTC(), After: after(r.Time), Revision: r.Revision, Version: r.Version, Upgraded: r.Upgraded,
-			Complete: r.Complete}
+		s.Rollback = &SimulatedRollback{Time: r.Time.UTC(), After: after(r.Time), Revision: r.Revision, Version: r.Version,
+			Upgraded: r.Upgraded, Complete: r.Complete}
 	}
 	for _, r := range o.Roles {
 		s.Roles = append(s.Roles, SimulatedRole{Name: r.Name, Total: r.Total, Upgraded: r.Upgraded, Start: after(r.Start),

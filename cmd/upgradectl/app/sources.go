@@ -79,14 +79,6 @@ func newCmdGetSources(f *factory, runF func(context.Context, *getSourcesOptions)
 	return cmd
 }
 
-func (o *getSourcesOptions) complete(args []string) error {
-	o.names = nil
-	for _, arg := range args {
-		o.names = append(o.names, strings.TrimPrefix(arg, "source/"))
-	}
-	return nil
-}
-
 func runGetSources(ctx context.Context, o *getSourcesOptions) error {
 	s, err := o.store()
 	if err != nil {
@@ -96,7 +88,11 @@ func runGetSources(ctx context.Context, o *getSourcesOptions) error {
 	if err != nil {
 		return err
 	}
-	return printItems(o.factory, sourceKind(), o.format.Value, all, o.names)
+	var names []string
+	for _, name := range o.names {
+		names = append(names, strings.TrimPrefix(name, "source/"))
+	}
+	return printItems(o.factory, sourceKind(), o.format.Value, all, names)
 }
 
 func sourceKind() itemKind[gitsync.Status] {
@@ -131,12 +127,7 @@ func shortRevision(revision string) string {
 // sourceOptions are the options of a command about one source.
 type sourceOptions struct {
 	*factory
-	source string
-}
-
-func (o *sourceOptions) complete(args []string) error {
-	o.source = args[0]
-	return nil
+	namesArg
 }
 
 func newCmdDescribeSource(f *factory, runF func(context.Context, *sourceOptions) error) *cobra.Command {
@@ -156,7 +147,7 @@ func runDescribeSource(ctx context.Context, o *sourceOptions) error {
 	if err != nil {
 		return err
 	}
-	status, err := findSource(ctx, s, o.source)
+	status, err := findSource(ctx, s, o.names[0])
 	if err != nil {
 		return err
 	}
@@ -225,7 +216,7 @@ func runReconcileSource(ctx context.Context, o *sourceOptions) error {
 	if err != nil {
 		return err
 	}
-	status, err := findSource(ctx, s, o.source)
+	status, err := findSource(ctx, s, o.names[0])
 	if err != nil {
 		return err
 	}

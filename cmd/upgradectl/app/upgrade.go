@@ -171,7 +171,8 @@ func endLegacyPause(ctx context.Context, f *factory, plan string) error {
 	case err != nil || p == nil:
 		return err
 	case p.Kind != fleet.PausedByDisablePuppet:
-		f.warn("the plan is paused by %s: no host starts before `upgradectl rollout resume %s`", cmp.Or(cli.OneLine(p.By), "an unknown operator"), plan)
+		f.warn("the plan is paused by %s: no host starts before `upgradectl rollout resume %s`",
+			cmp.Or(cli.OneLine(p.By), "an unknown operator"), plan)
 		return nil
 	}
 	f.say("ending the pause that global-disable-puppet set")

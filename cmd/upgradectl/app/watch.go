@@ -54,7 +54,8 @@ func watchList[T any](ctx context.Context, f *factory, k itemKind[T], format str
 	if err != nil {
 		return err
 	}
-	set := store.NewWatchSet(s, store.WatchSetOptions{MinInterval: watchGap, Failed: func(_ store.WatchTarget, err error) { f.warn("%v", err) }})
+	set := store.NewWatchSet(s, store.WatchSetOptions{MinInterval: watchGap,
+		Failed: func(_ store.WatchTarget, err error) { f.warn("%v", err) }})
 	defer set.Stop()
 	var watches []store.Watch
 	p := changePrinter[T]{factory: f, kind: k, format: format, table: cli.NewTableWriter(f.Out, "")}

@@ -165,10 +165,12 @@ func (c *chart) open(title string) {
 
 // summary returns the line below the title.
 func summary(o *simulate.Outcome) string {
-	text := fmt.Sprintf("%d of %d hosts upgraded, from %s to %s (%s)", o.Upgraded, o.Total, minute(o.Start), minute(o.End), simulate.FormatDuration(o.Duration()))
+	text := fmt.Sprintf("%d of %d hosts upgraded, from %s to %s (%s)", o.Upgraded, o.Total, minute(o.Start), minute(o.End),
+		simulate.FormatDuration(o.Duration()))
 	switch {
 	case o.Rollback != nil:
-		text += fmt.Sprintf(", %s at %s: %d hosts reached it", o.Rollback, simulate.FormatDuration(o.Rollback.Time.Sub(o.Start)), o.Rollback.Upgraded)
+		after := simulate.FormatDuration(o.Rollback.Time.Sub(o.Start))
+		text += fmt.Sprintf(", %s at %s: %d hosts reached it", o.Rollback, after, o.Rollback.Upgraded)
 	case !o.FailureBudgetExceededAt.IsZero():
 		text += ", halted at " + simulate.FormatDuration(o.FailureBudgetExceededAt.Sub(o.Start))
 	case !o.Complete:
@@ -236,7 +238,8 @@ func (c *chart) row(r row, y int) {
 			class, text = "failed", text+"; failed, keeps its slot"
 		}
 		c.printf(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"><title>%s (%s to %s)</title></rect>`, class, c.x(from),
-			y+r.lanes[i]*laneHeight+1, max(c.x(until)-c.x(from)-1, 1), laneHeight-2, escaped(text), simulate.FormatDuration(from.Sub(c.out.Start)),
+			y+r.lanes[i]*laneHeight+1, max(c.x(until)-c.x(from)-1, 1), laneHeight-2, escaped(text),
+			simulate.FormatDuration(from.Sub(c.out.Start)),
 			simulate.FormatDuration(until.Sub(c.out.Start)))
 	}
 }
