@@ -23,7 +23,7 @@ var (
 	// mentionedPath is a path in inline code that must exist.
 	mentionedPath = regexp.MustCompile("`((?:apis|cmd|config|controllers|docs|hack)/[\\w/.-]+)`")
 	heading       = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
-	fencedCode    = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+	fencedCode    = regexp.MustCompile("(?ms)^ *```.*?\n *```")
 	notInAnchors  = regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`)
 )
 

@@ -123,7 +123,7 @@ func TestRunner_RefusesPlansOfOtherSources(t *testing.T) {
 	f.source = of("b", "b")
 	f.wantFailed("another source", gitsync.ReasonRefused, "b/fleet.yaml:1: metadata.name: upgradeplan/fleet is managed by Git: source a, a/fleet.yaml", "fleet=v1")
 	f.source = of("c", "c")
-	f.wantFailed("another plan of the fleet", gitsync.ReasonRefused, "there is one plan a fleet", "fleet=v1")
+	f.wantFailed("another plan of the fleet", gitsync.ReasonRefused, "a fleet has one plan", "fleet=v1")
 
 	// A source that is no longer configured disowns its plans.
 	f.must(f.stop())

@@ -6,6 +6,7 @@ package upgradeplan
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -60,7 +61,7 @@ func unchanged(pair keys.Pair) []store.Op {
 }
 
 func (p Plans) disable(ctx context.Context, name string, l keys.Layout, pause *fleet.Pause, check []store.Op) (paused bool, err error) {
-	ops := append(check, store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
+	ops := append(slices.Clone(check), store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
 		store.Op{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Disabled)})
 	if name == "" {
 		_, err = p.Store.Txn(ctx, ops)

@@ -94,7 +94,8 @@ func (r *SnapshotReader) Read(ctx context.Context, s store.Reader, now time.Time
 	if out.Conflict, err = conflictOf(ctx, s, plan, out.Own.Spec); err != nil {
 		return out, err
 	}
-	return out, r.readFallback(ctx, s, &out)
+	err = r.readFallback(ctx, s, &out)
+	return out, err
 }
 
 // readStored decodes the plan, or takes the one that is to be applied. It returns the digest of its spec.

@@ -47,8 +47,8 @@ func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]flee
 	return found, nil
 }
 
-// ManagedPlans stores the plans that come from Git, while its session holds the lock of the one writer. Errors wrap leaderelection.ErrLost when
-// it does not.
+// ManagedPlans stores the plans that come from Git, while its session holds the lock. Errors wrap leaderelection.ErrLost when it
+// does not.
 type ManagedPlans struct {
 	Store   Store
 	Session string
@@ -133,7 +133,8 @@ func (k ManagedPlans) Disown(ctx context.Context, name string) error {
 }
 
 func (k ManagedPlans) fenced(also ...store.Op) fencedStore {
-	return fencedStore{uncancelableStore{k.Store}, append([]store.Op{{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}}, also...)}
+	fence := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}
+	return fencedStore{uncancelableStore{k.Store}, append([]store.Op{fence}, also...)}
 }
 
 // fencedStore prepends operations to every transaction, first of all a lock check.

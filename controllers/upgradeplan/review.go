@@ -146,7 +146,8 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 	case errors.As(err, &conflict) && !errors.Is(err, leaderelection.ErrLost):
 		err = &StaleReviewError{What: []string{conflict.Error()}, Written: result.Written}
 	case err == nil && step < len(review.Steps):
-		err = &StaleReviewError{What: []string{fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))}, Written: result.Written}
+		what := fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))
+		err = &StaleReviewError{What: []string{what}, Written: result.Written}
 	}
 	return result, err
 }

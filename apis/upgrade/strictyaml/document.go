@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package strict reads YAML and JSON into Go types by their json tags, and takes nothing that it does not understand:
+// Package strictyaml reads YAML and JSON into Go types by their json tags, and takes nothing that it does not understand:
 // no unknown or repeated field, no value of another type. It reports all that is wrong in a file at once, each with its
 // line, the path of the field, what is allowed and, where one is near, what was probably meant.
 //

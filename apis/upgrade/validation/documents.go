@@ -21,7 +21,7 @@ func Clashes(documents []manifest.Document) []error {
 					d.Source, d.Line, d.Plan.Name, where))
 			case KeysOverlap(d.Plan.Spec.Keys, first.Plan.Spec.Keys):
 				problems = append(problems, fmt.Errorf("%s:%d: spec.keys.prefix: %q overlaps with %q of plan %q in %s: "+
-					"there is one plan a fleet", d.Source, d.Line, d.Plan.Spec.Keys.Prefix, first.Plan.Spec.Keys.Prefix,
+					"a fleet has one plan", d.Source, d.Line, d.Plan.Spec.Keys.Prefix, first.Plan.Spec.Keys.Prefix,
 					first.Plan.Name, where))
 			}
 		}

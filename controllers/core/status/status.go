@@ -176,7 +176,9 @@ func stalled(d *rollout.Decision) bool {
 }
 
 // Invalid returns the status of a plan that cannot be carried out: the last known state of its fleet, and the reason.
-func Invalid(old v1alpha1.UpgradePlanStatus, generation int64, reason v1alpha1.Reason, message string, now time.Time) v1alpha1.UpgradePlanStatus {
+func Invalid(
+	old v1alpha1.UpgradePlanStatus, generation int64, reason v1alpha1.Reason, message string, now time.Time,
+) v1alpha1.UpgradePlanStatus {
 	s := *old.DeepCopy()
 	s.ObservedGeneration, s.Phase = generation, v1alpha1.PhaseStalled
 	for kind, is := range map[string]metav1.ConditionStatus{v1alpha1.ConditionAccepted: metav1.ConditionFalse,

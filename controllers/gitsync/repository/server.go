@@ -100,7 +100,8 @@ func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(s.capabilities)
 	request.Wants = []plumbing.Hash{r.object}
 	shallow := s.capabilities.Supports(capability.Shallow)
-	if !s.isTip(r.object) && !s.capabilities.Supports(capability.AllowReachableSHA1InWant) && !s.capabilities.Supports(capability.AllowTipSHA1InWant) {
+	if !s.isTip(r.object) && !s.capabilities.Supports(capability.AllowReachableSHA1InWant) &&
+		!s.capabilities.Supports(capability.AllowTipSHA1InWant) {
 		request.Wants, shallow = s.heads(), false
 	}
 	if shallow {
