@@ -10,7 +10,7 @@ SHELL := bash
 # How often make soak checks each property.
 SOAK_CHECKS ?= 20000
 
-# The tools of the tests. A change of this value makes go test run tests again that it would not have to (see internal/testtool).
+# The tools of the tests. A change of this value makes go test run tests again that it would not have to (see hack/testtool).
 TOOLS = $(shell id -u; command -v apt-get dpkg dpkg-deb dpkg-scanpackages facter puppet run-parts dbus-daemon systemd-analyze promtool \
 	git gpg ssh-keygen sshd chromium chromium-browser google-chrome; ls /usr/share/bash-completion/bash_completion 2>/dev/null)
 

@@ -47,7 +47,7 @@ type Options struct {
 	FullReadInterval time.Duration
 }
 
-// State is how far a cache may be relied upon.
+// State is how far a cache may be relied on.
 type State uint8
 
 const (
@@ -202,7 +202,7 @@ func (c *Cache) Applied(changes diff.Changes, written fleetstore.Committed) {
 // Invalidate makes the cache cold.
 func (c *Cache) Invalidate() { *c = Cache{options: c.options, baseline: c.baseline} }
 
-// Reset makes the cache cold when it is unknown what was written: what another writer changes cannot be told from that.
+// Reset makes the cache cold when it is unknown what was written: it cannot distinguish the changes of another writer from its own.
 func (c *Cache) Reset() { *c = Cache{options: c.options} }
 
 // FullReadDue returns when unexplained changes call for a full read. The zero time means that they do not.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 const puppetPlan = `

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 // tool runs a third-party program and returns its output. If it is missing the test is skipped; with CI=true it fails.

@@ -34,7 +34,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")

@@ -16,7 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 var change = agent.Change{Host: "web1", Role: "web", From: "v1", To: "run-1"}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/inhibit"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 var change = agent.Change{Host: "web1", From: "v1", To: "v2"}

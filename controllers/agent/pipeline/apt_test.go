@@ -15,7 +15,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 // machine is a root directory with its own apt, and a repository with a snapshot for each version. The machine that runs the

@@ -16,7 +16,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 func write(t testing.TB, path, text string, mode os.FileMode) string {

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 // Repository is a bare repository with a clone to make commits in.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
-	"github.com/jiocloud/upgrade-controller/internal/testtool"
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 // openPGP makes a key in a keyring of its own, and returns its id and the file with the public key.

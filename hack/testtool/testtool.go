@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// toolsEnv is the variable in which `make test` passes the tools that it found. Nobody reads its value: go test runs a test
+// toolsEnv is the variable in which `make test` passes the tools that it found. Its value is never used: go test runs a test
 // again, instead of using its cached result, when a variable that it has read changes.
 const toolsEnv = "UPGRADE_TEST_TOOLS"
 
