@@ -219,25 +219,31 @@ func (a *Agent) ready(ctx context.Context, token string) error {
 	}
 }
 
+// answers reports whether the Consul serves reads and sessions. Consul refuses sessions until its own node is registered.
 func (a *Agent) answers(ctx context.Context, token string) bool {
-	for path, want := range map[string]int{"/v1/kv/ready?consistent": http.StatusNotFound,
-		"/v1/session/list": http.StatusOK} {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr+path, nil)
-		if err != nil {
-			return false
-		}
-		request.Header.Set("X-Consul-Token", token)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return false
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			return false
-		}
+	missing, _ := a.get(ctx, "/v1/kv/ready?consistent", token)
+	sessions, _ := a.get(ctx, "/v1/session/list", token)
+	nodes, list := a.get(ctx, "/v1/catalog/nodes", token)
+	return missing == http.StatusNotFound && sessions == http.StatusOK && nodes == http.StatusOK && bytes.Contains(list, []byte(`"Node"`))
+}
+
+// get returns the status and the body of a response. The status is 0 if there is none.
+func (a *Agent) get(ctx context.Context, path, token string) (status int, body []byte) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr+path, nil)
+	if err != nil {
+		return 0, nil
 	}
-	return true
+	request.Header.Set("X-Consul-Token", token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err = io.ReadAll(response.Body)
+	if err != nil {
+		return 0, nil
+	}
+	return response.StatusCode, body
 }
 
 // freePorts returns n unused ports. Another process may take them before Consul does.
