@@ -20,7 +20,8 @@ import (
 
 func newCmdGet(f *factory) *cobra.Command {
 	return cli.Parent("get", "List plans, hosts, roles, versions, holds, events and sources",
-		newCmdGetPlans(f, nil), newCmdGetHosts(f, nil), newCmdGetRoles(f, nil), newCmdGetVersions(f, nil), newCmdGetHolds(f, nil), newCmdGetEvents(f, nil), newCmdGetSources(f, nil))
+		newCmdGetPlans(f, nil), newCmdGetHosts(f, nil), newCmdGetRoles(f, nil), newCmdGetVersions(f, nil), newCmdGetHolds(f, nil),
+		newCmdGetEvents(f, nil), newCmdGetSources(f, nil))
 }
 
 // planAliases returns the aliases of a subcommand about plans, with the other of plan and plans first.
