@@ -461,7 +461,7 @@ func TestPlans(t *testing.T) {
 		}
 		other := planOf(t, twoAtATime)
 		other.Name = "second"
-		if _, _, err := plans.Apply(f.ctx(), other, false); err == nil || !strings.Contains(err.Error(), "one plan a fleet") {
+		if _, _, err := plans.Apply(f.ctx(), other, false); err == nil || !strings.Contains(err.Error(), "a fleet has one plan") {
 			t.Errorf("a second plan for the same fleet: %v", err)
 		}
 		other.Spec.Keys.Prefix = "dc2"
@@ -472,7 +472,7 @@ func TestPlans(t *testing.T) {
 		}
 		tree := planOf(t, twoAtATime)
 		tree.Spec.Keys.RunningVersions = "dc2/running"
-		if _, _, err := plans.Apply(f.ctx(), tree, false); err == nil || !strings.Contains(err.Error(), "one plan a fleet") {
+		if _, _, err := plans.Apply(f.ctx(), tree, false); err == nil || !strings.Contains(err.Error(), "a fleet has one plan") {
 			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
 		}
 		f.must(plans.Delete(f.ctx(), "fleet", false))
