@@ -92,7 +92,7 @@ func TestRunner_AppliesNothingIfAnyFileIsInvalid(t *testing.T) {
 		"invalid value":      {"b.yaml", plan("b", "True", "b"), gitsync.ReasonInvalid, "b.yaml:5: spec.version"},
 		"invalid YAML":       {"b.yaml", "{", gitsync.ReasonInvalid, "b.yaml"},
 		"another kind":       {"b.yaml", "apiVersion: v1\nkind: ConfigMap\n", gitsync.ReasonInvalid, "b.yaml:2: kind"},
-		"duplicate name":     {"b.yaml", plan("a", "v2", "b"), gitsync.ReasonInvalid, `b.yaml:1: metadata.name: a plan named "a" stands in a.yaml:1 already`},
+		"duplicate name":     {"b.yaml", plan("a", "v2", "b"), gitsync.ReasonInvalid, `b.yaml:1: metadata.name: duplicate plan "a"; it is also in a.yaml:1`},
 		"overlapping fleets": {"b.yaml", plan("b", "v2", "a"), gitsync.ReasonInvalid, `overlaps with "a" of plan "a" in a.yaml:1`},
 		"changed prefix":     {"b.yaml", plan("b", "v2", "c"), gitsync.ReasonRefused, "b.yaml:1"},
 		"large file":         {"b.yaml", strings.Repeat("# large\n", 1<<18), string(repository.Refused), "b.yaml: 2097152 bytes is too large"},

@@ -1,11 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package legacy reads and writes the JSON instructions of python-jiocloud: what its command upgrade takes as
-// --instructions and reads from /etc/jiocloud-upgrade.json (jiocloud/upgrade.py, branch rolling_upgrade_code).
-//
-// Names have underscores only: validate_instructions refused the dashes of the comment at the head of that file, so no
-// file that ever worked has them.
 package legacy
 
 import (
@@ -20,7 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// instructions is the document. Its code reads role_dependencies, its README says role_order: both are taken.
+// instructions is the document. python-jiocloud reads role_dependencies, but its README says role_order. Both are accepted.
 type instructions struct {
 	RollingRules     rollingRules                   `json:"rolling_rules,omitzero"`
 	RoleOrder        map[string]v1alpha1.StringList `json:"role_order,omitempty"`
@@ -33,9 +28,9 @@ type rollingRules struct {
 	Roles  map[string]intstr.IntOrString `json:"roles,omitempty"`
 }
 
-// Parse reads instructions; source is the name of their file in errors, which are strict.Errors with all that is wrong.
-// Values are a string or a list, numbers 1 or "1". A pattern in group_mappings that is a string is one pattern, where
-// python-jiocloud took each character of it for one. Names and patterns are not judged: validation does that.
+// Parse parses instructions, or returns a strictyaml.Errors with all errors. Source is the name of the file in errors. Values
+// are a string or a list; numbers are 1 or "1". A string in group_mappings is one pattern, although python-jiocloud takes
+// each of its characters for a pattern. Parse does not validate names and patterns: package validation does.
 func Parse(source string, data []byte) (v1alpha1.Instructions, error) {
 	documents, errs := strictyaml.Read(source, data)
 	if len(errs) > 0 {
@@ -46,7 +41,7 @@ func Parse(source string, data []byte) (v1alpha1.Instructions, error) {
 		errs = append(errs, &strictyaml.Error{Source: source, Line: d.LineOf(field), Field: field, Detail: fmt.Sprintf(format, args...)})
 	}
 	if len(documents) > 1 {
-		fail("", "holds %d documents, not one", len(documents))
+		fail("", "contains %d documents; only one is allowed", len(documents))
 		return v1alpha1.Instructions{}, errs
 	}
 	var in instructions
@@ -57,11 +52,11 @@ func Parse(source string, data []byte) (v1alpha1.Instructions, error) {
 		if _, percent, err := v1alpha1.ParseLimit(limit.value); err != nil {
 			fail(limit.field, "%v", err)
 		} else if percent {
-			fail(limit.field, "must be a number of hosts, not %q: python-jiocloud knows no percentages", limit.value.String())
+			fail(limit.field, "must be a number of hosts, not %q; python-jiocloud does not support percentages", limit.value.String())
 		}
 	}
 	if in.RoleOrder != nil && in.RoleDependencies != nil && !maps.EqualFunc(in.RoleOrder, in.RoleDependencies, slices.Equal) {
-		fail("role_dependencies", "differs from role_order, which means the same: give one of them")
+		fail("role_dependencies", "differs from role_order, which has the same meaning; set only one of them")
 	}
 	if len(errs) > 0 {
 		return v1alpha1.Instructions{}, errs
@@ -82,7 +77,7 @@ type limit struct {
 	value intstr.IntOrString
 }
 
-// limits are those that are set, with the paths of their fields below root.
+// limits returns the limits that are set, with the paths of their fields.
 func (r rollingRules) limits(root string) []limit {
 	var limits []limit
 	if r.Global != nil {
@@ -94,18 +89,18 @@ func (r rollingRules) limits(root string) []limit {
 	return limits
 }
 
-// Format writes instructions as python-jiocloud's code reads them; what it cannot say is an error.
+// Format encodes instructions for python-jiocloud. It returns an error if python-jiocloud does not support them.
 func Format(in v1alpha1.Instructions) ([]byte, error) {
 	rules := rollingRules{Global: in.RollingRules.Global, Roles: in.RollingRules.Roles}
 	if in.RollingRules.Fleet != nil {
-		return nil, fmt.Errorf("rollingRules.fleet: python-jiocloud has no limit of the whole fleet")
+		return nil, fmt.Errorf("rollingRules.fleet: python-jiocloud does not support a limit of the fleet")
 	}
 	for _, limit := range rules.limits("rollingRules") {
 		switch _, percent, err := v1alpha1.ParseLimit(limit.value); {
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", limit.field, err)
 		case percent:
-			return nil, fmt.Errorf("%s: python-jiocloud knows no percentages (%s)", limit.field, limit.value.String())
+			return nil, fmt.Errorf("%s: python-jiocloud does not support percentages (%s)", limit.field, limit.value.String())
 		}
 	}
 	data, err := json.MarshalIndent(instructions{

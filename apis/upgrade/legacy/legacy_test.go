@@ -25,15 +25,15 @@ func TestParse(t *testing.T) {
 	}{
 		"nothing": {`{}`, v1alpha1.Instructions{}},
 		"nulls":   {`{"rolling_rules": null, "role_order": null}`, v1alpha1.Instructions{}},
-		"numbers in two spellings": {`{"rolling_rules": {"global": 1, "roles": {"compute": "3"}}}`,
+		"number and string": {`{"rolling_rules": {"global": 1, "roles": {"compute": "3"}}}`,
 			v1alpha1.Instructions{RollingRules: rules}},
 		"role_order": {`{"role_order": {"compute": "controller"}}`,
 			v1alpha1.Instructions{RoleOrder: lists{"compute": {"controller"}}}},
 		"role_dependencies": {`{"role_dependencies": {"cp": ["ocdb", "oc"]}}`,
 			v1alpha1.Instructions{RoleOrder: lists{"cp": {"ocdb", "oc"}}}},
-		"both, the same in two spellings": {`{"role_order": {"a": "b"}, "role_dependencies": {"a": ["b"]}}`,
+		"role_order equals role_dependencies": {`{"role_order": {"a": "b"}, "role_dependencies": {"a": ["b"]}}`,
 			v1alpha1.Instructions{RoleOrder: lists{"a": {"b"}}}},
-		"a pattern as a string is one pattern": {`{"group_mappings": {"ceph": "st.*", "cp": ["g?cp.*"]}}`,
+		"string is one pattern": {`{"group_mappings": {"ceph": "st.*", "cp": ["g?cp.*"]}}`,
 			v1alpha1.Instructions{GroupMappings: lists{"ceph": {"st.*"}, "cp": {"g?cp.*"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,29 +48,29 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_Errors(t *testing.T) {
 	const allowed = "Allowed: group_mappings, role_dependencies, role_order, rolling_rules"
 	for name, tc := range map[string]struct{ json, want string }{
-		"nothing at all": {"", "upgrade.json: is empty: it holds no document"},
-		"no JSON":        {"{", "upgrade.json:1: is neither YAML nor JSON: did not find expected node content"},
-		"two documents":  {"{}\n---\n{}", "upgrade.json:1: holds 2 documents, not one"},
-		"a list":         {"[]", "upgrade.json:1: must be a map, not a list"},
-		"dashes":         {`{"rolling-rules": {}}`, "upgrade.json:1: rolling-rules: unknown field, did you mean rolling_rules? " + allowed},
-		"a slip":         {`{"rollin_rules": ""}`, "upgrade.json:1: rollin_rules: unknown field, did you mean rolling_rules? " + allowed},
-		"what is ours":   {`{"rollingRules": {}}`, "upgrade.json:1: rollingRules: unknown field, did you mean rolling_rules? " + allowed},
-		"a key twice":    {"{\"role_order\": {},\n\"role_order\": {}}", "upgrade.json:2: role_order: is given twice, first on line 1"},
-		"two orders": {"{\"role_order\": {\"a\": \"b\"},\n\"role_dependencies\": {\"a\": \"c\"}}",
-			"upgrade.json:2: role_dependencies: differs from role_order, which means the same: give one of them"},
+		"empty file":       {"", "upgrade.json: contains no document"},
+		"invalid JSON":     {"{", "upgrade.json:1: is not valid YAML or JSON: did not find expected node content"},
+		"two documents":    {"{}\n---\n{}", "upgrade.json:1: contains 2 documents; only one is allowed"},
+		"list":             {"[]", "upgrade.json:1: must be a map, not a list"},
+		"dashes":           {`{"rolling-rules": {}}`, "upgrade.json:1: rolling-rules: unknown field, did you mean rolling_rules? " + allowed},
+		"misspelled field": {`{"rollin_rules": ""}`, "upgrade.json:1: rollin_rules: unknown field, did you mean rolling_rules? " + allowed},
+		"field of a plan":  {`{"rollingRules": {}}`, "upgrade.json:1: rollingRules: unknown field, did you mean rolling_rules? " + allowed},
+		"duplicate field":  {"{\"role_order\": {},\n\"role_order\": {}}", "upgrade.json:2: role_order: is a duplicate; it was first set on line 1"},
+		"different orders": {"{\"role_order\": {\"a\": \"b\"},\n\"role_dependencies\": {\"a\": \"c\"}}",
+			"upgrade.json:2: role_dependencies: differs from role_order, which has the same meaning; set only one of them"},
 		"limits": {"{\"rolling_rules\": {\"global\": \"10%\", \"roles\": {\n\"a\": -1,\n\"b\": \"x\"}}}",
-			"upgrade.json:1: rolling_rules.global: must be a number of hosts, not \"10%\": python-jiocloud knows no percentages\n" +
+			"upgrade.json:1: rolling_rules.global: must be a number of hosts, not \"10%\"; python-jiocloud does not support percentages\n" +
 				"upgrade.json:2: rolling_rules.roles[a]: must not be negative: -1\n" +
 				"upgrade.json:3: rolling_rules.roles[b]: must be a number of hosts (3) or a percentage (10%), not \"x\""},
-		"a fleet limit": {`{"rolling_rules": {"fleet": 1}}`, "upgrade.json:1: rolling_rules.fleet: unknown field. Allowed: global, roles"},
+		"fleet limit": {`{"rolling_rules": {"fleet": 1}}`, "upgrade.json:1: rolling_rules.fleet: unknown field. Allowed: global, roles"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := legacy.Parse("upgrade.json", []byte(tc.json))
 			if err == nil {
-				t.Fatal("was taken")
+				t.Fatal("got no error")
 			}
 			if diff := cmp.Diff(tc.want, err.Error()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -79,11 +79,11 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestFormatRefusesWhatPythonJiocloudCannotSay(t *testing.T) {
+func TestFormat_Errors(t *testing.T) {
 	for want, rules := range map[string]v1alpha1.RollingRules{
-		"rollingRules.fleet: python-jiocloud has no limit of the whole fleet": {Fleet: new(intstr.FromInt32(1))},
-		"rollingRules.global: python-jiocloud knows no percentages (10%)":     {Global: new(intstr.FromString("10%"))},
-		"rollingRules.roles[a]: must not be negative: -1":                     {Roles: map[string]intstr.IntOrString{"a": intstr.FromInt32(-1)}},
+		"rollingRules.fleet: python-jiocloud does not support a limit of the fleet": {Fleet: new(intstr.FromInt32(1))},
+		"rollingRules.global: python-jiocloud does not support percentages (10%)":   {Global: new(intstr.FromString("10%"))},
+		"rollingRules.roles[a]: must not be negative: -1":                           {Roles: map[string]intstr.IntOrString{"a": intstr.FromInt32(-1)}},
 	} {
 		if _, err := legacy.Format(v1alpha1.Instructions{RollingRules: rules}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -91,7 +91,7 @@ func TestFormatRefusesWhatPythonJiocloudCannotSay(t *testing.T) {
 	}
 }
 
-func TestParseReadsWhatFormatWrites(t *testing.T) {
+func TestParse_DecodesFormat(t *testing.T) {
 	text := rapid.OneOf(rapid.StringMatching(`[a-z0-9.*?()]{1,6}`), rapid.SampledFrom([]string{"on", "null", "1", "é<>&", "\u2028"}))
 	limit := rapid.OneOf(rapid.Map(rapid.Int32Min(0), intstr.FromInt32), rapid.Map(rapid.StringMatching(`[0-9]{1,6}`), intstr.FromString))
 	order := rapid.MapOfN(text, rapid.Map(rapid.SliceOfN(text, 0, 3), func(s []string) v1alpha1.StringList { return s }), 0, 3)

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifest reads plans from YAML or JSON, strictly, and writes them. It neither defaults nor validates them.
 package manifest
 
 import (
@@ -17,29 +16,29 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// MaxSpecSize bounds the spec of a plan as JSON, in bytes: the spec and the revision that it becomes are stored in one
-// transaction, which has 256 KiB with all else that is in it.
+// MaxSpecSize limits the spec of a plan as JSON, in bytes. The spec and its revision are stored in one transaction, which is
+// limited to 256 KiB in total.
 const MaxSpecSize = 64 << 10
 
-// ConvertHint is what to do with a file of python-jiocloud.
-const ConvertHint = "`upgradectl convert` makes a plan of python-jiocloud's instructions"
+// ConvertHint says what to do with a file of python-jiocloud.
+const ConvertHint = "`upgradectl convert` converts instructions of python-jiocloud to a plan"
 
-// Document is one plan of a file.
+// Document is a plan in a file.
 type Document struct {
 	Plan *v1alpha1.UpgradePlan
-	// Source is the name of the file, and Line where the plan begins in it, from 1.
+	// Source is the name of the file.
 	Source string
-	Line   int
+	// Line is the first line of the plan. Lines count from 1.
+	Line int
 
 	document *strictyaml.Document
 }
 
-// Locate gives the errors of a validation the lines of the fields that they are about; nil for an empty list.
+// Locate adds the lines of their fields to the errors of a validation. It returns nil for an empty list.
 func (d Document) Locate(list field.ErrorList) error { return d.document.Locate(list).Err() }
 
-// Decode reads all plans of a file; source is its name in errors. The error is a strict.Errors with all that is wrong
-// in the file; then there are no plans. A status is read as strictly as all else and left out: a manifest says what is
-// wanted.
+// Decode decodes all plans of a file, or returns a strictyaml.Errors with all errors of the file. Source is the name of the
+// file in errors. Decode checks a status and then drops it, because a manifest describes the desired state.
 func Decode(source string, data []byte) ([]Document, error) {
 	documents, problems := strictyaml.Read(source, data)
 	plans := make([]Document, 0, len(documents))
@@ -49,7 +48,7 @@ func Decode(source string, data []byte) ([]Document, error) {
 		plan, errs := decode(d)
 		if first, ok := lines[plan.Name]; ok && plan.Name != "" {
 			errs = append(errs, problem(d, d.Line, "metadata.name", fmt.Sprintf(
-				"a plan named %q stands already on line %d of this file", plan.Name, first)))
+				"duplicate plan %q; it is also on line %d of this file", plan.Name, first)))
 		}
 		lines[plan.Name] = d.Line
 		found = append(found, errs...)
@@ -80,11 +79,11 @@ func decode(d *strictyaml.Document) (*v1alpha1.UpgradePlan, strictyaml.Errors) {
 	return plan, errs
 }
 
-// identify says what is wrong with apiVersion and kind. A document of another kind is not read further.
+// identify checks apiVersion and kind. Documents of another kind are not decoded.
 func identify(d *strictyaml.Document) strictyaml.Errors {
 	if legacy := legacyNames(d); len(legacy) > 0 && !slices.Contains(d.Names(), "kind") {
 		return strictyaml.Errors{problem(d, d.Line, "", fmt.Sprintf(
-			"is not a plan but instructions of python-jiocloud (%s): %s", strings.Join(legacy, ", "), ConvertHint))}
+			"contains instructions of python-jiocloud (%s), not a plan; %s", strings.Join(legacy, ", "), ConvertHint))}
 	}
 	return d.Identify(v1alpha1.APIVersion, v1alpha1.Kind)
 }
@@ -97,19 +96,18 @@ func legacyNames(d *strictyaml.Document) []string {
 	return slices.DeleteFunc(d.Names(), func(name string) bool { return hint(name) == "" })
 }
 
-// hint knows the keys of python-jiocloud's instructions, with the dashes of the comment in its upgrade.py as well.
+// hint recognizes the keys of python-jiocloud's instructions. A comment in its upgrade.py writes them with dashes.
 func hint(name string) string {
 	switch strings.ReplaceAll(name, "-", "_") {
 	case "rolling_rules", "role_order", "group_mappings":
 		return ConvertHint
 	case "role_dependencies":
-		return "It is roleOrder here, and " + ConvertHint
+		return "The field is roleOrder in a plan; " + ConvertHint
 	}
 	return ""
 }
 
-// Encode writes a plan as YAML that Decode reads, always the same for the same plan. A plan whose spec is larger than
-// MaxSpecSize is an error.
+// Encode encodes a plan as YAML, always in the same way. It returns an error if the spec is larger than MaxSpecSize.
 func Encode(plan *v1alpha1.UpgradePlan) ([]byte, error) {
 	if size := specSize(plan); size > MaxSpecSize {
 		return nil, fmt.Errorf("spec: %s", tooLarge(size))
@@ -120,13 +118,13 @@ func Encode(plan *v1alpha1.UpgradePlan) ([]byte, error) {
 }
 
 func tooLarge(size int) string {
-	return fmt.Sprintf("is %d bytes as JSON, more than %d: spec and revision are stored in one transaction", size, MaxSpecSize)
+	return fmt.Sprintf("is %d bytes as JSON; at most %d are allowed", size, MaxSpecSize)
 }
 
 func specSize(plan *v1alpha1.UpgradePlan) int {
 	data, err := json.Marshal(plan.Spec)
 	if err != nil {
-		panic(fmt.Sprintf("manifest: a spec cannot be encoded: %v", err)) // strings, numbers, maps and lists only
+		panic(fmt.Sprintf("manifest: cannot encode a spec: %v", err)) // it has only strings, numbers, maps and lists
 	}
 	return len(data)
 }

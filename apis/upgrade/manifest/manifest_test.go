@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Each file in testdata is wrong; beside it stands what is said about it.
-func TestAllThatIsWrongInAFileIsSaidAtOnce(t *testing.T) {
+// Each file in testdata has errors. Its golden file has all of them.
+func TestDecode_ReportsAllErrors(t *testing.T) {
 	goldens, err := filepath.Glob("testdata/*.golden")
 	if err != nil || len(goldens) == 0 {
 		t.Fatal("no test data", err)
@@ -69,7 +69,7 @@ func TestDecode(t *testing.T) {
 		file string
 		want *v1alpha1.UpgradePlan
 	}{
-		"a string or a list, a number in three spellings": {
+		"string or list, number or string": {
 			head + `spec:
   version: "1.10"
   instructions:
@@ -84,14 +84,14 @@ func TestDecode(t *testing.T) {
 				GroupMappings: map[string]v1alpha1.StringList{"mon": {"st.*", "mon"}},
 			}}),
 		},
-		"a date is a version too": {
+		"date as version": {
 			head + "spec: {version: 2026-01-01}", plan(v1alpha1.UpgradePlanSpec{Version: "2026-01-01"}),
 		},
-		"what is empty is left out": {
+		"null is absent": {
 			head + "spec: {version: v2, hosts: , instructions: {rollingRules: {global: null}}}",
 			plan(v1alpha1.UpgradePlanSpec{Version: "v2"}),
 		},
-		"an alias as a value": {
+		"alias as value": {
 			head + "spec: {version: &v v2, keys: {prefix: *v}}",
 			plan(v1alpha1.UpgradePlanSpec{Version: "v2", Keys: v1alpha1.Keys{Prefix: "v2"}}),
 		},
@@ -100,7 +100,7 @@ func TestDecode(t *testing.T) {
 				"\t\"metadata\": {\"name\": \"fleet\"},\n\t\"spec\": {\"version\": \"v2\", \"paused\": true}\n}\n",
 			plan(v1alpha1.UpgradePlanSpec{Version: "v2", Paused: true}),
 		},
-		"a status is read and left out": {
+		"status is dropped": {
 			head + "spec: {version: v2}\nstatus: {phase: Complete, roles: [{name: a, total: 3}]," +
 				" conditions: [{type: Ready, status: 'True', lastTransitionTime: 2026-01-01T00:00:00Z}]}",
 			plan(v1alpha1.UpgradePlanSpec{Version: "v2"}),
@@ -118,7 +118,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestDocumentsKnowTheirLines(t *testing.T) {
+func TestDocument_Locate(t *testing.T) {
 	second := strings.Replace(head, "fleet", "other", 1) + "spec:\n  version: a/b\n  hosts:\n    exclude:\n    - a\n"
 	documents, err := manifest.Decode("two.yaml", []byte("# one\n"+head+"---\n# nothing\n---\n"+second))
 	if err == nil && len(documents) != 2 {
@@ -129,7 +129,7 @@ func TestDocumentsKnowTheirLines(t *testing.T) {
 	}
 	for i, line := range []int{2, 8} {
 		if documents[i].Line != line {
-			t.Errorf("document %d begins on line %d, not %d", i, documents[i].Line, line)
+			t.Errorf("document %d starts on line %d, want %d", i, documents[i].Line, line)
 		}
 	}
 	spec := field.NewPath("spec")
@@ -145,22 +145,22 @@ two.yaml:11: spec.keys.prefix: Required value: is missing`
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if err := documents[1].Locate(nil); err != nil {
-		t.Error("no errors are an error:", err)
+		t.Error("got an error for an empty list:", err)
 	}
 }
 
-func TestWhatIsTooLargeIsRefused(t *testing.T) {
+func TestDecode_Limits(t *testing.T) {
 	wide := head + "spec: {version: v2, hosts: {exclude: [" + strings.Repeat("stmon1,", 8000) + "]}}"
 	for name, tc := range map[string]struct {
 		file []byte
 		want string
 	}{
-		"a file":     {make([]byte, 1<<20+1), "big.yaml: is 1048577 bytes, more than the 1048576 that are read"},
-		"a spec":     {[]byte(wide), "big.yaml:4: spec: is 72038 bytes as JSON, more than 65536"},
-		"a depth":    {bytes.Repeat([]byte("["), 1<<20), "exceeded max depth"},
-		"a depth {}": {bytes.Repeat([]byte("{a: "), 1<<17), "exceeded max depth"},
-		"errors":     {[]byte(head + "spec: {" + strings.Repeat("a: , b: , ", 200) + "}"), "there are more errors"},
-		"a name": {[]byte(head + "spec: {" + strings.Repeat("é", 100) + ": 1}"),
+		"file":         {make([]byte, 1<<20+1), "big.yaml: is 1048577 bytes; at most 1048576 are allowed"},
+		"spec":         {[]byte(wide), "big.yaml:4: spec: is 72038 bytes as JSON; at most 65536 are allowed"},
+		"nested lists": {bytes.Repeat([]byte("["), 1<<20), "exceeded max depth"},
+		"nested maps":  {bytes.Repeat([]byte("{a: "), 1<<17), "exceeded max depth"},
+		"errors":       {[]byte(head + "spec: {" + strings.Repeat("a: , b: , ", 200) + "}"), "there are more errors"},
+		"field name": {[]byte(head + "spec: {" + strings.Repeat("é", 100) + ": 1}"),
 			"spec." + strings.Repeat("é", 64) + "…: unknown field. Allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,11 +176,11 @@ func TestWhatIsTooLargeIsRefused(t *testing.T) {
 	plan := &v1alpha1.UpgradePlan{}
 	plan.Spec.Version = strings.Repeat("v", manifest.MaxSpecSize)
 	if _, err := manifest.Encode(plan); err == nil {
-		t.Error("Encode takes a spec that is too large")
+		t.Error("Encode accepts a spec that is too large")
 	}
 }
 
-func TestEncodeWritesNothingThatSaysNothing(t *testing.T) {
+func TestEncode_OmitsEmptyFields(t *testing.T) {
 	plan := &v1alpha1.UpgradePlan{}
 	plan.Name, plan.Spec.Version = "fleet", "1.10"
 	got, err := manifest.Encode(plan)
@@ -191,7 +191,7 @@ func TestEncodeWritesNothingThatSaysNothing(t *testing.T) {
 	}
 }
 
-func TestDecodeReadsWhatEncodeWrites(t *testing.T) {
+func TestDecode_DecodesEncode(t *testing.T) {
 	text := rapid.OneOf(rapid.StringMatching(`[a-z0-9.:*~-]{1,8}`), rapid.SampledFrom([]string{
 		"on", "yes", "~", "null", "1.10", "1e3", "0x1", "true", "=", " a ", "é\n#", "2026-01-01", "-", "1_0", "[a]"}))
 	value := rapid.OneOf(text, rapid.Just("<<"))
@@ -233,7 +233,7 @@ func TestDecodeReadsWhatEncodeWrites(t *testing.T) {
 	})
 }
 
-func FuzzDecodeTakesAnyBytes(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{head, "{}", "a: &a [*a]", "!!binary x: y", "? ", "%YAML 1.1\n---\n", "a: |\n  b", "<<: *a"} {
 		f.Add([]byte(seed))
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 )
 
-func TestTheSamplesAreGoodPlans(t *testing.T) {
+func TestSamples_AreValid(t *testing.T) {
 	files, err := filepath.Glob("../../../config/samples/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no samples", err)
 	}
 	of, err := filepath.Glob("../../../config/samples/gitops/plans/*.yaml")
 	if err != nil || len(of) == 0 {
-		t.Fatal("no samples of Git", err)
+		t.Fatal("no GitOps samples", err)
 	}
 	files = append(files, of...)
 	for _, file := range files {

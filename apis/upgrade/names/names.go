@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package names is what may be a segment of a key. It imports nothing, so that agents stay small.
 package names
 
 import (
@@ -9,15 +8,14 @@ import (
 	"strings"
 )
 
-// MaxLength is how long a version or the name of a plan may be. Readers of versions keep no more of one.
+// MaxLength limits versions and names of plans, in bytes. Readers of versions truncate longer ones.
 const MaxLength = 128
 
-// SegmentRule says in words what Segment allows.
-const SegmentRule = "must be letters, digits and . _ ~ + -, beginning with a letter or a digit"
+// SegmentRule describes for messages what Segment allows.
+const SegmentRule = "must consist of letters, digits and . _ ~ + -, and start with a letter or a digit"
 
-// Segment says whether a version, role, host or plan name may be one segment of a key:
-// [A-Za-z0-9][A-Za-z0-9._~+-]*. Consul's transactions do not check that. It is asked for every host of a fleet, hence
-// no regexp.
+// Segment reports whether a version, role, host or plan name is a valid segment of a key: [A-Za-z0-9][A-Za-z0-9._~+-]*.
+// Consul's transactions do not check that. It uses no regexp, because it runs for each host of a fleet.
 func Segment(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -31,23 +29,23 @@ func Segment(s string) bool {
 	return s != ""
 }
 
-// Version says in words what is wrong with a version name; empty: nothing.
+// Version returns what is wrong with a version. Empty means that it is valid.
 func Version(v string) string {
 	switch {
 	case v == "True" || v == "False" || v == "0" || v == "1":
-		return "must not be True, False, 0 or 1: hosts read these as a yes or a no"
+		return "must not be True, False, 0 or 1, because hosts read these as booleans"
 	case !Segment(v):
 		return SegmentRule
 	case len(v) > MaxLength:
-		return fmt.Sprintf("must not be longer than %d characters, is %d", MaxLength, len(v))
+		return fmt.Sprintf("must be at most %d characters, not %d", MaxLength, len(v))
 	}
 	return ""
 }
 
-// PathRule says in words what Path allows.
-const PathRule = "must be names joined by single slashes, without one at its ends"
+// PathRule describes for messages what Path allows.
+const PathRule = "must be names joined by single slashes, without a leading or trailing slash"
 
-// Path says whether s is one or more valid segments joined by slashes.
+// Path reports whether s consists of valid segments joined by slashes.
 func Path(s string) bool {
 	for part := range strings.SplitSeq(s, "/") {
 		if !Segment(part) {

@@ -20,13 +20,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// maxAliased bounds how many nodes the aliases of a document may stand for.
+// maxAliased limits the nodes that the aliases of a document expand to.
 const maxAliased = 10_000
 
-// Hint says, as a sentence without its full stop, what else to tell about an unknown field; empty: nothing.
+// Hint returns a sentence to add to the error about an unknown field, without its period. Empty means none.
 type Hint func(name string) string
 
-// Decode reads the document into a pointer to a struct. On errors, into is as it was.
+// Decode decodes the document into a pointer to a struct. With errors, it does not change the struct. Hint may be nil.
 func (d *Document) Decode(into any, hint Hint) Errors {
 	target := reflect.TypeOf(into).Elem()
 	d.lines = map[string]int{}
@@ -39,19 +39,19 @@ func (d *Document) Decode(into any, hint Hint) Errors {
 	if err == nil {
 		err = json.Unmarshal(data, into)
 	}
-	if err != nil { // a type that the reader does not know
-		r.fail(d.root, nil, "cannot be read: %v", err)
+	if err != nil { // the reader does not know the type
+		r.fail(d.root, nil, "cannot be decoded: %v", err)
 	}
 	return r.errors
 }
 
-// reader turns nodes into the values that encoding/json would decode into a type, and collects errors on the way.
+// reader converts nodes to values that encoding/json decodes into a type, and collects errors.
 type reader struct {
 	document *Document
 	root     reflect.Type
 	hint     Hint
 	errors   Errors
-	// depth counts the aliases around the present node, and aliased all nodes that were read inside of any.
+	// depth is the number of aliases around the current node, aliased the number of nodes read inside aliases.
 	depth, aliased int
 }
 
@@ -66,24 +66,24 @@ func (r *reader) fail(n *yaml.Node, path *field.Path, format string, args ...any
 	r.errors = append(r.errors, err)
 }
 
-// mismatch says that a value is not what a field takes.
+// mismatch reports a value of the wrong type. It returns nil.
 func (r *reader) mismatch(n *yaml.Node, path *field.Path, want string) any {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		r.fail(n, path, "must be %s, not a map", want)
 	case n.Kind == yaml.SequenceNode:
 		r.fail(n, path, "must be %s, not a list", want)
-	case n.ShortTag() == "!!null":
+	case scalarTag(n) == "!!null":
 		r.fail(n, path, "must be %s, not empty", want)
-	case n.ShortTag() == "!!str":
-		r.fail(n, path, "must be %s, not %q", want, bounded(n.Value))
+	case scalarTag(n) == "!!str":
+		r.fail(n, path, "must be %s, not %q", want, shorten(n.Value))
 	default:
-		r.fail(n, path, "must be %s, not %s", want, bounded(n.Value))
+		r.fail(n, path, "must be %s, not %s", want, shorten(n.Value))
 	}
 	return nil
 }
 
-// value reads a node that stands for a value of type t.
+// value converts a node to a value of type t.
 func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -93,7 +93,7 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	if r.depth > 0 {
 		if r.aliased++; r.aliased > maxAliased {
 			if r.aliased == maxAliased+1 {
-				r.fail(n, path, "the aliases of this document stand for more than %d values", maxAliased)
+				r.fail(n, path, "the aliases of this document expand to more than %d values", maxAliased)
 			}
 			return nil
 		}
@@ -109,7 +109,7 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	case reflect.TypeFor[metav1.Time]():
 		return r.time(n, path)
 	case reflect.TypeFor[metav1.FieldsV1]():
-		return nil // who wrote a field is nothing that a manifest can say
+		return nil // a manifest cannot set who owns a field
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -129,7 +129,7 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	return nil
 }
 
-// fields reads a struct.
+// fields converts a mapping to the fields of a struct.
 func (r *reader) fields(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	known := fieldsOf(t)
 	values := map[string]any{}
@@ -142,20 +142,20 @@ func (r *reader) fields(n *yaml.Node, t reflect.Type, path *field.Path) any {
 			return
 		}
 		r.document.lines[child.String()] = key.Line
-		if !isNull(value) { // as good as left out
+		if !isNull(value) { // null means absent
 			values[name] = r.value(value, t, child)
 		}
 	})
 	return values
 }
 
-// entries reads a map with keys that the writer chooses.
+// entries converts a mapping to a map with arbitrary keys.
 func (r *reader) entries(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	values := map[string]any{}
 	r.mapping(n, path, func(key, value *yaml.Node) {
 		child := path.Key(key.Value)
-		if tag := key.ShortTag(); tag != "!!str" && tag != "!!timestamp" {
-			r.mismatch(key, child, "a name (in quotes if it looks like something else)")
+		if tag := scalarTag(key); tag != "!!str" && tag != "!!timestamp" {
+			r.mismatch(key, child, "a string; quote it if it looks like another type")
 			return
 		}
 		r.document.lines[child.String()] = key.Line
@@ -164,7 +164,7 @@ func (r *reader) entries(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	return values
 }
 
-// mapping calls read for each key of a map that stands there for the first time.
+// mapping calls read for each key of a mapping. It reports duplicate keys.
 func (r *reader) mapping(n *yaml.Node, path *field.Path, read func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		r.mismatch(n, path, "a map")
@@ -180,12 +180,12 @@ func (r *reader) mapping(n *yaml.Node, path *field.Path, read func(key, value *y
 		case key.Kind != yaml.ScalarNode:
 			r.fail(key, path, "the name of a field must be a string")
 			continue
-		case key.ShortTag() == "!!merge":
-			r.fail(key, path, "merge keys (<<) are not supported: write the fields out, or use an alias as a value")
+		case scalarTag(key) == "!!merge":
+			r.fail(key, path, "merge keys (<<) are not supported; write the fields out, or use an alias as a value")
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
-			r.fail(key, childPath(path, bounded(key.Value)), "is given twice, first on line %d", line)
+			r.fail(key, childPath(path, shorten(key.Value)), "is a duplicate; it was first set on line %d", line)
 			continue
 		}
 		first[key.Value] = key.Line
@@ -218,11 +218,11 @@ func (r *reader) stringOrList(n *yaml.Node, path *field.Path) any {
 
 func (r *reader) text(n *yaml.Node, path *field.Path) any {
 	if n.Kind == yaml.ScalarNode {
-		switch n.ShortTag() {
-		case "!!str", "!!timestamp", "!!merge": // a merge key is one only as a key
+		switch scalarTag(n) {
+		case "!!str", "!!timestamp", "!!merge": // << has no meaning as a value
 			return n.Value
 		case "!!int", "!!float", "!!bool":
-			r.fail(n, path, "must be a string: write it in quotes, %q", bounded(n.Value))
+			r.fail(n, path, "must be a string; quote it: %q", shorten(n.Value))
 			return nil
 		}
 	}
@@ -230,7 +230,7 @@ func (r *reader) text(n *yaml.Node, path *field.Path) any {
 }
 
 func (r *reader) boolean(n *yaml.Node, path *field.Path) any {
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" {
+	if n.Kind == yaml.ScalarNode && scalarTag(n) == "!!bool" {
 		return strings.EqualFold(n.Value, "true")
 	}
 	return r.mismatch(n, path, "true or false")
@@ -255,16 +255,16 @@ func (r *reader) limit(n *yaml.Node, path *field.Path) any {
 	if v, ok := decimal(n, 32); ok {
 		return v
 	}
-	if n.Kind == yaml.ScalarNode && slices.Contains([]string{"!!str", "!!merge"}, n.ShortTag()) {
+	if n.Kind == yaml.ScalarNode && slices.Contains([]string{"!!str", "!!merge"}, scalarTag(n)) {
 		return n.Value
 	}
 	return r.mismatch(n, path, `a number of hosts (3) or a percentage ("10%")`)
 }
 
-// decimal reads an integer that is written as people do: YAML's other spellings (010, 0x1F, 1_000) are more often a
-// slip than meant.
+// decimal parses an integer in plain decimal form. YAML's other forms (010, 0x1F, 1_000) are more often mistakes than
+// intended.
 func decimal(n *yaml.Node, bits int) (int64, bool) {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" {
+	if n.Kind != yaml.ScalarNode || scalarTag(n) != "!!int" {
 		return 0, false
 	}
 	v, err := strconv.ParseInt(n.Value, 10, bits)
@@ -280,7 +280,7 @@ func (r *reader) time(n *yaml.Node, path *field.Path) any {
 	return r.mismatch(n, path, "a time (2026-01-31T12:00:00Z)")
 }
 
-// unknown reports a field that the type at path does not have.
+// unknown reports an unknown field.
 func (r *reader) unknown(key *yaml.Node, path *field.Path, known map[string]reflect.Type) {
 	name := key.Value
 	near := nearest(name, known)
@@ -297,7 +297,7 @@ func (r *reader) unknown(key *yaml.Node, path *field.Path, known map[string]refl
 		}
 	}
 	sentences = append(sentences, "Allowed: "+strings.Join(names(known), ", "))
-	r.fail(key, childPath(path, bounded(name)), "%s", strings.Join(sentences, " "))
+	r.fail(key, childPath(path, shorten(name)), "%s", strings.Join(sentences, " "))
 }
 
 func names(known map[string]reflect.Type) []string {
@@ -309,7 +309,7 @@ func names(known map[string]reflect.Type) []string {
 	return all
 }
 
-// fieldsOf are the fields of a struct by their names in JSON, those of embedded ones included.
+// fieldsOf returns the types of the fields of a struct by their JSON names, with those of embedded structs.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for f := range t.Fields() {
@@ -329,11 +329,23 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
+// scalarTag returns the type of a scalar. It is !!invalid if an explicit tag does not fit the value, as in !!bool yes.
+func scalarTag(n *yaml.Node) string {
+	tag := n.ShortTag()
+	if n.Style&yaml.TaggedStyle == 0 || tag == "!!str" {
+		return tag
+	}
+	if plain := (&yaml.Node{Kind: yaml.ScalarNode, Value: n.Value}); plain.ShortTag() != tag {
+		return "!!invalid"
+	}
+	return tag
+}
+
 func isNull(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+	return n.Kind == yaml.ScalarNode && scalarTag(n) == "!!null"
 }
 
 func childPath(path *field.Path, name string) *field.Path {
@@ -350,12 +362,12 @@ func pathText(path *field.Path) string {
 	return path.String()
 }
 
-// bounded keeps a message readable whatever stands in the file.
-func bounded(s string) string {
-	const most = 64
+// shorten limits the length of a value in a message.
+func shorten(s string) string {
+	const limit = 64
 	runes := []rune(s)
-	if len(runes) <= most {
+	if len(runes) <= limit {
 		return s
 	}
-	return string(runes[:most]) + "…"
+	return string(runes[:limit]) + "…"
 }

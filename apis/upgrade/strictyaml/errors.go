@@ -10,22 +10,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxErrors bounds what is reported of one file.
+// maxErrors limits the errors that are reported for one file.
 const maxErrors = 100
 
-// Error is one thing that is wrong in a file.
+// Error is one error in a file.
 type Error struct {
 	// Source is the name of the file.
 	Source string
-	// Line counts from 1; 0: it is about the whole file.
+	// Line counts from 1. Zero means that the error concerns the whole file.
 	Line int
-	// Field is the path of the field (spec.hosts.exclude[2]); empty: it is about the document.
+	// Field is the path of the field, such as spec.hosts.exclude[2]. Empty means that the error concerns the document.
 	Field string
 	// Detail says what is wrong and what is allowed.
 	Detail string
 }
 
-// Error is source:line: field: detail.
+// Error returns SOURCE:LINE: FIELD: DETAIL.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Source)
@@ -39,10 +39,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Errors is all that is wrong in a file, in the order of its lines.
+// Errors has all errors of a file, in the order of its lines.
 type Errors []*Error
 
-// Error is one line for each.
+// Error returns one line for each error.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, err := range e {
@@ -51,7 +51,7 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives the errors one by one to errors.As.
+// Unwrap returns the errors one by one.
 func (e Errors) Unwrap() []error {
 	all := make([]error, len(e))
 	for i, err := range e {
@@ -60,7 +60,7 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// Err is e as an error: nil when nothing is wrong.
+// Err returns e as an error. It returns nil if there are no errors.
 func (e Errors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -68,7 +68,7 @@ func (e Errors) Err() error {
 	return e
 }
 
-// Locate gives the errors of a validation the lines of the fields that they are about.
+// Locate adds the lines of their fields to the errors of a validation.
 func (d *Document) Locate(list field.ErrorList) Errors {
 	located := make(Errors, len(list))
 	for i, err := range list {
@@ -77,8 +77,8 @@ func (d *Document) Locate(list field.ErrorList) Errors {
 	return located
 }
 
-// LineOf is the line of a field by its path, after Decode. A field that the document lacks has the line of the nearest
-// one around it.
+// LineOf returns the line of a field. Decode must run before. For a field that the document does not have, it returns the
+// line of the closest parent.
 func (d *Document) LineOf(path string) int {
 	for path != "" {
 		if line, ok := d.lines[path]; ok {

@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// nearest is the known name that was probably meant: the same but for case, dashes and underscores, or the one that a
-// few strokes make of it. Empty: none is near.
+// nearest returns the most similar known name, ignoring case, dashes and underscores. Empty means that none is similar.
 func nearest(name string, known map[string]reflect.Type) string {
-	const longest = 64
-	if len(name) > longest {
+	const maxLength = 64
+	if len(name) > maxLength {
 		return ""
 	}
 	best, least := "", min(3, max(1, len(name)/3))+1
@@ -24,7 +23,7 @@ func nearest(name string, known map[string]reflect.Type) string {
 	return best
 }
 
-// findField is the path of a field of that name anywhere below a struct, the first one found; empty: there is none.
+// findField returns the path of the first field of that name in a struct and all structs inside it. Empty means none.
 func findField(name string, t reflect.Type, path string) string {
 	known := fieldsOf(t)
 	for _, candidate := range names(known) {
@@ -46,7 +45,8 @@ func fold(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
 }
 
-// distance counts the characters to insert, drop, replace or swap with their neighbour that make b of a.
+// distance returns the edit distance (optimal string alignment): the number of insertions, deletions, replacements and swaps
+// of neighbors that turn a into b. Libraries for it count a swap as two edits.
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
 	row := func(first int) []int { return append([]int{first}, make([]int, len(t))...) }

@@ -14,7 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// The bounds of an action: all hosts read it at each look.
+// The limits of an action. All hosts read it in each pass.
 const (
 	maxActionArgs = 32
 	maxActionArg  = 256
@@ -40,27 +40,27 @@ func validateAction(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorL
 		case len(arg) > maxActionArg:
 			errs = append(errs, field.TooLong(at.Child("args").Index(i), arg, maxActionArg))
 		case strings.ContainsRune(arg, 0):
-			errs = append(errs, field.Invalid(at.Child("args").Index(i), arg, "must not hold a zero byte"))
+			errs = append(errs, field.Invalid(at.Child("args").Index(i), arg, "must not contain a zero byte"))
 		}
 	}
 	if action.Timeout != "" {
 		if d, err := time.ParseDuration(action.Timeout); err != nil || d < time.Second || d > 24*time.Hour {
 			errs = append(errs, field.Invalid(at.Child("timeout"), action.Timeout,
-				"must be a duration (90s, 10m) of a second at least and 24h at most"))
+				"must be a duration from 1s to 24h, such as 90s or 10m"))
 		}
 	}
 	if spec.FailurePolicy.OnExceeded == v1alpha1.RollbackOnFailure {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "failurePolicy", "onExceeded"), spec.FailurePolicy.OnExceeded,
-			"must be Pause with an action: a command cannot be taken back"))
+			"must be Pause for an action, because a command cannot be undone"))
 	}
 	return errs
 }
 
-// validateActionUpdate: hosts that have reached a version have done what it stands for.
+// validateActionUpdate rejects another action for the same version, because hosts may have run the old one.
 func validateActionUpdate(is, was *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorList {
 	if is.Version != was.Version || reflect.DeepEqual(is.Action, was.Action) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(at, is.Action.Name, fmt.Sprintf(
-		"is immutable while spec.version is %s: give what is to be done now a version of its own", is.Version))}
+		"is immutable while spec.version is %s; set another version for another action", is.Version))}
 }

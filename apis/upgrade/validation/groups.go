@@ -13,7 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// groups are the groups of a plan with their patterns, in the order of their names.
+// groups has the groups of a plan with their patterns, sorted by name.
 type groups []group
 
 type group struct {
@@ -21,23 +21,23 @@ type group struct {
 	patterns []*regexp.Regexp
 }
 
-// compileGroups leaves out the patterns that do not compile, and reports them.
+// compileGroups compiles the patterns of all groups. It skips and reports invalid ones.
 func compileGroups(mappings map[string]v1alpha1.StringList, at *field.Path) (groups, field.ErrorList) {
 	var errs field.ErrorList
 	var all groups
 	for _, name := range sortedKeys(mappings) {
 		errs = append(errs, validateSegment(name, at.Key(name), "a group")...)
 		if len(mappings[name]) == 0 {
-			errs = append(errs, field.Required(at.Key(name), "one pattern at least"))
+			errs = append(errs, field.Required(at.Key(name), "must have at least one pattern"))
 		}
 		g := group{name: name}
 		for i, text := range mappings[name] {
 			at := at.Key(name).Index(i)
 			if text == "" {
-				errs = append(errs, field.Required(at, "a pattern; an empty one would match every role"))
+				errs = append(errs, field.Required(at, "must be a pattern; an empty one would match all roles"))
 				continue
 			}
-			if _, err := regexp.Compile(text); err != nil { // alone, so that no parenthesis closes ours
+			if _, err := regexp.Compile(text); err != nil { // compiled alone, so that its parentheses must match
 				errs = append(errs, invalidPattern(at, text, err))
 				continue
 			}
@@ -48,7 +48,7 @@ func compileGroups(mappings map[string]v1alpha1.StringList, at *field.Path) (gro
 	return all, errs
 }
 
-// of are the groups that a role matches, in the order of their names; it belongs to the first.
+// of returns the groups that a role matches, sorted by name. The role belongs to the first.
 func (all groups) of(role string) []string {
 	var names []string
 	for _, g := range all {
@@ -59,12 +59,12 @@ func (all groups) of(role string) []string {
 	return names
 }
 
-// has says whether there is a group of that name.
+// has reports whether a group has that name.
 func (all groups) has(name string) bool {
 	return slices.ContainsFunc(all, func(g group) bool { return g.name == name })
 }
 
-// writtenNames are the names of roles and groups in roleOrder and in rollingRules.roles, sorted.
+// writtenNames returns the sorted names of roles and groups in roleOrder and rollingRules.roles.
 func writtenNames(in *v1alpha1.Instructions) []string {
 	names := sortedKeys(in.RollingRules.Roles)
 	for name, others := range in.RoleOrder {

@@ -13,16 +13,16 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-const pathRule = "must be segments joined by / without one at its ends; a segment " + names.SegmentRule
+const pathRule = "must be segments joined by /, without a leading or trailing /; a segment " + names.SegmentRule
 
-// The trees in which a fleet's keys are, below its prefix. Hosts record their versions under running/versions or, in
-// older fleets, running_version.
+// The trees of a fleet's keys below its prefix. Hosts record their versions in running/versions or, in older fleets, in
+// running_version.
 func fixedTrees() []string  { return []string{"current_version", "config_state", v1alpha1.Group} }
 func recordTrees() []string { return []string{"running/versions", "running_version"} }
 
 func validateKeys(keys v1alpha1.Keys, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	// A prefix that begins as a tree of the fleet without a prefix does would put one fleet's keys among another's.
+	// A prefix that starts like a tree of the fleet without a prefix would mix the keys of two fleets.
 	errs = append(errs, validatePath(keys.Prefix, append(fixedTrees(), "running", "running_version"), at.Child("prefix"))...)
 	if keys.Format != "" {
 		errs = append(errs, oneOf(keys.Format, at.Child("format"), v1alpha1.BooleanKeys, v1alpha1.VersionKeys)...)
@@ -38,14 +38,14 @@ func validatePath(path string, reserved []string, at *field.Path) field.ErrorLis
 	case !names.Path(path):
 		return field.ErrorList{field.Invalid(at, path, pathRule)}
 	case slices.Contains(reserved, first):
-		return field.ErrorList{field.Invalid(at, path, "must not begin with "+strings.Join(reserved, ", ")+
-			": other keys of a fleet stand there")}
+		return field.ErrorList{field.Invalid(at, path, "must not start with "+strings.Join(reserved, ", ")+
+			", which contain other keys of a fleet")}
 	}
 	return nil
 }
 
-// KeysOverlap says whether two plans would write, read or delete each other's keys. So it is when one prefix stands
-// before the other, or when a tree of one is inside of a tree of the other.
+// KeysOverlap reports whether two plans would access each other's keys: if one prefix contains the other, or a tree of one
+// contains a tree of the other.
 func KeysOverlap(a, b v1alpha1.Keys) bool {
 	if a.Prefix != "" && b.Prefix != "" && within(a.Prefix, b.Prefix) {
 		return true
@@ -60,7 +60,7 @@ func KeysOverlap(a, b v1alpha1.Keys) bool {
 	return false
 }
 
-// within says whether one of two paths is the other or stands below it.
+// within reports whether one of two paths contains the other.
 func within(a, b string) bool {
 	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
 }

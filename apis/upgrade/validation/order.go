@@ -13,10 +13,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// validateOrder refuses an order in which something waits, directly or not, for itself. Roles are those that the plan
-// writes: no other is known here.
+// validateOrder rejects an order in which a role or group waits for itself, directly or indirectly. It only knows the roles
+// that the plan names.
 func validateOrder(in *v1alpha1.Instructions, all groups, at *field.Path) field.ErrorList {
-	home := map[string]string{} // role → its group
+	home := map[string]string{} // maps roles to their groups
 	for _, name := range writtenNames(in) {
 		if matched := all.of(name); len(matched) > 0 && !all.has(name) {
 			home[name] = matched[0]
@@ -52,19 +52,19 @@ func waitsForItself(name, other string, home map[string]string) string {
 	return ""
 }
 
-// event is a moment of a rollout: the first start of a role or group, or its completion.
+// event is the first start of a role or group, or its completion.
 type event struct {
 	name     string
 	complete bool
 }
 
-// findCycles names one cycle for each set of names that wait for each other, the shortest one from its first name.
+// findCycles reports one cycle for each set of names that wait for each other: the shortest from the first name.
 func findCycles(waits map[string][]string, home map[string]string, at *field.Path) field.ErrorList {
 	members := map[string][]string{}
 	for _, role := range sortedKeys(home) {
 		members[home[role]] = append(members[home[role]], role)
 	}
-	// after are the events that must come before one.
+	// after returns the events that must happen before an event.
 	after := func(e event) []event {
 		var before []event
 		if !e.complete {
@@ -72,7 +72,7 @@ func findCycles(waits map[string][]string, home map[string]string, at *field.Pat
 				before = append(before, event{other, true})
 			}
 			if group, ok := home[e.name]; ok {
-				before = append(before, event{group, false}) // what holds a group holds its members
+				before = append(before, event{group, false}) // members also wait for what their group waits for
 			}
 			return before
 		}
@@ -81,27 +81,27 @@ func findCycles(waits map[string][]string, home map[string]string, at *field.Pat
 		}
 		return append(before, event{e.name, false})
 	}
-	knots := knotted(waits, after)
-	told := map[int]bool{}
+	components := findComponents(waits, after)
+	reported := map[int]bool{}
 	var errs field.ErrorList
 	for _, name := range sortedKeys(waits) {
 		start := event{name, false}
-		knot, ok := knots[start]
-		if !ok || told[knot] {
+		component, ok := components[start]
+		if !ok || reported[component] {
 			continue
 		}
-		told[knot] = true
+		reported[component] = true
 		cycle := shortestCycle(start, after)
 		errs = append(errs, field.Invalid(at.Key(name), field.OmitValueType{},
-			"nothing of these could ever start: "+describeCycle(cycle, home)))
+			"none of these could ever start: "+describeCycle(cycle, home)))
 	}
 	return errs
 }
 
-// knotted numbers the sets of events that wait for each other (strongly connected components, by Tarjan's algorithm);
-// an event that is in none is left out.
-func knotted(waits map[string][]string, after func(event) []event) map[event]int {
-	knots := map[event]int{}
+// findComponents numbers the strongly connected components of the events (Tarjan's algorithm). It leaves out events that are
+// in no cycle.
+func findComponents(waits map[string][]string, after func(event) []event) map[event]int {
+	components := map[event]int{}
 	reached, lowest := map[event]int{}, map[event]int{}
 	var stack []event
 	open := map[event]bool{}
@@ -125,7 +125,7 @@ func knotted(waits map[string][]string, after func(event) []event) map[event]int
 		for _, member := range stack[first:] {
 			open[member] = false
 			if len(stack)-first > 1 {
-				knots[member] = reached[e]
+				components[member] = reached[e]
 			}
 		}
 		stack = stack[:first]
@@ -135,10 +135,10 @@ func knotted(waits map[string][]string, after func(event) []event) map[event]int
 			visit(start)
 		}
 	}
-	return knots
+	return components
 }
 
-// shortestCycle is the way from an event back to itself, both ends included; nil: there is none.
+// shortestCycle returns the shortest path from an event back to itself, with both ends. Nil means that there is none.
 func shortestCycle(from event, after func(event) []event) []event {
 	cameFrom := map[event]event{}
 	for queue := []event{from}; len(queue) > 0; queue = queue[1:] {
@@ -163,8 +163,7 @@ func shortestCycle(from event, after func(event) []event) []event {
 	return nil
 }
 
-// describeCycle writes a → b → a, and says of roles for whose group something waits, or that wait as their group does,
-// that they are of it.
+// describeCycle returns a → b → a. It adds the group of a role if the step to or from the role is through its group.
 func describeCycle(cycle []event, home map[string]string) string {
 	var names []string
 	for i, e := range cycle {

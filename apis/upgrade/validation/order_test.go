@@ -12,8 +12,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 )
 
-// Roles a1, a2, b1, b2, c, d; groups a and b; a3 and b3 are roles that only the fleet knows.
-func TestAnOrderIsRefusedExactlyWhenSomethingCouldNeverStart(t *testing.T) {
+// The roles are a1 to a3 in group a, b1 to b3 in group b, c and d. The plan does not name a3 and b3.
+func TestValidateOrder_RejectsExactlyDeadlocks(t *testing.T) {
 	home := map[string]string{"a1": "a", "a2": "a", "a3": "a", "b1": "b", "b2": "b", "b3": "b", "c": "", "d": ""}
 	name := rapid.SampledFrom([]string{"a", "b", "a1", "a2", "b1", "b2", "c", "d"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -24,12 +24,12 @@ func TestAnOrderIsRefusedExactlyWhenSomethingCouldNeverStart(t *testing.T) {
 		})
 		errs := validation.ValidateUpgradePlan(p)
 		if finished := finishes(order, home); finished != (len(errs) == 0) {
-			t.Fatalf("a fleet that obeys the order finishes: %v; errors: %v", finished, errs)
+			t.Fatalf("all roles can be upgraded: %v; errors: %v", finished, errs)
 		}
 	})
 }
 
-// finishes upgrades role after role as the order allows, and says whether all could be.
+// finishes upgrades role by role in the given order, and reports whether it can upgrade all.
 func finishes(order lists, home map[string]string) bool {
 	done := map[string]bool{}
 	complete := func(name string) bool {

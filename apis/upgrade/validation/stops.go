@@ -19,7 +19,7 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 	}
 	errs := validateLimit(policy.MaxFailed, at.Child("maxFailed"))
 	if policy.MaxFailed == nil {
-		errs = append(errs, field.Required(at.Child("maxFailed"), "how many hosts may fail: a number (3) or a percentage (10%)"))
+		errs = append(errs, field.Required(at.Child("maxFailed"), "must be the number (3) or percentage (10%) of hosts that may fail"))
 	}
 	if policy.OnExceeded != "" {
 		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.HaltOnFailure,
@@ -28,7 +28,7 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 	return errs
 }
 
-// maxChecks bounds the checks of a health gate: each failing check of each host is looked up among them.
+// maxChecks limits the checks of a health gate, because each failing check of each host is compared with them.
 const maxChecks = 64
 
 func validateHealthGate(gate v1alpha1.HealthGate, at *field.Path) field.ErrorList {
@@ -40,7 +40,7 @@ func validateHealthGate(gate v1alpha1.HealthGate, at *field.Path) field.ErrorLis
 	for i, id := range gate.Checks {
 		switch {
 		case strings.TrimSpace(id) == "":
-			errs = append(errs, field.Required(checks.Index(i), "the id of a check in Consul, such as puppet or service:web"))
+			errs = append(errs, field.Required(checks.Index(i), "must be the ID of a check in Consul, such as puppet or service:web"))
 		case slices.Contains(gate.Checks[:i], id):
 			errs = append(errs, field.Duplicate(checks.Index(i), id))
 		}
@@ -56,12 +56,12 @@ func validateCanary(canary *v1alpha1.Canary, at *field.Path) field.ErrorList {
 		errs = append(errs, oneOf(canary.Promote, at.Child("promote"), v1alpha1.PromoteAuto, v1alpha1.PromoteManual)...)
 	}
 	if !canary.Given() && (canary.SoakSeconds != 0 || canary.Promote != "") {
-		errs = append(errs, field.Required(at, "hosts or perRole, which say which hosts go first"))
+		errs = append(errs, field.Required(at, "must have hosts or perRole"))
 	}
 	return errs
 }
 
-// maxWindows bounds each list of windows: a decision looks at all of them.
+// maxWindows limits each list of windows, because each pass evaluates all of them.
 const maxWindows = 64
 
 func validateWindows(windows v1alpha1.Windows, at *field.Path) field.ErrorList {

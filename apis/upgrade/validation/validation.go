@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package validation judges plans. It takes them before and after defaulting: what is left out is no error, unless it
-// has no default.
 package validation
 
 import (
@@ -19,21 +17,21 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
-// MaxRevisionHistoryLimit is how many earlier specs a plan may keep at most.
+// MaxRevisionHistoryLimit is the maximum of spec.revisionHistoryLimit.
 const MaxRevisionHistoryLimit = 100
 
-// ValidateUpgradePlan finds all that is wrong with a plan.
+// ValidateUpgradePlan returns all errors of a plan.
 func ValidateUpgradePlan(plan *v1alpha1.UpgradePlan) field.ErrorList {
 	errs := validateName(plan.Name, field.NewPath("metadata", "name"))
 	return append(errs, validateSpec(&plan.Spec, field.NewPath("spec"))...)
 }
 
-// ValidateUpgradePlanUpdate finds all that is wrong with a plan that takes the place of another.
+// ValidateUpgradePlanUpdate returns all errors of a plan that replaces another.
 func ValidateUpgradePlanUpdate(newPlan, oldPlan *v1alpha1.UpgradePlan) field.ErrorList {
 	errs := ValidateUpgradePlan(newPlan)
 	if was, is := oldPlan.Spec.Keys.Prefix, newPlan.Spec.Keys.Prefix; was != is {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "keys", "prefix"), is, fmt.Sprintf(
-			"is immutable and was %q: another fleet needs a plan of its own", was)))
+			"is immutable and was %q; create another plan for another fleet", was)))
 	}
 	return append(errs, validateActionUpdate(&newPlan.Spec, &oldPlan.Spec, field.NewPath("spec", "action"))...)
 }
@@ -74,14 +72,14 @@ func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorLis
 	return append(errs, between(spec.RevisionHistoryLimit, 0, MaxRevisionHistoryLimit, at.Child("revisionHistoryLimit"))...)
 }
 
-// between allows nil and least to most; most 0: without bound.
-func between(n *int32, least, most int32, at *field.Path) field.ErrorList {
+// between allows nil, and values from low to high. A high of 0 means no maximum.
+func between(n *int32, low, high int32, at *field.Path) field.ErrorList {
 	switch {
 	case n == nil:
-	case *n < least:
-		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or more", least))}
-	case most > 0 && *n > most:
-		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or less", most))}
+	case *n < low:
+		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or more", low))}
+	case high > 0 && *n > high:
+		return field.ErrorList{field.Invalid(at, *n, fmt.Sprintf("must be %d or less", high))}
 	}
 	return nil
 }
@@ -135,7 +133,7 @@ func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 			errs = append(errs, invalidPattern(at.Child("rolePattern"), hosts.RolePattern, err))
 		case pattern.NumSubexp() == 0:
 			errs = append(errs, field.Invalid(at.Child("rolePattern"), hosts.RolePattern,
-				`must have a group that is the role, as in ([a-z]+)\d+`))
+				`must have a capture group for the role, such as ([a-z]+)\d+`))
 		}
 	}
 	if hosts.Source != "" {
@@ -149,16 +147,16 @@ func validateHostPatterns(patterns []string, at *field.Path) field.ErrorList {
 	for i, pattern := range patterns {
 		switch _, err := path.Match(pattern, ""); {
 		case pattern == "":
-			errs = append(errs, field.Required(at.Index(i), "the name of a host or a shell pattern"))
+			errs = append(errs, field.Required(at.Index(i), "must be a host name or a shell pattern"))
 		case err != nil:
 			errs = append(errs, field.Invalid(at.Index(i), pattern,
-				`is not a shell pattern: *, ? and [a-z] are understood, and \ takes the meaning of what follows it`))
+				`is not a shell pattern; use *, ? and [a-z], and \ to escape them`))
 		}
 	}
 	return errs
 }
 
-// oneOf allows those values alone.
+// oneOf allows only the given values.
 func oneOf[T ~string](value T, at *field.Path, allowed ...T) field.ErrorList {
 	if slices.Contains(allowed, value) {
 		return nil
@@ -167,6 +165,6 @@ func oneOf[T ~string](value T, at *field.Path, allowed ...T) field.ErrorList {
 }
 
 func invalidPattern(at *field.Path, pattern string, err error) *field.Error {
-	return field.Invalid(at, pattern, "is not a pattern of RE2: "+
+	return field.Invalid(at, pattern, "is not an RE2 pattern: "+
 		strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }

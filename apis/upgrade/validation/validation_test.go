@@ -41,20 +41,20 @@ func TestValidateUpgradePlan(t *testing.T) {
 	}
 	ceph := lists{"mon": {"st.*"}}
 	const at = "spec.instructions."
-	const never = "nothing of these could ever start: "
+	const never = "none of these could ever start: "
 	for name, tc := range map[string]struct {
 		change func(*v1alpha1.UpgradePlan)
-		want   []string // in each error, in order
+		want   []string // substrings of the errors, in order
 	}{
-		"a plan as small as can be":  {func(*v1alpha1.UpgradePlan) {}, nil},
-		"a plan with its defaults":   {v1alpha1.SetDefaults, nil},
-		"no name":                    {func(p *v1alpha1.UpgradePlan) { p.Name = "" }, []string{"metadata.name: Required"}},
-		"a name of two segments":     {func(p *v1alpha1.UpgradePlan) { p.Name = "a/b" }, []string{"metadata.name: Invalid value: \"a/b\": must be letters"}},
-		"a long name":                {func(p *v1alpha1.UpgradePlan) { p.Name = strings.Repeat("a", 129) }, []string{"metadata.name: Too long"}},
-		"no version":                 {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "" }, []string{"spec.version: Required"}},
-		"a version with a slash":     {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "a/b" }, []string{"spec.version: Invalid value: \"a/b\": must be letters"}},
-		"a version that says yes":    {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "True" }, []string{"spec.version: Invalid value: \"True\": must not be True, False, 0 or 1"}},
-		"a version that is too long": {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = strings.Repeat("v", 129) }, []string{"spec.version: Invalid value"}},
+		"minimal plan":         {func(*v1alpha1.UpgradePlan) {}, nil},
+		"plan with defaults":   {v1alpha1.SetDefaults, nil},
+		"no name":              {func(p *v1alpha1.UpgradePlan) { p.Name = "" }, []string{"metadata.name: Required"}},
+		"name with a slash":    {func(p *v1alpha1.UpgradePlan) { p.Name = "a/b" }, []string{"metadata.name: Invalid value: \"a/b\": must consist of letters"}},
+		"long name":            {func(p *v1alpha1.UpgradePlan) { p.Name = strings.Repeat("a", 129) }, []string{"metadata.name: Too long"}},
+		"no version":           {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "" }, []string{"spec.version: Required"}},
+		"version with a slash": {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "a/b" }, []string{"spec.version: Invalid value: \"a/b\": must consist of letters"}},
+		"boolean version":      {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = "True" }, []string{"spec.version: Invalid value: \"True\": must not be True, False, 0 or 1"}},
+		"long version":         {func(p *v1alpha1.UpgradePlan) { p.Spec.Version = strings.Repeat("v", 129) }, []string{"spec.version: Invalid value"}},
 		"limits": {
 			func(p *v1alpha1.UpgradePlan) {
 				p.Spec.Instructions.RollingRules = v1alpha1.RollingRules{
@@ -65,7 +65,7 @@ func TestValidateUpgradePlan(t *testing.T) {
 			[]string{
 				at + `rollingRules.global: Invalid value: "-1": must not be negative`,
 				at + `rollingRules.roles[a]: Invalid value: "x": must be a number of hosts (3) or a percentage (10%)`,
-				at + `rollingRules.roles[b/c]: Invalid value: "b/c": the name of a role or group must be letters`,
+				at + `rollingRules.roles[b/c]: Invalid value: "b/c": the name of a role or group must consist of letters`,
 				at + `rollingRules.fleet: Invalid value: "101%": must be at most 100%`,
 			},
 		},
@@ -73,31 +73,31 @@ func TestValidateUpgradePlan(t *testing.T) {
 			at + `roleOrder[a/b]: Invalid value: "a/b": the name of`, at + `roleOrder[d][0]: Invalid value: "": the name of`,
 		}},
 		"groups": {order(nil, lists{"a b": {"x"}, "c": {}, "d": {"(", "", `(?=x)`}, "e": {"x)|(y"}}), []string{
-			at + `groupMappings[a b]: Invalid value: "a b": the name of a group must be letters`,
-			at + `groupMappings[c]: Required value: one pattern at least`,
-			at + `groupMappings[d][0]: Invalid value: "(": is not a pattern of RE2: missing closing )`,
+			at + `groupMappings[a b]: Invalid value: "a b": the name of a group must consist of letters`,
+			at + `groupMappings[c]: Required value: must have at least one pattern`,
+			at + `groupMappings[d][0]: Invalid value: "(": is not an RE2 pattern: missing closing )`,
 			at + `groupMappings[d][1]: Required value`,
-			at + `groupMappings[d][2]: Invalid value: "(?=x)": is not a pattern of RE2: invalid or unsupported Perl syntax`,
-			at + `groupMappings[e][0]: Invalid value: "x)|(y": is not a pattern of RE2: unexpected )`,
+			at + `groupMappings[d][2]: Invalid value: "(?=x)": is not an RE2 pattern: invalid or unsupported Perl syntax`,
+			at + `groupMappings[e][0]: Invalid value: "x)|(y": is not an RE2 pattern: unexpected )`,
 		}},
-		"an order without a cycle": {order(lists{"a": {"b", "c"}, "b": {"c"}, "mon": {"a"}, "z": {"mon", "stmon"}}, ceph), nil},
-		"two of a group in order":  {order(lists{"stb": {"sta"}}, ceph), nil},
-		"a role waits for itself":  {order(lists{"a": {"b", "a"}}, nil), []string{at + `roleOrder[a][1]: Invalid value: "a": a waits for itself`}},
-		"a role waits for its group": {order(lists{"stmon": {"mon"}}, ceph), []string{
+		"order without a cycle": {order(lists{"a": {"b", "c"}, "b": {"c"}, "mon": {"a"}, "z": {"mon", "stmon"}}, ceph), nil},
+		"two roles of a group":  {order(lists{"stb": {"sta"}}, ceph), nil},
+		"role waits for itself": {order(lists{"a": {"b", "a"}}, nil), []string{at + `roleOrder[a][1]: Invalid value: "a": a waits for itself`}},
+		"role waits for its group": {order(lists{"stmon": {"mon"}}, ceph), []string{
 			at + `roleOrder[stmon][0]: Invalid value: "mon": stmon waits for its own group mon`}},
-		"a group waits for its member": {order(lists{"mon": {"stmon"}}, ceph), []string{
+		"group waits for its member": {order(lists{"mon": {"stmon"}}, ceph), []string{
 			at + `roleOrder[mon][0]: Invalid value: "stmon": group mon waits for its member stmon`}},
-		"a pattern is anchored at the front only": {order(lists{"best": {"mon"}, "st": {"mon"}}, ceph), []string{
+		"pattern is anchored at the front only": {order(lists{"best": {"mon"}, "st": {"mon"}}, ceph), []string{
 			`st waits for its own group mon`}},
-		"a cycle of two":        {order(lists{"a": {"b"}, "b": {"a"}}, nil), []string{at + `roleOrder[a]: Invalid value: ` + never + `a → b → a`}},
-		"a cycle off the way":   {order(lists{"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}, nil), []string{`roleOrder[b]: Invalid value: ` + never + `b → c → d → b`}},
-		"two cycles":            {order(lists{"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c"}}, nil), []string{"a → b → a", "c → d → c"}},
-		"a cycle through group": {order(lists{"a": {"mon"}, "stmon": {"a"}}, ceph), []string{"a → mon → stmon (of mon) → a"}},
-		"a cycle through what holds the group": {order(lists{"a": {"stmon"}, "mon": {"a"}}, ceph), []string{
+		"cycle of two":            {order(lists{"a": {"b"}, "b": {"a"}}, nil), []string{at + `roleOrder[a]: Invalid value: ` + never + `a → b → a`}},
+		"cycle after other roles": {order(lists{"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}, nil), []string{`roleOrder[b]: Invalid value: ` + never + `b → c → d → b`}},
+		"two cycles":              {order(lists{"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c"}}, nil), []string{"a → b → a", "c → d → c"}},
+		"cycle through group":     {order(lists{"a": {"mon"}, "stmon": {"a"}}, ceph), []string{"a → mon → stmon (of mon) → a"}},
+		"cycle through the group's wait": {order(lists{"a": {"stmon"}, "mon": {"a"}}, ceph), []string{
 			"a → stmon (of mon) → mon → a"}},
-		"a cycle of two groups by their members": {
+		"cycle of two groups by their members": {
 			order(lists{"g": {"h1"}, "h": {"g1"}}, lists{"g": {"g."}, "h": {"h."}}), []string{"g → h1 (of h) → h → g1 (of g) → g"}},
-		"the strategy": {func(p *v1alpha1.UpgradePlan) { p.Spec.Strategy = "rolling" }, []string{
+		"strategy": {func(p *v1alpha1.UpgradePlan) { p.Spec.Strategy = "rolling" }, []string{
 			`spec.strategy: Unsupported value: "rolling": supported values: "Rolling", "Batch"`}},
 		"seconds": {
 			func(p *v1alpha1.UpgradePlan) {
@@ -107,18 +107,18 @@ func TestValidateUpgradePlan(t *testing.T) {
 				"spec.minReadySeconds: Invalid value: -1: must be 0 or more",
 				"spec.revisionHistoryLimit: Invalid value: 101: must be 100 or less"},
 		},
-		"the pattern of roles": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(" }, []string{
-			`spec.hosts.rolePattern: Invalid value: "(": is not a pattern of RE2: missing closing )`}},
-		"the pattern of roles without a group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{
-			`spec.hosts.rolePattern: Invalid value: "(?:a+)1": must have a group`}},
-		"a failure policy": {func(p *v1alpha1.UpgradePlan) {
+		"invalid role pattern": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(" }, []string{
+			`spec.hosts.rolePattern: Invalid value: "(": is not an RE2 pattern: missing closing )`}},
+		"role pattern without a capture group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{
+			`spec.hosts.rolePattern: Invalid value: "(?:a+)1": must have a capture group`}},
+		"failure policy": {func(p *v1alpha1.UpgradePlan) {
 			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromString("2%")), OnExceeded: "Pause"}
 		}, nil},
-		"a failure policy without a budget": {
+		"failure policy without a budget": {
 			func(p *v1alpha1.UpgradePlan) { p.Spec.FailurePolicy.OnExceeded = "Explode" },
-			[]string{`spec.failurePolicy.maxFailed: Required value: how many hosts may fail`,
+			[]string{`spec.failurePolicy.maxFailed: Required value: must be the number (3) or percentage (10%) of hosts`,
 				`spec.failurePolicy.onExceeded: Unsupported value: "Explode": supported values: "Pause"`}},
-		"a failure budget that is none": {
+		"invalid failure budget": {
 			func(p *v1alpha1.UpgradePlan) { p.Spec.FailurePolicy.MaxFailed = new(intstr.FromString("some")) },
 			[]string{`spec.failurePolicy.maxFailed: Invalid value: "some": must be a number of hosts (3) or a percentage (10%)`}},
 		"windows": {
@@ -141,11 +141,11 @@ func TestValidateUpgradePlan(t *testing.T) {
 			[]string{"spec.windows.deny: Too many: 65: must have at most 64 items"}},
 		"hosts to exclude": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Exclude = []string{"a*", "", "[a", "b[1-3]?"} }, []string{
 			`spec.hosts.exclude[1]: Required value`, `spec.hosts.exclude[2]: Invalid value: "[a": is not a shell pattern`}},
-		"good keys":              {keys("dc1/fleet", "running/versions"), nil},
-		"records elsewhere":      {keys("", "reached/by-version"), nil},
-		"a prefix with slashes":  {keys("/dc1/", "a//b"), []string{`spec.keys.prefix: Invalid value: "/dc1/": must be segments`, `spec.keys.runningVersions: Invalid value: "a//b": must be segments`}},
-		"a prefix among records": {keys("running/versions/x", ""), []string{`spec.keys.prefix: Invalid value: "running/versions/x": must not begin with`}},
-		"a prefix among ours":    {keys("upgrade.jiocloud.com", "config_state/enable_puppet"), []string{`spec.keys.prefix: `, `spec.keys.runningVersions: `}},
+		"good keys":                     {keys("dc1/fleet", "running/versions"), nil},
+		"records elsewhere":             {keys("", "reached/by-version"), nil},
+		"prefix with slashes":           {keys("/dc1/", "a//b"), []string{`spec.keys.prefix: Invalid value: "/dc1/": must be segments`, `spec.keys.runningVersions: Invalid value: "a//b": must be segments`}},
+		"prefix among records":          {keys("running/versions/x", ""), []string{`spec.keys.prefix: Invalid value: "running/versions/x": must not start with`}},
+		"prefix among trees of a fleet": {keys("upgrade.jiocloud.com", "config_state/enable_puppet"), []string{`spec.keys.prefix: `, `spec.keys.runningVersions: `}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan(tc.change)
@@ -166,7 +166,7 @@ func TestValidateUpgradePlan(t *testing.T) {
 	}
 }
 
-func TestThePrefixNeverChanges(t *testing.T) {
+func TestValidateUpgradePlanUpdate_PrefixIsImmutable(t *testing.T) {
 	prefix := func(s string) *v1alpha1.UpgradePlan {
 		return plan(func(p *v1alpha1.UpgradePlan) { p.Spec.Keys.Prefix = s })
 	}
@@ -212,16 +212,16 @@ func TestWarnings(t *testing.T) {
 		}
 	})
 	want := []string{
-		"spec.instructions.groupMappings[mon]: mon is a group, and as the name of a role it belongs to all: the rules for mon are those of the group",
-		"spec.instructions.groupMappings[all]: role stmon matches the groups all, mon: it belongs to the first by name, all",
-		"spec.instructions.roleOrder[a]: the list is empty: a waits for nothing",
+		"spec.instructions.groupMappings[mon]: mon is a group, but as the name of a role it belongs to all; rules for mon apply to the group",
+		"spec.instructions.groupMappings[all]: role stmon matches the groups all, mon; it belongs to the first by name, all",
+		"spec.instructions.roleOrder[a]: the list is empty, so a waits for nothing",
 		"spec.instructions.roleOrder[b][2]: c is listed twice",
 	}
 	if diff := cmp.Diff(want, validation.Warnings(p)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if errs := validation.ValidateUpgradePlan(p); len(errs) > 0 {
-		t.Error("what is odd is refused:", errs)
+		t.Error("warnings must not be errors:", errs)
 	}
 	if got := validation.Warnings(plan()); got != nil {
 		t.Error(got)

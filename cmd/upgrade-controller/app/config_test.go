@@ -161,24 +161,24 @@ log: {format: json}
 
 func TestConfig_ReportsErrorsWithFileLineAndField(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                     "config.yaml: is empty",
-		"kind: ControllerConfig":               "config.yaml:1: apiVersion: is required and must be upgrade.jiocloud.com/v1alpha1",
+		"":                                     "config.yaml: contains no document",
+		"kind: ControllerConfig":               "config.yaml:1: apiVersion: is required; set it to upgrade.jiocloud.com/v1alpha1",
 		strings.Replace(head, "Config", "", 1): "config.yaml:2: kind: must be ControllerConfig, not \"Controller\"",
 		head + "minGap: 0s":                    "config.yaml:3: minGap: Invalid value: \"0s\": must be a duration above 0",
 		head + "resync: 5":                     "config.yaml:3: resync: must be a string",
 		head + "resync: 5 minutes":             "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0 such as 500ms",
-		head + "resync: 5m\nresync: 5m":        "config.yaml:4: resync: is given twice",
+		head + "resync: 5m\nresync: 5m":        "config.yaml:4: resync: is a duplicate; it was first set on line 3",
 		head + "reSync: 5m":                    "config.yaml:3: reSync: unknown field, did you mean resync?",
 		head + "consul:\n  token: x":           "config.yaml:4: consul.token: unknown field. Write the token to a file of its own",
 		head + "consul:\n  address: ftp://x":   "config.yaml:4: consul.address: Invalid value: \"ftp://x\": must be host:port, http://…",
 		head + "consul: x":                     "config.yaml:3: consul: must be a map",
 		head + "metricsBindAddress: \"8080\"":  "config.yaml:3: metricsBindAddress: Invalid value: \"8080\": must be host:port",
-		head + "healthProbeBindAddress: 0":     "config.yaml:3: healthProbeBindAddress: must be a string: write it in quotes, \"0\"",
+		head + "healthProbeBindAddress: 0":     "config.yaml:3: healthProbeBindAddress: must be a string; quote it: \"0\"",
 		head + "healthProbeBindAddress: a:b":   "config.yaml:3: healthProbeBindAddress: Invalid value: \"a:b\": must be host:port",
 		head + "log:\n  format: xml":           "config.yaml:4: log.format: Invalid value: \"xml\": must be console or json",
 		head + "log:\n  verbosity: 10":         "config.yaml:4: log.verbosity: Invalid value: \"10\": must be from 0 to 9",
 		head + "---\n" + head:                  "config.yaml:4: must be the only document of the file",
-		head + "minGap: [":                     "is neither YAML nor JSON",
+		head + "minGap: [":                     "is not valid YAML or JSON",
 	} {
 		// An error is reported although a flag overrides the field.
 		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")

@@ -65,7 +65,7 @@ func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 		{"an unknown field", head + "pipeline:\n  pupet: {}\n",
 			"c.yaml:4: pipeline.pupet: unknown field, did you mean puppet? Allowed: apt, facts, preHook, puppet, sources, validation"},
 		{"wrong types", head + "interval: 5\ninhibitShutdown: yes\n",
-			"c.yaml:3: interval: must be a string: write it in quotes, \"5\"\n" +
+			"c.yaml:3: interval: must be a string; quote it: \"5\"\n" +
 				"c.yaml:4: inhibitShutdown: must be true or false, not \"yes\""},
 		{"a duration without quotes", head + "interval: soon\njitter: -1s\npipeline:\n  apt: {timeout: 1}\n", "c.yaml:6: pipeline.apt.timeout: must be a string"},
 		{"invalid durations", head + "interval: soon\njitter: -1s\nchecks: {ttl: 1ms}\n",
@@ -73,7 +73,7 @@ func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 				"c.yaml:4: jitter: Invalid value: \"-1s\": must be 0s or more\n" +
 				"c.yaml:5: checks.ttl: Invalid value: \"1ms\": must be 1s or more"},
 		{"an invalid name", head + "hostname: a/b\nrole: ' '\nprefix: /eu\nversionFile: current\n",
-			"c.yaml:3: hostname: Invalid value: \"a/b\": must be letters"},
+			"c.yaml:3: hostname: Invalid value: \"a/b\": must consist of letters"},
 		{"an unknown mode", head + "pipeline:\n  puppet:\n    mode: noop\n", `c.yaml:5: pipeline.puppet.mode: Unsupported value: "noop": supported values: "apply", "agent"`},
 		{"a manifest with mode agent", head + "pipeline:\n  puppet:\n    mode: agent\n    manifest: /x\n", "c.yaml:6: pipeline.puppet.manifest: "},
 		{"paths", head + "pipeline:\n  preHook: {path: drain}\n  validation: {names: '('}\n",
@@ -84,7 +84,7 @@ func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 			"c.yaml:4: pipeline.sources.template: Invalid value: \"/no/such/file\": no such file or directory"},
 		{"a template with an unknown field", head + "pipeline:\n  sources: {path: /x, template: " + broken + "}\n", "can't evaluate field Verzion"},
 		{"the name of a command", head + "commands:\n  a/b: {path: /x}\n  c: {path: /x, args: ['', 'a)|(b']}\n",
-			"c.yaml:4: commands[a/b]: Invalid value: \"a/b\": the name of a command must be letters"},
+			"c.yaml:4: commands[a/b]: Invalid value: \"a/b\": the name of a command must consist of letters"},
 		{"patterns of arguments", head + "commands:\n  c: {path: /x, args: ['', 'a)|(b']}\n",
 			"c.yaml:4: commands[c].args[0]: Required value: a pattern for the argument, such as now|[0-9]+\n" +
 				"c.yaml:4: commands[c].args[1]: Invalid value: \"a)|(b\": must be a regular expression (RE2): unexpected ): `a)|(b`"},
