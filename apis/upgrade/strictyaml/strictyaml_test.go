@@ -46,12 +46,13 @@ func decode(text string) (document, error) {
 	if len(errs) > 0 {
 		return d, errs
 	}
-	return d, documents[0].Decode(&d, func(name string) string {
+	err := documents[0].Decode(&d, func(name string) string {
 		if name == "old" {
 			return "It is text now"
 		}
 		return ""
 	}).Err()
+	return d, err
 }
 
 func TestDocument_Decode(t *testing.T) {
