@@ -174,8 +174,8 @@ func (s *Status) failed(f *SyncError, now time.Time) {
 }
 
 // transient reports whether a retry can succeed without a change of the repository or the configuration.
-func (f *SyncError) transient() bool {
-	return f.Reason == string(repository.Unreachable) || f.Reason == ReasonStore
+func (e *SyncError) transient() bool {
+	return e.Reason == string(repository.Unreachable) || e.Reason == ReasonStore
 }
 
 func plural(n int, word string) string {

@@ -36,7 +36,7 @@ func BindOutput(set *pflag.FlagSet, formats ...string) *Choice {
 	return c
 }
 
-// String, Set and Type implement pflag.Value.
+// String returns the value; with Set and Type it implements pflag.Value.
 func (c *Choice) String() string { return c.Value }
 
 // Type is the word for the value in help texts.

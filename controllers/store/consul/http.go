@@ -84,13 +84,13 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, a
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	code, received, err := s.exchange(bounded, r, answer)
-	var lost *lostError
+	lost, isLost := errors.AsType[*lostError](err)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		code, err = Ended, s.ended(ctx)
 	case bounded.Err() != nil && err != nil:
 		code, err = NoAnswer, s.unavailable(fmt.Errorf("no answer within %s", timeout))
-	case errors.As(err, &lost):
+	case isLost:
 		code, err = NoAnswer, s.unavailable(lost.err)
 	}
 	s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)

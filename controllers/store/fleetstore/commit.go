@@ -72,16 +72,16 @@ func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 
 // add notes a transaction with these operations besides the fence. The index of the ledger, which each transaction writes, is
 // that of the transaction.
-func (done *Committed) add(ops []store.Op, r store.Result, ledger keys.Pair) {
-	done.Transactions++
-	done.Writes += len(ops)
-	done.Indexes = append(done.Indexes, ledger.ModifyIndex)
-	if done.Index == nil {
-		done.Index = make(map[string]uint64, len(ops)+1)
+func (c *Committed) add(ops []store.Op, r store.Result, ledger keys.Pair) {
+	c.Transactions++
+	c.Writes += len(ops)
+	c.Indexes = append(c.Indexes, ledger.ModifyIndex)
+	if c.Index == nil {
+		c.Index = make(map[string]uint64, len(ops)+1)
 	}
-	done.Index[ledger.Key] = ledger.ModifyIndex
+	c.Index[ledger.Key] = ledger.ModifyIndex
 	for _, op := range ops {
-		done.Index[op.Key] = cmp.Or(r.ModifyIndex[op.Key], ledger.ModifyIndex)
+		c.Index[op.Key] = cmp.Or(r.ModifyIndex[op.Key], ledger.ModifyIndex)
 	}
 }
 
