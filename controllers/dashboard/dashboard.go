@@ -19,8 +19,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 const (
@@ -192,7 +192,7 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, v view, f *fee
 		return
 	case s.empty():
 		status = http.StatusServiceUnavailable
-		if _, ok := errors.AsType[*upgradeplan.NotFoundError](s.err); ok {
+		if _, ok := errors.AsType[*planstore.NotFoundError](s.err); ok {
 			status = http.StatusNotFound
 		}
 		d.renderError(w, v, status, s.err.Error())

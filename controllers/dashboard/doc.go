@@ -5,7 +5,7 @@
 //
 // It owns the pages, their live updates, and one feed per plan: all viewers of a plan share one reader of the store, which
 // runs while a page is open and for a while after. It must not write to the store, and it must not plan: it shows what an
-// upgradeplan.Observation says.
+// pass.Assessment says.
 //
 // A page is rendered on the server and works without JavaScript. With it, the page opens a stream of server-sent events and
 // replaces the parts and cells that differ. All links are relative, so that the pages work below any path of a proxy.

@@ -23,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -161,7 +162,7 @@ func (s *site) apply(spec string) {
 	if err := yaml.UnmarshalStrict([]byte(spec), &plan.Spec); err != nil {
 		s.Fatal(err)
 	}
-	if _, _, err := (upgradeplan.Plans{Store: s.store}).Apply(s.Context(), plan, false); err != nil {
+	if _, _, err := (planstore.Plans{Store: s.store}).Apply(s.Context(), plan, false); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -196,7 +197,7 @@ func newFleet(t testing.TB, webs int) *site {
 	s.startUpgrade("web1", "web2", "web3", "web4")
 	s.upgrade("web1", "web2")
 	s.fail("web4", "Puppet's run failed: Package[nginx] <b>not found</b>")
-	if _, err := (upgradeplan.Holds{Store: s.store}).Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "db1"},
+	if _, err := (planstore.Holds{Store: s.store}).Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "db1"},
 		fleet.Hold{Reason: "disk is being replaced", Owner: "rb", Time: time.Now()}); err != nil {
 		t.Fatal(err)
 	}

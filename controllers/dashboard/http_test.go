@@ -15,8 +15,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 func (s *site) get(path string) (int, string, http.Header) {
@@ -218,7 +218,7 @@ func TestPlot_MarksHaltsAndClosedWindows(t *testing.T) {
 	if !strings.Contains(body, "2 of 8 hosts have reached the version") {
 		t.Error("want two hosts that reached the version")
 	}
-	plans := upgradeplan.Plans{Store: s.store}
+	plans := planstore.Plans{Store: s.store}
 	if _, err := plans.SetPause(t.Context(), "fleet", &fleet.Pause{By: "rb", Time: time.Now(), Reason: "lunch"}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,10 +14,10 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -141,7 +141,7 @@ func (d *Dashboard) planPage(s *snapshot) *page {
 }
 
 // listHosts returns the hosts in flight, oldest first, and the failed hosts.
-func listHosts(o *upgradeplan.Observation, present *rollout.Decision) (flight, failed []hostRow) {
+func listHosts(o *pass.Assessment, present *rollout.Decision) (flight, failed []hostRow) {
 	since := inFlightSince(o)
 	for i := range present.Verdicts {
 		v := &present.Verdicts[i]
@@ -194,7 +194,7 @@ func newBar(total int, counts []stateCount) []barPart {
 }
 
 // inFlightSince maps verdict indexes to the time when the host went in flight.
-func inFlightSince(o *upgradeplan.Observation) map[int]time.Time {
+func inFlightSince(o *pass.Assessment) map[int]time.Time {
 	since := map[int]time.Time{}
 	for _, f := range o.Flights() {
 		since[f.Index] = f.Since

@@ -12,8 +12,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // The size of the plot, in units of its view box.
@@ -56,7 +56,7 @@ type point struct {
 	Text string
 }
 
-func newPlot(o *upgradeplan.Observation, events []fleet.Event) plot {
+func newPlot(o *pass.Assessment, events []fleet.Event) plot {
 	var p plot
 	reached, failed := p.countHosts(o)
 	p.From = rolloutStart(o, events, reached)
@@ -89,7 +89,7 @@ func newPlot(o *upgradeplan.Observation, events []fleet.Event) plot {
 }
 
 // countHosts returns the times at which hosts reached the version, sorted, and the hosts that reported a failure.
-func (p *plot) countHosts(o *upgradeplan.Observation) (reached []time.Time, failed []*fleet.Host) {
+func (p *plot) countHosts(o *pass.Assessment) (reached []time.Time, failed []*fleet.Host) {
 	for i := range o.Decision.Verdicts {
 		v, h := &o.Decision.Verdicts[i], &o.Fleet.Hosts[i]
 		if !v.Counts {
@@ -113,7 +113,7 @@ func (p *plot) countHosts(o *upgradeplan.Observation) (reached []time.Time, fail
 
 // rolloutStart returns the time of the event that reports the switch to the version. Without that event it is the time when
 // the first host reached the version or got its grant. The zero time means that the rollout has not started.
-func rolloutStart(o *upgradeplan.Observation, events []fleet.Event, reached []time.Time) time.Time {
+func rolloutStart(o *pass.Assessment, events []fleet.Event, reached []time.Time) time.Time {
 	newest := true
 	for _, e := range slices.Backward(events) {
 		if v1alpha1.Reason(e.Reason) != v1alpha1.ReasonVersionSwitched {
@@ -211,7 +211,7 @@ func endsHalt(reason string) bool {
 }
 
 // addHalts adds the spans in which something other than a window stopped all new starts. The last span comes from the current gate.
-func (p *plot) addHalts(o *upgradeplan.Observation, events []fleet.Event) {
+func (p *plot) addHalts(o *pass.Assessment, events []fleet.Event) {
 	var since time.Time
 	var why string
 	end := func(at time.Time) {

@@ -15,6 +15,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -26,7 +28,7 @@ type snapshot struct {
 	at time.Time
 	// plans are set in the feed of the list of plans, plan and events in the feed of a plan.
 	plans  []*v1alpha1.UpgradePlan
-	plan   *upgradeplan.Observation
+	plan   *pass.Assessment
 	events []fleet.Event
 	leader *leaderelection.LockHeldError
 	// err says why there is no data, or why there is no newer data. Nil means that the data is current.
@@ -75,7 +77,7 @@ func (d *Dashboard) followPlan(name string) func(context.Context, func(*snapshot
 		r := reader{Dashboard: d, publish: put, last: &snapshot{}}
 		for ctx.Err() == nil {
 			f := upgradeplan.Follower{Store: d.options.Store, Plan: name, Now: d.options.Now, Failed: r.failed}
-			err := f.Follow(ctx, func(o *upgradeplan.Observation) error { return r.observed(ctx, name, o) })
+			err := f.Follow(ctx, func(o *pass.Assessment) error { return r.observed(ctx, name, o) })
 			if ctx.Err() != nil {
 				return
 			}
@@ -108,7 +110,7 @@ func (r *reader) failed(err error) {
 	r.update(func(last *snapshot) *snapshot { return last.withError("", err) })
 }
 
-func (r *reader) observed(ctx context.Context, name string, o *upgradeplan.Observation) error {
+func (r *reader) observed(ctx context.Context, name string, o *pass.Assessment) error {
 	events, err := r.readEvents(ctx, name, o)
 	if err != nil && ctx.Err() == nil {
 		r.failed(err)
@@ -124,14 +126,14 @@ func (r *reader) observed(ctx context.Context, name string, o *upgradeplan.Obser
 }
 
 // readEvents returns the events of a plan. It reads them only if the ledger counts new ones.
-func (r *reader) readEvents(ctx context.Context, name string, o *upgradeplan.Observation) ([]fleet.Event, error) {
+func (r *reader) readEvents(ctx context.Context, name string, o *pass.Assessment) ([]fleet.Event, error) {
 	r.mu.Lock()
 	last := r.last
 	r.mu.Unlock()
 	if last.plan != nil && last.plan.Keys.Ledger.Events == o.Keys.Ledger.Events {
 		return last.events, nil
 	}
-	return upgradeplan.Plans{Store: r.options.Store}.Events(ctx, name)
+	return planstore.Plans{Store: r.options.Store}.Events(ctx, name)
 }
 
 // plansMinInterval is the minimum interval between two reads of the plans.
@@ -156,8 +158,8 @@ func (d *Dashboard) followPlans(ctx context.Context, put func(*snapshot)) {
 
 // readAll publishes all valid plans, with the errors of invalid ones.
 func (r *reader) readAll(ctx context.Context) error {
-	plans, invalid := upgradeplan.Plans{Store: r.options.Store}.List(ctx)
-	if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](invalid); invalid != nil && !ok {
+	plans, invalid := planstore.Plans{Store: r.options.Store}.List(ctx)
+	if _, ok := errors.AsType[*planstore.InvalidPlanError](invalid); invalid != nil && !ok {
 		return invalid
 	}
 	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)

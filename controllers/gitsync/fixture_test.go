@@ -23,9 +23,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +41,7 @@ type fixture struct {
 	*testing.T
 	git     *gittest.Repository
 	store   *failing
-	plans   upgradeplan.Plans
+	plans   planstore.Plans
 	session string
 	source  gitsync.Source
 	// requests counts the sync requests.
@@ -97,7 +97,7 @@ func (f *failing) Txn(ctx context.Context, ops []store.Op) (store.Result, error)
 
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, git: gittest.New(t), store: &failing{Store: memory.New(time.Now)}}
-	f.plans = upgradeplan.Plans{Store: f.store}
+	f.plans = planstore.Plans{Store: f.store}
 	f.source = gitsync.Source{Name: "default", Location: repository.Location{URL: f.git.URL()}, Interval: "1h"}
 	session, err := f.store.CreateSession(t.Context(), "test", time.Hour)
 	f.must(err)
@@ -126,7 +126,7 @@ func (f *fixture) start(sources ...gitsync.Source) {
 		sources = []gitsync.Source{f.source}
 	}
 	r := &gitsync.Runner{Sources: sources, Store: f.store,
-		Plans:  func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: f.store, Session: session} },
+		Plans:  func(session string) gitsync.Plans { return planstore.ManagedPlans{Store: f.store, Session: session} },
 		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 },
 		MinInterval: time.Millisecond, Log: logr.Discard(), Observer: &f.observer}
 	ctx, cancel := context.WithCancel(f.Context())

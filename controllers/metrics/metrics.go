@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -104,7 +105,7 @@ func (m *Metrics) Reconciled(p upgradeplan.Pass) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p.Plan = valid(p.Plan)
-	if _, ok := errors.AsType[*upgradeplan.NotFoundError](p.Err); ok {
+	if _, ok := errors.AsType[*planstore.NotFoundError](p.Err); ok {
 		m.forget(p.Plan)
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -186,7 +187,7 @@ func TestMetrics_ForgetsPlansAndTerms(t *testing.T) {
 	other.Plan = "\xffother"
 	b.Reconciled(other)
 	both := b.plans()
-	other.Err = fmt.Errorf("looked: %w", &upgradeplan.NotFoundError{})
+	other.Err = fmt.Errorf("looked: %w", &planstore.NotFoundError{})
 	b.Reconciled(other)
 	if got := b.plans(); 2*got != both || got == 0 {
 		t.Errorf("%d series of one plan, %d of two", got, both)

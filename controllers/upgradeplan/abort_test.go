@@ -11,12 +11,12 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
-func (f *fixture) abort() upgradeplan.Aborted {
+func (f *fixture) abort() planstore.Aborted {
 	f.t.Helper()
-	did, err := upgradeplan.Plans{Store: f.store}.Abort(f.ctx(), "fleet", fleet.Pause{By: "me", Time: f.clock.Now()})
+	did, err := planstore.Plans{Store: f.store}.Abort(f.ctx(), "fleet", fleet.Pause{By: "me", Time: f.clock.Now()})
 	f.must(err)
 	return did
 }

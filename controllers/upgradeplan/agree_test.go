@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // The reconciler, the preview and the simulation make the same pass: they leave the same keys, also after a rollback and a halt.
@@ -51,13 +51,13 @@ func TestPass_IsTheSameForReconcilePreviewAndSimulate(t *testing.T) {
 			f.set("current_version", "v1")
 			f.hosts(true, "v1", names("web", 4)...)
 			tt.prepare(f)
-			o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
+			o, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
 			f.must(err)
 			preview := o.Preview()
-			simulation := upgradeplan.Simulate(o, simulate.Options{Start: c.Now(), Rand: rand.New(rand.NewPCG(1, 1))})
+			simulation := simulate.From(o, simulate.Options{Start: c.Now(), Rand: rand.New(rand.NewPCG(1, 1))})
 			last := simulation.Pass()
 			r := f.reconcile()
-			after, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
+			after, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
 			f.must(err)
 
 			if got := string(after.Keys.Current.Value); got != tt.version {

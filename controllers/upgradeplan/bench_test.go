@@ -17,6 +17,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -75,7 +76,7 @@ func (x *bench) txn(ops ...store.Op) {
 }
 
 func (x *bench) apply(spec string) {
-	_, _, err := upgradeplan.Plans{Store: x.store}.Apply(x.Context(), planOf(x, spec), false)
+	_, _, err := planstore.Plans{Store: x.store}.Apply(x.Context(), planOf(x, spec), false)
 	x.must(err)
 }
 
@@ -155,7 +156,7 @@ func BenchmarkIdlePass(b *testing.B) {
 		b.Run(at.name+"/observe", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				o, err := upgradeplan.ObserveFleet(b.Context(), x.store, keys.Layout{}, time.Now())
+				o, err := planstore.ObserveFleet(b.Context(), x.store, keys.Layout{}, time.Now())
 				x.must(err)
 				x.must(json.NewEncoder(io.Discard).Encode(status.HostListsOf(&o.Decision)))
 			}

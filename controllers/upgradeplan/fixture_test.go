@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
@@ -144,11 +145,11 @@ func planOf(t testing.TB, spec string) *v1alpha1.UpgradePlan {
 	return p
 }
 
-func (f *fixture) apply(spec string) upgradeplan.Outcome {
+func (f *fixture) apply(spec string) planstore.Outcome {
 	f.t.Helper()
 	p := planOf(f.t, spec)
-	f.layout = upgradeplan.Layout(p)
-	_, outcome, err := upgradeplan.Plans{Store: f.store}.Apply(f.ctx(), p, false)
+	f.layout = planstore.Layout(p)
+	_, outcome, err := planstore.Plans{Store: f.store}.Apply(f.ctx(), p, false)
 	f.must(err)
 	return outcome
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/cache"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -26,7 +27,7 @@ const (
 // Follower reads a plan and its fleet for viewers. It writes nothing, needs no lock, and, as a worker does, reads only what
 // changed since its last read.
 type Follower struct {
-	Store Store
+	Store planstore.Store
 	Plan  string
 	Now   func() time.Time
 	// Failed is called with the error of each failed read and watch, by several goroutines at once. Both are tried again.
@@ -73,8 +74,8 @@ func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error
 
 // permanent reports whether another read would fail with the same error.
 func permanent(err error) bool {
-	_, gone := errors.AsType[*NotFoundError](err)
-	_, invalid := errors.AsType[*InvalidPlanError](err)
+	_, gone := errors.AsType[*planstore.NotFoundError](err)
+	_, invalid := errors.AsType[*planstore.InvalidPlanError](err)
 	return gone || invalid
 }
 

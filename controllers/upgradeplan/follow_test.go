@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -20,15 +22,15 @@ import (
 // followed is a follower and what it has seen last.
 type followed struct {
 	*fixture
-	seen  chan *upgradeplan.Observation
+	seen  chan *pass.Assessment
 	ended chan error
 }
 
 func newFollowed(t *testing.T, f *fixture, s store.Store) *followed {
-	x := &followed{f, make(chan *upgradeplan.Observation), make(chan error, 1)}
+	x := &followed{f, make(chan *pass.Assessment), make(chan error, 1)}
 	follower := upgradeplan.Follower{Store: s, Plan: "fleet", Now: f.clock.Now, Failed: func(err error) { t.Error(err) }}
 	go func() {
-		x.ended <- follower.Follow(t.Context(), func(o *upgradeplan.Observation) error {
+		x.ended <- follower.Follow(t.Context(), func(o *pass.Assessment) error {
 			select {
 			case x.seen <- o:
 				return nil
@@ -41,7 +43,7 @@ func newFollowed(t *testing.T, f *fixture, s store.Store) *followed {
 }
 
 // until waits until the follower sees it.
-func (x *followed) until(what string, is func(*upgradeplan.Observation) bool) *upgradeplan.Observation {
+func (x *followed) until(what string, is func(*pass.Assessment) bool) *pass.Assessment {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(x.ctx(), time.Minute)
 	defer cancel()
@@ -59,8 +61,8 @@ func (x *followed) until(what string, is func(*upgradeplan.Observation) bool) *u
 	}
 }
 
-func in(host string, state rollout.State) func(*upgradeplan.Observation) bool {
-	return func(o *upgradeplan.Observation) bool {
+func in(host string, state rollout.State) func(*pass.Assessment) bool {
+	return func(o *pass.Assessment) bool {
 		for _, v := range o.Present().Verdicts {
 			if v.Host == host {
 				return v.State == state
@@ -85,7 +87,7 @@ func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
 	first := x.until("the released host", in("web1", rollout.Upgrading))
 	counted.count()
 	f.begin("v2", "web1")
-	x.until("its start", func(o *upgradeplan.Observation) bool { h, _ := o.Fleet.Host("web1"); return h.Started != nil })
+	x.until("its start", func(o *pass.Assessment) bool { h, _ := o.Fleet.Host("web1"); return h.Started != nil })
 	f.reach(true, "v1", "v2", "web1")
 	after := x.until("its end", in("web1", rollout.Upgraded))
 	if h, _ := after.Fleet.Host("web1"); h.Record.Time.IsZero() {
@@ -104,7 +106,7 @@ func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
 		select {
 		case <-x.seen:
 		case err = <-x.ended:
-			if _, ok := errors.AsType[*upgradeplan.InvalidPlanError](err); !ok {
+			if _, ok := errors.AsType[*planstore.InvalidPlanError](err); !ok {
 				t.Errorf("a plan that cannot be read: %v", err)
 			}
 		}

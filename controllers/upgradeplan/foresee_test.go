@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // A simulation of what was observed rolls back where the plan would: to the revision that was complete last.
@@ -23,10 +23,10 @@ func TestASimulationRollsBack(t *testing.T) {
 	f.apply("version: v1" + spec)
 	f.reconcile()
 	f.apply("version: v2" + spec)
-	o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
+	o, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
 	f.must(err)
 	const takes = 10 * time.Minute
-	got := upgradeplan.Simulate(o, simulate.Options{Start: c.Now(), Gap: time.Second, Duration: simulate.Span{Mean: takes}, Failures: 1,
+	got := simulate.From(o, simulate.Options{Start: c.Now(), Gap: time.Second, Duration: simulate.Span{Mean: takes}, Failures: 1,
 		Rand: rand.New(rand.NewPCG(1, 1))}).Run(time.Hour)
 	r := got.Rollback
 	if r == nil || r.Revision != 1 || r.Version != "v1" || r.Time.Sub(c.Now()) != takes || r.Upgraded != 2 || r.Complete {

@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
-func (f *fixture) forget(host string, force bool) (upgradeplan.Forgotten, error) {
-	return upgradeplan.Plans{Store: f.through}.Forget(f.ctx(), upgradeplan.ForgetOptions{Plan: "fleet", Host: host, Force: force,
+func (f *fixture) forget(host string, force bool) (planstore.Forgotten, error) {
+	return planstore.Plans{Store: f.through}.Forget(f.ctx(), planstore.ForgetOptions{Plan: "fleet", Host: host, Force: force,
 		Now: f.clock.Now()})
 }
 
@@ -74,7 +74,7 @@ func TestForgetRefusesWhoMayBeThere(t *testing.T) {
 				f.hosts(true, "1", "web1")
 				arrange(f)
 				_, err := f.forget("web1", false)
-				if _, ok := errors.AsType[*upgradeplan.HostActiveError](err); !ok {
+				if _, ok := errors.AsType[*planstore.HostActiveError](err); !ok {
 					t.Fatalf("got %v", err)
 				}
 				if !f.get(f.layout.Record("1", "web1")).Exists() {

@@ -19,6 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -89,7 +90,7 @@ func TestHistoryOfARolloutThatIsCutOff(t *testing.T) {
 		h.set("current_version", "1")
 		agents := h.agents(append(names("web", 4), "db1", "db2")...)
 		_ = once(agents)
-		_, _, err := upgradeplan.Plans{Store: h.store}.Apply(t.Context(), planOf(t,
+		_, _, err := planstore.Plans{Store: h.store}.Apply(t.Context(), planOf(t,
 			"version: '2'\ninstructions: {rollingRules: {global: 1, roles: {web: 2}}, roleOrder: {web: db}}"), false)
 		h.must(err)
 		r := newRemembering(h.fixture)
@@ -99,7 +100,7 @@ func TestHistoryOfARolloutThatIsCutOff(t *testing.T) {
 				if wrong := r.believes(); wrong != "" {
 					t.Fatal(wrong)
 				}
-				o, err := upgradeplan.Observe(t.Context(), h.store, "fleet", h.clock.Now())
+				o, err := planstore.Observe(t.Context(), h.store, "fleet", h.clock.Now())
 				h.must(err)
 				if o.Decision.Complete {
 					return len(h.proxy.Writes())
@@ -168,7 +169,7 @@ func TestHistoryOfTwoControllers(t *testing.T) {
 		}
 	})
 	group.Go(func() {
-		plans := upgradeplan.Plans{Store: h.through}
+		plans := planstore.Plans{Store: h.through}
 		for _, version := range []string{"3", "1.5", "4"} {
 			_, err := plans.SetPause(ctx, "fleet", &fleet.Pause{By: "operator"})
 			must(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 func roleWeb() fleet.Place { return fleet.Place{Scope: fleet.ScopeRole, Name: "web"} }
@@ -23,8 +23,8 @@ func hostWeb1() fleet.Place { return fleet.Place{Scope: fleet.ScopeHost, Name: "
 
 const pauseOfWeb1 = "config_state/host/web1/enable_puppet"
 
-func (f *fixture) holds() upgradeplan.Holds {
-	return upgradeplan.Holds{Store: f.store, Layout: f.layout}
+func (f *fixture) holds() planstore.Holds {
+	return planstore.Holds{Store: f.store, Layout: f.layout}
 }
 
 func TestHoldIsShownToTheFieldAndSweptWhenItExpires(t *testing.T) {

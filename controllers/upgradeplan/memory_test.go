@@ -23,6 +23,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
@@ -83,7 +84,7 @@ func (r *remembering) believes() string {
 	if believed == nil {
 		return ""
 	}
-	fresh, err := upgradeplan.Observe(r.ctx(), r.store, "fleet", now)
+	fresh, err := planstore.Observe(r.ctx(), r.store, "fleet", now)
 	if err != nil {
 		return err.Error()
 	}
@@ -387,7 +388,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 				if wrong := r.believes(); wrong != "" {
 					t.Fatal(wrong)
 				}
-				o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
+				o, err := planstore.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
 				f.must(err)
 				if o.Decision.Complete {
 					break
@@ -419,7 +420,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 			"loses its reply": func(_ *fixture, w *watched) { w.failAt, w.lost = k, true },
 			"lost its lock":   at(k, func(f *fixture) { f.lock() }),
 			"comes after a pause": at(k, func(f *fixture) {
-				plans := upgradeplan.Plans{Store: f.store}
+				plans := planstore.Plans{Store: f.store}
 				_, err := plans.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
 				f.must(err)
 				_, err = plans.SetPause(f.ctx(), "fleet", nil)
@@ -470,7 +471,7 @@ func TestWhatAWorkerBelievesIsTrue(t *testing.T) {
 			if wrong := r.believes(); wrong != "" {
 				rt.Fatalf("%s\nafter %q", wrong, did)
 			}
-			o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", c.Now())
+			o, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
 			f.must(err)
 			for _, h := range o.Fleet.Hosts {
 				s := f.setting(h)
@@ -507,7 +508,7 @@ func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
 func (r *remembering) disturb(t *rapid.T, spec string, version *int) string {
 	what := rapid.SampledFrom([]string{"nothing", "time", "more time", "edit", "delete", "pause", "resume", "hold", "spec", "new host",
 		"new agent", "gone", "again", "by hand", "agent", "current"}).Draw(t, "what")
-	f, plans := r.fixture, upgradeplan.Plans{Store: r.store}
+	f, plans := r.fixture, planstore.Plans{Store: r.store}
 	host := rapid.SampledFrom([]string{"web5", "db5"}).Draw(t, "host")
 	switch what {
 	case "time":
@@ -527,7 +528,7 @@ func (r *remembering) disturb(t *rapid.T, spec string, version *int) string {
 		_, err := plans.SetPause(f.ctx(), "fleet", nil)
 		f.must(err)
 	case "hold":
-		_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
+		_, err := planstore.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
 		f.must(err)
 	case "spec":
 		*version++
@@ -568,7 +569,7 @@ func TestWhatTimeBringsStandsOnWhatIsThere(t *testing.T) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 9)...)
 		f.apply("version: '2'\nwindows: {allow: [{schedule: '5 14 * * *', duration: 2h}]}\ninstructions: {rollingRules: {global: 2}}")
-		_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{Expires: f.clock.Now().Add(9 * time.Minute)})
+		_, err := planstore.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{Expires: f.clock.Now().Add(9 * time.Minute)})
 		f.must(err)
 		r := newRemembering(f)
 		r.step()

@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // noValues is a store whose trees cannot be read with their values.
@@ -33,9 +33,9 @@ func TestNamesAreReadWithoutValues(t *testing.T) {
 		f.set(f.layout.Record("3", "a:b"), "1")
 		f.set(f.layout.CurrentVersion(), "10")
 		s := noValues{f.store}
-		got, err := upgradeplan.ReadNames(f.ctx(), s, nil, f.layout)
+		got, err := planstore.ReadNames(f.ctx(), s, nil, f.layout)
 		f.must(err)
-		want := upgradeplan.Names{Hosts: []string{"42", "db1", "db2", "db3", "web2", "web10"}, Roles: []string{"db", "web"},
+		want := planstore.Names{Hosts: []string{"42", "db1", "db2", "db3", "web2", "web10"}, Roles: []string{"db", "web"},
 			Versions: []string{"1", "2", "3", "10"}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("-want +got:\n%s", d)
@@ -43,7 +43,7 @@ func TestNamesAreReadWithoutValues(t *testing.T) {
 
 		f.set(keys.Plan("fleet").Ledger(), `{"roles":["gone"]}`)
 		plan := planOf(t, `{version: "2", hosts: {rolePattern: "^(d|w)"}}`)
-		got, err = upgradeplan.ReadNames(f.ctx(), s, plan, keys.Layout{Prefix: "another"})
+		got, err = planstore.ReadNames(f.ctx(), s, plan, keys.Layout{Prefix: "another"})
 		f.must(err)
 		want.Roles = []string{"d", "gone", "w"}
 		if d := cmp.Diff(want, got); d != "" {
@@ -55,9 +55,9 @@ func TestNamesAreReadWithoutValues(t *testing.T) {
 func TestNamesOfTheOldTree(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("running_version/1/web1", "1")
-		got, err := upgradeplan.ReadNames(f.ctx(), f.store, nil, f.layout)
+		got, err := planstore.ReadNames(f.ctx(), f.store, nil, f.layout)
 		f.must(err)
-		want := upgradeplan.Names{Hosts: []string{"web1"}, Roles: []string{"web"}, Versions: []string{"1"}}
+		want := planstore.Names{Hosts: []string{"web1"}, Roles: []string{"web"}, Versions: []string{"1"}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
@@ -70,10 +70,10 @@ func TestBriefsOfPlans(t *testing.T) {
 		f.set(keys.Plan("fleet").Status(), `{"phase":"Paused"}`)
 		f.set(keys.Plan("fleet2").Spec(), "{")
 		f.set(keys.Plan("other").Spec(), "{}")
-		plans := upgradeplan.Plans{Store: noValues{f.store}}
+		plans := planstore.Plans{Store: noValues{f.store}}
 		got, err := plans.Briefs(f.ctx(), "fl")
 		f.must(err)
-		want := []upgradeplan.Brief{{Name: "fleet", Version: "2", Phase: v1alpha1.PhasePaused}, {Name: "fleet2"}}
+		want := []planstore.Brief{{Name: "fleet", Version: "2", Phase: v1alpha1.PhasePaused}, {Name: "fleet2"}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
@@ -96,7 +96,7 @@ func TestPlacesOfHolds(t *testing.T) {
 		}
 		_, err := f.holds().Set(f.ctx(), roleWeb(), fleet.Hold{Reason: "x"})
 		f.must(err)
-		got, err := upgradeplan.Holds{Store: noValues{f.store}, Layout: f.layout}.Places(f.ctx())
+		got, err := planstore.Holds{Store: noValues{f.store}, Layout: f.layout}.Places(f.ctx())
 		f.must(err)
 		want := []fleet.Place{roleWeb(), {Scope: fleet.ScopeHost, Name: "web2"}, {Scope: fleet.ScopeHost, Name: "web10"}}
 		if d := cmp.Diff(want, got); d != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // A plan that is deleted in the midst of its rollout leaves the hosts' keys as they are; applied again, it goes on.
@@ -26,8 +26,8 @@ func TestAPlanIsDeletedInTheMidst(t *testing.T) {
 		f.apply(spec)
 		f.reconcile()
 		before := strings.Join(f.enabled(), " ")
-		f.must(upgradeplan.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
-		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*upgradeplan.NotFoundError)) {
+		f.must(planstore.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
+		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*planstore.NotFoundError)) {
 			f.t.Errorf("%v", err)
 		}
 		if after := strings.Join(f.enabled(), " "); after != before || string(f.get("current_version").Value) != "v2" {
@@ -97,7 +97,7 @@ func TestAClockThatJumps(t *testing.T) {
 func TestAHoldThatExpiresWakesTheWorker(t *testing.T) {
 	f, w := workerFixture(t)
 	ends := f.clock.Now().Add(5 * time.Minute)
-	_, err := upgradeplan.Holds{Store: f.store, Layout: f.layout}.Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "web1"},
+	_, err := planstore.Holds{Store: f.store, Layout: f.layout}.Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "web1"},
 		fleet.Hold{Owner: "me", Time: f.clock.Now(), Expires: ends})
 	f.must(err)
 	f.apply("version: v2\ninstructions: {rollingRules: {global: 2}}")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -54,11 +55,11 @@ func TestAnObserverIsToldOfEachPass(t *testing.T) {
 		t.Errorf("the pass that saw web1 fail: %+v", p)
 	}
 	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
+	if p = reconcile(); !errors.As(p.Err, new(*planstore.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
 		t.Errorf("a plan that cannot be read: %+v", p)
 	}
 	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
-	if p = reconcile(); !errors.As(p.Err, new(*upgradeplan.NotFoundError)) {
+	if p = reconcile(); !errors.As(p.Err, new(*planstore.NotFoundError)) {
 		t.Errorf("a plan that is gone: %+v", p)
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-func (f *fixture) undo(revision int64) upgradeplan.Undone {
+func (f *fixture) undo(revision int64) planstore.Undone {
 	f.t.Helper()
-	did, err := upgradeplan.Plans{Store: f.store}.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: revision,
+	did, err := planstore.Plans{Store: f.store}.Undo(f.ctx(), "fleet", planstore.Undo{Revision: revision,
 		Pause: fleet.Pause{By: "me", Time: f.clock.Now()}})
 	f.must(err)
 	return did
@@ -46,7 +46,7 @@ func TestUndoHoldsUntilTheSpecChanges(t *testing.T) {
 			t.Errorf("%+v", did)
 		}
 		f.wantVersion("1a")
-		if outcome := f.apply(spec("2")); outcome != upgradeplan.Unchanged {
+		if outcome := f.apply(spec("2")); outcome != planstore.Unchanged {
 			t.Errorf("the same spec is %s", outcome)
 		}
 		f.wantVersion("1a")
@@ -86,7 +86,7 @@ func TestAPinnedRevisionIsKept(t *testing.T) {
 		for i := range 6 {
 			p := planOf(t, spec("2"))
 			p.Labels = map[string]string{"n": fmt.Sprint(i)}
-			_, _, err := upgradeplan.Plans{Store: f.store}.Apply(f.ctx(), p, false)
+			_, _, err := planstore.Plans{Store: f.store}.Apply(f.ctx(), p, false)
 			f.must(err)
 		}
 		f.wantVersion("1a")
@@ -107,10 +107,10 @@ func TestAPinnedRevisionIsKept(t *testing.T) {
 func TestWhatCannotBeUndone(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.apply(spec("1a"))
-		plans := upgradeplan.Plans{Store: f.store}
+		plans := planstore.Plans{Store: f.store}
 		for name, want := range map[int64]string{0: "no earlier revision", 7: "there is no revision 7 (there are 1)"} {
-			_, err := plans.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: name})
-			if _, ok := errors.AsType[*upgradeplan.UndoError](err); !ok || !strings.Contains(err.Error(), want) {
+			_, err := plans.Undo(f.ctx(), "fleet", planstore.Undo{Revision: name})
+			if _, ok := errors.AsType[*planstore.UndoError](err); !ok || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 		}

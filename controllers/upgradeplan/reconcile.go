@@ -21,6 +21,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -28,7 +29,7 @@ import (
 
 // Reconciler makes passes over plans. It writes only while Session holds the lock.
 type Reconciler struct {
-	Store Store
+	Store planstore.Store
 	// Session is the session that holds keys.Leader. Every transaction checks it.
 	Session string
 	Now     func() time.Time

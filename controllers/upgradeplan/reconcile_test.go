@@ -18,6 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -186,11 +187,11 @@ func (f *fixture) values() map[string]string {
 func TestStopDuringPass(t *testing.T) {
 	for name, stop := range map[string]func(*fixture){
 		"pause": func(f *fixture) {
-			_, err := upgradeplan.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
+			_, err := planstore.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
 			f.must(err)
 		},
 		"hold": func(f *fixture) {
-			_, err := upgradeplan.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
+			_, err := planstore.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{})
 			f.must(err)
 		},
 		"undo":                    func(f *fixture) { f.undo(1) },
@@ -230,7 +231,7 @@ func TestDisabledPuppetStaysDisabled(t *testing.T) {
 		f.hosts(false, "1", names("db", 3)...)
 		f.apply(twoAtATime)
 		f.reconcile()
-		plans := upgradeplan.Plans{Store: f.store}
+		plans := planstore.Plans{Store: f.store}
 		did, err := plans.DisablePuppet(f.ctx(), "fleet", f.layout, fleet.Pause{By: "me", Time: f.clock.Now()})
 		f.must(err)
 		if d := cmp.Diff([]string{"db1", "db2"}, did.Marked); d != "" || !did.Paused {
@@ -415,7 +416,7 @@ func TestPreviewTellsTheTruth(t *testing.T) {
 		f.set("config_state/enable_puppet/global", "False")
 		f.set("config_state/enable_puppet/role/db", "True")
 		f.apply(twoAtATime)
-		o, err := upgradeplan.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
+		o, err := planstore.Observe(f.ctx(), f.store, "fleet", f.clock.Now())
 		f.must(err)
 		changes := o.Preview().Changes
 		before := f.values()
@@ -441,14 +442,14 @@ func TestPreviewTellsTheTruth(t *testing.T) {
 
 func TestPlans(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		plans := upgradeplan.Plans{Store: f.store}
-		for i, want := range []upgradeplan.Outcome{upgradeplan.Created, upgradeplan.Unchanged} {
+		plans := planstore.Plans{Store: f.store}
+		for i, want := range []planstore.Outcome{planstore.Created, planstore.Unchanged} {
 			if got := f.apply(twoAtATime); got != want {
 				t.Errorf("apply %d: %s, want %s", i, got, want)
 			}
 		}
 		for v := 3; v < 20; v++ {
-			if got := f.apply(fmt.Sprintf("version: '%d'\nrevisionHistoryLimit: 3", v)); got != upgradeplan.Configured {
+			if got := f.apply(fmt.Sprintf("version: '%d'\nrevisionHistoryLimit: 3", v)); got != planstore.Configured {
 				t.Errorf("version %d: %s", v, got)
 			}
 		}
@@ -467,7 +468,7 @@ func TestPlans(t *testing.T) {
 		other.Spec.Keys.Prefix = "dc2"
 		_, outcome, err := plans.Apply(f.ctx(), other, false)
 		f.must(err)
-		if outcome != upgradeplan.Created {
+		if outcome != planstore.Created {
 			t.Error(outcome)
 		}
 		tree := planOf(t, twoAtATime)
@@ -476,7 +477,7 @@ func TestPlans(t *testing.T) {
 			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
 		}
 		f.must(plans.Delete(f.ctx(), "fleet", false))
-		missing := (*upgradeplan.NotFoundError)(nil)
+		missing := (*planstore.NotFoundError)(nil)
 		if _, err := plans.Get(f.ctx(), "fleet"); !errors.As(err, &missing) {
 			t.Errorf("got %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
@@ -19,7 +20,7 @@ import (
 // refuse writes an invalid plan's problem to its status, in one fenced transaction, if the status does not say it already. It
 // returns the problem, joined with the error of the write.
 func (r *Reconciler) refuse(ctx context.Context, name string, problem error) error {
-	if _, invalid := errors.AsType[*InvalidPlanError](problem); !invalid {
+	if _, invalid := errors.AsType[*planstore.InvalidPlanError](problem); !invalid {
 		return problem
 	}
 	k := keys.Plan(name)
@@ -32,7 +33,7 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 	if err != nil || !spec.Exists() { // without a ledger nothing may be written; apply creates one
 		return problem
 	}
-	before := decodeStatus(old)
+	before := planstore.DecodeStatus(old)
 	now := status.Invalid(before, generationOf(spec.Value), v1alpha1.ReasonInvalid, problem.Error(), r.Now())
 	if bytes.Equal(encodeStatus(now), old.Value) {
 		return problem

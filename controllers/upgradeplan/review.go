@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -63,7 +64,7 @@ type ReviewStep struct {
 // NewReview returns what applying a plan and one pass over it would write. The assessment is that of ObserveAs.
 func NewReview(o *pass.Assessment) Review {
 	stored := int64(0)
-	if plan, err := decodePlan(o.Stored.Name, o.Own.Spec); err == nil {
+	if plan, err := planstore.DecodePlan(o.Stored.Name, o.Own.Spec); err == nil {
 		stored = plan.Generation
 	}
 	manifest := o.Stored.DeepCopy()
@@ -126,7 +127,7 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 	if len(what) > 0 {
 		return Result{}, &StaleReviewError{What: what}
 	}
-	if _, _, err := (Plans{r.Store}).Apply(ctx, review.Manifest, false); err != nil {
+	if _, _, err := (planstore.Plans{Store: r.Store}).Apply(ctx, review.Manifest, false); err != nil {
 		return Result{}, err
 	}
 	reviewed, step := *r, 0
@@ -157,7 +158,7 @@ func (r *Reconciler) moved(ctx context.Context, review Review) ([]string, error)
 	if what, err := review.movedKeys(ctx, r.Store); err != nil || len(what) > 0 {
 		return what, err
 	}
-	o, err := ObserveAs(ctx, r.Store, review.Manifest, r.Now())
+	o, err := planstore.ObserveAs(ctx, r.Store, review.Manifest, r.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -22,7 +23,7 @@ const reviewedPlan = "version: '2'\ninstructions: {rollingRules: {global: 2}}"
 // review is what applying a plan would write now, as it comes out of a file.
 func (f *fixture) review(spec string) upgradeplan.Review {
 	f.t.Helper()
-	o, err := upgradeplan.ObserveAs(f.ctx(), f.store, planOf(f.t, spec), f.clock.Now())
+	o, err := planstore.ObserveAs(f.ctx(), f.store, planOf(f.t, spec), f.clock.Now())
 	f.must(err)
 	data, err := json.Marshal(upgradeplan.NewReview(o))
 	f.must(err)

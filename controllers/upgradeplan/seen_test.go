@@ -17,6 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -25,7 +26,7 @@ import (
 // events are those of the fleet's plan since the last call, as "Warning Drift config_state/…".
 func (f *fixture) events(since *uint64) []string {
 	f.t.Helper()
-	all, err := upgradeplan.Plans{Store: f.store}.Events(f.ctx(), "fleet")
+	all, err := planstore.Plans{Store: f.store}.Events(f.ctx(), "fleet")
 	f.must(err)
 	var out []string
 	for _, e := range all {
@@ -39,7 +40,7 @@ func (f *fixture) events(since *uint64) []string {
 
 func (f *fixture) stored() v1alpha1.UpgradePlanStatus {
 	f.t.Helper()
-	plan, err := upgradeplan.Plans{Store: f.store}.Get(f.ctx(), "fleet")
+	plan, err := planstore.Plans{Store: f.store}.Get(f.ctx(), "fleet")
 	f.must(err)
 	return plan.Status
 }
@@ -92,11 +93,11 @@ func TestEventsAreBounded(t *testing.T) {
 		if i%2 == 1 {
 			pause = nil
 		}
-		_, err := upgradeplan.Plans{Store: f.store}.SetPause(t.Context(), "fleet", pause)
+		_, err := planstore.Plans{Store: f.store}.SetPause(t.Context(), "fleet", pause)
 		f.must(err)
 		f.reconcile()
 	}
-	all, err := upgradeplan.Plans{Store: f.store}.Events(t.Context(), "fleet")
+	all, err := planstore.Plans{Store: f.store}.Events(t.Context(), "fleet")
 	f.must(err)
 	if len(all) != keys.MaxEvents || all[0].Number+keys.MaxEvents-1 != all[len(all)-1].Number || all[0].Number < keys.MaxEvents {
 		t.Errorf("%d events, %d to %d", len(all), all[0].Number, all[len(all)-1].Number)
@@ -165,7 +166,7 @@ func TestARollbackGoesBackToWhatWasCompleteLast(t *testing.T) {
 		if told := f.events(&since); !slices.Contains(told, "Warning RolledBack plan") || !slices.Contains(told, "Normal VersionSwitched plan") {
 			t.Errorf("%q", told)
 		}
-		if f.apply("version: v2"+spec) != upgradeplan.Unchanged {
+		if f.apply("version: v2"+spec) != planstore.Unchanged {
 			t.Error("the same spec is something new")
 		}
 		f.txn(append(f.reportOps(true, "v1", "web1"), store.Op{Verb: store.Delete, Key: f.layout.Record("v2", "web1")})...)
@@ -174,7 +175,7 @@ func TestARollbackGoesBackToWhatWasCompleteLast(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		// An operator who wants it all the same is not sent back for what had failed before.
-		undone, err := upgradeplan.Plans{Store: f.store}.Undo(f.ctx(), "fleet", upgradeplan.Undo{Revision: f.generation(),
+		undone, err := planstore.Plans{Store: f.store}.Undo(f.ctx(), "fleet", planstore.Undo{Revision: f.generation(),
 			Pause: fleet.Pause{By: "me", Time: f.clock.Now()}})
 		if err != nil || !undone.Unpinned || f.control().Resumed == nil {
 			t.Fatalf("%+v %v", undone, err)
@@ -188,7 +189,7 @@ func TestARollbackGoesBackToWhatWasCompleteLast(t *testing.T) {
 
 func (f *fixture) generation() int64 {
 	f.t.Helper()
-	plan, err := upgradeplan.Plans{Store: f.store}.Get(f.ctx(), "fleet")
+	plan, err := planstore.Plans{Store: f.store}.Get(f.ctx(), "fleet")
 	f.must(err)
 	return plan.Generation
 }
@@ -216,7 +217,7 @@ func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
 		if got := string(f.get("current_version").Value); got != "v2" {
 			t.Errorf("current_version %s", got)
 		}
-		f.must(upgradeplan.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
+		f.must(planstore.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
 		r, err := f.reconciler().Reconcile(f.ctx(), "second")
 		f.must(err)
 		if !meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionAccepted) || string(f.get("current_version").Value) != "v3" {
@@ -238,7 +239,7 @@ func TestABrokenSpecIsNotAccepted(t *testing.T) {
 	good := f.get(keys.Plan("fleet").Spec()).Value
 	f.set(keys.Plan("fleet").Spec(), strings.Replace(string(good), `"version"`, `"versoin"`, 1))
 	for range 2 {
-		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*upgradeplan.InvalidPlanError)) {
+		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*planstore.InvalidPlanError)) {
 			t.Fatal(err)
 		}
 	}
@@ -315,14 +316,14 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 // Canaries, promoted by an operator's word.
 func TestPromote(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		plans := upgradeplan.Plans{Store: f.store}
+		plans := planstore.Plans{Store: f.store}
 		promote := func(force bool) (bool, error) {
 			return plans.Promote(f.ctx(), "fleet", fleet.Pause{By: "me", Time: f.clock.Now(), Reason: "quiet"}, force)
 		}
 		refused := func(why string) {
 			f.t.Helper()
 			_, err := promote(false)
-			if _, ok := errors.AsType[*upgradeplan.PromoteError](err); !ok || !strings.Contains(err.Error(), why) {
+			if _, ok := errors.AsType[*planstore.PromoteError](err); !ok || !strings.Contains(err.Error(), why) {
 				f.t.Errorf("%v, want %q", err, why)
 			}
 		}

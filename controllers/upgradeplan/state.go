@@ -12,13 +12,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
 // planState is what one pass over a plan leaves to the next one of the same term.
 type planState struct {
-	reader SnapshotReader
+	reader planstore.SnapshotReader
 	cache  *cache.Cache
 	// snapshot holds the last full read, without the keys of the fleet: the cache keeps these current.
 	snapshot pass.Snapshot
@@ -36,7 +37,7 @@ type stateOptions struct {
 }
 
 func newPlanState(s cache.Store, plan string, o stateOptions) *planState {
-	p := &planState{reader: SnapshotReader{Plan: plan, Ages: o.ages}}
+	p := &planState{reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
 	p.cache = cache.New(cache.Options{Store: s, Load: p.load, FullReadInterval: o.fullReadInterval})
 	return p
 }
@@ -49,7 +50,7 @@ func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (ca
 	}
 	p.snapshot = read
 	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
-	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.options(&read, read.Layout)}, nil
+	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read, read.Layout)}, nil
 }
 
 // observed is an assessment with what else the read found.
@@ -111,8 +112,8 @@ func (p *planState) applied(a *pass.Assessment, written fleetstore.Committed, st
 
 func (p *planState) setStatus(pair keys.Pair) {
 	plan := *p.snapshot.Plan.UpgradePlan
-	plan.Status = decodeStatus(pair)
-	p.snapshot.Plan, p.snapshot.Own.Status = withPlan(p.snapshot.Plan, &plan), pair
+	plan.Status = planstore.DecodeStatus(pair)
+	p.snapshot.Plan, p.snapshot.Own.Status = planstore.WithPlan(p.snapshot.Plan, &plan), pair
 }
 
 // decided notes a decision. One that changes the orders ends the cache, which reads them only in full.

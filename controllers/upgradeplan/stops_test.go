@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -26,10 +27,10 @@ func (f *fixture) control() fleet.Control {
 	return control
 }
 
-func (f *fixture) resume(r upgradeplan.Resumption) bool {
+func (f *fixture) resume(r planstore.Resumption) bool {
 	f.t.Helper()
 	r.By, r.Time = "me", f.clock.Now()
-	changed, err := upgradeplan.Plans{Store: f.store}.Resume(f.ctx(), "fleet", r)
+	changed, err := planstore.Plans{Store: f.store}.Resume(f.ctx(), "fleet", r)
 	f.must(err)
 	return changed
 }
@@ -76,7 +77,7 @@ func TestAHaltLastsUntilItIsResumed(t *testing.T) {
 		if r = f.reconcile(); r.Starts != 0 || r.Status.Phase != v1alpha1.PhaseHalted {
 			t.Errorf("%d starts, %s\n%s", r.Starts, r.Status.Phase, explain(r))
 		}
-		if !f.resume(upgradeplan.Resumption{}) || f.resume(upgradeplan.Resumption{}) {
+		if !f.resume(planstore.Resumption{}) || f.resume(planstore.Resumption{}) {
 			t.Error("the first resume changes something, the second nothing")
 		}
 		if r = f.reconcile(); r.Starts != 3 {
@@ -101,7 +102,7 @@ func TestResumingForgivesWhatHasFailed(t *testing.T) {
 		f.fail("web1", "2")
 		f.reconcile()
 		f.clock.Advance(time.Second)
-		f.resume(upgradeplan.Resumption{})
+		f.resume(planstore.Resumption{})
 		if r := f.reconcile(); r.Starts != 1 || f.control().Halt != nil {
 			t.Errorf("%d starts, halt %+v\n%s", r.Starts, f.control().Halt, explain(r))
 		}
@@ -117,14 +118,14 @@ func TestAHaltDoesNotOverwriteAPause(t *testing.T) {
 		f.reconcile()
 		f.fail("web1", "2")
 		f.through = between{f.store, func() {
-			_, err := upgradeplan.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
+			_, err := planstore.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
 			f.must(err)
 		}}
 		f.reconcile()
 		if c := f.control(); c.Pause == nil || c.Halt == nil {
 			t.Errorf("%+v", c)
 		}
-		if !f.resume(upgradeplan.Resumption{}) || f.control().Pause != nil || f.control().Halt != nil {
+		if !f.resume(planstore.Resumption{}) || f.control().Pause != nil || f.control().Halt != nil {
 			t.Errorf("resuming ends both: %+v", f.control())
 		}
 	})
@@ -175,7 +176,7 @@ func TestWindows(t *testing.T) {
 		if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=False" && got != "global=False" {
 			t.Errorf("when it closes: %s", got)
 		}
-		f.resume(upgradeplan.Resumption{OverrideWindows: true, Until: f.clock.Now().Add(time.Hour)})
+		f.resume(planstore.Resumption{OverrideWindows: true, Until: f.clock.Now().Add(time.Hour)})
 		if o := f.control().Override; o == nil || o.Version != "2" || o.By != "me" {
 			t.Errorf("%+v", o)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -44,7 +45,7 @@ func Watches(a *pass.Assessment) []store.Watch {
 	}
 	k := keys.Plan(a.Plan.Name)
 	watches = append(watches, store.WatchKeys(k.Spec()), store.WatchKeys(k.Control()))
-	if readsChecks(&a.Plan.Spec) { // it fires for any check, also for new output of a passing one
+	if planstore.ReadsChecks(&a.Plan.Spec) { // it fires for any check, also for new output of a passing one
 		watches = append(watches, store.Watch{Target: store.WatchTarget{Kind: store.Checks}, MinInterval: checksMinInterval})
 	}
 	if a.Plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog {

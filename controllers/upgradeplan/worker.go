@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
@@ -22,7 +23,7 @@ import (
 // Worker reconciles the plans of a store for a manager, and logs what each pass changed. Between the passes of a term it
 // caches each plan and its fleet. It is safe for concurrent passes over different plans.
 type Worker struct {
-	Store Store
+	Store planstore.Store
 	Now   func() time.Time
 	Log   logr.Logger
 	// Observer is called after each pass, unless the pass was interrupted by the end of its context. It may be nil.
@@ -43,12 +44,7 @@ type termState struct {
 
 // Plans returns the names of all plans, also of those that cannot be read.
 func (w *Worker) Plans(ctx context.Context) ([]string, error) {
-	found, err := Plans{w.Store}.names(ctx)
-	names := make([]string, 0, len(found))
-	for _, name := range found {
-		names = append(names, string(name))
-	}
-	return names, err
+	return planstore.Plans{Store: w.Store}.Names(ctx)
 }
 
 // Reconcile makes one pass over a plan. It reads what changed since the last one.
@@ -58,7 +54,7 @@ func (w *Worker) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if p.idle(request.Changes, w.Now()) {
 		return reconcile.Result{RequeueAt: p.dueAt()}, nil
 	}
-	r := Reconciler{Store: uncancelableStore{w.Store}, Session: request.Session, Now: w.Now, Log: w.Log}
+	r := Reconciler{Store: planstore.UncancelableStore{Store: w.Store}, Session: request.Session, Now: w.Now, Log: w.Log}
 	begun := w.Now()
 	result, err := r.reconcile(ctx, p, request.Changes)
 	if w.Observer != nil && ctx.Err() == nil {
@@ -68,11 +64,11 @@ func (w *Worker) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		w.Log.Info("reconciled", "plan", plan, "phase", result.Status.Phase, "starts", result.Starts,
 			"hosts", status.Line(result.Status), "written", result.Written.String())
 	}
-	if _, gone := errors.AsType[*NotFoundError](err); gone {
+	if _, gone := errors.AsType[*planstore.NotFoundError](err); gone {
 		w.forget(plan)
 		return reconcile.Result{}, err
 	}
-	if _, invalid := errors.AsType[*InvalidPlanError](err); invalid {
+	if _, invalid := errors.AsType[*planstore.InvalidPlanError](err); invalid {
 		return reconcile.Result{Watches: []store.Watch{store.WatchKeys(keys.Plan(plan).Spec())}}, err
 	}
 	if result.Assessment == nil {
@@ -100,17 +96,6 @@ func (w *Worker) forget(plan string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.states, plan)
-}
-
-// uncancelableStore lets a transaction that is under way finish after its context has ended, so that its outcome is known
-// before the lock is released. It starts none after that.
-type uncancelableStore struct{ Store }
-
-func (s uncancelableStore) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Result{}, err
-	}
-	return s.Store.Txn(context.WithoutCancel(ctx), ops)
 }
 
 // Observer is called after each pass of a worker, also after one that failed, by several goroutines at once.
@@ -154,9 +139,3 @@ func failed(d *rollout.Decision) []string {
 	}
 	return hosts
 }
-
-// Is reports whether the target is reconcile.ErrGone.
-func (e *NotFoundError) Is(target error) bool { return target == reconcile.ErrGone }
-
-// Is reports whether the target is reconcile.ErrStalled.
-func (e *InvalidPlanError) Is(target error) bool { return target == reconcile.ErrStalled }

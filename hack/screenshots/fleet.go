@@ -14,8 +14,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 const (
@@ -101,7 +101,7 @@ func awaitReports(ctx context.Context, s store.Store) error {
 // awaitUpgraded waits until a share of the fleet is upgraded.
 func awaitUpgraded(ctx context.Context, s store.Store, part float64) error {
 	return until(ctx, func() (bool, error) {
-		o, err := upgradeplan.Observe(ctx, s, planName, time.Now())
+		o, err := planstore.Observe(ctx, s, planName, time.Now())
 		if err != nil {
 			return false, err
 		}

@@ -32,12 +32,12 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
@@ -191,7 +191,7 @@ func (c *chaos) apply(version string) {
 	plan.Spec.Instructions.RollingRules = v1alpha1.RollingRules{Global: new(intstr.FromInt32(1)),
 		Roles: map[string]intstr.IntOrString{"web": intstr.FromInt32(2)}}
 	c.await("the plan to be stored", func() bool {
-		_, _, err := upgradeplan.Plans{Store: c.direct}.Apply(c.t.Context(), plan, false)
+		_, _, err := planstore.Plans{Store: c.direct}.Apply(c.t.Context(), plan, false)
 		if err != nil {
 			c.t.Log(err)
 		}

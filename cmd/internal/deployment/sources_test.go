@@ -17,10 +17,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	consulstore "github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 func storeWith(t *testing.T, consul *consuldev.Agent, token string) *consulstore.Store {
@@ -51,7 +51,7 @@ func syncs(t *testing.T, consul *consuldev.Agent, token string) bool {
 		}
 	}, funcr.Options{})
 	r := &gitsync.Runner{Sources: []gitsync.Source{{Name: "default", Location: repository.Location{URL: git.URL()}}}, Store: s,
-		Plans:  func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: s, Session: session} },
+		Plans:  func(session string) gitsync.Plans { return planstore.ManagedPlans{Store: s, Session: session} },
 		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 }, Log: log}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, lease.Session()) }()

@@ -26,11 +26,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/upgrade-controller/app"
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // output collects what a controller writes. It is safe for concurrent use.
@@ -140,14 +140,14 @@ func (b *bench) apply(version string) {
 	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
 		b.Fatal(err)
 	}
-	if _, _, err := (upgradeplan.Plans{Store: b.store}).Apply(b.Context(), p, false); err != nil {
+	if _, _, err := (planstore.Plans{Store: b.store}).Apply(b.Context(), p, false); err != nil {
 		b.Fatal(err)
 	}
 }
 
 func (b *bench) complete(version string) func() bool {
 	return func() bool {
-		p, err := upgradeplan.Plans{Store: b.store}.Get(b.Context(), "fleet")
+		p, err := planstore.Plans{Store: b.store}.Get(b.Context(), "fleet")
 		return err == nil && p.Status.Phase == v1alpha1.PhaseComplete && p.Spec.Version == version &&
 			p.Status.ObservedGeneration == p.Generation
 	}

@@ -19,11 +19,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/upgrade-controller/app"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // meter forwards connections to Consul and counts the bytes that Consul sends.
@@ -131,7 +131,7 @@ func (f *benchFleet) apply(version string, inFlight int) {
 	if err := yaml.UnmarshalStrict([]byte(spec), &plan.Spec); err != nil {
 		f.Fatal(err)
 	}
-	if _, _, err := (upgradeplan.Plans{Store: f.store}).Apply(f.Context(), plan, false); err != nil {
+	if _, _, err := (planstore.Plans{Store: f.store}).Apply(f.Context(), plan, false); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -189,7 +189,7 @@ func benchmarkHost(b *testing.B, hosts int) {
 		f.write(f.starts("v1", "v2", benchHost(i))...)
 	}
 	start := time.Now()
-	if _, err := upgradeplan.ObserveFleet(b.Context(), f.store, f.layout, time.Now()); err != nil {
+	if _, err := planstore.ObserveFleet(b.Context(), f.store, f.layout, time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	read := time.Since(start)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // series returns all series of a controller by name and labels. Our own series have no prefix here.
@@ -115,7 +115,7 @@ func TestMetrics_OfARollout(t *testing.T) {
 	}
 	b.write(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("invalid")})
 	eventually(t, "a failed pass", func() bool { return leader.series(t)[`reconcile_errors_total{plan="fleet"}`] > 0 })
-	if err := (upgradeplan.Plans{Store: b.store}).Delete(t.Context(), "fleet", false); err != nil {
+	if err := (planstore.Plans{Store: b.store}).Delete(t.Context(), "fleet", false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "no series of the plan", func() bool { return leader.planSeries(t) == 0 })

@@ -17,8 +17,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // flagSource is the name of the source that flags define.
@@ -55,7 +55,7 @@ func newSourceRunner(sources []gitsync.Source, s store.Store, observer gitsync.O
 	return &gitsync.Runner{
 		Sources:  sources,
 		Store:    s,
-		Plans:    func(session string) gitsync.Plans { return upgradeplan.ManagedPlans{Store: s, Session: session} },
+		Plans:    func(session string) gitsync.Plans { return planstore.ManagedPlans{Store: s, Session: session} },
 		Limits:   repository.DefaultLimits(),
 		Now:      time.Now,
 		Random:   rand.N[time.Duration],

@@ -13,8 +13,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // The values of --dry-run.
@@ -105,7 +105,7 @@ func applyOffline(ctx context.Context, f *factory, documents []manifest.Document
 		return cli.Usage(err)
 	}
 	for _, d := range documents {
-		_, outcome, err := upgradeplan.Plans{Store: s}.Apply(ctx, d.Plan, true)
+		_, outcome, err := planstore.Plans{Store: s}.Apply(ctx, d.Plan, true)
 		if _, away := errors.AsType[*store.UnavailableError](err); away {
 			f.warn("cannot compare with the stored plan: %v", err)
 			outcome, err = "valid", nil
@@ -124,7 +124,7 @@ func storePlans(ctx context.Context, f *factory, documents []manifest.Document, 
 	if err != nil {
 		return err
 	}
-	outcomes := make([]upgradeplan.Outcome, len(documents))
+	outcomes := make([]planstore.Outcome, len(documents))
 	for i, d := range documents {
 		if _, outcomes[i], err = plans.Apply(ctx, d.Plan, true); err != nil {
 			return inputError(err)
@@ -146,7 +146,7 @@ func storePlans(ctx context.Context, f *factory, documents []manifest.Document, 
 
 // inputError makes an invalid plan a usage error.
 func inputError(err error) error {
-	if _, invalid := errors.AsType[*upgradeplan.InvalidPlanError](err); invalid {
+	if _, invalid := errors.AsType[*planstore.InvalidPlanError](err); invalid {
 		return cli.Usage(err)
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -53,7 +54,7 @@ func newRunner(f *factory, s store.Store, plan string, p passFlags, prepare func
 func lockName(f *factory) string { return fmt.Sprintf("upgradectl of %s (pid %d)", f.Who, os.Getpid()) }
 
 // carryOut runs r, shows its progress, and prints the outcome. Each, which may be nil, is called with what each pass saw.
-func carryOut(ctx context.Context, f *factory, r *runner.Runner, each func(*upgradeplan.Observation)) error {
+func carryOut(ctx context.Context, f *factory, r *runner.Runner, each func(*pass.Assessment)) error {
 	w := &runWatcher{factory: f, plan: r.Plan, live: r.UntilComplete, each: each}
 	r.Observer = w
 	outcome, err := r.Run(ctx)
@@ -98,7 +99,7 @@ type runWatcher struct {
 	*factory
 	plan     string
 	live     bool
-	each     func(*upgradeplan.Observation)
+	each     func(*pass.Assessment)
 	progress progress
 }
 
@@ -111,7 +112,7 @@ func (w *runWatcher) Following(leader *leaderelection.LockHeldError) {
 	w.say("%s is the leader and will reconcile; following its progress", leader.Holder)
 }
 
-func (w *runWatcher) Observed(o *upgradeplan.Observation, s v1alpha1.UpgradePlanStatus) {
+func (w *runWatcher) Observed(o *pass.Assessment, s v1alpha1.UpgradePlanStatus) {
 	if w.progress == nil {
 		w.progress = newProgress(w.factory, w.live)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // completePlans offers the plans, with their version and phase.
@@ -42,16 +42,16 @@ func completePlans(ctx context.Context, r *completionRequest) ([]cobra.Completio
 }
 
 // readNames reads the names in the fleet of the command.
-func readNames(ctx context.Context, r *completionRequest) (upgradeplan.Names, error) {
+func readNames(ctx context.Context, r *completionRequest) (planstore.Names, error) {
 	s, err := r.store()
 	if err != nil {
-		return upgradeplan.Names{}, err
+		return planstore.Names{}, err
 	}
 	plan, err := planOrNone(ctx, r.factory, r.fleet())
 	if err != nil {
-		return upgradeplan.Names{}, err
+		return planstore.Names{}, err
 	}
-	return upgradeplan.ReadNames(ctx, s, plan, r.flags.layout)
+	return planstore.ReadNames(ctx, s, plan, r.flags.layout)
 }
 
 func completeHosts(ctx context.Context, r *completionRequest) ([]cobra.Completion, error) {
@@ -168,7 +168,7 @@ func completeRevisions(ctx context.Context, r *completionRequest) ([]cobra.Compl
 	if err != nil {
 		return nil, err
 	}
-	kept, err := upgradeplan.Plans{Store: s}.Revisions(ctx, name)
+	kept, err := planstore.Plans{Store: s}.Revisions(ctx, name)
 	found := make([]cobra.Completion, len(kept))
 	for i, r := range kept {
 		found[i] = cobra.CompletionWithDesc(strconv.FormatInt(r.Generation, 10), r.Plan.Spec.Version)

@@ -17,9 +17,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/runner"
 )
 
@@ -146,7 +146,7 @@ func (d *demo) allReported(ctx context.Context) (bool, error) {
 }
 
 func (d *demo) reconcile(ctx context.Context, plan string) error {
-	w := &runWatcher{factory: d.factory, plan: plan, live: true, each: func(o *upgradeplan.Observation) {
+	w := &runWatcher{factory: d.factory, plan: plan, live: true, each: func(o *pass.Assessment) {
 		starts := d.stats.observe(&o.Decision)
 		if d.ErrTerminal {
 			return

@@ -12,7 +12,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -39,13 +40,13 @@ func runDescribePlan(ctx context.Context, o *planOptions) error {
 		return err
 	}
 	d := planDescription{}
-	if d.seen, err = upgradeplan.Observe(ctx, s, name, o.Now()); err != nil {
+	if d.seen, err = planstore.Observe(ctx, s, name, o.Now()); err != nil {
 		return err
 	}
 	if d.leader, err = lockHolder(ctx, s); err != nil {
 		return err
 	}
-	if d.events, err = (upgradeplan.Plans{Store: s}).Events(ctx, name); err != nil {
+	if d.events, err = (planstore.Plans{Store: s}).Events(ctx, name); err != nil {
 		return err
 	}
 	if d.managedBy, err = managedBy(ctx, o.factory, name); err != nil {
@@ -103,7 +104,7 @@ func runDescribeHost(ctx context.Context, o *describeFleetOptions) error {
 	return nil
 }
 
-func writeHost(w io.Writer, o *upgradeplan.Observation, h *describe.Host, records []keys.Pair) error {
+func writeHost(w io.Writer, o *pass.Assessment, h *describe.Host, records []keys.Pair) error {
 	if err := cli.WriteFields(w, h.Facts(o, records)); err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -31,7 +31,7 @@ type field struct{ Name, Text string }
 
 // planDescription is what describe plan prints.
 type planDescription struct {
-	seen      *upgradeplan.Observation
+	seen      *pass.Assessment
 	leader    *leaderelection.LockHeldError
 	managedBy string
 	events    []fleet.Event
@@ -129,7 +129,7 @@ func writeWhy(w io.Writer, chain []describe.Reason) error {
 }
 
 // writeStarts writes which hosts start next, if no host fails.
-func writeStarts(w io.Writer, o *upgradeplan.Observation) error {
+func writeStarts(w io.Writer, o *pass.Assessment) error {
 	var rows [][]string
 	for _, s := range describe.Starts(o) {
 		rows = append(rows, []string{s.Host, s.When, describe.Stamp(s.Time), s.Message})
@@ -138,7 +138,7 @@ func writeStarts(w io.Writer, o *upgradeplan.Observation) error {
 	return writeSection(w, title, []string{"HOST", "WHEN", "TIME", "MESSAGE"}, rows, 0, "")
 }
 
-func writeRole(w io.Writer, o *upgradeplan.Observation, r *describe.Role, hosts []describe.Host) error {
+func writeRole(w io.Writer, o *pass.Assessment, r *describe.Role, hosts []describe.Host) error {
 	if err := cli.WriteFields(w, r.Facts(o)); err != nil {
 		return err
 	}

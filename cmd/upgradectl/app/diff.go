@@ -16,6 +16,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
@@ -23,8 +24,8 @@ import (
 // PlanDiff is what diff -o json and -o yaml print for each plan.
 type PlanDiff struct {
 	// Plan is the name, and Outcome what apply would do: created, configured or unchanged; for a source also deleted.
-	Plan    string              `json:"plan"`
-	Outcome upgradeplan.Outcome `json:"outcome"`
+	Plan    string            `json:"plan"`
+	Outcome planstore.Outcome `json:"outcome"`
 	// Keys are the keys in Consul that the next pass would change, in order.
 	Keys []diff.JSON `json:"keys"`
 
@@ -34,7 +35,7 @@ type PlanDiff struct {
 	review        upgradeplan.Review
 }
 
-func (d *PlanDiff) differs() bool { return d.Outcome != upgradeplan.Unchanged || !d.changes.Empty() }
+func (d *PlanDiff) differs() bool { return d.Outcome != planstore.Unchanged || !d.changes.Empty() }
 
 // asDiff is the default format of diff.
 const asDiff = "diff"
@@ -158,13 +159,13 @@ func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []st
 		return nil, err
 	}
 	out := &PlanDiff{Plan: d.Plan.Name, source: d.Source}
-	outcome, err := upgradeplan.ManagedPlans{Store: s}.Apply(ctx, d.Plan, fleet.Origin{}, leaving, true)
+	outcome, err := planstore.ManagedPlans{Store: s}.Apply(ctx, d.Plan, fleet.Origin{}, leaving, true)
 	if err != nil {
 		return nil, err
 	}
-	out.Outcome = upgradeplan.Outcome(outcome)
-	stored, err := upgradeplan.Plans{Store: s}.Get(ctx, d.Plan.Name)
-	if _, missing := errors.AsType[*upgradeplan.NotFoundError](err); err == nil {
+	out.Outcome = planstore.Outcome(outcome)
+	stored, err := planstore.Plans{Store: s}.Get(ctx, d.Plan.Name)
+	if _, missing := errors.AsType[*planstore.NotFoundError](err); err == nil {
 		out.before, err = describe.Manifest(stored)
 	} else if missing {
 		err = nil
@@ -177,7 +178,7 @@ func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []st
 	if out.after, err = describe.Manifest(next); err != nil {
 		return nil, err
 	}
-	o, err := upgradeplan.ObserveAs(ctx, s, d.Plan, f.Now())
+	o, err := planstore.ObserveAs(ctx, s, d.Plan, f.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -21,7 +21,7 @@ import (
 const gitTokenEnv = "UPGRADE_GIT_TOKEN"
 
 // deleted is the outcome of a sync for a plan that has left its source.
-const deleted upgradeplan.Outcome = "deleted"
+const deleted planstore.Outcome = "deleted"
 
 // sourceFlags select a source, and the credentials to read its repository.
 type sourceFlags struct {
@@ -62,12 +62,12 @@ func readSource(ctx context.Context, f *factory, flags sourceFlags) (documents [
 		return nil, nil, fmt.Errorf("source %s: %w", from.Name, err)
 	}
 	f.say("source %s: %s", from.Name, content.Revision)
-	origins, err := upgradeplan.Plans{Store: s}.Origins(ctx)
+	origins, err := planstore.Plans{Store: s}.Origins(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range gitsync.PlansToPrune(origins, from, content) {
-		kept, err := upgradeplan.ManagedPlans{Store: s}.Prune(ctx, name, from.Name, true)
+		kept, err := planstore.ManagedPlans{Store: s}.Prune(ctx, name, from.Name, true)
 		switch {
 		case err != nil:
 			return nil, nil, err

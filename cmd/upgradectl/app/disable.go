@@ -12,7 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 // maxListedStarts bounds the hosts that global-disable-puppet lists.
@@ -51,7 +51,7 @@ func runGlobalDisablePuppet(ctx context.Context, o *disableOptions) error {
 	}
 	name, layout := "", o.flags.layout
 	if len(all) == 1 {
-		name, layout = all[0].Name, upgradeplan.Layout(all[0])
+		name, layout = all[0].Name, planstore.Layout(all[0])
 	}
 	did, err := plans.DisablePuppet(ctx, name, layout, fleet.Pause{Kind: fleet.PausedByDisablePuppet, By: o.Who,
 		Time: o.Now().UTC(), Reason: "global-disable-puppet"})

@@ -20,7 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -68,7 +68,7 @@ func runEdit(ctx context.Context, o *editOptions) error {
 	if err != nil {
 		return err
 	}
-	e := editSession{factory: o.factory, plans: upgradeplan.Plans{Store: s}, name: name, path: file.Name()}
+	e := editSession{factory: o.factory, plans: planstore.Plans{Store: s}, name: name, path: file.Name()}
 	if err := errors.Join(file.Close(), e.run(ctx)); err != nil {
 		if e.changed {
 			o.say("your edits are in %s", e.path)
@@ -82,7 +82,7 @@ func runEdit(ctx context.Context, o *editOptions) error {
 // editSession is a plan in an editor.
 type editSession struct {
 	*factory
-	plans      upgradeplan.Plans
+	plans      planstore.Plans
 	name, path string
 	// stored is the plan before the edit, and text its manifest.
 	stored *v1alpha1.UpgradePlan
@@ -162,7 +162,7 @@ func (e *editSession) store(ctx context.Context, body string) error {
 		return err
 	}
 	word := string(outcome)
-	if outcome == upgradeplan.Configured {
+	if outcome == planstore.Configured {
 		word = "edited"
 	}
 	fmt.Fprintf(e.Out, "upgradeplan/%s %s\n", e.name, word)
@@ -198,7 +198,7 @@ func (e *editSession) explain(ctx context.Context, problem error) (string, error
 		}
 		return text + editHelp, nil
 	}
-	if _, outdated := errors.AsType[*upgradeplan.GenerationError](problem); outdated {
+	if _, outdated := errors.AsType[*planstore.GenerationError](problem); outdated {
 		before := e.text
 		if err := e.load(ctx); err != nil {
 			return "", err
@@ -208,7 +208,7 @@ func (e *editSession) explain(ctx context.Context, problem error) (string, error
 			"To store your text in its place, delete this comment and save. To give up, leave it as it is.\n", nil
 	}
 	_, wrong := errors.AsType[editError](problem)
-	_, invalid := errors.AsType[*upgradeplan.InvalidPlanError](problem)
+	_, invalid := errors.AsType[*planstore.InvalidPlanError](problem)
 	if wrong || invalid {
 		return editFailed + problem.Error() + "\n" + editHelp, nil
 	}

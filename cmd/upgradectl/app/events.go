@@ -14,8 +14,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -70,7 +70,7 @@ func runGetEvents(ctx context.Context, o *getEventsOptions) error {
 		return err
 	}
 	read := func(ctx context.Context) (listing[fleet.Event], error) {
-		events, err := upgradeplan.Plans{Store: s}.Events(ctx, name)
+		events, err := planstore.Plans{Store: s}.Events(ctx, name)
 		return listing[fleet.Event]{items: o.filter(events), watches: []store.Watch{store.WatchKeys(keys.Plan(name).Events())}}, err
 	}
 	if o.watch {

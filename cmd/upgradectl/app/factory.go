@@ -18,9 +18,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // factory holds what all commands share: the process, the flags of every command, and the store.
@@ -54,9 +54,9 @@ func (f *factory) quick() (*factory, error) {
 }
 
 // plans returns the plans of the store.
-func (f *factory) plans() (upgradeplan.Plans, error) {
+func (f *factory) plans() (planstore.Plans, error) {
 	s, err := f.store()
-	return upgradeplan.Plans{Store: s}, err
+	return planstore.Plans{Store: s}, err
 }
 
 // say prints a message on stderr.

@@ -13,7 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 type forgetOptions struct {
@@ -58,7 +58,7 @@ func runForget(ctx context.Context, o *forgetOptions) error {
 	if err != nil {
 		return err
 	}
-	options := upgradeplan.ForgetOptions{Layout: o.flags.layout, Force: o.force, Now: o.Now()}
+	options := planstore.ForgetOptions{Layout: o.flags.layout, Force: o.force, Now: o.Now()}
 	if plan != nil {
 		options.Plan = plan.Name
 	}
@@ -70,13 +70,13 @@ func runForget(ctx context.Context, o *forgetOptions) error {
 	return errors.Join(problems...)
 }
 
-func forgetHost(ctx context.Context, f *factory, options upgradeplan.ForgetOptions) error {
+func forgetHost(ctx context.Context, f *factory, options planstore.ForgetOptions) error {
 	plans, err := f.plans()
 	if err != nil {
 		return err
 	}
 	did, err := plans.Forget(ctx, options)
-	_, active := errors.AsType[*upgradeplan.HostActiveError](err)
+	_, active := errors.AsType[*planstore.HostActiveError](err)
 	switch {
 	case active:
 		return fmt.Errorf("%w; use --force to forget it anyway", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -59,13 +59,13 @@ func runGetPlans(ctx context.Context, o *getPlansOptions) error {
 	if err != nil {
 		return err
 	}
-	all, unreadable := upgradeplan.Plans{Store: s}.List(ctx)
+	all, unreadable := planstore.Plans{Store: s}.List(ctx)
 	var items []*v1alpha1.UpgradePlan
 	for _, plan := range all {
 		if len(o.planNames) > 0 && !slices.Contains(o.planNames, plan.Name) {
 			continue
 		}
-		seen, err := upgradeplan.Observe(ctx, s, plan.Name, o.Now())
+		seen, err := planstore.Observe(ctx, s, plan.Name, o.Now())
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -79,7 +81,7 @@ func runGetHosts(ctx context.Context, o *getHostsOptions) error {
 }
 
 // observeHosts reads the hosts of a fleet, with the times of their records if the format shows them.
-func observeHosts(ctx context.Context, o *getHostsOptions) (*upgradeplan.Observation, []describe.Host, error) {
+func observeHosts(ctx context.Context, o *getHostsOptions) (*pass.Assessment, []describe.Host, error) {
 	seen, err := observe(ctx, o.factory, o.fleet)
 	if err != nil {
 		return nil, nil, err
@@ -101,7 +103,7 @@ func observeHosts(ctx context.Context, o *getHostsOptions) (*upgradeplan.Observa
 // readHosts reads the wanted hosts for --watch.
 func readHosts(ctx context.Context, o *getHostsOptions) (listing[describe.Host], error) {
 	seen, hosts, err := observeHosts(ctx, o)
-	if _, missing := errors.AsType[*upgradeplan.NotFoundError](err); missing && o.fleet == "" { // deleted after it was listed
+	if _, missing := errors.AsType[*planstore.NotFoundError](err); missing && o.fleet == "" { // deleted after it was listed
 		seen, hosts, err = observeHosts(ctx, o)
 	}
 	if err != nil {

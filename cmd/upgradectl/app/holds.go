@@ -15,7 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -87,7 +87,7 @@ func (o *holdOptions) complete(args []string) (err error) {
 func runHold(ctx context.Context, o *holdOptions) error {
 	hold := o.hold
 	hold.Time = o.Now().UTC().Truncate(time.Second)
-	return changeHolds(ctx, o.factory, o.fleet, o.places, func(holds upgradeplan.Holds, at fleet.Place) (string, error) {
+	return changeHolds(ctx, o.factory, o.fleet, o.places, func(holds planstore.Holds, at fleet.Place) (string, error) {
 		did, err := holds.Set(ctx, at, hold)
 		switch {
 		case err != nil:
@@ -130,7 +130,7 @@ func newCmdUnhold(f *factory, runF func(context.Context, *unholdOptions) error) 
 }
 
 func runUnhold(ctx context.Context, o *unholdOptions) error {
-	return changeHolds(ctx, o.factory, o.fleet, o.places, func(holds upgradeplan.Holds, at fleet.Place) (string, error) {
+	return changeHolds(ctx, o.factory, o.fleet, o.places, func(holds planstore.Holds, at fleet.Place) (string, error) {
 		did, err := holds.Release(ctx, at)
 		if err != nil {
 			return "", err
@@ -147,7 +147,7 @@ func runUnhold(ctx context.Context, o *unholdOptions) error {
 
 // changeHolds changes the hold of each place, and prints what change returns.
 func changeHolds(ctx context.Context, f *factory, fleetName string, places []fleet.Place,
-	change func(upgradeplan.Holds, fleet.Place) (string, error)) error {
+	change func(planstore.Holds, fleet.Place) (string, error)) error {
 	holds, err := holdsOf(ctx, f, fleetName)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -64,7 +64,7 @@ type jorcVersionOptions struct {
 func (o *jorcVersionOptions) version() string { return o.names[0] }
 
 // observeComplete reads a fleet. It returns an error if a part of the fleet could not be read.
-func observeComplete(ctx context.Context, f *factory, name string) (*upgradeplan.Observation, error) {
+func observeComplete(ctx context.Context, f *factory, name string) (*pass.Assessment, error) {
 	o, err := observe(ctx, f, name)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func observeComplete(ctx context.Context, f *factory, name string) (*upgradeplan
 }
 
 // hostsByVersion returns the hosts in natural order, by the version of their newest record.
-func hostsByVersion(o *upgradeplan.Observation) map[string][]string {
+func hostsByVersion(o *pass.Assessment) map[string][]string {
 	hosts := map[string][]string{}
 	for i := range o.Fleet.Hosts {
 		if h := &o.Fleet.Hosts[i]; h.Record.Version != "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 // The values of --action.
@@ -107,8 +107,8 @@ func runSetConfig(ctx context.Context, o *configOptions) error {
 	if err != nil {
 		return err
 	}
-	settings := upgradeplan.Settings{Store: s, Layout: l}
-	at := upgradeplan.Setting{Tree: o.tree.Value, At: o.place, Name: o.key}
+	settings := planstore.Settings{Store: s, Layout: l}
+	at := planstore.Setting{Tree: o.tree.Value, At: o.place, Name: o.key}
 	if o.action.Value == actionDelete {
 		_, err = settings.Delete(ctx, at)
 	} else {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -36,7 +38,7 @@ func newProgram(f *factory, plan string, in io.Reader, out io.Writer, inline boo
 }
 
 // observedFunc is called with each observation of a plan. The watch ends when it returns true or an error.
-type observedFunc func(*upgradeplan.Observation) (done bool, err error)
+type observedFunc func(*pass.Assessment) (done bool, err error)
 
 // liveScreen shows a plan on a terminal.
 type liveScreen struct {
@@ -75,7 +77,7 @@ func (l *liveScreen) failed(p *tea.Program) func(error) {
 }
 
 func (l *liveScreen) watch(ctx context.Context, p *tea.Program) error {
-	return watchPlan(ctx, l.factory, l.store, l.plan, l.fatal, l.failed(p), func(o *upgradeplan.Observation) (bool, error) {
+	return watchPlan(ctx, l.factory, l.store, l.plan, l.fatal, l.failed(p), func(o *pass.Assessment) (bool, error) {
 		p.Send(top.Of(o))
 		if l.observed == nil {
 			return false, nil
@@ -101,7 +103,7 @@ func watchPlan(ctx context.Context, f *factory, s store.Store, plan string, fata
 		}
 		failed(err)
 	}}
-	err := follower.Follow(ctx, func(o *upgradeplan.Observation) error {
+	err := follower.Follow(ctx, func(o *pass.Assessment) error {
 		started.Store(true)
 		done, err := observed(o)
 		if done && err == nil {
@@ -148,7 +150,7 @@ func (l *liveScreen) readSidebar(ctx context.Context) (top.Sidebar, error) {
 	if held != nil {
 		leader = "leader: " + cmp.Or(held.Holder, "unknown")
 	}
-	events, err := upgradeplan.Plans{Store: l.store}.Events(ctx, l.plan)
+	events, err := planstore.Plans{Store: l.store}.Events(ctx, l.plan)
 	return top.Sidebar{Leader: leader, Events: events}, err
 }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // findPlan returns the plan of that name. Without a name it returns the only plan, or the only one with --prefix.
@@ -71,7 +72,7 @@ func planOrNone(ctx context.Context, f *factory, name string) (*v1alpha1.Upgrade
 		return findPlan(ctx, f, name)
 	}
 	all, err := candidates(ctx, f)
-	_, invalid := errors.AsType[*upgradeplan.InvalidPlanError](err)
+	_, invalid := errors.AsType[*planstore.InvalidPlanError](err)
 	switch {
 	case len(all) > 1:
 		return nil, cli.Usagef("there are several plans: give the name of one, or --prefix (%s)", joinNames(all))
@@ -90,21 +91,21 @@ func layoutOf(ctx context.Context, f *factory, name string) (keys.Layout, error)
 	if err != nil || plan == nil {
 		return f.flags.layout, err
 	}
-	return upgradeplan.Layout(plan), nil
+	return planstore.Layout(plan), nil
 }
 
 // holdsOf returns the holds of a plan's fleet.
-func holdsOf(ctx context.Context, f *factory, name string) (upgradeplan.Holds, error) {
+func holdsOf(ctx context.Context, f *factory, name string) (planstore.Holds, error) {
 	s, err := f.store()
 	if err != nil {
-		return upgradeplan.Holds{}, err
+		return planstore.Holds{}, err
 	}
 	l, err := layoutOf(ctx, f, name)
-	return upgradeplan.Holds{Store: s, Layout: l}, err
+	return planstore.Holds{Store: s, Layout: l}, err
 }
 
 // observe reads the fleet of a plan. Without a plan it reads the keys alone.
-func observe(ctx context.Context, f *factory, name string) (*upgradeplan.Observation, error) {
+func observe(ctx context.Context, f *factory, name string) (*pass.Assessment, error) {
 	s, err := f.store()
 	if err != nil {
 		return nil, err
@@ -113,11 +114,11 @@ func observe(ctx context.Context, f *factory, name string) (*upgradeplan.Observa
 	if err != nil {
 		return nil, err
 	}
-	var o *upgradeplan.Observation
+	var o *pass.Assessment
 	if plan != nil {
-		o, err = upgradeplan.Observe(ctx, s, plan.Name, f.Now())
+		o, err = planstore.Observe(ctx, s, plan.Name, f.Now())
 	} else {
-		o, err = upgradeplan.ObserveFleet(ctx, s, f.flags.layout, f.Now())
+		o, err = planstore.ObserveFleet(ctx, s, f.flags.layout, f.Now())
 	}
 	if err == nil {
 		warnIncomplete(f, o.Fleet.Incomplete)
@@ -135,7 +136,7 @@ func readSets(ctx context.Context, f *factory, name string) (status.HostLists, e
 	if err != nil {
 		return status.HostLists{}, err
 	}
-	sets, incomplete, err := upgradeplan.HostLists(ctx, s, plan, f.flags.layout, f.Now())
+	sets, incomplete, err := planstore.HostLists(ctx, s, plan, f.flags.layout, f.Now())
 	warnIncomplete(f, incomplete)
 	return sets, err
 }

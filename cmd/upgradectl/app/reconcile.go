@@ -11,9 +11,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 type reconcileOptions struct {
@@ -104,11 +105,11 @@ func runReconcile(ctx context.Context, o *reconcileOptions) error {
 // preview prints the keys that a pass would change. It refuses a plan from a file if apply would refuse it.
 func preview(ctx context.Context, f *factory, s store.Store, plan *v1alpha1.UpgradePlan, fromFile bool, color colorFlag) error {
 	if fromFile {
-		if _, _, err := (upgradeplan.Plans{Store: s}).Apply(ctx, plan, true); err != nil {
+		if _, _, err := (planstore.Plans{Store: s}).Apply(ctx, plan, true); err != nil {
 			return inputError(err)
 		}
 	}
-	o, err := upgradeplan.ObserveAs(ctx, s, plan, f.Now())
+	o, err := planstore.ObserveAs(ctx, s, plan, f.Now())
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func preview(ctx context.Context, f *factory, s store.Store, plan *v1alpha1.Upgr
 }
 
 // blockedBy returns what stops all new starts, or the progress of the plan if nothing does.
-func blockedBy(o *upgradeplan.Observation) string {
+func blockedBy(o *pass.Assessment) string {
 	if o.Decision.Gate.Message != "" {
 		return o.Decision.Gate.Message
 	}

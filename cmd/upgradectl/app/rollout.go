@@ -12,7 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 func newCmdRollout(f *factory) *cobra.Command {
@@ -34,12 +34,12 @@ func (o *orderOptions) order() fleet.Pause {
 
 // send resolves the plan, gives it an order, and prints done, or unchanged if the order changes nothing.
 func (o *orderOptions) send(ctx context.Context, done, unchanged string,
-	change func(plans upgradeplan.Plans, plan string) (bool, error)) error {
+	change func(plans planstore.Plans, plan string) (bool, error)) error {
 	s, name, err := o.resolve(ctx)
 	if err != nil {
 		return err
 	}
-	changed, err := change(upgradeplan.Plans{Store: s}, name)
+	changed, err := change(planstore.Plans{Store: s}, name)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func newCmdRolloutPause(f *factory, runF func(context.Context, *orderOptions) er
 }
 
 func runRolloutPause(ctx context.Context, o *orderOptions) error {
-	return o.send(ctx, "paused", "already paused", func(plans upgradeplan.Plans, plan string) (bool, error) {
+	return o.send(ctx, "paused", "already paused", func(plans planstore.Plans, plan string) (bool, error) {
 		pause := o.order()
 		pause.Kind = fleet.PausedByOperator
 		return plans.SetPause(ctx, plan, &pause)
@@ -107,8 +107,8 @@ func (o *resumeOptions) complete(args []string) error {
 }
 
 func runRolloutResume(ctx context.Context, o *resumeOptions) error {
-	return o.send(ctx, "resumed", "not paused", func(plans upgradeplan.Plans, plan string) (bool, error) {
-		r := upgradeplan.Resumption{Pause: o.order(), OverrideWindows: o.overrideWindow}
+	return o.send(ctx, "resumed", "not paused", func(plans planstore.Plans, plan string) (bool, error) {
+		r := planstore.Resumption{Pause: o.order(), OverrideWindows: o.overrideWindow}
 		if o.overrideFor > 0 {
 			r.Until = r.Time.Add(o.overrideFor)
 		}
@@ -133,7 +133,7 @@ func newCmdRolloutAbort(f *factory, runF func(context.Context, *orderOptions) er
 }
 
 func runRolloutAbort(ctx context.Context, o *orderOptions) error {
-	return o.send(ctx, "aborted", "already aborted", func(plans upgradeplan.Plans, plan string) (bool, error) {
+	return o.send(ctx, "aborted", "already aborted", func(plans planstore.Plans, plan string) (bool, error) {
 		did, err := plans.Abort(ctx, plan, o.order())
 		if err == nil && did.Left != nil {
 			o.warn("no host is granted any more, but a host that has a grant may start until the next pass of a controller: %s",
@@ -166,7 +166,7 @@ func newCmdRolloutPromote(f *factory, runF func(context.Context, *promoteOptions
 }
 
 func runRolloutPromote(ctx context.Context, o *promoteOptions) error {
-	return o.send(ctx, "promoted", "has no canaries to promote", func(plans upgradeplan.Plans, plan string) (bool, error) {
+	return o.send(ctx, "promoted", "has no canaries to promote", func(plans planstore.Plans, plan string) (bool, error) {
 		return plans.Promote(ctx, plan, o.order(), o.force)
 	})
 }

@@ -13,9 +13,10 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/runner"
 )
@@ -51,7 +52,7 @@ func runRolloutStatus(ctx context.Context, o *rolloutStatusOptions) error {
 	lines := statusLines{factory: o.factory}
 	switch {
 	case !o.watch:
-		seen, err := upgradeplan.Observe(ctx, s, name, o.Now())
+		seen, err := planstore.Observe(ctx, s, name, o.Now())
 		if err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func runRolloutStatus(ctx context.Context, o *rolloutStatusOptions) error {
 // watchOnTerminal shows a plan on a terminal until it is complete or cannot go on without an operator.
 func watchOnTerminal(ctx context.Context, f *factory, s store.Store, plan string) error {
 	screen := liveScreen{factory: f, store: s, plan: plan, inline: true, fatal: isAnyError,
-		observed: func(o *upgradeplan.Observation) (bool, error) {
+		observed: func(o *pass.Assessment) (bool, error) {
 			return runner.Terminal(describe.Status(o), &o.Decision)
 		}}
 	quit, err := screen.run(ctx)
@@ -88,7 +89,7 @@ type statusLines struct {
 // watch prints a sentence for each change until the plan is complete or cannot go on without an operator.
 func (l *statusLines) watch(ctx context.Context, s store.Store, plan string) error {
 	warn := warnOnce{factory: l.factory}
-	return watchPlan(ctx, l.factory, s, plan, isAnyError, warn.failed, func(o *upgradeplan.Observation) (bool, error) {
+	return watchPlan(ctx, l.factory, s, plan, isAnyError, warn.failed, func(o *pass.Assessment) (bool, error) {
 		warn.succeeded()
 		return l.print(o)
 	})
@@ -96,7 +97,7 @@ func (l *statusLines) watch(ctx context.Context, s store.Store, plan string) err
 
 // print prints the sentence of a plan, unless it printed it before. It returns true if the plan is complete, and an error if
 // the plan cannot go on without an operator.
-func (l *statusLines) print(o *upgradeplan.Observation) (complete bool, err error) {
+func (l *statusLines) print(o *pass.Assessment) (complete bool, err error) {
 	now := describe.Status(o)
 	complete, blocked := runner.Terminal(now, &o.Decision)
 	if line := progressSentence(o.Plan.Name, now, complete, o.Decision.Gate.Message); line != l.last {

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 type undoOptions struct {
@@ -50,7 +51,7 @@ func runRolloutUndo(ctx context.Context, o *undoOptions) error {
 	if err != nil {
 		return err
 	}
-	did, err := upgradeplan.Plans{Store: s}.Undo(ctx, name, upgradeplan.Undo{Pause: o.order(), Revision: o.revision})
+	did, err := planstore.Plans{Store: s}.Undo(ctx, name, planstore.Undo{Pause: o.order(), Revision: o.revision})
 	if err != nil {
 		return err
 	}
@@ -106,14 +107,14 @@ func runRolloutHistory(ctx context.Context, o *historyOptions) error {
 	if err != nil {
 		return err
 	}
-	stored, err := upgradeplan.Plans{Store: s}.Revisions(ctx, name)
+	stored, err := planstore.Plans{Store: s}.Revisions(ctx, name)
 	if err != nil {
 		return err
 	}
 	if o.revision != 0 {
 		return printRevision(o, name, stored)
 	}
-	seen, err := upgradeplan.Observe(ctx, s, name, o.Now())
+	seen, err := planstore.Observe(ctx, s, name, o.Now())
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func runRolloutHistory(ctx context.Context, o *historyOptions) error {
 	return nil
 }
 
-func revisionState(o *upgradeplan.Observation, revision int64) string {
+func revisionState(o *pass.Assessment, revision int64) string {
 	pin := o.Decision.Pinned
 	switch {
 	case revision == pin, pin == 0 && revision == o.Stored.Generation:
@@ -141,7 +142,7 @@ func revisionState(o *upgradeplan.Observation, revision int64) string {
 	return ""
 }
 
-func printRevision(o *historyOptions, plan string, stored []upgradeplan.Revision) error {
+func printRevision(o *historyOptions, plan string, stored []planstore.Revision) error {
 	format := o.format.Value
 	if format == cli.Table {
 		format = cli.YAML

@@ -28,6 +28,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -169,7 +170,7 @@ func fail(ctx context.Context, s *consul.Store, id, status string) error {
 // hosts is a fleet of legacy hosts: each host that may upgrade does, until the script stops it.
 func hosts(ctx context.Context, s *consul.Store, _ []string) error {
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		o, err := upgradeplan.ObserveFleet(ctx, s, keys.Layout{}, scriptNow())
+		o, err := planstore.ObserveFleet(ctx, s, keys.Layout{}, scriptNow())
 		if err != nil {
 			return err
 		}
@@ -203,7 +204,7 @@ func controller(ctx context.Context, s *consul.Store, _ []string) error {
 	defer func() { _ = lease.Release() }()
 	r := upgradeplan.Reconciler{Store: s, Session: lease.Session(), Now: scriptNow, Log: logr.Discard()}
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		plans, err := upgradeplan.Plans{Store: s}.List(ctx)
+		plans, err := planstore.Plans{Store: s}.List(ctx)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
 const (
@@ -48,7 +48,7 @@ type simulation struct {
 func newSimulation(ctx context.Context, o *simulateOptions, plan *v1alpha1.UpgradePlan) (*simulation, error) {
 	s := &simulation{plan: plan, options: o.parsed, seed: o.seed, seeds: o.seeds}
 	var err error
-	if s.options.Plan, err = upgradeplan.Compile(plan); err != nil {
+	if s.options.Plan, err = planstore.Compile(plan); err != nil {
 		return nil, err
 	}
 	if err := s.readFleet(ctx, o); err != nil {
@@ -76,13 +76,13 @@ func (s *simulation) readFleet(ctx context.Context, o *simulateOptions) error {
 	if err != nil {
 		return err
 	}
-	seen, err := upgradeplan.ObserveAs(ctx, st, s.plan, o.Now())
+	seen, err := planstore.ObserveAs(ctx, st, s.plan, o.Now())
 	if err != nil {
 		return err
 	}
 	warnIncomplete(o.factory, seen.Fleet.Incomplete)
 	s.hosts, s.begin = len(seen.Fleet.Hosts), func(with simulate.Options) *simulate.Simulation {
-		return upgradeplan.Simulate(seen, with)
+		return simulate.From(seen, with)
 	}
 	return nil
 }

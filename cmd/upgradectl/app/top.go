@@ -13,8 +13,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // topColumns is the width of the lines that top prints without a terminal.
@@ -65,7 +65,7 @@ func runTopPlan(ctx context.Context, o *planOptions) error {
 func printTop(ctx context.Context, f *factory, s store.Store, plan string, fatal func(error) bool) error {
 	last := ""
 	warn := warnOnce{factory: f}
-	return watchPlan(ctx, f, s, plan, fatal, warn.failed, func(o *upgradeplan.Observation) (bool, error) {
+	return watchPlan(ctx, f, s, plan, fatal, warn.failed, func(o *pass.Assessment) (bool, error) {
 		warn.succeeded()
 		digest := top.Of(o)
 		if text := strings.Join(digest.Lines(topColumns), "\n"); text != last {

@@ -20,8 +20,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // legacyInterval is the time between two passes of python-jiocloud's `upgrade --retry`.
@@ -102,9 +102,9 @@ func runUpgrade(ctx context.Context, o *upgradeOptions) error {
 		}
 		return endLegacyPause(ctx, o.factory, plan.Name)
 	})
-	var each func(*upgradeplan.Observation)
+	var each func(*pass.Assessment)
 	if o.flags.verbose {
-		each = func(seen *upgradeplan.Observation) { sayPass(o.factory, seen) }
+		each = func(seen *pass.Assessment) { sayPass(o.factory, seen) }
 	}
 	if err := carryOut(ctx, o.factory, r, each); err != nil {
 		return err
@@ -181,7 +181,7 @@ func endLegacyPause(ctx context.Context, f *factory, plan string) error {
 }
 
 // sayPass prints the status that a pass saw, and the hosts that it granted.
-func sayPass(f *factory, o *upgradeplan.Observation) {
+func sayPass(f *factory, o *pass.Assessment) {
 	d := o.Present()
 	_ = writeSets(f.Err, status.HostListsOf(&d)) // best effort: stderr may be closed
 	var hosts, roles []string

@@ -16,7 +16,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -86,7 +86,7 @@ func runWait(ctx context.Context, o *waitOptions) error {
 	defer cancel()
 	for _, name := range o.planNames {
 		err := poll(bounded, o.interval, func(context.Context) (bool, error) { // the first check is not bounded
-			seen, err := upgradeplan.Observe(ctx, s, name, o.Now())
+			seen, err := planstore.Observe(ctx, s, name, o.Now())
 			if err != nil {
 				return false, err
 			}

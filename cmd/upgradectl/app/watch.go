@@ -17,6 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -158,16 +159,16 @@ func readPlans(ctx context.Context, f *factory, names []string) (listing[*v1alph
 	if err != nil {
 		return out, err
 	}
-	all, err := upgradeplan.Plans{Store: s}.List(ctx)
-	if _, invalid := errors.AsType[*upgradeplan.InvalidPlanError](err); err != nil && !invalid {
+	all, err := planstore.Plans{Store: s}.List(ctx)
+	if _, invalid := errors.AsType[*planstore.InvalidPlanError](err); err != nil && !invalid {
 		return out, err
 	}
 	for _, plan := range all {
 		if len(names) > 0 && !slices.Contains(names, plan.Name) {
 			continue
 		}
-		o, err := upgradeplan.Observe(ctx, s, plan.Name, f.Now())
-		if _, missing := errors.AsType[*upgradeplan.NotFoundError](err); missing {
+		o, err := planstore.Observe(ctx, s, plan.Name, f.Now())
+		if _, missing := errors.AsType[*planstore.NotFoundError](err); missing {
 			continue // deleted after it was listed
 		}
 		if err != nil {

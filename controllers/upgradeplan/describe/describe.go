@@ -11,16 +11,16 @@ import (
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // Fact is one line: what it is about, and what is so. One with an empty text is not worth showing.
 type Fact struct{ Name, Text string }
 
 // Status is the status of a plan as it is now, or that of a fleet without one.
-func Status(o *upgradeplan.Observation) v1alpha1.UpgradePlanStatus {
+func Status(o *pass.Assessment) v1alpha1.UpgradePlanStatus {
 	d := o.Present()
 	if o.Plan == nil {
 		return status.Of(&d, v1alpha1.UpgradePlanStatus{}, 0, o.Now)
@@ -30,7 +30,7 @@ func Status(o *upgradeplan.Observation) v1alpha1.UpgradePlanStatus {
 
 // Plan is what a plan wants, where it stands, and what stops it. The observation is of a plan. Leader holds the lock of the
 // one writer, nil: nobody does. Keeper is the file in Git that the plan comes from, empty: none.
-func Plan(o *upgradeplan.Observation, leader *leaderelection.LockHeldError, keeper string) []Fact {
+func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, keeper string) []Fact {
 	spec, now := &o.Plan.Spec, Status(o)
 	return []Fact{
 		{"Name", o.Plan.Name},
@@ -65,14 +65,14 @@ func Plan(o *upgradeplan.Observation, leader *leaderelection.LockHeldError, keep
 }
 
 // planName is the plan of the fleet; empty: it has none.
-func planName(o *upgradeplan.Observation) string {
+func planName(o *pass.Assessment) string {
 	if o.Plan == nil {
 		return ""
 	}
 	return "upgradeplan/" + o.Plan.Name
 }
 
-func leaderText(o *upgradeplan.Observation, held *leaderelection.LockHeldError) string {
+func leaderText(o *pass.Assessment, held *leaderelection.LockHeldError) string {
 	if held == nil {
 		return "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
 	}
@@ -83,7 +83,7 @@ func leaderText(o *upgradeplan.Observation, held *leaderelection.LockHeldError) 
 	return text
 }
 
-func canaryText(o *upgradeplan.Observation) string {
+func canaryText(o *pass.Assessment) string {
 	spec := &o.Plan.Spec.Canary
 	if !spec.Given() {
 		return ""
@@ -104,7 +104,7 @@ func canaryText(o *upgradeplan.Observation) string {
 	return text
 }
 
-func pauseText(o *upgradeplan.Observation) string {
+func pauseText(o *pass.Assessment) string {
 	p := o.Control.Pause
 	switch {
 	case p != nil:

@@ -11,17 +11,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 var now = time.Date(2026, 3, 6, 14, 0, 0, 0, time.UTC)
 
 // fleet is web1, at v1 and on hold, and web2 and web3, agents at v0, below a plan to v1 that takes one of them at a time.
-func fleet(t *testing.T) (store.Store, *upgradeplan.Observation) {
+func fleet(t *testing.T) (store.Store, *pass.Assessment) {
 	t.Helper()
 	s := memory.New(func() time.Time { return now })
 	for _, pair := range [][2]string{
@@ -42,7 +43,7 @@ func fleet(t *testing.T) (store.Store, *upgradeplan.Observation) {
 	plan.Name, plan.Spec.Version = "fleet", "v1"
 	plan.Spec.Instructions.RollingRules.Global = &intstr.IntOrString{IntVal: 1}
 	v1alpha1.SetDefaults(plan)
-	o, err := upgradeplan.ObserveAs(t.Context(), s, plan, now)
+	o, err := planstore.ObserveAs(t.Context(), s, plan, now)
 	if err != nil {
 		t.Fatal(err)
 	}

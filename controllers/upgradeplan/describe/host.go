@@ -11,8 +11,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // Host is one host of a fleet.
@@ -65,7 +65,7 @@ type DecidingKey struct {
 }
 
 // Hosts are all hosts in natural order. Records are their newest ones with times, where these were read: see Records.
-func Hosts(o *upgradeplan.Observation, records map[string]fleet.Record) []Host {
+func Hosts(o *pass.Assessment, records map[string]fleet.Record) []Host {
 	d := o.Present()
 	hosts := make([]Host, len(d.Verdicts))
 	for i := range d.Verdicts {

@@ -10,11 +10,11 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 )
 
 // Facts are all that is known of the host. Records are its own ones, as they were read; none: they are not told.
-func (h *Host) Facts(o *upgradeplan.Observation, records []keys.Pair) []Fact {
+func (h *Host) Facts(o *pass.Assessment, records []keys.Pair) []Fact {
 	list := []Fact{
 		{"Name", h.Name},
 		{"Role", h.roleText(o)},
@@ -43,7 +43,7 @@ func (h *Host) Facts(o *upgradeplan.Observation, records []keys.Pair) []Fact {
 }
 
 // roleText is its role by the plan, and where they differ, the one by which it looks up its keys.
-func (h *Host) roleText(o *upgradeplan.Observation) string {
+func (h *Host) roleText(o *pass.Assessment) string {
 	role := cmp.Or(h.Role, "none")
 	if host, ok := o.Fleet.Host(h.Name); ok && host.LookupRole != h.Role {
 		role += " by the plan, " + cmp.Or(host.LookupRole, "none") + " in its own eyes"
@@ -84,7 +84,7 @@ func (k *DecidingKey) text() string {
 	return text + ")"
 }
 
-func currentText(o *upgradeplan.Observation) string {
+func currentText(o *pass.Assessment) string {
 	if o.Fleet.Current.Index == 0 {
 		return "none"
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // Role is one role of a fleet. Its counts are those of a plan's status.
@@ -30,7 +30,7 @@ type Version struct {
 }
 
 // Roles are all roles in natural order.
-func Roles(o *upgradeplan.Observation) []Role {
+func Roles(o *pass.Assessment) []Role {
 	var roles []Role
 	d := o.Present()
 	for _, r := range status.Roles(&d) {
@@ -40,7 +40,7 @@ func Roles(o *upgradeplan.Observation) []Role {
 }
 
 // Versions are the versions that hosts have, and the one that they trend towards, in natural order.
-func Versions(o *upgradeplan.Observation) []Version {
+func Versions(o *pass.Assessment) []Version {
 	counts := map[string]int{}
 	current := o.Fleet.Current.Name
 	if o.Fleet.Current.Index != 0 {
@@ -59,7 +59,7 @@ func Versions(o *upgradeplan.Observation) []Version {
 }
 
 // Facts are where the role stands.
-func (r *Role) Facts(o *upgradeplan.Observation) []Fact {
+func (r *Role) Facts(o *pass.Assessment) []Fact {
 	key := "not set"
 	if s, ok := o.Fleet.Roles[r.Name]; ok {
 		key = fmt.Sprintf("%s = %s (index %d)", o.Layout.EnableRole(r.Name), s.Text, s.Index)

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // Reason is one of a chain: what Of names is where it is because of Message, and that because of the next.
@@ -21,7 +21,7 @@ type Reason struct {
 	Change string
 }
 
-// Why is a chain of reasons as it is shown: see upgradeplan.Observation.Why. It is empty when nothing in it needs to change.
+// Why is a chain of reasons as it is shown: see pass.Assessment.Why. It is empty when nothing in it needs to change.
 func Why(chain []rollout.Link) []Reason {
 	var reasons []Reason
 	open := false
@@ -53,8 +53,8 @@ type Start struct {
 
 // Starts are the hosts that are released next, if all goes well and each takes simulate.DefaultDuration. They are few, and
 // within days; none: nobody is.
-func Starts(o *upgradeplan.Observation) []Start {
-	s := upgradeplan.Simulate(o, simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: simulate.DefaultDuration},
+func Starts(o *pass.Assessment) []Start {
+	s := simulate.From(o, simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: simulate.DefaultDuration},
 		MaxStarts: maxStarts, Quiet: true, Rand: rand.New(rand.NewPCG(1, 0))})
 	var starts []Start
 	for _, run := range s.Run(startsWithin).Runs {

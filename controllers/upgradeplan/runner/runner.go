@@ -15,8 +15,10 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -30,7 +32,7 @@ type Observer interface {
 	// Following is called when a controller holds the lock, before the runner follows it.
 	Following(leader *leaderelection.LockHeldError)
 	// Observed is called with what each pass saw, and with the status that follows from it.
-	Observed(o *upgradeplan.Observation, s v1alpha1.UpgradePlanStatus)
+	Observed(o *pass.Assessment, s v1alpha1.UpgradePlanStatus)
 	// Retrying is called with an error after which the runner tries again.
 	Retrying(err error)
 }
@@ -127,7 +129,7 @@ func (r *Runner) lead(lease *leaderelection.Lease, prepare func(context.Context)
 // It calls check, which may be nil, after each observation.
 func (r *Runner) follow(ctx context.Context, check func(context.Context) error) (outcome *Outcome, err error) {
 	err = r.poll(ctx, func(ctx context.Context) (done bool, err error) {
-		o, err := upgradeplan.Observe(ctx, r.Store, r.Plan, r.Now())
+		o, err := planstore.Observe(ctx, r.Store, r.Plan, r.Now())
 		if err != nil {
 			return false, err
 		}

@@ -14,10 +14,11 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/runner"
 )
 
@@ -37,7 +38,7 @@ func (r *recorder) Following(held *leaderelection.LockHeldError) {
 	r.following = append(r.following, held.Holder)
 }
 func (r *recorder) Retrying(error) {}
-func (r *recorder) Observed(*upgradeplan.Observation, v1alpha1.UpgradePlanStatus) {
+func (r *recorder) Observed(*pass.Assessment, v1alpha1.UpgradePlanStatus) {
 	r.passes++
 	if r.observed != nil {
 		r.observed()
@@ -54,7 +55,7 @@ func newFleet(t *testing.T) store.Store {
 	}
 	plan := &v1alpha1.UpgradePlan{Spec: v1alpha1.UpgradePlanSpec{Version: "v2"}}
 	plan.Name = "fleet"
-	if _, _, err := (upgradeplan.Plans{Store: s}).Apply(t.Context(), plan, false); err != nil {
+	if _, _, err := (planstore.Plans{Store: s}).Apply(t.Context(), plan, false); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -10,9 +10,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app/top"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // benchHosts is the number of hosts, in ten roles without limits, so that all are in flight.
@@ -34,7 +34,7 @@ func BenchmarkTop(b *testing.B) {
 	}
 	plan := &v1alpha1.UpgradePlan{Spec: v1alpha1.UpgradePlanSpec{Version: "v2"}}
 	plan.Name = "fleet"
-	o, err := upgradeplan.ObserveAs(b.Context(), s, plan, noon)
+	o, err := planstore.ObserveAs(b.Context(), s, plan, noon)
 	if err != nil {
 		b.Fatal(err)
 	}

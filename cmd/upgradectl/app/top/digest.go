@@ -11,9 +11,9 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
 // Picture is everything that a frame shows.
@@ -64,7 +64,7 @@ type Outage struct {
 }
 
 // Of returns the digest of an observation.
-func Of(o *upgradeplan.Observation) Digest {
+func Of(o *pass.Assessment) Digest {
 	d := o.Present()
 	s := status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
 	digest := Digest{Plan: o.Plan.Name, Version: o.Plan.Spec.Version, Status: s, Roles: status.Roles(&d),
@@ -83,7 +83,7 @@ func OfStatus(plan string, s v1alpha1.UpgradePlanStatus, at time.Time) Digest {
 }
 
 // orderedAt returns the time of the order that stops a plan. Zero means that no order stops it.
-func orderedAt(o *upgradeplan.Observation) time.Time {
+func orderedAt(o *pass.Assessment) time.Time {
 	switch c := &o.Control; {
 	case o.Decision.Gate.Reason == v1alpha1.ReasonPlanPaused && c.Pause != nil:
 		return c.Pause.Time
@@ -95,7 +95,7 @@ func orderedAt(o *upgradeplan.Observation) time.Time {
 	return time.Time{}
 }
 
-func flightsOf(o *upgradeplan.Observation, d *rollout.Decision) []Flight {
+func flightsOf(o *pass.Assessment, d *rollout.Decision) []Flight {
 	var flights []Flight
 	for _, f := range o.Flights() {
 		v, host := &d.Verdicts[f.Index], &o.Fleet.Hosts[f.Index]

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"cmp"
@@ -19,14 +19,14 @@ import (
 // Names are the names in a fleet, each list in natural order.
 type Names struct {
 	Hosts []string
-	// Roles are those in the names of the hosts (by the plan's pattern, if it has one), and those that the plan has seen.
+	// Roles are the roles in the names of the hosts, by the plan's pattern if it has one, and those in the plan's ledger.
 	Roles []string
-	// Versions are those that hosts are recorded under, and the current one.
+	// Versions are the versions of all records, and the current one.
 	Versions []string
 }
 
-// ReadNames reads the names in a fleet, and no value of a host: little enough for a shell that asks while somebody types.
-// The plan may be nil: the fleet is that of the layout then. What ACLs hide is left out.
+// ReadNames reads the names in a fleet, and no value of a host, so that it is fast enough for shell completion. A nil plan means
+// the fleet of the layout. Names that ACLs hide are missing.
 func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, l keys.Layout) (Names, error) {
 	if plan != nil {
 		l = Layout(plan)
@@ -59,7 +59,7 @@ func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 	return found, nil
 }
 
-// rolesSeen are the roles in the ledger of a plan; none, if that cannot be read.
+// rolesSeen returns the roles in the ledger of a plan. It returns none if the ledger cannot be read.
 func rolesSeen(ctx context.Context, s store.Reader, plan string) ([]string, error) {
 	pairs, _, err := s.Get(ctx, keys.Plan(plan).Ledger())
 	if err != nil {
@@ -67,12 +67,12 @@ func rolesSeen(ctx context.Context, s store.Reader, plan string) ([]string, erro
 	}
 	ledger, err := keys.DecodeLedger(pairs[0])
 	if err != nil {
-		return nil, nil //nolint:nilerr // what is wrong with it is said where something is decided from it
+		return nil, nil //nolint:nilerr // a snapshot reports that
 	}
 	return ledger.Roles, nil
 }
 
-// tidy is each name once, in natural order, without those that cannot be one.
+// tidy returns each valid name once, in natural order.
 func tidy(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return !keys.ValidSegment(name) })
 	slices.Sort(names)
@@ -81,26 +81,26 @@ func tidy(names []string) []string {
 	return names
 }
 
-// Brief is a plan in two words.
+// Brief is a plan in one line.
 type Brief struct {
 	Name string
-	// Version is that of its spec, and Phase that of the status that was stored last. Empty: they were not read.
+	// Version is that of its spec, and Phase that of its stored status. Empty means that they were not read.
 	Version string
 	Phase   v1alpha1.Phase
 }
 
-// Briefs reads the names of the plans that begin with prefix, sorted, and what one transaction can read of them: of more
-// plans than that it reads the names alone.
+// Briefs returns the plans whose name starts with a prefix, sorted. If one transaction cannot read all of them, it returns their
+// names only.
 func (p Plans) Briefs(ctx context.Context, prefix string) ([]Brief, error) {
-	names, err := p.beginning(ctx, prefix)
+	names, err := p.namesWithPrefix(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
 	briefs := make([]Brief, len(names))
 	var ask []string
 	for i, name := range names {
-		briefs[i].Name = string(name)
-		ask = append(ask, name.Spec(), name.Status())
+		briefs[i].Name = name
+		ask = append(ask, keys.Plan(name).Spec(), keys.Plan(name).Status())
 	}
 	if len(ask) == 0 || len(ask) > store.MaxOps {
 		return briefs, nil
@@ -110,16 +110,16 @@ func (p Plans) Briefs(ctx context.Context, prefix string) ([]Brief, error) {
 		return nil, err
 	}
 	for i := range briefs {
-		if plan, err := decodePlan(briefs[i].Name, pairs[2*i]); err == nil {
+		if plan, err := DecodePlan(briefs[i].Name, pairs[2*i]); err == nil {
 			briefs[i].Version = plan.Spec.Version
 		}
-		briefs[i].Phase = decodeStatus(pairs[2*i+1]).Phase
+		briefs[i].Phase = DecodeStatus(pairs[2*i+1]).Phase
 	}
 	return briefs, nil
 }
 
-// Places are the hosts and roles that are on hold, those whose hold has expired too: roles first, each in natural order.
-// No hold is read.
+// Places returns the hosts and roles that have a hold, also an expired one: roles first, each in natural order. It reads no
+// hold.
 func (h Holds) Places(ctx context.Context) ([]fleet.Place, error) {
 	found, _, err := h.Store.Keys(ctx, h.Layout.HoldTree(), store.ExpectFew)
 	var places []fleet.Place

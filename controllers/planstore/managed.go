@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -14,25 +14,25 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
-// Origin says which file of Git a plan comes from; the zero Origin: none, or there is no such plan.
+// Origin returns the file in Git that a plan comes from. The zero Origin means none, or no such plan.
 func (p Plans) Origin(ctx context.Context, name string) (fleet.Origin, error) {
-	origins, err := p.origins(ctx, keys.Plan(name))
+	origins, err := p.origins(ctx, name)
 	return origins[name], err
 }
 
-// Origins are those of all plans that come from Git, by the name of the plan.
+// Origins returns the origins of all plans that come from Git, by the name of the plan.
 func (p Plans) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
-	names, err := p.names(ctx)
+	names, err := p.Names(ctx)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
 	return p.origins(ctx, names...)
 }
 
-func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]fleet.Origin, error) {
+func (p Plans) origins(ctx context.Context, names ...string) (map[string]fleet.Origin, error) {
 	wanted := make([]string, len(names))
 	for i, name := range names {
-		wanted[i] = name.Manager()
+		wanted[i] = keys.Plan(name).Manager()
 	}
 	pairs, _, err := p.Store.Get(ctx, wanted...)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p Plans) origins(ctx context.Context, names ...keys.Plan) (map[string]flee
 	found := map[string]fleet.Origin{}
 	for i, pair := range pairs {
 		if origin := keys.DecodeOrigin(pair); origin.Source != "" {
-			found[string(names[i])] = origin
+			found[names[i]] = origin
 		}
 	}
 	return found, nil
@@ -54,13 +54,13 @@ type ManagedPlans struct {
 	Session string
 }
 
-// Origins are those of all plans that come from Git.
+// Origins returns the origins of all plans that come from Git, by the name of the plan.
 func (k ManagedPlans) Origins(ctx context.Context) (map[string]fleet.Origin, error) {
 	return Plans{k.Store}.Origins(ctx)
 }
 
-// Apply stores a plan as Plans.Apply does, with where it comes from, in one transaction. The plans that are leaving count as
-// gone: a plan may take the place of one of them.
+// Apply stores a plan as Plans.Apply does, with its origin, in one transaction. Plans that are leaving count as gone: a plan may
+// manage the fleet of one of them.
 func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, from fleet.Origin, leaving []string, dryRun bool) (
 	outcome string, err error) {
 	fenced := k.fenced(store.Op{Verb: store.Set, Key: keys.Plan(plan.Name).Manager(), Value: keys.EncodeOrigin(from)})
@@ -75,8 +75,8 @@ func (k ManagedPlans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, fro
 	return string(did), leaderelection.CheckFence(err, keys.Leader)
 }
 
-// Prune deletes a plan that has left its source. Kept says which order of an operator keeps it: with the plan, the order
-// would be gone. A plan that does not come from that source is left alone.
+// Prune deletes a plan that is missing in its source. Kept says which order of an operator keeps it, because the order would be
+// lost with the plan. Prune leaves a plan of another source alone.
 func (k ManagedPlans) Prune(ctx context.Context, name, source string, dryRun bool) (kept string, err error) {
 	err = store.RetryOnConflict(ctx, func() error {
 		kept, err = k.prune(ctx, name, source, dryRun)
@@ -102,14 +102,14 @@ func (k ManagedPlans) prune(ctx context.Context, name, source string, dryRun boo
 	return "", err
 }
 
-// standing says in words which order stands for a plan; empty: none.
+// standing describes the order that stands for a plan. Empty means none.
 func standing(name string, spec, orders keys.Pair) string {
 	control, err := keys.DecodeControl(orders)
 	if err != nil && orders.Exists() {
 		return err.Error()
 	}
 	version, digest := "", digestOf(spec.Value)
-	if plan, err := decodePlan(name, spec); err == nil {
+	if plan, err := DecodePlan(name, spec); err == nil {
 		version = plan.Spec.Version
 	}
 	pinned := control.Pin != nil && control.Pin.Digest == digest
@@ -126,7 +126,7 @@ func standing(name string, spec, orders keys.Pair) string {
 	return ""
 }
 
-// Disown lets a plan go: nobody manages it any more.
+// Disown ends the management of a plan by its source.
 func (k ManagedPlans) Disown(ctx context.Context, name string) error {
 	_, err := k.fenced(store.Op{Verb: store.Delete, Key: keys.Plan(name).Manager()}).Txn(ctx, nil)
 	return leaderelection.CheckFence(err, keys.Leader)
@@ -134,7 +134,7 @@ func (k ManagedPlans) Disown(ctx context.Context, name string) error {
 
 func (k ManagedPlans) fenced(also ...store.Op) fencedStore {
 	fence := store.Op{Verb: store.CheckSession, Key: keys.Leader, Session: k.Session}
-	return fencedStore{uncancelableStore{k.Store}, append([]store.Op{fence}, also...)}
+	return fencedStore{UncancelableStore{k.Store}, append([]store.Op{fence}, also...)}
 }
 
 // fencedStore prepends operations to every transaction, first of all a lock check.

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -17,15 +17,12 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/fleetstore"
 )
 
-// Observation is an assessment of what was read.
-type Observation = pass.Assessment
-
 // Observe reads a plan and its fleet, and assesses them. It writes nothing and needs no lock.
 func Observe(ctx context.Context, s store.Reader, name string, now time.Time) (*pass.Assessment, error) {
 	return observe(ctx, s, &SnapshotReader{Plan: name}, now)
 }
 
-// ObserveAs is Observe as if the plan were stored already. It need not exist.
+// ObserveAs is Observe as if the plan were stored already. The plan does not have to exist.
 func ObserveAs(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, now time.Time) (*pass.Assessment, error) {
 	return observe(ctx, s, &SnapshotReader{Plan: plan.Name, as: plan}, now)
 }
@@ -102,10 +99,10 @@ func (r *SnapshotReader) Read(ctx context.Context, s store.Reader, now time.Time
 func (r *SnapshotReader) readStored(out *pass.Snapshot) (digest string, err error) {
 	own := &out.Own
 	if r.as == nil {
-		if out.Stored, err = decodePlan(r.Plan, own.Spec); err != nil {
+		if out.Stored, err = DecodePlan(r.Plan, own.Spec); err != nil {
 			return "", err
 		}
-		out.Stored.Status = decodeStatus(own.Status)
+		out.Stored.Status = DecodeStatus(own.Status)
 		return digestOf(own.Spec.Value), nil
 	}
 	out.Stored = r.as.DeepCopy()
@@ -114,7 +111,7 @@ func (r *SnapshotReader) readStored(out *pass.Snapshot) (digest string, err erro
 		createMissing(&own.Control, keys.EncodeControl(fleet.Control{}))
 		createMissing(&own.Ledger, keys.EncodeLedger(fleet.Ledger{}))
 	}
-	if stored, err := decodePlan(r.Plan, own.Spec); err == nil && equal(stored, out.Stored) {
+	if stored, err := DecodePlan(r.Plan, own.Spec); err == nil && equal(stored, out.Stored) {
 		return digestOf(own.Spec.Value), nil
 	}
 	return digestOf(encodePlan(out.Stored)), nil
@@ -134,7 +131,7 @@ func (r *SnapshotReader) readFleet(ctx context.Context, s store.Reader, out *pas
 		return err
 	}
 	out.Own.HoldEpoch = epoch[0]
-	if out.Keys, out.Layout, err = fleetstore.ReadFleet(ctx, s, l, r.options(out, l)); err != nil {
+	if out.Keys, out.Layout, err = fleetstore.ReadFleet(ctx, s, l, r.Options(out, l)); err != nil {
 		return err
 	}
 	ledger, err := keys.DecodeLedger(out.Own.Ledger)
@@ -189,8 +186,8 @@ func (r *SnapshotReader) readFallback(ctx context.Context, s store.Reader, out *
 	return err
 }
 
-// options returns what to read of the plan's fleet.
-func (r *SnapshotReader) options(s *pass.Snapshot, l keys.Layout) fleetstore.SnapshotOptions {
+// Options returns what to read of the plan's fleet.
+func (r *SnapshotReader) Options(s *pass.Snapshot, l keys.Layout) fleetstore.SnapshotOptions {
 	o := snapshotOptions(s.Plan.UpgradePlan, l)
 	o.Ages = r.Ages || s.Plan.Soak() > 0
 	return o
@@ -200,12 +197,13 @@ func (r *SnapshotReader) options(s *pass.Snapshot, l keys.Layout) fleetstore.Sna
 func snapshotOptions(plan *v1alpha1.UpgradePlan, l keys.Layout) fleetstore.SnapshotOptions {
 	o := fleetstore.SnapshotOptions{FindRecords: l.Records == ""}
 	if plan != nil {
-		o.Checks, o.Nodes = readsChecks(&plan.Spec), plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
+		o.Checks, o.Nodes = ReadsChecks(&plan.Spec), plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
 	}
 	return o
 }
 
-func readsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
+// ReadsChecks reports whether a plan depends on checks.
+func ReadsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
 	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil
 }
 
@@ -231,7 +229,7 @@ func conflictOf(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan,
 	}
 	for _, pair := range pairs {
 		name := string(keys.PlanOf(pair.Key))
-		other, err := decodePlan(name, pair)
+		other, err := DecodePlan(name, pair)
 		if err != nil { // an invalid plan is not carried out
 			continue
 		}

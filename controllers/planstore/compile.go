@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
@@ -18,8 +18,8 @@ func Compile(plan *v1alpha1.UpgradePlan) (*rollout.Plan, error) {
 	return compiled, nil
 }
 
-// withPlan returns a compiled plan for a plan of the same spec.
-func withPlan(compiled *rollout.Plan, plan *v1alpha1.UpgradePlan) *rollout.Plan {
+// WithPlan returns a compiled plan for a plan of the same spec.
+func WithPlan(compiled *rollout.Plan, plan *v1alpha1.UpgradePlan) *rollout.Plan {
 	out := *compiled
 	out.UpgradePlan = plan
 	return &out
@@ -33,7 +33,7 @@ const maxCompiled = 8
 
 func (c *compiler) compile(plan *v1alpha1.UpgradePlan, digest string) (*rollout.Plan, error) {
 	if compiled := c.plans[digest]; compiled != nil {
-		return withPlan(compiled, plan), nil
+		return WithPlan(compiled, plan), nil
 	}
 	compiled, err := Compile(plan)
 	if err != nil {

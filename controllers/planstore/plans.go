@@ -1,20 +1,15 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upgradeplan keeps the plans, and reconciles them: observe, compute, diff, commit, status.
-package upgradeplan
+package planstore
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
@@ -22,13 +17,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
-
-// Store is what plans are kept in and fleets are read from.
-type Store interface {
-	store.Reader
-	store.Writer
-	store.Watcher
-}
 
 // Outcome is what applying a plan did.
 type Outcome string
@@ -40,50 +28,34 @@ const (
 	Unchanged  Outcome = "unchanged"
 )
 
-// NotFoundError says that there is no plan of that name.
-type NotFoundError struct{ Name string }
-
-func (e *NotFoundError) Error() string { return fmt.Sprintf("upgradeplan %q not found", e.Name) }
-
-// InvalidPlanError says that a plan in the store, or one to be stored, is not what a plan may be.
-type InvalidPlanError struct {
-	Name string
-	Err  error
-}
-
-func (e *InvalidPlanError) Error() string {
-	return fmt.Sprintf("upgradeplan %q is invalid: %v", e.Name, e.Err)
-}
-func (e *InvalidPlanError) Unwrap() error { return e.Err }
-
 // Plans are the plans in a store.
 type Plans struct{ Store Store }
 
-// Get returns the plan of that name, defaulted, with its generation and the status that was stored last.
+// Get returns a plan with its defaults, its generation and its stored status.
 func (p Plans) Get(ctx context.Context, name string) (*v1alpha1.UpgradePlan, error) {
 	k := keys.Plan(name)
 	pairs, _, err := p.Store.Get(ctx, k.Spec(), k.Status())
 	if err != nil {
 		return nil, err
 	}
-	plan, err := decodePlan(name, pairs[0])
+	plan, err := DecodePlan(name, pairs[0])
 	if err != nil {
 		return nil, err
 	}
-	plan.Status = decodeStatus(pairs[1])
+	plan.Status = DecodeStatus(pairs[1])
 	return plan, nil
 }
 
-// List returns all plans, sorted by name. Plans that cannot be read are the joined error beside those that can.
+// List returns all plans that can be read, sorted by name, and the joined errors of the others.
 func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
-	names, err := p.names(ctx)
+	names, err := p.Names(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var plans []*v1alpha1.UpgradePlan
 	var problems []error
 	for _, name := range names {
-		plan, err := p.Get(ctx, string(name))
+		plan, err := p.Get(ctx, name)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -93,35 +65,35 @@ func (p Plans) List(ctx context.Context) ([]*v1alpha1.UpgradePlan, error) {
 	return plans, errors.Join(problems...)
 }
 
-func (p Plans) names(ctx context.Context) ([]keys.Plan, error) { return p.beginning(ctx, "") }
+// Names returns the names of all plans, sorted, also of those that cannot be read.
+func (p Plans) Names(ctx context.Context) ([]string, error) { return p.namesWithPrefix(ctx, "") }
 
-// beginning are the names of the plans that begin with prefix, sorted.
-func (p Plans) beginning(ctx context.Context, prefix string) ([]keys.Plan, error) {
+func (p Plans) namesWithPrefix(ctx context.Context, prefix string) ([]string, error) {
 	all, _, err := p.Store.Keys(ctx, keys.Plans+prefix)
-	var names []keys.Plan
+	names := []string{}
 	for _, key := range all {
 		if name := keys.PlanOf(key); name != "" {
-			names = append(names, name)
+			names = append(names, string(name))
 		}
 	}
 	return names, err
 }
 
-// Apply stores a plan if it differs from the one that is stored. It returns what is stored then (or, with dryRun, would
-// be). The plan must be valid; a plan for a fleet that another plan is about is refused.
+// Apply stores a plan if it differs from the stored one. It returns the plan that is stored then, or that would be with dryRun.
+// It refuses an invalid plan, and one for a fleet that another plan manages, with an *InvalidPlanError.
 func (p Plans) Apply(ctx context.Context, plan *v1alpha1.UpgradePlan, dryRun bool) (*v1alpha1.UpgradePlan, Outcome, error) {
 	return p.apply(ctx, plan, applyOptions{dryRun: dryRun})
 }
 
-// Replace is Apply to a plan that is stored at that generation. The error is *Outdated when it has another by now.
+// Replace is Apply on condition that the stored plan has the generation. Otherwise it returns a *GenerationError.
 func (p Plans) Replace(ctx context.Context, plan *v1alpha1.UpgradePlan, generation int64) (*v1alpha1.UpgradePlan, Outcome, error) {
-	return p.apply(ctx, plan, applyOptions{over: generation})
+	return p.apply(ctx, plan, applyOptions{generation: generation})
 }
 
-// GenerationError says that a plan was to be replaced that is not the one that is stored.
+// GenerationError says that the stored plan is not the one to be replaced.
 type GenerationError struct {
 	Name string
-	// Generation is that of the one that was to be replaced, and Now that of the one that is stored.
+	// Generation is that of the plan to be replaced, and Now that of the stored one.
 	Generation, Now int64
 }
 
@@ -129,11 +101,12 @@ func (e *GenerationError) Error() string {
 	return fmt.Sprintf("upgradeplan %q has changed meanwhile: its generation is %d, not %d", e.Name, e.Now, e.Generation)
 }
 
-// applyOptions says how a plan is stored: over the one of a generation, 0 is whatever is stored; the plans that are leaving count
-// as gone already.
+// applyOptions say how to store a plan.
 type applyOptions struct {
-	over    int64
-	dryRun  bool
+	// generation is a precondition on the stored plan. Zero means none.
+	generation int64
+	dryRun     bool
+	// leaving are plans about to be deleted. They may manage the same fleet.
 	leaving []string
 }
 
@@ -162,17 +135,17 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how ap
 	ops := missing(pairs[1:4], keys.EncodeControl(fleet.Control{}), keys.EncodeLedger(fleet.Ledger{}), []byte("0"))
 	next, outcome := plan.DeepCopy(), Created
 	next.Generation = 1
-	moved := true // to keys that may be another plan's
-	if how.over != 0 && !spec.Exists() {
+	moved := true // to keys that may belong to another plan
+	if how.generation != 0 && !spec.Exists() {
 		return nil, "", &NotFoundError{plan.Name}
 	}
 	if spec.Exists() {
-		old, err := decodePlan(plan.Name, spec)
+		old, err := DecodePlan(plan.Name, spec)
 		if err != nil {
 			return nil, "", err
 		}
-		if how.over != 0 && old.Generation != how.over {
-			return nil, "", &GenerationError{plan.Name, how.over, old.Generation}
+		if how.generation != 0 && old.Generation != how.generation {
+			return nil, "", &GenerationError{plan.Name, how.generation, old.Generation}
 		}
 		if errs := validation.ValidateUpgradePlanUpdate(next, old); len(errs) > 0 {
 			return nil, "", &InvalidPlanError{plan.Name, errs.ToAggregate()}
@@ -210,7 +183,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how ap
 	return next, outcome, nil
 }
 
-// missing are the operations that create what must always exist: a commit checks that it has not changed.
+// missing returns the operations that create missing keys which every commit checks.
 func missing(pairs []keys.Pair, values ...[]byte) []store.Op {
 	var ops []store.Op
 	for i, pair := range pairs {
@@ -221,17 +194,17 @@ func missing(pairs []keys.Pair, values ...[]byte) []store.Op {
 	return ops
 }
 
-// bump counts an epoch up.
+// bump increments an epoch.
 func bump(epoch keys.Pair) store.Op {
-	n, _ := strconv.ParseUint(string(epoch.Value), 10, 64) // rubbish begins again at 1: any other value will do
+	n, _ := strconv.ParseUint(string(epoch.Value), 10, 64) // an invalid value starts again at 1, which differs from it
 	return store.Op{Verb: store.CAS, Key: epoch.Key, Index: epoch.ModifyIndex, Value: strconv.AppendUint(nil, n+1, 10)}
 }
 
-// refuseOverlap: one plan a fleet. No two may share keys.
+// refuseOverlap refuses a plan whose keys belong to another plan.
 func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan, leaving []string) error {
 	others, err := p.List(ctx)
 	if err != nil {
-		return fmt.Errorf("it cannot be told whether another plan is about the same fleet: %w", err)
+		return fmt.Errorf("cannot check for another plan of the same fleet: %w", err)
 	}
 	for _, other := range others {
 		if other.Name != plan.Name && !slices.Contains(leaving, other.Name) && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
@@ -242,8 +215,8 @@ func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan, le
 	return nil
 }
 
-// expiredRevisions removes revisions beyond the limit, but for one that is pinned, and the one that was complete last: a
-// rollback goes there. So it checks that control is unchanged.
+// expiredRevisions returns the operations that remove revisions beyond the limit. It keeps a pinned one, and the one that was
+// complete last, because a rollback goes there. So it checks that control is unchanged.
 func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan, control, ledger keys.Pair) ([]store.Op, error) {
 	var pin, completed int64
 	if c, err := keys.DecodeControl(control); err == nil && c.Pin != nil {
@@ -270,7 +243,7 @@ func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan,
 	return ops, nil
 }
 
-// maxExpired bounds how many revisions one apply removes; what is left goes with the next.
+// maxExpired bounds how many revisions one Apply removes. The next one removes more.
 const maxExpired = 32
 
 // Delete removes a plan. The keys of its hosts stay as they are.
@@ -292,59 +265,7 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 	})
 }
 
-// Layout is where the keys of a plan's fleet are.
-func Layout(plan *v1alpha1.UpgradePlan) keys.Layout {
-	return keys.Layout{Prefix: plan.Spec.Keys.Prefix, Records: plan.Spec.Keys.RunningVersions}
-}
-
-func decodePlan(name string, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
-	if !pair.Exists() {
-		return nil, &NotFoundError{name}
-	}
-	plan := &v1alpha1.UpgradePlan{}
-	d := json.NewDecoder(bytes.NewReader(pair.Value))
-	d.DisallowUnknownFields()
-	if err := d.Decode(plan); err != nil {
-		return nil, &InvalidPlanError{name, fmt.Errorf("%s: %w", pair.Key, err)}
-	}
-	plan.TypeMeta, plan.Name = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}, name
-	v1alpha1.SetDefaults(plan)
-	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
-		return nil, &InvalidPlanError{name, fmt.Errorf("%s: %w", pair.Key, errs.ToAggregate())}
-	}
-	return plan, nil
-}
-
-func encodePlan(plan *v1alpha1.UpgradePlan) []byte {
-	plan = plan.DeepCopy()
-	plan.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}
-	plan.Status = v1alpha1.UpgradePlanStatus{}
-	data, err := json.Marshal(plan)
-	if err != nil {
-		panic(fmt.Sprintf("upgradeplan: a valid plan cannot be encoded: %v", err))
-	}
-	return data
-}
-
-// equal compares what apply may change: the spec, labels and annotations.
-func equal(a, b *v1alpha1.UpgradePlan) bool {
-	strip := func(p *v1alpha1.UpgradePlan) []byte {
-		return encodePlan(&v1alpha1.UpgradePlan{Spec: p.Spec,
-			ObjectMeta: metav1.ObjectMeta{Labels: p.Labels, Annotations: p.Annotations}})
-	}
-	return bytes.Equal(strip(a), strip(b))
-}
-
-// decodeStatus: nothing is decided from it, so one that cannot be read is none.
-func decodeStatus(pair keys.Pair) v1alpha1.UpgradePlanStatus {
-	var s v1alpha1.UpgradePlanStatus
-	if !pair.Exists() || json.Unmarshal(pair.Value, &s) != nil {
-		return v1alpha1.UpgradePlanStatus{}
-	}
-	return s
-}
-
-// Events are those of a plan that are kept, the oldest first.
+// Events returns the stored events of a plan, oldest first.
 func (p Plans) Events(ctx context.Context, name string) ([]fleet.Event, error) {
 	k := keys.Plan(name)
 	pairs, _, err := p.Store.Get(ctx, k.Spec())
@@ -364,7 +285,7 @@ type Revision struct {
 	Plan       *v1alpha1.UpgradePlan
 }
 
-// Revisions are the specs that were kept, the oldest first.
+// Revisions returns the stored revisions of a plan, oldest first. It skips invalid ones.
 func (p Plans) Revisions(ctx context.Context, name string) ([]Revision, error) {
 	tree := keys.Plan(name).Revisions()
 	pairs, _, err := p.Store.List(ctx, tree)
@@ -374,7 +295,7 @@ func (p Plans) Revisions(ctx context.Context, name string) ([]Revision, error) {
 	var out []Revision
 	for _, pair := range pairs {
 		n, ok := revisionNumber(strings.TrimPrefix(pair.Key, tree))
-		plan, invalid := decodePlan(name, pair)
+		plan, invalid := DecodePlan(name, pair)
 		if ok && invalid == nil {
 			out = append(out, Revision{n, plan})
 		}

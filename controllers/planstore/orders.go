@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -28,12 +28,12 @@ type controlUpdate struct {
 // plan returns the stored plan. The transaction then checks that its spec has not changed.
 func (u *controlUpdate) plan() (*v1alpha1.UpgradePlan, error) {
 	u.also = append(u.also, unchanged(u.spec)...)
-	return decodePlan(u.name, u.spec)
+	return DecodePlan(u.name, u.spec)
 }
 
 // updateControl changes the orders for a plan with one compare-and-set. It needs no controller and no lock. It calls change
 // again after a conflict, and writes nothing if change returns false. A missing control is an error: what operators had
-// ordered is lost, and the plan waits until somebody applies it again.
+// ordered is lost, and the plan waits until an operator applies it again.
 func (p Plans) updateControl(ctx context.Context, name string, change func(*controlUpdate) (changed bool, err error)) (
 	changed bool, err error) {
 	err = store.RetryOnConflict(ctx, func() error {

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// goneAfter is how long a host must have been silent to be taken for gone.
+// goneAfter is how long a host must have been silent to count as gone.
 const goneAfter = time.Hour
 
-// HostActiveError says that a host that was to be forgotten may well be alive.
+// HostActiveError says that a host to be forgotten may be alive.
 type HostActiveError struct{ Host, Why string }
 
 func (e *HostActiveError) Error() string {
@@ -27,26 +27,26 @@ func (e *HostActiveError) Error() string {
 
 // Forgotten is what Forget did.
 type Forgotten struct {
-	// Removed are the keys that were removed, sorted; none: nothing was known of the host.
+	// Removed are the removed keys, sorted. None means that the store held nothing of the host.
 	Removed []string
-	// OwnPause is an operator's own pause key on the host, which stays; empty: there is none.
+	// OwnPause is an operator's own pause key on the host, which stays. Empty means none.
 	OwnPause string
 }
 
-// ForgetOptions says which host is to be forgotten.
+// ForgetOptions say which host to forget.
 type ForgetOptions struct {
-	// Plan is the one whose fleet it is of; empty: there is none, and Layout says where its keys are.
+	// Plan is the plan of its fleet. Empty means the fleet of Layout.
 	Plan   string
 	Layout keys.Layout
 	Host   string
-	// Force forgets it even if it is in flight or has just reported.
+	// Force forgets the host even if it is in flight or has just reported.
 	Force bool
 	Now   time.Time
 }
 
-// Forget removes all that is kept of a host that is gone, in one transaction: its records of all versions, its report, its
-// started mark, its enable key and its hold. Unless forced, it refuses with *HostActiveError when the host is in flight or has
-// reported within an hour; a report that comes in between makes it look again.
+// Forget removes all keys of a host that is gone, in one transaction: its records of all versions, its report, its started
+// marker, its enable key and its hold. It returns a *HostActiveError if the host is in flight or has reported within an hour,
+// unless forced. After a report in between it reads again.
 func (p Plans) Forget(ctx context.Context, f ForgetOptions) (did Forgotten, err error) {
 	err = store.RetryOnConflict(ctx, func() error {
 		did, err = p.forget(ctx, f)
@@ -87,7 +87,7 @@ func (p Plans) look(ctx context.Context, f ForgetOptions) (*pass.Assessment, err
 // activity says why a host may not be gone. Empty means that it is.
 func activity(o *pass.Assessment, f ForgetOptions, records []keys.Pair) string {
 	if o.Fleet.Incomplete != "" {
-		return "that cannot be told: " + o.Fleet.Incomplete
+		return "its state is unknown: " + o.Fleet.Incomplete
 	}
 	present := o.Present()
 	for i := range present.Verdicts {
@@ -110,8 +110,8 @@ func activity(o *pass.Assessment, f ForgetOptions, records []keys.Pair) string {
 	return ""
 }
 
-// remove removes what exists of the keys, and checks that the others do not exist. The pairs end with the pause key and
-// the epoch of holds. It is one transaction: that of a host under more versions than fit is refused by the store.
+// remove removes the keys that exist, and checks that the others do not. The pairs end with the pause key and the hold epoch.
+// The store refuses the transaction of a host with more records than fit.
 func (p Plans) remove(ctx context.Context, pairs []keys.Pair, pauseKey string) (Forgotten, error) {
 	var did Forgotten
 	var ops []store.Op

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"bytes"
@@ -18,29 +18,29 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// digestOf is the digest of the spec in a stored plan, byte by byte: a new default of a later release does not change it.
+// digestOf returns the digest of the spec in a stored plan, byte by byte. A new default of a later release does not change it.
 func digestOf(value []byte) string {
 	var plan struct {
 		Spec json.RawMessage `json:"spec"`
 	}
-	_ = json.Unmarshal(value, &plan) // what cannot be read is refused where it is decoded
+	_ = json.Unmarshal(value, &plan) // DecodePlan refuses what cannot be read
 	var compact bytes.Buffer
 	_ = json.Compact(&compact, plan.Spec)
 	sum := sha256.Sum256(compact.Bytes())
 	return hex.EncodeToString(sum[:])
 }
 
-// pinned says whether an earlier revision stands in the place of the spec.
+// pinned says whether an earlier revision replaces the stored spec.
 type pinned struct {
 	active bool
-	// digest is that of the spec that is carried out.
+	// digest is that of the effective spec.
 	digest string
-	// problem says why that cannot be read; empty: it can.
+	// problem says why the revision cannot be read. Empty means that it can.
 	problem string
 }
 
-// effective is the plan that is carried out: the one that is stored, of that digest, or the pinned revision of it. A
-// revision that cannot be read is a problem, and then the stored plan comes back.
+// effective returns the plan that is carried out: the stored one, whose spec has the digest, or the pinned revision of it. If
+// the revision cannot be read, effective returns the stored plan and the problem.
 func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan, digest string, pin *fleet.Pin) (
 	*v1alpha1.UpgradePlan, pinned, error) {
 	if pin == nil || pin.Digest != digest {
@@ -59,8 +59,8 @@ func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan
 	return inPlace(stored, revision), pinned{active: true, digest: digestOf(pairs[0].Value)}, nil
 }
 
-// inPlace is the stored plan with the spec of a revision of it. Whether it is paused, and how many revisions are kept, is
-// always the stored one's affair.
+// inPlace returns the stored plan with the spec of a revision. The stored spec still decides whether the plan is paused, and
+// how many revisions are kept.
 func inPlace(stored, revision *v1alpha1.UpgradePlan) *v1alpha1.UpgradePlan {
 	plan := stored.DeepCopy()
 	plan.Spec = revision.Spec
@@ -68,12 +68,12 @@ func inPlace(stored, revision *v1alpha1.UpgradePlan) *v1alpha1.UpgradePlan {
 	return plan
 }
 
-// revisionOf reads an earlier revision of a plan.
+// revisionOf decodes an earlier revision of a plan.
 func revisionOf(stored *v1alpha1.UpgradePlan, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
 	if !pair.Exists() {
 		return nil, fmt.Errorf("%s does not exist", pair.Key)
 	}
-	revision, err := decodePlan(stored.Name, pair)
+	revision, err := DecodePlan(stored.Name, pair)
 	if err != nil {
 		return nil, err
 	}

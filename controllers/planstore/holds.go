@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -19,31 +19,31 @@ type Holds struct {
 	Layout keys.Layout
 }
 
-// HoldAt is a hold and what it is on.
+// HoldAt is a hold and its host or role.
 type HoldAt struct {
 	fleet.Place
 	fleet.Hold
 }
 
-// HoldResult is what setting or releasing a hold did.
+// HoldResult is what setting or ending a hold did.
 type HoldResult struct {
-	// Before is the hold that stood; nil: none did.
+	// Before is the hold before. Nil means none.
 	Before *fleet.Hold
-	// Changed says that something was written.
+	// Changed is true if something was written.
 	Changed bool
-	// OwnPause is an operator's own pause key on the same host or role, which is left as it is; empty: there is none.
+	// OwnPause is an operator's own pause key on the same host or role, which stays. Empty means none.
 	OwnPause string
-	// OwnStops says that it stops hosts in the field; else they go on, hold or not.
+	// OwnStops is true if that key stops legacy hosts. Otherwise they ignore the hold.
 	OwnStops bool
 }
 
-// Set puts a host or role on hold, in one transaction: the hold, the epoch that every commit checks, and the pause key
-// that hosts in the field know, unless one stands already.
+// Set puts a host or role on hold, in one transaction: the hold, the epoch that every commit checks, and the pause key that
+// legacy hosts obey, unless there is one.
 func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (HoldResult, error) {
 	return h.change(ctx, at, &hold)
 }
 
-// Release ends a hold, in one transaction. Of pause keys it removes only the one that stands for the hold.
+// Release ends a hold, in one transaction. It removes the pause key only if that belongs to the hold.
 func (h Holds) Release(ctx context.Context, at fleet.Place) (HoldResult, error) {
 	return h.change(ctx, at, nil)
 }
@@ -75,7 +75,7 @@ func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) 
 	return did, err
 }
 
-// holdOps write or remove the hold, if it differs from the one that stands in more than its time.
+// holdOps returns the operations that write or remove the hold. A hold that differs in its time only stays.
 func holdOps(old keys.Pair, hold *fleet.Hold) []store.Op {
 	switch before := keys.DecodeHold(old); {
 	case hold == nil && before == nil:
@@ -89,7 +89,7 @@ func holdOps(old keys.Pair, hold *fleet.Hold) []store.Op {
 	return []store.Op{{Verb: store.CAS, Key: old.Key, Index: old.ModifyIndex, Value: keys.EncodeHold(*hold)}}
 }
 
-// pauseOps make a missing pause key, or remove ours. Those of operators stay as they are.
+// pauseOps returns the operations that create a missing pause key, or remove that of a hold. Those of operators stay.
 func pauseOps(pause keys.Pair, held bool) []store.Op {
 	switch {
 	case held && !pause.Exists():
@@ -100,7 +100,7 @@ func pauseOps(pause keys.Pair, held bool) []store.Op {
 	return nil
 }
 
-// List returns all holds, those that have expired too: roles first, each in natural order.
+// List returns all holds, also expired ones: roles first, each in natural order.
 func (h Holds) List(ctx context.Context) ([]HoldAt, error) {
 	pairs, _, err := h.Store.List(ctx, h.Layout.HoldTree())
 	if err != nil {

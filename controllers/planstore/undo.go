@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func (e *UndoError) Error() string {
 	return fmt.Sprintf("upgradeplan %q cannot be undone: %s", e.Name, e.Why)
 }
 
-// Undo pins an earlier revision in the place of the stored spec. The pin holds until the spec changes: to apply the same spec
+// Undo pins an earlier revision, which replaces the stored spec. The pin holds until the spec changes: to apply the same spec
 // again changes nothing. To pin the revision of the stored spec ends a pin.
 func (p Plans) Undo(ctx context.Context, name string, order Undo) (Undone, error) {
 	var did Undone
@@ -85,7 +85,7 @@ func (p Plans) undo(ctx context.Context, u *controlUpdate, order Undo) (did Undo
 	return did, before == nil || before.Revision != number || before.Digest != digest, nil
 }
 
-// choose finds the revision that is meant. The pair is of the store.
+// choose returns the revision with the number, or for 0 the newest earlier one whose spec differs.
 func (p Plans) choose(ctx context.Context, stored *v1alpha1.UpgradePlan, digest string, number int64) (keys.Pair, int64, error) {
 	tree := keys.Plan(stored.Name).Revisions()
 	pairs, _, err := p.Store.List(ctx, tree)

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package upgradeplan
+package planstore
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Settings are what operators set for hosts by scope, as jorc set_config did. They need no plan, no controller and no
+// Settings are values that operators set for hosts by scope, as jorc set_config did. They need no plan, no controller and no
 // lock.
 type Settings struct {
 	Store  Store
 	Layout keys.Layout
 }
 
-// Setting is where a setting stands.
+// Setting is the place of a setting.
 type Setting struct {
 	// Tree is keys.ConfigState or keys.ConfigVersion.
 	Tree string
@@ -28,12 +28,12 @@ type Setting struct {
 	Name string
 }
 
-// pauses says whether the setting is the one that pauses its scope.
+// pauses reports whether the setting is the one that pauses its scope.
 func (s Setting) pauses() bool { return s.Tree == keys.ConfigState && s.Name == keys.PauseName }
 
-// Set writes a setting, and says whether that changed it. One that pauses moves the epoch that every commit checks, in the
-// same transaction: once it has returned, nobody starts whom it stops. A pause key that stands for a hold is not set to go
-// on: that is an error, and release is the way.
+// Set writes a setting, and reports whether that changed it. A setting that pauses increments, in the same transaction, the
+// epoch that every commit checks: after Set, no commit grants a host that the setting stops. Set returns an error for the pause
+// key of a hold, unless the value stops hosts, too: only Holds.Release ends a hold.
 func (s Settings) Set(ctx context.Context, at Setting, value string) (changed bool, err error) {
 	return s.change(ctx, at, func(old keys.Pair) ([]store.Op, error) {
 		if old.Exists() && string(old.Value) == value && !keys.OfHold(old) {
@@ -46,7 +46,7 @@ func (s Settings) Set(ctx context.Context, at Setting, value string) (changed bo
 	})
 }
 
-// Delete removes a setting, and says whether it was there. A pause key that stands for a hold is not removed.
+// Delete removes a setting, and reports whether it existed. It returns an error for the pause key of a hold.
 func (s Settings) Delete(ctx context.Context, at Setting) (changed bool, err error) {
 	return s.change(ctx, at, func(old keys.Pair) ([]store.Op, error) {
 		switch {
@@ -60,7 +60,7 @@ func (s Settings) Delete(ctx context.Context, at Setting) (changed bool, err err
 }
 
 func heldBy(pause keys.Pair) error {
-	return fmt.Errorf("%s stands for a hold: release that", pause.Key)
+	return fmt.Errorf("%s belongs to a hold: end that with upgradectl unhold", pause.Key)
 }
 
 func (s Settings) change(ctx context.Context, at Setting, opsOf func(old keys.Pair) ([]store.Op, error)) (changed bool, err error) {
