@@ -42,7 +42,7 @@ type Changes struct {
 	Kept []string
 }
 
-// String lists the changes for people. It is empty if nothing changed.
+// String lists the changes. It is empty if nothing changed.
 func (c Changes) String() string {
 	all := slices.Clone(c.Applied)
 	for _, name := range c.Pruned {

@@ -288,7 +288,7 @@ func TestRunner_EndsWhenTheLockIsLost(t *testing.T) {
 	f.must(f.store.DestroySession(t.Context(), f.session))
 	f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
 	f.must(gitsync.RequestSync(t.Context(), f.store, "default", gitsync.Request{ID: "lost"}))
-	f.eventually("the request was seen", func() bool {
+	f.eventually("the request is handled", func() bool {
 		f.store.mu.Lock()
 		defer f.store.mu.Unlock()
 		return len(f.store.written) > 1

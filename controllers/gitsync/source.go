@@ -167,7 +167,7 @@ func validateVerify(l repository.Location, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// String describes for people where the plans come from.
+// String describes where the plans come from.
 func (s Source) String() string {
 	text := s.URL
 	for _, f := range []struct{ name, value string }{

@@ -70,8 +70,8 @@ type State struct {
 
 // Run waits for the lock and leads, again and again, until the context ends. A term ends in this order:
 //
-//  1. The queue accepts no more plans, and the passes under way return. A transaction that was sent is not broken off, and the
-//     lease is still renewed, so that the transaction passes its fence.
+//  1. The queue accepts no more plans, and the passes under way return. A transaction that was sent may finish, and the lease
+//     is still renewed, so that the transaction passes its fence.
 //  2. Watches and Runners end.
 //  3. The lock is released, so that a standby takes over at once.
 //

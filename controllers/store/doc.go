@@ -5,7 +5,7 @@
 //
 // It owns the interface Store and what all implementations share: the limits and errors of transactions, watches, and the
 // rules of maintenance. store/consul and store/memory implement it, and one conformance suite, store/storetest, tests both.
-// Above it, store/leaderelection has the lock of the one writer, and store/fleetstore the keys of a fleet.
+// Above it, store/leaderelection has the lock of the leader, and store/fleetstore the keys of a fleet.
 //
 // The package must not know what a key or a value means. Start reading at Store, and then Watch and WatchSet.
 package store

@@ -59,7 +59,7 @@ type Writer interface {
 	MaxOps() int
 }
 
-// Sessions are leases that expire without renewal. They fence the one writer.
+// Sessions are leases that expire without renewal. They fence the writes of the leader.
 type Sessions interface {
 	// CreateSession creates a session that expires if it is not renewed for ttl (10 s to 24 h).
 	CreateSession(ctx context.Context, name string, ttl time.Duration) (id string, err error)

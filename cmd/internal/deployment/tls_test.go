@@ -155,7 +155,7 @@ func TestAllSpeakTLSWithCertificatesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithCertificatesIsSaid(t *testing.T) {
+func TestCertificateErrors_NameTheProblem(t *testing.T) {
 	t.Parallel()
 	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
 	later, ended := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)

@@ -70,7 +70,7 @@ func carryOut(ctx context.Context, f *factory, r *runner.Runner, each func(*pass
 	return err
 }
 
-// awaitComplete waits until a plan is complete, whoever carries it out.
+// awaitComplete waits until a plan is complete. Any controller or command may carry it out.
 func awaitComplete(ctx context.Context, f *factory, s store.Store, plan string, interval time.Duration) error {
 	w := &runWatcher{factory: f, plan: plan, live: true}
 	defer w.close()

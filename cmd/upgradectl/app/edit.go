@@ -112,10 +112,10 @@ func (e *editSession) run(ctx context.Context) error {
 		switch {
 		case strings.TrimSpace(body) == "" || problem == nil && body == e.text:
 			e.changed = false
-			e.say("edit cancelled: nothing was changed")
+			e.say("edit canceled: nothing was changed")
 			return nil
 		case saved == given:
-			return fmt.Errorf("edit cancelled: %w", problem)
+			return fmt.Errorf("edit canceled: %w", problem)
 		}
 		e.changed = true
 		if problem = e.store(ctx, body); problem == nil {
@@ -205,7 +205,7 @@ func (e *editSession) explain(ctx context.Context, problem error) (string, error
 		}
 		return "This was not stored: another operator has changed the plan meanwhile:\n" +
 			udiff.Unified("before", "now", before, e.text) +
-			"To store your text in its place, delete this comment and save. To give up, leave it as it is.\n", nil
+			"To store your text instead, delete this comment and save. To give up, leave it as it is.\n", nil
 	}
 	_, wrong := errors.AsType[editError](problem)
 	_, invalid := errors.AsType[*planstore.InvalidPlanError](problem)

@@ -133,7 +133,7 @@ func (s *schema) find(path []string) (*schema, error) {
 	return s, nil
 }
 
-// kind returns the type of the field for people.
+// kind returns the readable type of the field.
 func (s *schema) kind() string {
 	switch {
 	case s.IntOrString:

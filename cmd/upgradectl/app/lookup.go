@@ -147,7 +147,7 @@ func warnIncomplete(f *factory, why string) {
 	}
 }
 
-// lockHolder returns who holds the lock of the writer. Nil means nobody.
+// lockHolder returns the holder of the lock. Nil means that the lock is free.
 func lockHolder(ctx context.Context, s store.Store) (*leaderelection.LockHeldError, error) {
 	return leaderelection.LockHolder(ctx, s, keys.Leader)
 }

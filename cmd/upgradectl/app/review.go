@@ -20,7 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/runner"
 )
 
-// identified is a store that can be told from others.
+// identified is a store that has an identity.
 type identified interface {
 	Identity(ctx context.Context) (string, error)
 }

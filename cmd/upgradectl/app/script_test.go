@@ -229,7 +229,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: false,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			// Under the race detector a process waits a second before it ends, unless it is told not to.
+			// Under the race detector a process waits a second before it ends, unless GORACE says otherwise.
 			env.Vars = append(env.Vars, "USER=alice", "CONSUL_HTTP_ADDR=127.0.0.1:1", "GORACE=atexit_sleep_ms=0")
 			return nil
 		},

@@ -14,7 +14,7 @@ type Origin struct {
 	Revision string `json:"revision"`
 }
 
-// String is for people. It is empty for a plan that does not come from Git.
+// String describes the origin. It is empty for a plan that does not come from Git.
 func (o Origin) String() string {
 	if o.Source == "" {
 		return ""

@@ -24,7 +24,7 @@ func TestActionsAreGrantedAsUpgradesAre(t *testing.T) {
 			gate VersionSwitch
 			delete the tree
 			+action = {"version":"v2","name":"reboot","args":["now"],"timeoutSeconds":90}
-			+global = False (anew)
+			+global = False (rewritten)
 			+current_version = v2`,
 	}, {
 		name:  "the switch to a plan without one takes it away",
@@ -32,7 +32,7 @@ func TestActionsAreGrantedAsUpgradesAre(t *testing.T) {
 		want: `web1 Upgraded AtVersion
 			gate VersionSwitch
 			delete the tree
-			+global = False (anew)
+			+global = False (rewritten)
 			+current_version = v2
 			-action`,
 	}, {
@@ -62,24 +62,24 @@ func TestActionsAreGrantedAsUpgradesAre(t *testing.T) {
 		spec:  reboot + "instructions: {rollingRules: {global: 1}}",
 		want:  "web1 Pending CannotAct: (it may have started, and keeps its slot until it reports)\nweb2 Pending NoFreeSlot",
 	}, {
-		name:  "an action that is gone comes back before anybody starts by it",
+		name:  "a deleted action is written again before a host starts by it",
 		fleet: "acts\nrecord v1 web1\nagent web1",
 		spec:  "action: {type: Command, name: reboot}",
 		want:  "web1 Upgrading Starting\n+action = {\"version\":\"v2\",\"name\":\"reboot\"}\n+host/web1 = True",
 	}, {
-		name:  "one that somebody changed is mended",
+		name:  "a changed action is corrected",
 		fleet: "acts\naction v2 halt\nrecord v2 web1\nagent web1\nkey host/web1 True -1h",
 		spec:  "action: {type: Command, name: reboot}",
 		want:  "web1 Upgraded AtVersion\n+action = {\"version\":\"v2\",\"name\":\"reboot\"}",
 	}, {
-		name:  "one that somebody made goes",
+		name:  "an action of another writer is deleted",
 		fleet: "action v2 halt\nrecord v2 web1\nagent web1\nkey host/web1 True -1h\nkey role/web True -1h",
 		want:  "web1 Upgraded AtVersion\n-action",
 	}, {
 		name:  "a current_version that was set by hand says so again",
 		fleet: "action v2 reboot\nrecord v2 web1\nagent web1\nkey host/web1 True -1h",
 		spec:  "action: {type: Command, name: reboot}",
-		want:  "web1 Upgraded AtVersion\ngate VersionSwitch\ndelete the tree\n+global = False (anew)\n+current_version = v2 (anew)\n-host/web1",
+		want:  "web1 Upgraded AtVersion\ngate VersionSwitch\ndelete the tree\n+global = False (rewritten)\n+current_version = v2 (rewritten)\n-host/web1",
 	}, {
 		name:  "what stands is left alone while the version cannot be switched",
 		fleet: "bare\ncurrent v1\nacts\naction v1 halt\nkey global no\nrecord v1 web1\nagent web1\ncheck web1 disk critical",
@@ -105,7 +105,7 @@ func TestVersionKeys(t *testing.T) {
 		spec:  named,
 		want:  "web1 Upgrading Starting\nweb2 Pending NoFreeSlot\n+host/web1 = v2",
 	}, {
-		name:  "what stands as True is spelled anew, and released no second time",
+		name:  "a key that says True is rewritten, and its host is not granted a second time",
 		fleet: "record v1 web1..2\nagent web1..2\nkey host/web1 True -5m",
 		spec:  named,
 		want:  "web1 Upgrading Granted\nweb2 Pending NoFreeSlot\n+host/web1 = v2",

@@ -14,7 +14,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
-// bigWorld is a fleet in ten roles of which 50 each may be in flight. At the start nobody has a key; midway half of it is
+// bigWorld is a fleet in ten roles of which 50 each may be in flight. At the start no host has a key; midway half of it is
 // upgraded, 500 are in flight, and each has a key of its own.
 func bigWorld(b *testing.B, hosts int, midway bool) *world {
 	w := newWorld(b, "", "instructions: {rollingRules: {global: 50}}")

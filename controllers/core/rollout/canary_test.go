@@ -53,7 +53,7 @@ func TestCanaries(t *testing.T) {
 		want: "db1 Exempt ExemptByHold\ndb2 Upgrading Starting\ndb3 Pending WaitingForCanary\nweb1 Exempt Excluded\n" +
 			"web2 Upgrading Starting\nweb3..4 Pending WaitingForCanary",
 	}, {
-		name:  "names that match nobody release nobody, and that is told",
+		name:  "names that match no host grant no host, with a warning",
 		fleet: fleet,
 		spec:  "canary: {hosts: [wbe1]}",
 		want: "db1..3 Pending WaitingForCanary: canary.hosts (wbe1) match no host that counts, so no host is granted\n" +
@@ -71,7 +71,7 @@ func TestCanaries(t *testing.T) {
 		want: "db1 Upgrading Starting\ndb2..3 Pending WaitingForCanary\nweb1 Pending WaitingForRole: waits for db: 0 of 1 hosts\n" +
 			"web2..4 Pending WaitingForCanary",
 	}, {
-		name:  "a canary need not wait for those that wait for it",
+		name:  "a canary does not wait for the hosts that wait for it",
 		fleet: fleet + done("db1", "-1h"),
 		spec:  "canary: {perRole: 1}\ninstructions: {roleOrder: {web: db}}",
 		want:  "db1 Upgraded AtVersion\ndb2..3 Pending WaitingForCanary\nweb1 Upgrading Starting\nweb2..4 Pending WaitingForCanary",
@@ -117,7 +117,7 @@ func TestCanaries(t *testing.T) {
 		spec:  "canary: {perRole: 1}",
 		want:  "db1 Upgrading Starting\ndb2..3 Pending WaitingForCanary\nweb1 Upgrading Starting\nweb2..4 Pending WaitingForCanary",
 	}, {
-		name:  "once they are promoted, a host that joins keeps nobody waiting",
+		name:  "after the promotion a host that joins makes no other host wait",
 		fleet: fleet + "record v1 db0\nagent db0\npromoted v2",
 		spec:  "canary: {perRole: 1}",
 		want:  "db0..3 Upgrading Starting\nweb1..4 Upgrading Starting\ncanaries none",

@@ -107,7 +107,7 @@ func Bases(in Input) []State {
 type Flight struct {
 	// Index is the position of the host in Fleet.Hosts, and so in Verdicts.
 	Index int
-	// Since is when the host was granted or started, whichever is later, or when its soak began. Zero means unknown.
+	// Since is the later of its grant and its start, or when its soak began. Zero means unknown.
 	Since time.Time
 	// Due is when the host fails unless it is upgraded. Zero means that it has failed, that it soaks, or unknown.
 	Due time.Time

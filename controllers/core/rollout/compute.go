@@ -51,7 +51,7 @@ func assess(in Input) *assessment {
 	return a
 }
 
-// readOnly reports whether nothing may be written, whatever is decided.
+// readOnly reports whether nothing may be written.
 func (a *assessment) readOnly() bool {
 	return a.in.Plan == nil || a.in.Fleet.Incomplete != "" || a.in.Conflict != ""
 }

@@ -51,7 +51,7 @@ type Verdict struct {
 	// Base is Upgraded, Upgrading or Pending. State is Base unless another state overlays it.
 	Base, State State
 	Reason      v1alpha1.Reason
-	// Message is the sentence for people. It must not be read back: the values in it are those of Blocker.
+	// Message is the sentence for the operator. It must not be read back: the values in it are those of Blocker.
 	Message string
 	// Blocker is what keeps the host from a grant. Nil means that only its own state does, or nothing.
 	Blocker *Blocker

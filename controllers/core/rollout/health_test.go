@@ -11,7 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// Checks that must pass: when they judge a host, and when not.
+// Required checks: when they decide about a host, and when they do not.
 func TestRequiredChecks(t *testing.T) {
 	const two = "healthGate: {checks: [puppet, validation, service:web]}\ninstructions: {rollingRules: {global: 2}}"
 	const flying = "record v1 web1..4\nagent web1..4\nkey host/web1 True -5m\nstarted web1 v2 -4m\n"
@@ -39,7 +39,7 @@ func TestRequiredChecks(t *testing.T) {
 		spec:  two,
 		want:  "web1 Upgrading Granted\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
 	}, {
-		name:  "what it says itself goes before",
+		name:  "its own report takes precedence",
 		fleet: flying + "check web1 puppet critical\nreport web1 Failed v2 -1m it broke",
 		spec:  two,
 		want:  "web1 Failed ReportedFailure: it broke\nweb2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
@@ -50,7 +50,7 @@ func TestRequiredChecks(t *testing.T) {
 		want: "web1 Failed ChecksFailing: =has reached v2, but required checks fail: puppet is critical\n" +
 			"web2 Upgrading Starting\nweb3..4 Pending NoFreeSlot",
 	}, {
-		name:  "one that was unhealthy when it was released is not judged by them",
+		name:  "a host that was unhealthy at its grant does not fail by its checks",
 		fleet: "record v2 web1\nrecord v1 web2..4\nagent web1..4\nkey host/web1 True -5m unhealthy\ncheck web1 puppet critical",
 		spec:  two,
 		want:  "web1 Upgraded AtVersion\nweb2..3 Upgrading Starting\nweb4 Pending NoFreeSlot",
@@ -184,7 +184,7 @@ func TestLostHosts(t *testing.T) {
 		spec: "instructions: {rollingRules: {fleet: 2}, roleOrder: {web: db}}",
 		want: "db1 Upgrading Granted: started\nweb1..2 Pending WaitingForRole: waits for db: 0 of 1\nnot complete",
 	}, {
-		name: "when it is past its deadline, nobody waits for it; it keeps its slot",
+		name: "past its deadline no host waits for it; it keeps its slot",
 		fleet: "record v1 web1..2 db1\nagent web1..2 db1\nkey host/db1 True -5h\nstarted db1 v2 -4h\n" +
 			"nodes web1..2",
 		spec: "instructions: {rollingRules: {fleet: 2}, roleOrder: {web: db}}",
@@ -196,7 +196,7 @@ func TestLostHosts(t *testing.T) {
 		spec:  "failurePolicy: {maxFailed: 0}",
 		want:  "db1 Lost LostFromCatalog\nweb1..2 Pending FailureBudgetExceeded: 1 of 2 hosts have failed (db1)",
 	}, {
-		name:  "without a catalog nobody is lost",
+		name:  "without a catalog no host is lost",
 		fleet: "record v1 web1\nagent web1",
 		want:  "web1 Upgrading Starting",
 	}, {
@@ -215,7 +215,7 @@ func TestVerifiedReports(t *testing.T) {
 		spec:  verify,
 		want:  "web1 Upgraded AtVersion\ncomplete",
 	}, {
-		name:  "the report says otherwise: somebody else wrote that record",
+		name:  "the report contradicts a record that another writer wrote",
 		fleet: "record v1 web1\nagent web1\nrecord v2 web1\nrecord v1 web2\nagent web2\nkey host/web1 True -1m",
 		spec:  verify,
 		want: "web1 Upgrading Unverified: =its record says v2, but no report of its own does; spec.hosts.verifyReports requires both\n" +
@@ -241,7 +241,7 @@ func TestVerifiedReports(t *testing.T) {
 // A plan that another one stands in the way of does nothing.
 func TestConflictingPlansGrantNoHost(t *testing.T) {
 	check(t, []example{{
-		name:  "nobody is released, nothing is written",
+		name:  "no host is granted, nothing is written",
 		fleet: "record v1 web1\nagent web1\nconflict upgradeplan old is about the same fleet",
 		want:  "web1 Pending Conflict: =upgradeplan old is about the same fleet\ngate Conflict\nno change",
 	}})
@@ -253,7 +253,7 @@ func TestRollback(t *testing.T) {
 	const failed = "record v1 web1..3\nagent web1..3\nkey host/web1 True -9m\nstarted web1 v2 -8m\n" +
 		"report web1 Failed v2 -5m it broke\nkey host/web2 True -1m\n"
 	check(t, []example{{
-		name:  "what was complete last is pinned; what has not begun is taken back",
+		name:  "the last complete revision is pinned; unused grants are revoked",
 		fleet: failed + "fallback 4 v1",
 		spec:  back,
 		want: "web1 Failed ReportedFailure\nweb2 Upgrading Revoked\nweb3 Pending FailureBudgetExceeded: =1 of 3 hosts have " +

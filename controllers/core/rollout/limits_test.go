@@ -17,7 +17,7 @@ func TestLimits(t *testing.T) {
 		fleet: "record v1 web1..2",
 		want:  "web1..2 Upgrading Starting: nothing limits its role\n+host/web1 = True\n+host/web2 = True\n+role/web = True",
 	}, {
-		name:  "a rule for the role goes before global",
+		name:  "a rule for the role takes precedence over global",
 		fleet: "record v1 web1..3 db1..3",
 		spec:  "instructions: {rollingRules: {global: 1, roles: {web: 2}}}",
 		want: `db1 Upgrading Starting: takes slot 1 of 1 of db
@@ -29,7 +29,7 @@ func TestLimits(t *testing.T) {
 			+host/web1 = True
 			+host/web2 = True`,
 	}, {
-		name:  "0 blocks a role whatever global says",
+		name:  "0 blocks a role even if global allows more",
 		fleet: "record v1 web1 db1",
 		spec:  "instructions: {rollingRules: {global: 5, roles: {web: 0}}}",
 		want:  "db1 Upgrading Starting\nweb1 Pending LimitZero: the limit of web is 0\n+host/db1 = True",
@@ -148,7 +148,7 @@ func TestLimits(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "foo2 Upgrading Starting\nfoo9 Pending NoFreeSlot\nfoo10 Pending NoFreeSlot",
 	}, {
-		name:  "more in flight than a limit that shrank: nothing is taken back, nothing started",
+		name:  "more in flight than a reduced limit: nothing is revoked, nothing is granted",
 		fleet: "record v1 web1..4\nagent web1..4\nkey host/web1..3 True -1m",
 		spec:  oneAtATime,
 		want:  "web1..3 Upgrading Granted\nweb4 Pending NoFreeSlot: 3 of 1 slots of web are taken by web1, web2, web3\nno change",
@@ -220,7 +220,7 @@ func TestRoleOrder(t *testing.T) {
 		spec:  "instructions: {roleOrder: {c: b, b: a}}",
 		want:  "a1 Upgrading Starting\nb1 Pending WaitingForRole: waits for a\nc1 Pending WaitingForRole: waits for b",
 	}, {
-		name:  "a name that no host has ever borne holds nothing back, and status warns",
+		name:  "a name that no host ever had blocks nothing, with a warning",
 		fleet: "record v1 compute1",
 		spec:  "instructions: {roleOrder: {compute: [controller, mons]}, groupMappings: {mons: stmon}}",
 		want: `compute1 Upgrading Starting
@@ -297,7 +297,7 @@ func TestStrategies(t *testing.T) {
 	}})
 }
 
-// Section 4.4: when a role's key is written, kept and taken back.
+// Section 4, rule 4: when a role's key is written, kept and revoked.
 func TestRoleKeys(t *testing.T) {
 	check(t, []example{{
 		name:  "not while a limited role has hosts to upgrade",
@@ -345,7 +345,7 @@ func TestRoleKeys(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Upgraded AtVersion\nno change",
 	}, {
-		name:  "taken back when a host is held, after all others of the role got keys of their own",
+		name:  "revoked when a host is on hold, after all other hosts of the role got keys of their own",
 		fleet: "record v2 web1..2\nagent web1..2\nkey host/web1 True -1m\nkey role/web True -1m\nhold host/web1",
 		spec:  oneAtATime,
 		want:  "web1 Upgraded AtVersion\nweb2 Upgraded AtVersion\n+host/web2 = True\n-role/web",
@@ -355,15 +355,15 @@ func TestRoleKeys(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted: by its role key\n+host/web2 = True\n-role/web",
 	}, {
-		name:  "a no that somebody wrote to a role's key stays until the role is finished",
+		name:  "False in a role's key by another writer stays until the role is complete",
 		fleet: "record v1 web1\nagent web1\nkey role/web False",
 		spec:  "instructions: {rollingRules: {global: 0}}",
 		want:  "web1 Pending LimitZero\nno change",
 	}, {
-		name:  "older than current_version it is written anew",
+		name:  "a key older than current_version is rewritten",
 		fleet: "bare\nrecord v2 web1\nkey host/web1 True -1m\nkey role/web True -1m\nkey global False\ncurrent v2",
 		spec:  oneAtATime,
-		want:  "web1 Upgraded AtVersion\n+role/web = True (anew)",
+		want:  "web1 Upgraded AtVersion\n+role/web = True (rewritten)",
 	}, {
 		name:  "of a role without hosts it goes",
 		fleet: "record v2 web1\nkey host/web1 True -1m\nkey role/db True -1m",
@@ -372,7 +372,7 @@ func TestRoleKeys(t *testing.T) {
 	}})
 }
 
-// A whole rollout in Rolling, a host at a time, judged at each step by the keys alone.
+// A whole rollout in Rolling, a host at a time, checked at each step by the keys alone.
 func TestRolloutHostByHost(t *testing.T) {
 	w := newWorld(t, "bare\ncurrent v1\nkey global False\nrecord v1 web1..3 web10", oneAtATime)
 	var order []string

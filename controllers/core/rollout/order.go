@@ -20,7 +20,7 @@ type order struct {
 	limits   *limits
 	progress progressFunc
 	ever     []string            // roles that were ever seen
-	blockers map[string]*Blocker // by role; nil means that the role need not wait
+	blockers map[string]*Blocker // by role; nil means that the role does not wait
 	warnings []string
 }
 

@@ -25,7 +25,7 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
 	now := pick("current", "v1", "v2", "v2", "v2", "")
 	value := func(label string) string {
-		return pick(label, "True", "True", "True", "False", "false", "1", "v2", "v9", "rubbish!", `""`)
+		return pick(label, "True", "True", "True", "False", "false", "1", "v2", "v9", "bad!", `""`)
 	}
 	when := func(label string) string { return pick(label, "", "-1m", "-59m", "-2h", "5h") }
 	mark := func(label string) string { return pick(label, "-1m", "-59m", "-2h", "5h") }
@@ -129,7 +129,7 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	return newWorld(t, b.String(), s.String()), r
 }
 
-// rules are the limits and the order in words of their own: of roles, of the group mons, and of the fleet.
+// rules states the limits and the order independently of the planner: of roles, of the group mons, and of the fleet.
 type rules struct {
 	limit map[string]int
 	after map[string]string
@@ -188,8 +188,8 @@ func starts(before, after map[string]bool) (out []string) {
 }
 
 // No prefix of a pass's changes makes a start above a limit or out of order, or takes a slot from a host that may have
-// begun: written one by one (the switch at once), each state between keeps the rules. A start is whatever a host itself
-// would take for one.
+// started. The changes are written one by one (the switch at once), and each state between them keeps the rules. A start is
+// what the host itself reads as a permission.
 func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, r := anyWorld(t)
@@ -204,7 +204,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 				after := w.busy()
 				started := starts(before, after)
 				began = began || len(started) > 0
-				r.judge(t, w, started, after, shortly(step))
+				r.check(t, w, started, after, shortly(step))
 				before = after
 			}
 			w.raw.Ledger = d.Ledger
@@ -220,7 +220,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 					if f := w.observe(); !known(&f, h) {
 						continue
 					}
-					t.Fatalf("%s is taken back by changes that also start others\n%s%s", h, shortly(changes), told(d))
+					t.Fatalf("%s is revoked by changes that also grant others\n%s%s", h, shortly(changes), told(d))
 				}
 			}
 			if !d.NeedsAnotherPass() {
@@ -252,7 +252,7 @@ func prefixes(c diff.Changes) (out []diff.Changes) {
 	return out
 }
 
-func (r *rules) judge(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
+func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
 	count := map[string]int{}
 	for h := range busy {
 		for _, s := range scopes(h) {
@@ -265,13 +265,13 @@ func (r *rules) judge(t *rapid.T, w *world, started []string, busy map[string]bo
 				t.Fatalf("%s makes %s the %dth in flight of %s, the limit is %d\n%s", step, h, count[s], s, limit, told(w.decide()))
 			}
 			if first, ok := r.after[s]; ok {
-				r.judgeOrder(t, w, h, first, step)
+				r.checkOrder(t, w, h, first, step)
 			}
 		}
 	}
 }
 
-func (r *rules) judgeOrder(t *rapid.T, w *world, started, first, step string) {
+func (r *rules) checkOrder(t *rapid.T, w *world, started, first, step string) {
 	f := w.observe()
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
@@ -295,7 +295,7 @@ func TestInFlightMatchesTheHostsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
 		w.plan.Spec.MinReadySeconds = 0
-		w.plan.Spec.Paused = true // so that the decision itself starts nobody
+		w.plan.Spec.Paused = true // so that the decision itself grants no host
 		d, busy := w.decide(), w.busy()
 		for _, v := range d.Verdicts {
 			if v.Role != "" && v.InFlight != busy[v.Host] && v.Base != "Upgraded" {

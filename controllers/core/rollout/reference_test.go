@@ -88,7 +88,7 @@ func TestCasesOfPythonJiocloud(t *testing.T) {
 		spec:  "no plan",
 		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted: enabled, because no key is set",
 	}, {
-		name:  "upgrade_status: role and host keys go before global",
+		name:  "upgrade_status: role and host keys take precedence over global",
 		fleet: "record v2 h1\nrecord v1 h2 i3\nrecord v3 i4\nkey role/h True -1m\nkey host/i4 True -1m",
 		spec:  "no plan",
 		want:  "h1 Upgraded AtVersion\nh2 Upgrading Granted\ni3 Pending NoPlan\ni4 Upgrading Granted",
@@ -117,7 +117,7 @@ func TestCasesOfPythonJiocloud(t *testing.T) {
 		spec:  "instructions: {roleOrder: {c: a}}",
 		want:  "a1 Upgrading Granted\nb1 Upgrading Granted\nb2 Upgrading Starting\nc1 Pending WaitingForRole",
 	}, {
-		name:  "roles_not_allowed: without an order nobody waits",
+		name:  "roles_not_allowed: without an order no role waits",
 		fleet: "record v1 a1 b1 b2 c1\nkey host/a1 True -1m\nkey host/b1 True -1m",
 		want:  "a1 Upgrading Granted\nb1 Upgrading Granted\nb2 Upgrading Starting\nc1 Upgrading Starting",
 	}, {
@@ -126,12 +126,12 @@ func TestCasesOfPythonJiocloud(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 2, roles: {h: 0}}}",
 		want:  "h1 Pending LimitZero",
 	}, {
-		name:  "differs: a rule for a role inside a group is seen",
+		name:  "differs: a rule for a role inside a group applies",
 		fleet: "record v1 bar1..2",
 		spec:  "instructions: {rollingRules: {global: 2, roles: {bar: 1}}, groupMappings: {g: [bar]}}",
 		want:  "bar1 Upgrading Starting\nbar2 Pending NoFreeSlot",
 	}, {
-		name:  "differs: an order for a role inside a group, or for a group, is seen",
+		name:  "differs: an order for a role inside a group, or for a group, applies",
 		fleet: "record v1 bar1 db1",
 		spec:  "instructions: {groupMappings: {g: [bar]}, roleOrder: {bar: db}}",
 		want:  "bar1 Pending WaitingForRole\ndb1 Upgrading Starting",

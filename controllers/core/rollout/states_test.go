@@ -24,7 +24,7 @@ func TestHostStates(t *testing.T) {
 		fleet: "record v1 web1 at 5m\nrecord v2 web1 at -5m",
 		want:  "web1 Upgraded AtVersion",
 	}, {
-		name:  "an agent that has begun is not upgraded, whatever its record says",
+		name:  "an agent that has started is not upgraded, even if its record says so",
 		fleet: "record v2 web1\nagent web1\nstarted web1 v2 -1m",
 		want:  "web1 Upgrading Starting: it holds a slot of web already",
 		spec:  "instructions: {rollingRules: {global: 1}}",
@@ -98,7 +98,7 @@ func TestHostStates(t *testing.T) {
 		spec:  "hosts: {rolePattern: '-([a-z]+)'}\ninstructions: {rollingRules: {global: 9, roles: {web: 0}}}",
 		want:  "dc1-web7 Pending LimitZero: the limit of web is 0",
 	}, {
-		name:  "the host's own word goes before the plan's pattern",
+		name:  "the host's report takes precedence over the plan's pattern",
 		fleet: "record v1 dc1-web7\nsays dc1-web7 cache",
 		spec:  "hosts: {rolePattern: '-([a-z]+)'}\ninstructions: {rollingRules: {global: 9, roles: {cache: 0}}}",
 		want:  "dc1-web7 Pending LimitZero: the limit of cache is 0",
@@ -113,7 +113,7 @@ func TestHostStates(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 1}}",
 		want:  "web1 Upgrading Starting",
 	}, {
-		name:  "without a plan hosts are judged by current_version, and nothing is written",
+		name:  "without a plan current_version decides the states, and nothing is written",
 		fleet: "record v2 web1\nrecord v1 web2 web3\nkey host/web2 True",
 		spec:  "no plan",
 		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted\nweb3 Pending NoPlan\nno change\nnot complete",
@@ -122,9 +122,9 @@ func TestHostStates(t *testing.T) {
 
 // Section 1 and 3: what enables a host, as that host reads it.
 func TestEnablingKeys(t *testing.T) {
-	one := "instructions: {rollingRules: {global: 0}}" // releases nobody
+	one := "instructions: {rollingRules: {global: 0}}" // grants no host
 	check(t, []example{{
-		name:  "the host's key goes before the role's, and the role's before global",
+		name:  "the host's key takes precedence over the role's, and the role's over global",
 		fleet: "record v1 web1..3\nkey host/web1 False\nkey role/web True -1m\nkey host/web3 True -2m",
 		spec:  one,
 		want: `web1 Pending LimitZero
@@ -146,7 +146,7 @@ func TestEnablingKeys(t *testing.T) {
 			+started/web1 = by controller
 			+global = False`,
 	}, {
-		name:  "none set: an agent may not change its version, and nobody needs a mark for it",
+		name:  "none set: an agent may not change its version, and gets no marker",
 		fleet: "bare\ncurrent v2\nrecord v1 web1\nagent web1",
 		spec:  one,
 		want:  "web1 Pending LimitZero\n+global = False",
@@ -156,10 +156,10 @@ func TestEnablingKeys(t *testing.T) {
 		spec:  one,
 		want:  "web1 Upgrading Revoked\n+global = False",
 	}, {
-		name:  "an old True is no grant to an agent, and granting it again stamps the key anew",
+		name:  "an old True is no grant to an agent, and a grant rewrites the key",
 		fleet: "bare\nrecord v1 web1\nagent web1\nkey host/web1 True -2h\nkey global False\ncurrent v2",
 		spec:  "instructions: {rollingRules: {global: 1}}",
-		want:  "web1 Upgrading Starting\n+host/web1 = True (anew)",
+		want:  "web1 Upgrading Starting\n+host/web1 = True (rewritten)",
 	}, {
 		name:  "an old True enables a legacy host",
 		fleet: "bare\nrecord v1 web1\nkey host/web1 True -30m\nkey global False\ncurrent v2",
@@ -208,7 +208,7 @@ func TestEnablingKeys(t *testing.T) {
 			-host/web1
 			-host/web2`,
 	}, {
-		name:  "rubbish: a no to an agent, a yes to a legacy host",
+		name:  "an invalid value disables an agent and enables a legacy host",
 		fleet: "record v1 web1..2\nagent web1\nkey host/web1..2 \"\\x00\\xff!\"",
 		spec:  one,
 		want: `web1 Pending Revoking
@@ -217,7 +217,7 @@ func TestEnablingKeys(t *testing.T) {
 			+host/web1 = False
 			+host/web2 = False`,
 	}, {
-		name:  "rubbish at the role's key enables all of the role that are in the field",
+		name:  "an invalid value of the role's key enables all legacy hosts of the role",
 		fleet: "record v1 web1..2\nkey role/web yes!",
 		spec:  one,
 		want: `web1..2 Upgrading Revoked
@@ -228,14 +228,14 @@ func TestEnablingKeys(t *testing.T) {
 		name:  "a key without grant time is stamped, with that the deadline begins",
 		fleet: "record v1 web1\nkey host/web1 True",
 		spec:  one,
-		want:  "web1 Upgrading Granted: at an unknown time\n+host/web1 = True (anew)",
+		want:  "web1 Upgrading Granted: at an unknown time\n+host/web1 = True (rewritten)",
 	}, {
 		name:  "other flags alone are no difference",
 		fleet: "record v1 web1\nkey host/web1 True -7m",
 		spec:  one,
 		want:  "web1 Upgrading Granted\nno change",
 	}, {
-		name:  "a wiped tree: hosts at the version get their keys back, agents are started anew only after that",
+		name:  "a deleted tree: hosts at the version get their keys back first, and agents are granted again after that",
 		fleet: "bare\ncurrent v2\nrecord v2 web1\nrecord v1 web2..3\nagent web3",
 		spec:  "instructions: {rollingRules: {global: 1}}",
 		want: `web1 Upgraded AtVersion
@@ -245,7 +245,7 @@ func TestEnablingKeys(t *testing.T) {
 			+host/web1 = True
 			+global = False`,
 	}, {
-		name:  "keys of hosts that nobody knows stay until the next switch; a no that somebody wrote stays",
+		name:  "keys of unknown hosts stay until the next switch; False by another writer stays",
 		fleet: "record v2 web1\nkey host/web1 True -1m\nkey host/web7 True -1m\nkey host/web8 False",
 		spec:  one,
 		want:  "web1 Upgraded AtVersion\n+role/web = True",
@@ -312,11 +312,11 @@ func TestOldKeysAreNotMadeNew(t *testing.T) {
 	}, {
 		name:  "without a stop the role, which is complete, is enabled",
 		fleet: old,
-		want:  "web1 Upgraded AtVersion\n+role/web = True (anew)",
+		want:  "web1 Upgraded AtVersion\n+role/web = True (rewritten)",
 	}, {
 		name:  "newer keys of unknown hosts are written properly",
 		fleet: old + "key host/web7 True\nkey host/web8 1 -5m\npaused",
-		want:  "web1 Upgraded AtVersion\n+host/web7 = True (anew)\n+host/web8 = True",
+		want:  "web1 Upgraded AtVersion\n+host/web7 = True (rewritten)\n+host/web8 = True",
 	}, {
 		name:  "what disables is written properly, and what means another version goes",
 		fleet: old + "key host/web7 false\nkey host/web8 v1\npaused",

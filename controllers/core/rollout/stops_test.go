@@ -59,7 +59,7 @@ func TestFailureBudget(t *testing.T) {
 		spec:  one,
 		want:  "web1..2 Failed ProgressDeadlineExceeded\nweb3 Pending FailureBudgetExceeded: 2 of 3 hosts have failed (web1, web2)",
 	}, {
-		name:  "what agents were allowed and have not begun is taken back, what has begun goes on",
+		name:  "unused grants of agents are revoked, hosts that started go on",
 		fleet: failed("web1", "web2") + "key host/web3 True -1m\nkey host/web4 True -1m\nstarted web4 v2 -1m",
 		spec:  one,
 		want: `web1..2 Failed ReportedFailure
@@ -84,7 +84,7 @@ func TestFailureBudget(t *testing.T) {
 		spec:  one,
 		want:  "web1 Exempt ExemptByHold\nweb2 Failed ReportedFailure\nweb3 Upgrading Starting\nweb4..9 Pending NoFreeSlot",
 	}, {
-		name:  "before the version is switched nobody has failed to reach it",
+		name:  "before the switch no host has failed to reach the version",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nagent web1..2\nkey host/web1 True -2h\nstarted web1 v1 -2h",
 		spec:  "failurePolicy: {maxFailed: 0}",
 		want:  "web1 Failed ProgressDeadlineExceeded\nweb2 Pending VersionSwitch\ngate VersionSwitch",
@@ -109,7 +109,7 @@ func TestFailureBudget(t *testing.T) {
 		spec:  one,
 		want:  "web1 Pending FailureBudgetExceeded\nno change",
 	}, {
-		name:  "an operator's pause is told first",
+		name:  "an operator's pause is shown first",
 		fleet: failed("web1", "web2") + "paused lunch",
 		spec:  one,
 		want:  "web1..2 Failed ReportedFailure\nweb3..9 Pending PlanPaused: lunch",
@@ -136,7 +136,7 @@ func TestFailureBudget(t *testing.T) {
 	}})
 }
 
-// The halt is news once: what is recorded names the version, the generation and the time, and stands when what it was about
+// The halt is new once: what is recorded names the version, the generation and the time, and stands when what it was about
 // is gone, until another version.
 func TestHaltIsRecordedOnceAndLasts(t *testing.T) {
 	w := newWorld(t, "record v1 web1..3\nagent web1..3\nkey host/web1 True -2h", "failurePolicy: {maxFailed: 0}")
@@ -146,7 +146,7 @@ func TestHaltIsRecordedOnceAndLasts(t *testing.T) {
 		h.Reason != "1 of 3 hosts have failed (web1), more than failurePolicy.maxFailed, which is 0" {
 		t.Fatalf("%+v\n%s", h, told(d))
 	}
-	// web1 was taken back, so it has not failed any more: it is the halt that stops it.
+	// The grant of web1 was revoked, so it has not failed any more. The halt stops it.
 	w.now = w.now.Add(time.Hour)
 	if d = w.settle(); d.Halt != nil || d.Starts() != 0 || d.Gate.Reason != "FailureBudgetExceeded" {
 		t.Errorf("halt %+v, gate %s\n%s", d.Halt, d.Gate.Reason, told(d))
@@ -161,7 +161,7 @@ func TestWindowsStopGrants(t *testing.T) {
 	const closed = "windows: {allow: [{schedule: '0 22 * * *', duration: 4h}]}\n"
 	const open = "windows: {allow: [{schedule: '0 11 * * *', duration: 4h}]}\n"
 	check(t, []example{{
-		name:  "outside of the windows nobody starts, and it is said when one opens",
+		name:  "outside of the windows no host is granted, and the message says when one opens",
 		fleet: "record v1 web1",
 		spec:  closed,
 		want: "web1 Pending OutsideWindow: =outside of the maintenance windows: no window of windows.allow is open; hosts are granted from " +
@@ -221,7 +221,7 @@ func TestWindowsStopGrants(t *testing.T) {
 		spec:  closed,
 		want:  "web1 Pending OutsideWindow",
 	}, {
-		name:  "a halt is told first",
+		name:  "a halt is shown first",
 		fleet: "record v1 web1\nhalted v2 why",
 		spec:  closed,
 		want:  "web1 Pending FailureBudgetExceeded",
@@ -251,8 +251,7 @@ func TestNextIncludesWindows(t *testing.T) {
 	}
 }
 
-// Over a fleet in any state, a stop of any kind starts nobody, whatever else is wrong, and takes nothing from who may have
-// begun.
+// In a fleet in any state, no stop grants a host, and no stop revokes anything from a host that may have started.
 func TestStopsStartNoHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)

@@ -72,7 +72,7 @@ web1: BatchRunning → after: 1 more of this batch
 db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:00Z
 `},
 		"who is done waits for nothing": {"record v2 web1", "", "web1", "\nweb1: AtVersion → \n"},
-		"nobody":                        {"record v2 web1", "", "web7", "\n"},
+		"a host that does not exist":    {"record v2 web1", "", "web7", "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if d := cmp.Diff(tc.want, "\n"+chainText(newWorld(t, tc.lines, tc.spec).why().Host(tc.host))); d != "" {
@@ -82,7 +82,7 @@ db1: Granted → it reports v2; without that it has failed at 2026-03-06T12:55:0
 	}
 }
 
-// The first link is the verdict itself: nobody says why twice.
+// The first link is the verdict itself, so that the reason has one source.
 func TestWhyStartsWithTheVerdict(t *testing.T) {
 	w := newWorld(t, "record v1 web1..4 db1\nagent web1..3\nkey host/web2 True -5m\nhold host/web3", "instructions: {rollingRules: {global: 1}}")
 	why := w.why()

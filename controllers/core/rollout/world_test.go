@@ -108,7 +108,7 @@ func (w *world) respec(spec string) {
 	v1alpha1.SetDefaults(w.plan)
 }
 
-// compile prepares the plan. Plans of these tests need not have a valid version.
+// compile prepares the plan. Plans of these tests may have an invalid version.
 func (w *world) compile() *rollout.Plan {
 	w.Helper()
 	plan, err := rollout.CompilePlan(w.plan, schedule.LoadZone)
@@ -388,7 +388,7 @@ func (w *world) write(c diff.Changes, l fleet.Ledger) {
 	w.raw.Ledger = l
 }
 
-// settle is a whole pass: until nobody was made to wait for what this pass itself changes. A further one must change
+// settle makes a whole pass: it decides again until no host waits for a change of this pass. A further pass must change
 // nothing.
 func (w *world) settle() rollout.Decision {
 	w.Helper()
@@ -434,7 +434,7 @@ func shortly(c diff.Changes) string {
 		case change.Op == diff.Delete:
 			fmt.Fprintf(&b, "-%s\n", key)
 		case change.From.Index != 0 && change.From.Value == change.To.Value:
-			fmt.Fprintf(&b, "+%s = %s (anew)\n", key, value)
+			fmt.Fprintf(&b, "+%s = %s (rewritten)\n", key, value)
 		default:
 			fmt.Fprintf(&b, "+%s = %s\n", key, value)
 		}

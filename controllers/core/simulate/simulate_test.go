@@ -486,7 +486,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 	}
 	switch rapid.IntRange(0, 12).Draw(t, "disturbance") {
 	case 0:
-		s.Control.Pause = &fleet.Pause{By: "someone"}
+		s.Control.Pause = &fleet.Pause{By: "alice"}
 	case 1:
 		s.Control.Pause = nil
 	case 2: // the plan changes its version during the rollout

@@ -88,7 +88,7 @@ func (s *Store) putCheck(ctx context.Context, id, path string, value any) error 
 type NodeCheck struct {
 	// ID is unique on the node.
 	ID string
-	// Name is for people.
+	// Name is the readable name.
 	Name string
 	// Status is Passing, Warning, Critical, or maintenance.
 	Status string

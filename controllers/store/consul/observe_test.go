@@ -87,7 +87,7 @@ func TestObserve_Failures(t *testing.T) {
 		want   []string
 	}{
 		"refused": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, []string{"keys 403 3"}},
-		"broken off": {func(w http.ResponseWriter, _ *http.Request) {
+		"interrupted": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Consul-Index", "7")
 			w.Header().Set("Content-Length", "100")
 			_, _ = fmt.Fprint(w, `["a`)

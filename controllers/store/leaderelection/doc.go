@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leaderelection elects the one writer: a lock in the store, held by a session that its holder renews.
+// Package leaderelection elects the leader by a lock in the store, held by a session that its holder renews.
 //
 // It owns the value that is stored in the lock, and ErrLost. A holder may believe that it leads when it does not (after a
 // pause of the process, say), so it begins each of its transactions with Lease.Fence. Start reading at Acquire.

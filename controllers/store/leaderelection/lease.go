@@ -43,8 +43,8 @@ type Options struct {
 	Waiting func(LockHeldError) error
 }
 
-// Lease is the lock of the one writer, held until Release or until it is lost. That it is held is what this process believes,
-// which may be wrong after a pause: so every transaction of the holder begins with Fence.
+// Lease is the lock of the leader, held until Release or until it is lost. This process may believe that it holds the lock when
+// it does not, as after a pause. So every transaction of the holder begins with Fence.
 type Lease struct {
 	store   store.Store
 	key     string
@@ -61,7 +61,7 @@ type Lease struct {
 	release func() error
 }
 
-// Acquire takes the lock key and waits while another process holds it. Holder names this process for people. The context is
+// Acquire takes the lock key and waits while another process holds it. Holder is the readable name of this process. The context is
 // the parent of Lease.Context. The error is *LockHeldError when Options.Timeout is over.
 func Acquire(ctx context.Context, s store.Store, key, holder string, o Options) (*Lease, error) {
 	waiting := ctx

@@ -35,7 +35,7 @@ const ControllerName = "upgrade-controller"
 // read.
 type LockHeldError struct {
 	Key string `json:"-"`
-	// Holder names the process for people.
+	// Holder is the readable name of the process.
 	Holder string    `json:"holder"`
 	Kind   Kind      `json:"kind,omitempty"`
 	Since  time.Time `json:"since"`

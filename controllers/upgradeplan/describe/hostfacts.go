@@ -29,7 +29,7 @@ func (h *Host) Facts(o *pass.Assessment, records []keys.Pair) []Fact {
 		{"In flight", YesNo(h.InFlight)},
 		{"Agent", h.agentText()},
 		{"Decided by", h.DecidedBy.text()},
-		{"Paused by", cmp.Or(h.PausedBy, "nobody")},
+		{"Paused by", cmp.Or(h.PausedBy, "none")},
 		{"Hold", holdText(h.Hold)},
 		{"Started", startedText(h.Started)},
 		{"Report", reportText(h.Report)},

@@ -59,7 +59,7 @@ func rolling() top.Picture {
 func halted() top.Picture {
 	p := rolling()
 	p.Status.Phase, p.StopReason = v1alpha1.PhaseHalted, "FailureBudgetExceeded"
-	p.Stop = "halted since 2026-03-06T11:20:00Z, until `upgradectl rollout resume`: 30 of 163 hosts have failed (web1, web2, web3, web4, web5 and 25 more), more than failurePolicy.maxFailed, which is 10; what was released and has not begun is taken back, and nobody is released before somebody has looked"
+	p.Stop = "halted since 2026-03-06T11:20:00Z, until `upgradectl rollout resume`: 30 of 163 hosts have failed (web1, web2, web3, web4, web5 and 25 more), more than failurePolicy.maxFailed, which is 10; unused grants are revoked, and no host is granted until an operator resumes the rollout"
 	p.StoppedAt = ago(40 * time.Minute)
 	p.Status.Hosts.Failed, p.Status.Failures = 30, nil
 	for i := range 20 {

@@ -1,7 +1,7 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package consultest gives tests a real Consul, and a proxy before it that judges each write.
+// Package consultest gives tests a real Consul, and a proxy before it that checks each write.
 package consultest
 
 import (

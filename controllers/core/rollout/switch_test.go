@@ -13,14 +13,14 @@ const oneAtATime = "instructions: {rollingRules: {global: 1}}"
 // docs/design/protocol.md, section 4: the switch of the version, and who keeps a slot through it.
 func TestVersionSwitch(t *testing.T) {
 	check(t, []example{{
-		name:  "one change deletes the tree, sets global and the version; nobody starts",
+		name:  "one change deletes the tree, sets global and the version; no host is granted",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1..2\nkey host/web1..2 True -1h\nkey role/web True -1h",
 		spec:  oneAtATime,
 		want: `web1..2 Upgraded AtVersion
 			gate VersionSwitch
 			not complete
 			delete the tree
-			+global = False (anew)
+			+global = False (rewritten)
 			+current_version = v2
 			-role/web
 			-host/web1
@@ -38,7 +38,7 @@ func TestVersionSwitch(t *testing.T) {
 			web3..4 Pending VersionSwitch
 			delete the tree
 			+started/web1 = by controller
-			+global = False (anew)
+			+global = False (rewritten)
 			+current_version = v2
 			-host/web1
 			-host/web2`,
@@ -93,12 +93,12 @@ func TestVersionSwitch(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Pending NoFreeSlot\nweb2 Upgrading Starting: it holds a slot of web already",
 	}, {
-		name:  "an agent that failed to reach the version before is released for the new one: this is how it is mended",
+		name:  "an agent that failed to reach the last version is granted for the new one",
 		fleet: "record v0 web1..2\nreport web2 Failed v1 -2h\nstarted web2 v1 -3h",
 		spec:  oneAtATime,
 		want:  "web1 Pending NoFreeSlot: failed: web2\nweb2 Upgrading Starting: it holds a slot of web already\n+host/web2 = True",
 	}, {
-		name:  "an agent that failed the very version, and lost its grant since, is released anew in its own slot",
+		name:  "an agent that failed to reach this version, and lost its grant since, is granted again in its own slot",
 		fleet: "record v0 web1..2\nreport web2 Failed v2 -2h\nstarted web2 v2 -3h",
 		spec:  oneAtATime,
 		want:  "web1 Pending NoFreeSlot\nweb2 Upgrading Starting\n+host/web2 = True",
@@ -108,26 +108,26 @@ func TestVersionSwitch(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 1}, roleOrder: {web: db}}",
 		want:  "db1 Upgrading Starting\nweb1 Pending WaitingForRole\nweb2 Failed WaitingForRole",
 	}, {
-		name:  "a legacy host that was granted after it was marked is marked anew by the next switch",
+		name:  "a legacy host that was granted after its marker gets a new marker from the next switch",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nmarked web1 v0 -50m\nkey host/web1 True -20m",
 		spec:  oneAtATime,
 		want: `web1 Upgrading Granted
 			web2 Pending VersionSwitch
 			delete the tree
 			+started/web1 = by controller
-			+global = False (anew)
+			+global = False (rewritten)
 			+current_version = v2
 			-host/web1`,
 	}, {
-		name:  "a version that somebody set by hand is switched back, and old keys start nobody meanwhile",
+		name:  "a version that an operator set by hand is switched back, and old keys start no host meanwhile",
 		fleet: "bare\nkey global False\nrecord v2 web1\nrecord v1 web2\nagent web1..2\nkey host/web1..2 True -1m\ncurrent v9",
 		spec:  oneAtATime,
-		want:  "web1..2 Pending VersionSwitch: switching current_version from v9 to v2 first\ndelete the tree\n+global = False (anew)\n+current_version = v2\n-host/web1\n-host/web2",
+		want:  "web1..2 Pending VersionSwitch: switching current_version from v9 to v2 first\ndelete the tree\n+global = False (rewritten)\n+current_version = v2\n-host/web1\n-host/web2",
 	}, {
-		name:  "the plan's own version set by hand: agents are granted anew by the limits",
+		name:  "the plan's own version set by hand: agents are granted again within the limits",
 		fleet: "bare\nkey global False\nrecord v1 web1..2\nagent web1..2\nkey host/web1..2 True -1m\ncurrent v2",
 		spec:  oneAtATime,
-		want:  "web1 Upgrading Starting\nweb2 Pending NoFreeSlot\n+host/web1 = True (anew)\n-host/web2",
+		want:  "web1 Upgrading Starting\nweb2 Pending NoFreeSlot\n+host/web1 = True (rewritten)\n-host/web2",
 	}})
 }
 
@@ -141,10 +141,10 @@ func TestMarkerLastsFromTheLastGrant(t *testing.T) {
 	}
 }
 
-// What a stop stops, and what it takes back.
+// What a stop stops, and what it revokes.
 func TestStopsAndHolds(t *testing.T) {
 	check(t, []example{{
-		name: "a pause starts nobody, takes back the grant of an agent that has not started, and nothing else",
+		name: "a pause grants no host, and revokes only the grants of agents that have not started",
 		fleet: "record v1 web1..4\nagent web1..3\nkey host/web1..2 True -1m\nkey host/web4 True -1m\nstarted web2 v2 -1m\n" +
 			"paused lunch",
 		want: `web1 Upgrading Revoked: revoked before it started: the plan is paused by ops: lunch
@@ -162,7 +162,7 @@ func TestStopsAndHolds(t *testing.T) {
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v1 web1\nkey host/web1 True -1h\npaused",
 		want:  "web1 Upgraded AtVersion\ngate PlanPaused\nno change\nnot complete",
 	}, {
-		name:  "a pause that comes with a new version still takes back the grants for the old one, and switches nothing",
+		name:  "a pause that comes with a new version revokes the grants for the old one, and switches nothing",
 		fleet: "bare\ncurrent v1\nkey global False\nrecord v0 web1..2\nagent web1..2\nkey host/web1 True -1m\npaused",
 		spec:  oneAtATime,
 		want:  "web1 Upgrading Revoked\nweb2 Pending PlanPaused\n-host/web1",
@@ -171,7 +171,7 @@ func TestStopsAndHolds(t *testing.T) {
 		fleet: "bare\nrecord v0 web1\npaused",
 		want:  "web1 Upgrading PlanPaused\nno change",
 	}, {
-		name:  "while something is taken back nobody starts, in the same pass after it somebody does",
+		name:  "no host is granted while a grant is revoked, and the same pass grants afterwards",
 		fleet: "record v1 web1..3\nagent web1..3\nkey host/web1 True -1m\nhold host/web1 disk",
 		spec:  oneAtATime,
 		want: `web1 Held OnHold: on hold: disk
@@ -228,7 +228,7 @@ func TestStopsAndHolds(t *testing.T) {
 			+host/web1 = True
 			+host/web3 = True`,
 	}, {
-		name:  "an excluded host that has begun keeps its slot; an excluded agent that has not is taken back",
+		name:  "an excluded host that has started keeps its slot; the grant of one that has not is revoked",
 		fleet: "record v1 web1..4\nagent web1 web3\nkey host/web1 True -1m\nkey host/web3 True -1m\nstarted web1 v2 -1m",
 		spec:  "hosts: {exclude: [web1, web3]}\n" + oneAtATime,
 		want:  "web1 Exempt Excluded: keeps its slot\nweb2 Pending Revoking\nweb3 Exempt Excluded: its grant is revoked before it started\nweb4 Pending Revoking\n-host/web3",
@@ -244,11 +244,11 @@ func TestStopsAndHolds(t *testing.T) {
 			web1 Held PausedByKey: paused by the key config_state/host/web1/enable_puppet
 			web2 Upgrading Starting`,
 	}, {
-		name:  "a pause key on the host that says True goes before the role's, and the role's before global's",
+		name:  "a pause key of the host that says True takes precedence over the role's, and the role's over global's",
 		fleet: "record v1 web1..2 db1\npausekey global False\npausekey role/web True\npausekey host/web1 False",
 		want:  "db1 Held PausedByKey: config_state/global/enable_puppet\nweb1 Held PausedByKey\nweb2 Upgrading Starting",
 	}, {
-		name:  "an incomplete observation starts nobody and changes nothing, not even a wiped tree",
+		name:  "an incomplete observation grants no host and changes nothing, not even a deleted tree",
 		fleet: "bare\ncurrent v2\nrecord v1 web1..2\nagent web1\nmarked web2 v1 -2h\nincomplete ACLs hid something",
 		want:  "web1 Pending ObservationIncomplete: no host is granted: ACLs hid something\nweb2 Upgrading Granted\nno change\nnot complete",
 	}, {
@@ -287,7 +287,7 @@ func TestSoak(t *testing.T) {
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:10:00Z",
 	}, {
-		name:  "without a report: from now, when its record was never seen before, whatever time the record tells",
+		name:  "without a report: from now if the record is new, not from the time in the record",
 		fleet: "record v2 web1 at -5h\nkey host/web1 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:10:00Z",
@@ -309,7 +309,7 @@ func TestSoak(t *testing.T) {
 	}})
 }
 
-// A soak without a usable report ends, and a restart (everything but the ledger is read anew) does not shorten it.
+// A soak without a usable report ends, and a restart (everything but the ledger is read again) does not shorten it.
 func TestSoakEndsByTheLedger(t *testing.T) {
 	for name, fleet := range map[string]string{
 		"no report":                   "record v2 web1\nkey host/web1 True -9m",
