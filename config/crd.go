@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config holds what the folders below it have that programs read.
 package config
 
 import _ "embed"

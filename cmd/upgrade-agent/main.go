@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command upgrade-agent runs on every host. It changes the host's version when it may, and reports.
 package main
 
 import (

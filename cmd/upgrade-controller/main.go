@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command upgrade-controller reconciles all plans of a Consul until it is stopped.
 package main
 
 import (

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backoff has the pauses between attempts: a sleep that ends with its context, and delays that double.
 package backoff
 
 import (

@@ -43,8 +43,8 @@ func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (HoldRe
 	return h.change(ctx, at, &hold)
 }
 
-// Release ends a hold, in one transaction. It removes the pause key only if that belongs to the hold.
-func (h Holds) Release(ctx context.Context, at fleet.Place) (HoldResult, error) {
+// Unhold ends a hold, in one transaction. It removes the pause key only if that belongs to the hold.
+func (h Holds) Unhold(ctx context.Context, at fleet.Place) (HoldResult, error) {
 	return h.change(ctx, at, nil)
 }
 

@@ -21,7 +21,7 @@ func (f *fixture) abort() planstore.Aborted {
 	return did
 }
 
-func TestAbortTakesAllGrantsBackAndThatSpecIsNotTriedAgain(t *testing.T) {
+func TestAbort_RevokesGrantsUntilTheSpecChanges(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "0")
 		f.hosts(true, "0", names("web", 3)...)
@@ -38,7 +38,7 @@ func TestAbortTakesAllGrantsBackAndThatSpecIsNotTriedAgain(t *testing.T) {
 			t.Error(d)
 		}
 		if m := keys.DecodeStarted(f.get(f.layout.Started("db1"))); m == nil || m.By != fleet.ByController {
-			t.Errorf("a host in the field that may have begun: %+v", m)
+			t.Errorf("a legacy host that may have started: %+v", m)
 		}
 		r := f.reconcile()
 		for host, in := range map[string]bool{"web1": false, "web2": true, "web3": false, "db1": true} {

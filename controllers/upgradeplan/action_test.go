@@ -10,8 +10,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// The action comes and goes in the very transaction that switches the version, and what becomes of it by hand is mended.
-func TestAnActionComesAndGoesWithItsVersion(t *testing.T) {
+// The transaction that switches the version writes and deletes the action, and a pass corrects an action that was changed by hand.
+func TestReconcile_WritesTheActionWithItsVersion(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		want := func(what string, action *fleet.Action, version string) {
 			t.Helper()

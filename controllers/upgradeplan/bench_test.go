@@ -30,7 +30,7 @@ const (
 	benchStarts = 5_000
 )
 
-// bench is a fleet of 100,000 hosts in the field, in ten roles, in a real single server.
+// bench is a fleet of 100,000 legacy hosts in ten roles, in a real single server.
 type bench struct {
 	*testing.B
 	addr    string
@@ -103,7 +103,7 @@ func (x *bench) rawRead(ctx context.Context, prefix string) {
 
 const benchPlan = "version: '%d'\ninstructions: {rollingRules: {global: 500}}"
 
-// BenchmarkFirstPass switches the version and releases 5,000 of 100,000 hosts, beside reading both trees raw and writing
+// BenchmarkFirstPass switches the version and grants 5,000 of 100,000 hosts, beside reading both trees raw and writing
 // 5,000 keys in full transactions.
 func BenchmarkFirstPass(b *testing.B) {
 	x := newBench(b)

@@ -25,7 +25,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
-// clock is the time of a test: it stands until it is moved.
+// clock is the time of a test. It stands still until the test moves it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -45,7 +45,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fixture is a fleet in a store, with a lock that is ours.
+// fixture is a fleet in a store, whose lock the test holds.
 type fixture struct {
 	t       testing.TB
 	clock   *clock
@@ -63,7 +63,7 @@ func newFixture(t testing.TB, s store.Store, c *clock) *fixture {
 
 func (f *fixture) ctx() context.Context { return f.t.Context() }
 
-// lock takes the lock of the one writer, from whoever has it.
+// lock takes the lock from any other holder.
 func (f *fixture) lock() {
 	f.t.Helper()
 	if f.session != "" {
@@ -109,7 +109,7 @@ func (f *fixture) get(key string) keys.Pair {
 	return pairs[0]
 }
 
-// hosts report a version: hosts in the field by their record alone, agents by their report too.
+// hosts report a version: legacy hosts by their record alone, agents by their report, too.
 func (f *fixture) hosts(agent bool, version string, names ...string) {
 	f.t.Helper()
 	var ops []store.Op
@@ -129,7 +129,7 @@ func (f *fixture) reportOps(agent bool, version, name string) []store.Op {
 	return ops
 }
 
-// reach lets a host reach a version that it was not at.
+// reach lets hosts reach a version that they did not have.
 func (f *fixture) reach(agent bool, from, to, name string) {
 	f.t.Helper()
 	f.txn(append(f.reportOps(agent, to, name), store.Op{Verb: store.Delete, Key: f.layout.Record(from, name)})...)
@@ -165,7 +165,7 @@ func (f *fixture) reconcile() upgradeplan.Result {
 	return r
 }
 
-// enabled are the keys of the enable_puppet tree, as "host/web1=True".
+// enabled returns the keys of the enable_puppet tree, as "host/web1=True".
 func (f *fixture) enabled() []string {
 	f.t.Helper()
 	pairs, _, err := f.store.List(f.ctx(), f.layout.EnableTree())
@@ -177,7 +177,7 @@ func (f *fixture) enabled() []string {
 	return out
 }
 
-// indexes are the ModifyIndex of every key in the store.
+// indexes returns the ModifyIndex of every key in the store.
 func (f *fixture) indexes() map[string]uint64 {
 	f.t.Helper()
 	pairs, _, err := f.store.List(f.ctx(), "")
@@ -189,7 +189,7 @@ func (f *fixture) indexes() map[string]uint64 {
 	return out
 }
 
-// upgrade lets every host that is released reach the version, as agents do: one at a time, those with a start mark too.
+// upgrade lets every granted or started host reach the version as agents do, one at a time.
 func (f *fixture) upgrade(r upgradeplan.Result) int {
 	f.t.Helper()
 	n := 0
@@ -203,7 +203,7 @@ func (f *fixture) upgrade(r upgradeplan.Result) int {
 	return n
 }
 
-// setting is what a host finds when it looks now.
+// setting returns the setting that a host reads now.
 func (f *fixture) setting(h fleet.Host) fleet.EnableValue {
 	f.t.Helper()
 	pairs, _, err := f.store.Get(f.ctx(), f.layout.EnableHost(h.Name), f.layout.EnableRole(h.LookupRole), f.layout.EnableGlobal())
@@ -238,12 +238,12 @@ func names(role string, n int) []string {
 	return out
 }
 
-// watched is a store that counts transactions, may fail them, and shows the state to a referee after each.
+// watched is a store that counts transactions, can fail them, and shows the state to an invariant checker after each.
 type watched struct {
 	store.Store
 	referee *plantest.InvariantChecker
 	txns    int
-	// failAt is the transaction that fails, counted from 1; lost says that it is applied all the same.
+	// failAt is the number of the transaction that fails, from 1. With lost it is applied nevertheless.
 	failAt int
 	lost   bool
 	// before runs before each transaction.

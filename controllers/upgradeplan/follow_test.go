@@ -19,7 +19,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// followed is a follower and what it has seen last.
+// followed is a follower and the last assessment that it returned.
 type followed struct {
 	*fixture
 	seen  chan *pass.Assessment
@@ -42,7 +42,7 @@ func newFollowed(t *testing.T, f *fixture, s store.Store) *followed {
 	return x
 }
 
-// until waits until the follower sees it.
+// until waits for an assessment that fulfills a condition.
 func (x *followed) until(what string, is func(*pass.Assessment) bool) *pass.Assessment {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(x.ctx(), time.Minute)
@@ -72,7 +72,7 @@ func in(host string, state rollout.State) func(*pass.Assessment) bool {
 	}
 }
 
-func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
+func TestFollower_ReadsOnlyWhatChanged(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	var hosts []string
@@ -99,7 +99,7 @@ func TestAFollowerSeesWhatChangesAndReadsNoMoreThanThat(t *testing.T) {
 		t.Errorf("%d whole trees were read for one host", trees)
 	}
 	if h, _ := first.Fleet.Host("web1"); h.Started != nil || h.Record.Version != "v1" {
-		t.Error("what was seen first has been changed since")
+		t.Error("the first assessment was changed later")
 	}
 	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("{")})
 	for err := error(nil); err == nil; {

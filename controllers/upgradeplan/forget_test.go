@@ -20,7 +20,7 @@ func (f *fixture) forget(host string, force bool) (planstore.Forgotten, error) {
 		Now: f.clock.Now()})
 }
 
-func TestForgetLeavesNothingOfAHostThatIsGone(t *testing.T) {
+func TestForget_DeletesAllKeysOfAHost(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.apply(twoAtATime)
 		f.set("current_version", "2")
@@ -50,7 +50,7 @@ func TestForgetLeavesNothingOfAHostThatIsGone(t *testing.T) {
 	})
 }
 
-func TestForgetRefusesWhoMayBeThere(t *testing.T) {
+func TestForget_RefusesAHostThatMayExist(t *testing.T) {
 	for name, arrange := range map[string]func(*fixture){
 		"has begun": func(f *fixture) { f.set(f.layout.Started("web1"), `{"version":"2"}`); f.clock.Advance(2 * time.Hour) },
 		"reported":  func(f *fixture) { f.clock.Advance(time.Hour - time.Second) },

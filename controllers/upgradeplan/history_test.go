@@ -29,17 +29,17 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
-// history is a real Consul behind a proxy that forwards writes one by one, and a referee that judges the whole state
-// after each. Hosts and operators go through the proxy as well as the controller.
+// history is a real Consul behind a proxy that forwards writes one by one, and a checker of the whole state after each write.
+// Hosts, operators and the controller all go through the proxy.
 type history struct {
 	*fixture
-	proxy *consultest.Proxy
-	mu    sync.Mutex
-	judge *plantest.InvariantChecker
+	proxy   *consultest.Proxy
+	mu      sync.Mutex
+	checker *plantest.InvariantChecker
 }
 
 func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) *history {
-	h := &history{judge: &plantest.InvariantChecker{Limits: limits}}
+	h := &history{checker: &plantest.InvariantChecker{Limits: limits}}
 	o.Check = func(ctx context.Context, direct store.Store) error {
 		pairs, _, err := direct.List(ctx, "")
 		if err != nil {
@@ -47,7 +47,7 @@ func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) 
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return h.judge.Look(pairs)
+		return h.checker.Look(pairs)
 	}
 	addr := consultest.Start(t).Addr()
 	h.fixture = newFixture(t, openConsul(t, addr), &clock{now: time.Now()})
@@ -56,7 +56,7 @@ func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) 
 	return h
 }
 
-// agents are the real agents' code, through the proxy; their step takes no time.
+// agents run the code of real agents through the proxy. Their step takes no time.
 func (h *history) agents(names ...string) []*agent.Agent {
 	var out []*agent.Agent
 	for _, name := range names {
@@ -81,9 +81,9 @@ func once(agents []*agent.Agent) error {
 	return failed
 }
 
-// A whole rollout with real agents, cut off at one write after another: it goes on, what is believed stays true, and in no
-// state that Consul ever had was a start above a limit.
-func TestHistoryOfARolloutThatIsCutOff(t *testing.T) {
+// A whole rollout with real agents, whose connection fails at one write after another. The rollout goes on, the cache stays
+// correct, and no state that Consul ever had exceeds a limit.
+func TestHistory_LimitsHoldWhenTheConnectionFails(t *testing.T) {
 	limits := map[string]int{"web": 2, "db": 1}
 	run := func(t *testing.T, o consultest.ProxyOptions) int {
 		h := newHistory(t, limits, o)
@@ -126,9 +126,9 @@ func TestHistoryOfARolloutThatIsCutOff(t *testing.T) {
 	}
 }
 
-// The version is switched again and again under running hosts, by two controllers of which only one holds the lock at a
-// time, while an operator pauses and resumes.
-func TestHistoryOfTwoControllers(t *testing.T) {
+// Two controllers, one of which holds the lock at a time, switch the version again and again under running hosts, while an operator
+// pauses and resumes.
+func TestHistory_LimitsHoldWithTwoControllers(t *testing.T) {
 	h := newHistory(t, map[string]int{"web": 2}, consultest.ProxyOptions{})
 	h.set("current_version", "1")
 	agents := h.agents(names("web", 6)...)
@@ -142,7 +142,7 @@ func TestHistoryOfTwoControllers(t *testing.T) {
 			cancel()
 		}
 	}
-	// The lock goes from the fixture to the two.
+	// The fixture leaves its lock to the two controllers.
 	h.must(h.store.DestroySession(t.Context(), h.session))
 	var group sync.WaitGroup
 	for _, me := range []string{"one", "two"} {
@@ -185,8 +185,8 @@ func TestHistoryOfTwoControllers(t *testing.T) {
 	}
 }
 
-// A token that may not see all: what ACLs hide must not look as if it were not there.
-func TestFilteredByACLsStartsNobody(t *testing.T) {
+// Keys that ACLs hide must not look like missing keys.
+func TestReconcile_GrantsNoHostWhenACLsHideKeys(t *testing.T) {
 	const management = "6f6b7b1e-8f0e-4d2a-9f3b-1c2d3e4f5a6b"
 	addr := consultest.StartWith(t, consuldev.Options{ManagementToken: management}).Addr()
 	open := func(token string) *consul.Store {

@@ -27,7 +27,7 @@ func (f *fixture) holds() planstore.Holds {
 	return planstore.Holds{Store: f.store, Layout: f.layout}
 }
 
-func TestHoldIsShownToTheFieldAndSweptWhenItExpires(t *testing.T) {
+func TestHold_StopsLegacyHostsUntilItExpires(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "2")
 		f.set("config_state/enable_puppet/global", "False")
@@ -45,7 +45,7 @@ func TestHoldIsShownToTheFieldAndSweptWhenItExpires(t *testing.T) {
 		f.txn(store.Op{Verb: store.Delete, Key: pauseOfWeb1})
 		f.reconcile()
 		if !keys.OfHold(f.get(pauseOfWeb1)) {
-			t.Error("a pass does not restore what shows the hold to hosts in the field")
+			t.Error("a pass does not restore the pause key that shows the hold to legacy hosts")
 		}
 		f.clock.Advance(5 * time.Minute)
 		r = f.reconcile()
@@ -61,7 +61,7 @@ func TestHoldIsShownToTheFieldAndSweptWhenItExpires(t *testing.T) {
 	})
 }
 
-func TestReleaseRemovesOnlyThePauseKeyThatIsOurs(t *testing.T) {
+func TestUnhold_RemovesOnlyThePauseKeyOfTheHold(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		for _, tt := range []struct{ before, after string }{{"", ""}, {"False", "False"}, {"True", "True"}} {
 			if tt.before != "" {
@@ -78,7 +78,7 @@ func TestReleaseRemovesOnlyThePauseKeyThatIsOurs(t *testing.T) {
 			if again.Changed || f.get(f.layout.HoldEpoch()).ModifyIndex != epoch {
 				t.Errorf("holding again changed something: %+v", again)
 			}
-			released, err := f.holds().Release(f.ctx(), hostWeb1())
+			released, err := f.holds().Unhold(f.ctx(), hostWeb1())
 			f.must(err)
 			if !released.Changed || f.get(f.layout.HoldEpoch()).ModifyIndex == epoch {
 				t.Error("a release that no commit notices")
@@ -90,8 +90,8 @@ func TestReleaseRemovesOnlyThePauseKeyThatIsOurs(t *testing.T) {
 	})
 }
 
-// An operator's own pause on a held host is told as such, and stays when the hold ends.
-func TestOwnPauseBesideAHold(t *testing.T) {
+// An operator's own pause key on a host on hold is reported, and stays when the hold ends.
+func TestHold_KeepsAnOperatorsPauseKey(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "2")
 		f.set("config_state/enable_puppet/global", "False")

@@ -17,14 +17,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// noValues is a store whose trees cannot be read with their values.
+// noValues is a store that refuses to read trees with their values.
 type noValues struct{ store.Store }
 
 func (noValues) List(_ context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
 	return nil, store.Meta{}, fmt.Errorf("%s was read with its values", prefix)
 }
 
-func TestNamesAreReadWithoutValues(t *testing.T) {
+func TestNames_AreReadWithoutValues(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.hosts(false, "1", "web10", "web2", "42")
 		f.hosts(true, "2", "web2", "db1")
@@ -52,7 +52,7 @@ func TestNamesAreReadWithoutValues(t *testing.T) {
 	})
 }
 
-func TestNamesOfTheOldTree(t *testing.T) {
+func TestNames_IncludeTheOldTree(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("running_version/1/web1", "1")
 		got, err := planstore.ReadNames(f.ctx(), f.store, nil, f.layout)
@@ -64,7 +64,7 @@ func TestNamesOfTheOldTree(t *testing.T) {
 	})
 }
 
-func TestBriefsOfPlans(t *testing.T) {
+func TestPlans_Briefs(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.apply(twoAtATime)
 		f.set(keys.Plan("fleet").Status(), `{"phase":"Paused"}`)
@@ -88,7 +88,7 @@ func TestBriefsOfPlans(t *testing.T) {
 	})
 }
 
-func TestPlacesOfHolds(t *testing.T) {
+func TestHolds_Places(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		for _, name := range []string{"web10", "web2"} {
 			_, err := f.holds().Set(f.ctx(), fleet.Place{Scope: fleet.ScopeHost, Name: name}, fleet.Hold{Reason: "x"})

@@ -4,73 +4,92 @@
 package upgradeplan_test
 
 import (
-	"context"
-	"errors"
-	"slices"
+	"math/rand/v2"
 	"testing"
-	"time"
 
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// passes are those that an observer was told of.
-type passes []upgradeplan.Pass
+// The reconciler, the preview and the simulation make the same pass: they leave the same keys, also after a rollback and a halt.
+func TestPass_IsTheSameForReconcilePreviewAndSimulate(t *testing.T) {
+	const limits = "\ninstructions: {rollingRules: {global: 2}}"
+	for _, tt := range []struct {
+		name    string
+		prepare func(f *fixture)
+		version string // current_version after the pass
+	}{
+		{"grants", func(f *fixture) { f.apply("version: v1" + limits) }, "v1"},
+		{"switch", func(f *fixture) { f.apply("version: v2" + limits) }, "v2"},
+		{"correction", func(f *fixture) {
+			f.apply("version: v2" + limits)
+			f.reconcile()
+			f.set(f.layout.EnableHost("web3"), "True")
+		}, "v2"},
+		{"halt", func(f *fixture) {
+			f.apply("version: v2\nfailurePolicy: {maxFailed: 0}" + limits)
+			f.reconcile()
+			f.fail("web1", "v2")
+		}, "v2"},
+		{"rollback", func(f *fixture) {
+			f.apply("version: v1\nfailurePolicy: {maxFailed: 0, onExceeded: Rollback}" + limits)
+			f.reconcile()
+			f.apply("version: v2\nfailurePolicy: {maxFailed: 0, onExceeded: Rollback}" + limits)
+			f.reconcile()
+			f.fail("web1", "v2")
+		}, "v1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newClock()
+			f := newFixture(t, memory.New(c.Now), c)
+			f.set("current_version", "v1")
+			f.hosts(true, "v1", names("web", 4)...)
+			tt.prepare(f)
+			o, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
+			f.must(err)
+			preview := o.Preview()
+			simulation := simulate.From(o, simulate.Options{Start: c.Now(), Rand: rand.New(rand.NewPCG(1, 1))})
+			last := simulation.Pass()
+			r := f.reconcile()
+			after, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
+			f.must(err)
 
-func (p *passes) Reconciled(pass upgradeplan.Pass) { *p = append(*p, pass) }
-
-func (p *passes) last() upgradeplan.Pass { return (*p)[len(*p)-1] }
-
-func TestAnObserverIsToldOfEachPass(t *testing.T) {
-	f, w := workerFixture(t)
-	told := &passes{}
-	w.Observer = told
-	reconcile := func() upgradeplan.Pass {
-		before := len(*told)
-		_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
-		if len(*told) != before+1 || !errors.Is(told.last().Err, err) {
-			t.Fatalf("%d passes were told, the last with the error %v, want %v", len(*told)-before, told.last().Err, err)
-		}
-		return told.last()
-	}
-	// A hold that comes while the pass is under way makes it look again.
-	moving := &watched{Store: f.store, before: func(n int) {
-		if n == 1 {
-			f.set(f.layout.HoldEpoch(), "moved")
-			f.clock.Advance(2 * time.Second)
-		}
-	}}
-	w.Store = moving
-	begun := f.clock.Now()
-	p := reconcile()
-	if p.Plan != "fleet" || p.Version != "v2" || p.Starts != 1 || p.Conflicts != 1 || p.Transactions != moving.txns-1 ||
-		!p.Begun.Equal(begun) || p.Took != 2*time.Second || p.Status.Phase != v1alpha1.PhaseProgressing {
-		t.Errorf("the pass that released web1, after %d transactions: %+v", moving.txns, p)
-	}
-	f.fail("web1", "v2")
-	if p = reconcile(); !slices.Equal(p.Failed, []string{"web1"}) || p.Status.Hosts.Failed != 1 || p.Starts != 0 {
-		t.Errorf("the pass that saw web1 fail: %+v", p)
-	}
-	f.set(keys.Plan("fleet").Spec(), "rubbish")
-	if p = reconcile(); !errors.As(p.Err, new(*planstore.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
-		t.Errorf("a plan that cannot be read: %+v", p)
-	}
-	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
-	if p = reconcile(); !errors.As(p.Err, new(*planstore.NotFoundError)) {
-		t.Errorf("a plan that is gone: %+v", p)
+			if got := string(after.Keys.Current.Value); got != tt.version {
+				t.Errorf("current_version is %s, want %s", got, tt.version)
+			}
+			want := plain(diff.Compute(keys.Actual(o.Keys, o.Layout), keys.Actual(after.Keys, after.Layout)))
+			if d := cmp.Diff(want, plain(preview.Changes)); d != "" {
+				t.Errorf("preview: -reconcile +preview:\n%s", d)
+			}
+			if d := cmp.Diff(want, plain(diff.Compute(keys.Actual(o.Keys, o.Layout), keys.Actual(simulation.Snapshot(), o.Layout)))); d != "" {
+				t.Errorf("simulate: -reconcile +simulate:\n%s", d)
+			}
+			ignoreIndexes := cmpopts.IgnoreFields(r.Decision, "Ledger")
+			if d := cmp.Diff(r.Decision, preview.Last.Decision, ignoreIndexes, cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("preview: last decision: -reconcile +preview:\n%s", d)
+			}
+			if d := cmp.Diff(r.Decision, last, ignoreIndexes, cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("simulate: last decision: -reconcile +simulate:\n%s", d)
+			}
+		})
 	}
 }
 
-func TestAPassThatIsBrokenOffIsNotTold(t *testing.T) {
-	f, w := workerFixture(t)
-	told := &passes{}
-	w.Observer = told
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*told) > 0 {
-		t.Errorf("%v, and it was told %+v", err, told)
+// plain returns changes as "set key=value" and "delete key".
+func plain(changes diff.Changes) []string {
+	out := []string{}
+	for _, c := range changes.List {
+		if c.Op == diff.Delete {
+			out = append(out, "delete "+c.Key())
+		} else {
+			out = append(out, "set "+c.Key()+"="+c.To.Value)
+		}
 	}
+	return out
 }

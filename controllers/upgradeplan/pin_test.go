@@ -36,7 +36,7 @@ func spec(version string) string {
 	return fmt.Sprintf("version: '%s'\nrevisionHistoryLimit: 2\ninstructions: {rollingRules: {global: 1}}", version)
 }
 
-func TestUndoHoldsUntilTheSpecChanges(t *testing.T) {
+func TestUndo_EndsWhenTheSpecChanges(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.hosts(true, "0", names("web", 3)...)
 		f.apply(spec("1a"))
@@ -62,7 +62,7 @@ func TestUndoHoldsUntilTheSpecChanges(t *testing.T) {
 	})
 }
 
-func TestAPauseInTheSpecStopsAPinnedRevisionToo(t *testing.T) {
+func TestPin_IsStoppedByAPauseInTheSpec(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.hosts(true, "0", "web1")
 		f.apply(spec("1a"))
@@ -76,8 +76,8 @@ func TestAPauseInTheSpecStopsAPinnedRevisionToo(t *testing.T) {
 	})
 }
 
-// Labels are no part of a spec: they change the generation, and a pin stays, with its revision.
-func TestAPinnedRevisionIsKept(t *testing.T) {
+// Labels are not part of a spec. They change the generation, and the pin and its revision stay.
+func TestPin_KeepsItsRevision(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.hosts(true, "0", "web1")
 		f.apply(spec("1a"))
@@ -104,7 +104,7 @@ func TestAPinnedRevisionIsKept(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeUndone(t *testing.T) {
+func TestUndo_RefusesUnknownRevisions(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.apply(spec("1a"))
 		plans := planstore.Plans{Store: f.store}

@@ -36,7 +36,7 @@ func onMemory(t *testing.T, test func(*fixture)) {
 	test(newFixture(t, memory.New(c.Now), c))
 }
 
-// onBoth runs a test on the memory store and on a real Consul, so that what it shows is no trait of one.
+// onBoth runs a test on the memory store and on a real Consul.
 func onBoth(t *testing.T, test func(*fixture)) {
 	t.Run("memory", func(t *testing.T) { onMemory(t, test) })
 	t.Run("consul", func(t *testing.T) {
@@ -54,7 +54,7 @@ func openConsul(t *testing.T, addr string) store.Store {
 	return s
 }
 
-func TestFirstPassSwitchesAndReleases(t *testing.T) {
+func TestReconcile_SwitchesAndGrantsInOnePass(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.set("config_state/enable_puppet/host/gone9", "True")
@@ -72,7 +72,7 @@ func TestFirstPassSwitchesAndReleases(t *testing.T) {
 	})
 }
 
-func TestSecondPassWritesNothing(t *testing.T) {
+func TestReconcile_WritesNothingTheSecondTime(t *testing.T) {
 	for name, spec := range map[string]string{
 		"rolling": twoAtATime,
 		"batch":   twoAtATime + "\nstrategy: Batch",
@@ -103,7 +103,7 @@ func TestSecondPassWritesNothing(t *testing.T) {
 	}
 }
 
-func TestRolloutCompletes(t *testing.T) {
+func TestReconcile_CompletesARollout(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 2, "db": 2}}}
 		f.through = w
@@ -123,9 +123,8 @@ func report(t testing.TB, r *plantest.InvariantChecker) {
 	}
 }
 
-// A failure at every transaction, with its effect or without: the next passes end in the same state, and in no state
-// between was a start above a limit.
-func TestFailureAtEveryTransaction(t *testing.T) {
+// A failure at every transaction, applied or not: the next passes end in the same state, and no state between exceeds a limit.
+func TestReconcile_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 	scenario := func(t *testing.T, failAt int, lost bool) (txns int, end map[string]string) {
 		onMemory(t, func(f *fixture) {
 			w := &watched{Store: f.store, failAt: failAt, lost: lost,
@@ -135,7 +134,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 			f.hosts(true, "1", names("web", 500)...)
 			f.hosts(false, "1", names("db", 3)...)
 			f.set("config_state/enable_puppet/global", "False")
-			f.set("config_state/enable_puppet/host/db1", "True") // in the field, and at version 1: not in flight
+			f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
 			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
 			for range 40 {
 				r, err := f.reconciler().Reconcile(f.ctx(), "fleet")
@@ -170,7 +169,7 @@ func TestFailureAtEveryTransaction(t *testing.T) {
 	}
 }
 
-// values are all keys that hosts read, and the plan's own but for counters and times.
+// values returns all keys that hosts read, and the plan's own keys without counters and times.
 func (f *fixture) values() map[string]string {
 	pairs, _, err := f.store.List(f.ctx(), "")
 	f.must(err)
@@ -183,8 +182,8 @@ func (f *fixture) values() map[string]string {
 	return out
 }
 
-// Whatever an operator stops while a pass is being computed: the pass writes nothing.
-func TestStopDuringPass(t *testing.T) {
+// A pass writes nothing if an operator stops the rollout while it is computed.
+func TestReconcile_WritesNothingAfterAStop(t *testing.T) {
 	for name, stop := range map[string]func(*fixture){
 		"pause": func(f *fixture) {
 			_, err := planstore.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
@@ -222,8 +221,8 @@ func TestStopDuringPass(t *testing.T) {
 	}
 }
 
-// Drift correction does not undo global-disable-puppet: it pauses the plan.
-func TestDisabledPuppetStaysDisabled(t *testing.T) {
+// Drift correction does not undo global-disable-puppet, because that pauses the plan.
+func TestDisablePuppet_OutlastsDriftCorrection(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "2")
 		f.set("config_state/enable_puppet/global", "False")
@@ -250,8 +249,8 @@ func TestDisabledPuppetStaysDisabled(t *testing.T) {
 	})
 }
 
-// A stale leader, whose lock somebody else has by now, cannot write one key.
-func TestStaleLeaderCannotWrite(t *testing.T) {
+// A former leader, whose lock another process holds, cannot write one key.
+func TestReconcile_WritesNothingWithoutTheLock(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 4)...)
@@ -269,7 +268,7 @@ func TestStaleLeaderCannotWrite(t *testing.T) {
 	})
 }
 
-func TestOddStates(t *testing.T) {
+func TestReconcile_CorrectsUnexpectedKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		arrange func(*fixture)
 		spec    string
@@ -293,7 +292,7 @@ func TestOddStates(t *testing.T) {
 			want:   []string{"global=False", "host/db1=True", "host/db2=True", "host/web1=True"},
 			states: map[string]rollout.State{"db1": rollout.Upgrading, "db3": rollout.Pending},
 		},
-		"a false in lower case is a yes in the field, and is spelled properly": {
+		"false in lower case enables a legacy host, and is corrected": {
 			arrange: func(f *fixture) {
 				f.set("current_version", "2")
 				f.hosts(false, "1", "db1", "db2", "db3")
@@ -314,7 +313,7 @@ func TestOddStates(t *testing.T) {
 			want:   []string{"global=False", "host/db1=True", "host/db2=True"},
 			states: map[string]rollout.State{"db1": rollout.Upgrading, "db2": rollout.Upgraded},
 		},
-		"binary rubbish in keys is a no, and is mended": {
+		"binary values of keys disable, and are corrected": {
 			arrange: func(f *fixture) {
 				f.set("current_version", "2")
 				f.hosts(true, "1", "web1", "web2", "web3")
@@ -375,8 +374,8 @@ func verdict(t *testing.T, r upgradeplan.Result, host string) rollout.Verdict {
 	return rollout.Verdict{}
 }
 
-// What may be incomplete starts nobody and writes nothing.
-func TestIncompleteStartsNobody(t *testing.T) {
+// An incomplete snapshot grants no host, and a pass over it writes nothing.
+func TestReconcile_GrantsNoHostFromAnIncompleteSnapshot(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*fixture)
 		want  string
@@ -408,7 +407,7 @@ func TestIncompleteStartsNobody(t *testing.T) {
 	}
 }
 
-func TestPreviewTellsTheTruth(t *testing.T) {
+func TestPreview_EqualsThePass(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 5)...)

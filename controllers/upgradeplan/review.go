@@ -24,38 +24,38 @@ import (
 // ReviewKind is the kind of a Review that is written to a file.
 const ReviewKind = "ReviewedChanges"
 
-// Review is what applying a plan and one pass over it would write, for somebody to look at. ReconcileReviewed writes exactly
+// Review is what applying a plan and one pass over it would write, for an operator to review. ReconcileReviewed writes exactly
 // that, or nothing.
 type Review struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
-	// Consul says which store it is about; empty: that cannot be told.
+	// Consul identifies the store. Empty means unknown.
 	Consul string `json:"consul,omitempty"`
-	// SavedAt and SavedBy say when it was made, and who did.
+	// SavedAt and SavedBy say when and by whom the review was made.
 	SavedAt time.Time `json:"savedAt"`
 	SavedBy string    `json:"savedBy,omitempty"`
-	// Plan is the name of the plan, Prefix stands before the keys of its fleet, Generation is that of the plan as it was
-	// stored (0: it was not), and Digest that of the spec that is to be carried out.
+	// Plan is the name of the plan, and Prefix that of its fleet's keys. Generation is that of the stored plan. Zero means that
+	// none was stored. Digest is that of the spec to carry out.
 	Plan       string `json:"plan"`
 	Prefix     string `json:"prefix,omitempty"`
 	Generation int64  `json:"generation"`
 	Digest     string `json:"digest"`
-	// Manifest is the plan that is to be stored.
+	// Manifest is the plan to store.
 	Manifest *v1alpha1.UpgradePlan `json:"manifest"`
-	// Basis are keys by which it was decided: they must not move.
+	// Basis holds the keys that the review depends on. They must not change.
 	Basis []BasisKey `json:"basis"`
 	// Steps are written one after another.
 	Steps []ReviewStep `json:"steps"`
 }
 
-// BasisKey is a key and its ModifyIndex; 0: it does not exist.
+// BasisKey is a key and its ModifyIndex. Zero means that the key does not exist.
 type BasisKey struct {
 	Key         string `json:"key"`
 	ModifyIndex uint64 `json:"modifyIndex"`
 }
 
-// ReviewStep is what one decision changes. DeletedTree is the prefix of keys that are deleted in the same transaction, before
-// the others are written; empty: none is. A key that an earlier step wrote has no ModifyIndex.
+// ReviewStep is what one decision changes. DeletedTree is the prefix of keys that the same transaction deletes before it writes
+// the others. Empty means none. A key that an earlier step wrote has no ModifyIndex.
 type ReviewStep struct {
 	DeletedTree string      `json:"deletedTree,omitempty"`
 	Keys        []diff.JSON `json:"keys"`
@@ -94,8 +94,8 @@ func NewReview(o *pass.Assessment) Review {
 	return r
 }
 
-// StaleReviewError says that reviewed changes are not to be written as they are: What names each key that has moved since, or says
-// otherwise why not. Written is what had been written before that was seen.
+// StaleReviewError says that reviewed changes cannot be written as they are. What names each key that has changed since, or gives
+// another reason. Written is what had been written before.
 type StaleReviewError struct {
 	What    []string
 	Written fleetstore.Committed
@@ -111,14 +111,14 @@ func (e *StaleReviewError) Error() string {
 		text += fmt.Sprintf("\nand %d more", more)
 	}
 	if e.Written.Writes == 0 {
-		return "nothing was written, for something has moved since the changes were reviewed:\n" + text
+		return "nothing was written, because keys have changed since the review:\n" + text
 	}
-	return fmt.Sprintf("something moved while the changes were written: %s stand, the rest was not written:\n%s", e.Written, text)
+	return fmt.Sprintf("keys changed while the changes were written: %s stand, the rest was not written:\n%s", e.Written, text)
 }
 
-// ReconcileReviewed stores the plan of a review and makes the pass that was reviewed. It is fenced as any pass; the error is
-// *Moved when anything is not as it was reviewed: then nothing was written, or, if that is seen only between two
-// transactions, what Moved says.
+// ReconcileReviewed stores the plan of a review and makes the reviewed pass, with the fence of any pass. The error is a
+// *StaleReviewError if anything differs from the review. Then nothing was written, or, if a key changed between two
+// transactions, what the error says.
 func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Result, error) {
 	what, err := r.moved(ctx, review)
 	if err != nil {

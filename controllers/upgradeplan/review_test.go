@@ -20,7 +20,7 @@ import (
 
 const reviewedPlan = "version: '2'\ninstructions: {rollingRules: {global: 2}}"
 
-// review is what applying a plan would write now, as it comes out of a file.
+// review returns what applying a plan would write now, after a round trip through a file.
 func (f *fixture) review(spec string) upgradeplan.Review {
 	f.t.Helper()
 	o, err := planstore.ObserveAs(f.ctx(), f.store, planOf(f.t, spec), f.clock.Now())
@@ -36,7 +36,7 @@ func (f *fixture) carry(r upgradeplan.Review) (upgradeplan.Result, error) {
 	return f.reconciler().ReconcileReviewed(f.ctx(), r)
 }
 
-// reviewed is a fleet at version 1, some of whose hosts have old keys.
+// reviewed returns a fleet at version 1, some of whose hosts have old keys.
 func reviewed(t *testing.T) *fixture {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
@@ -47,7 +47,7 @@ func reviewed(t *testing.T) *fixture {
 	return f
 }
 
-func TestReviewedChangesAreWritten(t *testing.T) {
+func TestReconcileReviewed_WritesTheChanges(t *testing.T) {
 	f := reviewed(t)
 	r := f.review(reviewedPlan)
 	if len(r.Steps) != 2 || r.Steps[0].DeletedTree != f.layout.EnableTree() || r.Generation != 0 {
@@ -66,8 +66,8 @@ func TestReviewedChangesAreWritten(t *testing.T) {
 	}
 }
 
-// Whatever moves before the changes are written: nothing is, and the error names it.
-func TestReviewedChangesThatMovedAreNotWritten(t *testing.T) {
+// If a key changes after the review, nothing is written, and the error names the key.
+func TestReconcileReviewed_RefusesAStaleReview(t *testing.T) {
 	for name, tc := range map[string]struct {
 		move func(*fixture)
 		want string
@@ -96,8 +96,8 @@ func TestReviewedChangesThatMovedAreNotWritten(t *testing.T) {
 	}
 }
 
-// A plan that is stored is reviewed by its generation, and one that is of another fleet is refused.
-func TestReviewedChangesAreOfOneFleetAndGeneration(t *testing.T) {
+// A review is for one generation of a plan and for one fleet.
+func TestReconcileReviewed_RefusesAnotherFleetOrGeneration(t *testing.T) {
 	f := reviewed(t)
 	f.apply(reviewedPlan)
 	r := f.review(reviewedPlan)
@@ -124,8 +124,8 @@ func TestReviewedChangesAreOfOneFleetAndGeneration(t *testing.T) {
 	}
 }
 
-// What moves between two transactions ends the pass: nothing but what was reviewed is ever written.
-func TestReviewedChangesEndWhereSomethingMoves(t *testing.T) {
+// A key that changes between two transactions ends the pass: nothing is written that was not reviewed.
+func TestReconcileReviewed_EndsAtAConflict(t *testing.T) {
 	f := reviewed(t)
 	r := f.review(reviewedPlan)
 	after := 0
@@ -144,7 +144,7 @@ func TestReviewedChangesEndWhereSomethingMoves(t *testing.T) {
 	}
 }
 
-func TestReviewedChangesNeedTheLock(t *testing.T) {
+func TestReconcileReviewed_NeedsTheLock(t *testing.T) {
 	f := reviewed(t)
 	r := f.review(reviewedPlan)
 	reconciler := f.reconciler()

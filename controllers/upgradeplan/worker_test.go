@@ -37,7 +37,7 @@ func onePass(ctx context.Context, w *upgradeplan.Worker, session, plan string, c
 	return result.RequeueAt, result.Watches, err
 }
 
-// prefixes are the targets of watches, sorted.
+// prefixes returns the targets of watches, sorted.
 func prefixes(watches []store.Watch) (out []string) {
 	for _, w := range watches {
 		out = append(out, w.Target.String())
@@ -46,7 +46,7 @@ func prefixes(watches []store.Watch) (out []string) {
 	return out
 }
 
-func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
+func TestWorker_ReturnsTheWatchesOfAPass(t *testing.T) {
 	f, w := workerFixture(t)
 	_, watch, err := onePass(t.Context(), w, f.session, "fleet", everything())
 	f.must(err)
@@ -61,13 +61,13 @@ func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
 	if got := prefixes(watch); !slices.Equal(got, want) {
 		t.Errorf("watched\n%q, want\n%q", got, want)
 	}
-	// Two of them would wake for every write to the store if they were empty, and are not.
+	// Two of them would wake for every write to the store if they were empty. They are not.
 	for _, prefix := range []string{f.layout.HoldTree(), keys.PlansEpoch} {
 		if mark, err := f.store.Wait(t.Context(), store.WatchTarget{Prefix: prefix}, 0); err != nil || mark.Empty {
 			t.Errorf("%s: %+v %v", prefix, mark, err)
 		}
 	}
-	f.set(keys.Plan("fleet").Spec(), "rubbish")
+	f.set(keys.Plan("fleet").Spec(), "invalid")
 	if _, watch, err = onePass(t.Context(), w, f.session, "fleet", everything()); len(watch) != 1 || err == nil {
 		t.Errorf("an invalid plan: %v %v", watch, err)
 	}
@@ -76,7 +76,7 @@ func TestAWorkerSaysWhatAPassDependsOn(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T) {
+func TestWorker_FinishesItsTransactionWhenItStops(t *testing.T) {
 	f, w := workerFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &watched{Store: f.store, before: func(int) { cancel() }}
@@ -90,7 +90,7 @@ func TestAWorkerThatIsToldToStopEndsItsTransactionAndBeginsNoOther(t *testing.T)
 	}
 }
 
-func TestAWorkerTellsTheKindOfAnError(t *testing.T) {
+func TestWorker_ReturnsTheKindOfAnError(t *testing.T) {
 	f, w := workerFixture(t)
 	_, _, err := onePass(t.Context(), w, f.session, "none", everything())
 	if !errors.Is(err, reconcile.ErrGone) {
@@ -101,15 +101,15 @@ func TestAWorkerTellsTheKindOfAnError(t *testing.T) {
 	if !errors.Is(err, leaderelection.ErrLost) {
 		t.Errorf("lost: %v", err)
 	}
-	f.set(keys.Plan("fleet").Spec(), "rubbish")
+	f.set(keys.Plan("fleet").Spec(), "invalid")
 	_, _, err = onePass(t.Context(), w, f.session, "fleet", everything())
 	if !errors.Is(err, reconcile.ErrStalled) {
 		t.Errorf("stalled: %v", err)
 	}
 }
 
-// Where no host has reported yet, it may be in either tree.
-func TestAWorkerWaitsForTheFirstReportInBothTrees(t *testing.T) {
+// The first host may write its record to either tree.
+func TestWorker_WatchesBothTreesForTheFirstRecord(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	f.apply("version: v2")
@@ -123,8 +123,8 @@ func TestAWorkerWaitsForTheFirstReportInBothTrees(t *testing.T) {
 	}
 }
 
-// In a large fleet, what rings for each host that begins, and for each commit of ours, rings rarely.
-func TestALargeFleetRingsRarely(t *testing.T) {
+// In a large fleet, watches that fire for each host that starts, and for each own commit, fire rarely.
+func TestWatches_OfALargeFleetFireRarely(t *testing.T) {
 	f, w := workerFixture(t)
 	for _, want := range []time.Duration{0, 10 * time.Second} {
 		hosts := 900 + 200*int(min(want, 1))

@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command reference writes the reference of upgradectl's commands into a folder: upgradectl.md, and below man/ a page for
-// each command.
 package main
 
 import (

@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command screenshots takes the pictures of the README. A real Consul, a controller, and a fleet of agents in this process carry
-// out a plan. A browser photographs the dashboard, and a pseudo terminal records upgradectl top.
 package main
 
 import (

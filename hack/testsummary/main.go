@@ -1,8 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Testsummary reads the output of `go test -json`, also of several calls, and writes what go test writes without -json. Its
-// last line says which tests were skipped because something is missing: go test alone hides that.
 package main
 
 import (

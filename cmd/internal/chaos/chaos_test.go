@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chaos kills, stops and disconnects processes while they upgrade a fleet.
 package chaos_test
 
 import (

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deployment_test runs the three binaries as a fleet does: with the ACL policies, certificates and units of config/.
 package deployment_test
 
 import (

@@ -131,7 +131,7 @@ func newCmdUnhold(f *factory, runF func(context.Context, *unholdOptions) error) 
 
 func runUnhold(ctx context.Context, o *unholdOptions) error {
 	return changeHolds(ctx, o.factory, o.fleet, o.places, func(holds planstore.Holds, at fleet.Place) (string, error) {
-		did, err := holds.Release(ctx, at)
+		did, err := holds.Unhold(ctx, at)
 		if err != nil {
 			return "", err
 		}

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package describe has what is said of a plan, a host or a role that was observed, for whoever shows it.
 package describe
 
 import (
@@ -16,10 +15,10 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
-// Fact is one line: what it is about, and what is so. One with an empty text is not worth showing.
+// Fact is one line of a description: a name and a text. A fact with an empty text is not shown.
 type Fact struct{ Name, Text string }
 
-// Status is the status of a plan as it is now, or that of a fleet without one.
+// Status returns the present status of a plan, or of a fleet without a plan.
 func Status(o *pass.Assessment) v1alpha1.UpgradePlanStatus {
 	d := o.Present()
 	if o.Plan == nil {
@@ -28,16 +27,16 @@ func Status(o *pass.Assessment) v1alpha1.UpgradePlanStatus {
 	return status.Of(&d, o.Plan.Status, o.Plan.Generation, o.Now)
 }
 
-// Plan is what a plan wants, where it stands, and what stops it. The observation is of a plan. Leader holds the lock of the
-// one writer, nil: nobody does. Keeper is the file in Git that the plan comes from, empty: none.
-func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, keeper string) []Fact {
+// Plan describes a plan: its spec, its progress and what stops it. The assessment must be of a plan. Leader is the holder of the
+// lock. Nil means that the lock is free. ManagedBy is the file in Git that the plan comes from. Empty means none.
+func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, managedBy string) []Fact {
 	spec, now := &o.Plan.Spec, Status(o)
 	return []Fact{
 		{"Name", o.Plan.Name},
 		{"Generation", fmt.Sprint(o.Plan.Generation)},
 		{"Labels", pairsText(o.Plan.Labels)},
 		{"Annotations", pairsText(o.Plan.Annotations)},
-		{"Managed by", keeper},
+		{"Managed by", managedBy},
 		{"Version", spec.Version},
 		{"Current version", cmp.Or(o.Fleet.Current.Name, "none")},
 		{"Action", actionText(spec.Action)},
@@ -64,7 +63,7 @@ func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, keeper strin
 	}
 }
 
-// planName is the plan of the fleet; empty: it has none.
+// planName returns the plan of the fleet. Empty means none.
 func planName(o *pass.Assessment) string {
 	if o.Plan == nil {
 		return ""
@@ -76,7 +75,7 @@ func leaderText(o *pass.Assessment, held *leaderelection.LockHeldError) string {
 	if held == nil {
 		return "none: start upgrade-controller, or run upgradectl reconcile " + o.Plan.Name
 	}
-	text := cmp.Or(held.Holder, "somebody unknown")
+	text := cmp.Or(held.Holder, "an unknown process")
 	if since := Stamp(held.Since); since != "" {
 		text += " since " + since
 	}
@@ -108,7 +107,7 @@ func pauseText(o *pass.Assessment) string {
 	p := o.Control.Pause
 	switch {
 	case p != nil:
-		text := "by " + cmp.Or(p.By, "somebody") + " since " + Stamp(p.Time)
+		text := "by " + cmp.Or(p.By, "an unknown operator") + " since " + Stamp(p.Time)
 		if p.Reason != "" {
 			text += ": " + p.Reason
 		}

@@ -89,7 +89,7 @@ func TestHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTexts(t, hosts[0].Facts(o, pairs), map[string]string{"Hold": "disk, by bob", "Plan": "upgradeplan/fleet",
-		"Agent": "never seen as one", "Report": "", "Checks": "", "Started": "no", X,
+		"Agent": "never seen as one", "Report": "", "Checks": "", "Started": "no", "Paused by": "none",
 		"Decided by": "config_state/enable_puppet/global = False (index 6)",
 		"Record":     "running/versions/v1/web1 (2026-03-06T12:26:40Z, index 3)"})
 	wantTexts(t, hosts[1].Facts(o, nil), map[string]string{"Report": "Idle v0 at 2026-03-06T13:00:00Z", "Record": "", "Agent": "yes",

@@ -18,38 +18,38 @@ import (
 // Host is one host of a fleet.
 type Host struct {
 	Name string `json:"name"`
-	// Role is the letters of its name, or what the host or the plan says; absent: it has none. Group is that of the role.
+	// Role comes from its report, from the plan, or from the letters of its name. Empty means none. Group is that of the role.
 	Role  string `json:"role,omitempty"`
 	Group string `json:"group,omitempty"`
-	// Version is that of its newest record; absent: it has none.
+	// Version is that of its newest record. Empty means none.
 	Version string `json:"version,omitempty"`
 	// State is Upgraded, Upgrading, Pending, Failed, Held, Exempt, Lost or Unknown.
 	State string `json:"state"`
-	// Reason is one word, and Message a sentence, on why it is where it is.
+	// Reason is the reason of its verdict, and Message the sentence.
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
-	// InFlight says that it takes a slot, Counts that the plan is about it, Agent that it was ever seen as an agent.
+	// InFlight says that it takes a slot, Counts that the rollout waits for it, and Agent that it has a report.
 	InFlight bool `json:"inFlight"`
 	Counts   bool `json:"counts"`
 	Agent    bool `json:"agent"`
-	// DecidedBy is the key that says whether it is enabled; absent: none is set.
+	// DecidedBy is the enable_puppet key that decides for it. Nil means that none is set.
 	DecidedBy *DecidingKey `json:"decidedBy,omitempty"`
 	// RecordedAt is the time in its newest record.
 	RecordedAt time.Time `json:"recordedAt,omitzero"`
-	// Started is its mark that it has begun; absent: it has not.
+	// Started is its started marker. Nil means none.
 	Started *fleet.Started `json:"started,omitempty"`
-	// Report is the last word of its agent.
+	// Report is the last report of its agent. Nil means none.
 	Report *fleet.Report `json:"report,omitempty"`
-	// PausedBy is the key that pauses it, and Hold the hold that keeps it where it is.
+	// PausedBy is the pause key that stops it, and Hold the hold on it or its role.
 	PausedBy string      `json:"pausedBy,omitempty"`
 	Hold     *fleet.Hold `json:"hold,omitempty"`
-	// Checks are those of its node that do not pass; they are read for plans with a health gate.
+	// Checks are the checks of its node that do not pass. They are read for plans with a health gate only.
 	Checks []Check `json:"checks,omitempty"`
-	// Unhealthy says that checks failed already when it was released.
+	// Unhealthy says that required checks failed already when it was granted.
 	Unhealthy bool `json:"unhealthy,omitempty"`
 }
 
-// Check is a check of Consul's that does not pass.
+// Check is a check in Consul that does not pass.
 type Check struct {
 	ID     string `json:"id"`
 	Status string `json:"status"`
@@ -60,11 +60,11 @@ type DecidingKey struct {
 	Key         string `json:"key"`
 	Value       string `json:"value"`
 	ModifyIndex uint64 `json:"modifyIndex"`
-	// GrantedAt is when it was written to enable; absent: unknown, or it does not enable.
+	// GrantedAt is when it was written to enable. Zero means unknown, or that it does not enable.
 	GrantedAt time.Time `json:"grantedAt,omitzero"`
 }
 
-// Hosts are all hosts in natural order. Records are their newest ones with times, where these were read: see Records.
+// Hosts returns all hosts in natural order. Records are the newest records by host, as Records returns them.
 func Hosts(o *pass.Assessment, records map[string]fleet.Record) []Host {
 	d := o.Present()
 	hosts := make([]Host, len(d.Verdicts))

@@ -42,11 +42,11 @@ func (h *Host) Facts(o *pass.Assessment, records []keys.Pair) []Fact {
 	return list
 }
 
-// roleText is its role by the plan, and where they differ, the one by which it looks up its keys.
+// roleText is the role by the plan and, if it differs, the role under which the host looks up its keys.
 func (h *Host) roleText(o *pass.Assessment) string {
 	role := cmp.Or(h.Role, "none")
 	if host, ok := o.Fleet.Host(h.Name); ok && host.LookupRole != h.Role {
-		role += " by the plan, " + cmp.Or(host.LookupRole, "none") + " in its own eyes"
+		role += " by the plan, " + cmp.Or(host.LookupRole, "none") + " by the host"
 	}
 	return role
 }
@@ -68,7 +68,7 @@ func (h *Host) checksText() string {
 	}
 	text := strings.Join(parts, ", ")
 	if h.Unhealthy {
-		text += "; some failed already when it was released"
+		text += "; some failed already at its grant"
 	}
 	return text
 }

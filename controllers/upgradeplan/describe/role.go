@@ -16,20 +16,20 @@ import (
 // Role is one role of a fleet. Its counts are those of a plan's status.
 type Role struct {
 	v1alpha1.RoleStatus `json:",inline"`
-	// Enabled says that the key of the role enables all of it.
+	// Enabled says that the role's key enables its hosts.
 	Enabled bool `json:"enabled"`
 }
 
 // Version is one version that hosts have.
 type Version struct {
 	Name string `json:"name"`
-	// Hosts counts those whose newest record it is.
+	// Hosts is the number of hosts whose newest record is of this version.
 	Hosts int `json:"hosts"`
-	// Current says that all hosts trend towards it.
+	// Current says that it is the current version.
 	Current bool `json:"current"`
 }
 
-// Roles are all roles in natural order.
+// Roles returns all roles in natural order.
 func Roles(o *pass.Assessment) []Role {
 	var roles []Role
 	d := o.Present()
@@ -39,7 +39,7 @@ func Roles(o *pass.Assessment) []Role {
 	return roles
 }
 
-// Versions are the versions that hosts have, and the one that they trend towards, in natural order.
+// Versions returns the versions that hosts have, and the current one, in natural order.
 func Versions(o *pass.Assessment) []Version {
 	counts := map[string]int{}
 	current := o.Fleet.Current.Name
@@ -58,7 +58,7 @@ func Versions(o *pass.Assessment) []Version {
 	return versions
 }
 
-// Facts are where the role stands.
+// Facts describes the role.
 func (r *Role) Facts(o *pass.Assessment) []Fact {
 	key := "not set"
 	if s, ok := o.Fleet.Roles[r.Name]; ok {

@@ -13,15 +13,15 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
 
-// Reason is one of a chain: what Of names is where it is because of Message, and that because of the next.
+// Reason is one of a chain of reasons. Each is explained by the next one.
 type Reason struct {
-	// Of is the name of a host, or role/ and that of a role, or plan.
+	// Of is the name of a host, role/NAME, or plan.
 	Of, Message string
-	// Change says what would change it; empty: nothing needs to.
+	// Change says what would change it. Empty means that nothing has to change.
 	Change string
 }
 
-// Why is a chain of reasons as it is shown: see pass.Assessment.Why. It is empty when nothing in it needs to change.
+// Why renders a chain of reasons of pass.Assessment.Why. It is empty if nothing in it has to change.
 func Why(chain []rollout.Link) []Reason {
 	var reasons []Reason
 	open := false
@@ -35,24 +35,24 @@ func Why(chain []rollout.Link) []Reason {
 	return reasons
 }
 
-// maxStarts is how many starts are foreseen, and startsWithin how far one looks for them.
+// maxStarts bounds the number of grants that are predicted, and startsWithin how far ahead.
 const (
 	maxStarts    = 5
 	startsWithin = 8 * 24 * time.Hour
 )
 
-// Start is a host that will be released.
+// Start is the predicted grant of a host.
 type Start struct {
 	Host string
 	Time time.Time
-	// When is how long from now that is: now, or in 5m.
+	// When is the time from now: "now", or "in 5m".
 	When string
-	// Message is the verdict by which it will be released.
+	// Message is the verdict of the grant.
 	Message string
 }
 
-// Starts are the hosts that are released next, if all goes well and each takes simulate.DefaultDuration. They are few, and
-// within days; none: nobody is.
+// Starts predicts the next grants, if no host fails and each takes simulate.DefaultDuration. It returns at most maxStarts grants,
+// within startsWithin.
 func Starts(o *pass.Assessment) []Start {
 	s := simulate.From(o, simulate.Options{Start: o.Now, Gap: time.Second, Duration: simulate.Span{Mean: simulate.DefaultDuration},
 		MaxStarts: maxStarts, Quiet: true, Rand: rand.New(rand.NewPCG(1, 0))})

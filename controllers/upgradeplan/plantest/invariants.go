@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plantest judges, in tests, what controllers and hosts do to a store.
 package plantest
 
 import (
@@ -12,36 +11,36 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
-// InvariantChecker judges the whole state of a store, look after look, by rules in its own words: whoever is newly in flight must
-// have found a free slot.
+// InvariantChecker checks the whole state of a store after each write, independently of the planner: each host that is newly in
+// flight must have found a free slot.
 type InvariantChecker struct {
 	Layout keys.Layout
-	// Limits are how many hosts of each role may be in flight.
+	// Limits are the numbers of hosts that may be in flight, by role.
 	Limits map[string]int
-	// Faults tells what was wrong.
+	// Faults are the violations so far, a sentence each.
 	Faults []string
 
 	before map[string]bool
 }
 
-// Look takes all pairs of the store, and says what is wrong now, if anything is.
+// Look checks all pairs of a store. The error names the new violations.
 func (r *InvariantChecker) Look(pairs []keys.Pair) error {
 	s := r.sort(pairs)
-	flying, count := map[string]bool{}, map[string]int{}
+	inFlight, count := map[string]bool{}, map[string]int{}
 	for host, version := range s.version {
 		if s.started[host] || version != string(s.current.Value) && s.may(r.Layout, host) {
-			flying[host] = true
+			inFlight[host] = true
 			count[fleet.RoleOf(host)]++
 		}
 	}
 	found := len(r.Faults)
-	for host := range flying {
+	for host := range inFlight {
 		if role := fleet.RoleOf(host); r.before != nil && !r.before[host] && count[role] > r.Limits[role] {
 			r.Faults = append(r.Faults, fmt.Sprintf("%s started when %d of %s were in flight with it, the limit is %d",
 				host, count[role], role, r.Limits[role]))
 		}
 	}
-	r.before = flying
+	r.before = inFlight
 	if len(r.Faults) > found {
 		return fmt.Errorf("%s", strings.Join(r.Faults[found:], "; "))
 	}
@@ -78,7 +77,7 @@ func (r *InvariantChecker) sort(pairs []keys.Pair) state {
 	return s
 }
 
-// may says whether a host finds that it may change its version.
+// may reports whether a host that reads its keys may change its version.
 func (s state) may(l keys.Layout, host string) bool {
 	key, ok := s.at[l.EnableHost(host)]
 	if !ok {

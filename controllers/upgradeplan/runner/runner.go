@@ -89,7 +89,7 @@ func (r *Runner) Run(ctx context.Context) (*Outcome, error) {
 	}
 }
 
-// Await waits until the plan is complete or cannot go on, whoever carries it out. It takes no lock.
+// Await waits until the plan is complete or cannot go on. It takes no lock: another process makes the passes.
 func (r *Runner) Await(ctx context.Context) error {
 	_, err := r.follow(ctx, nil)
 	return err

@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package consuldev runs a Consul process on free ports of the loopback address, for tests and the demo.
 package consuldev
 
 import (

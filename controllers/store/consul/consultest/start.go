@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package consultest gives tests a real Consul, and a proxy before it that checks each write.
 package consultest
 
 import (

@@ -31,53 +31,54 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/plantest"
 )
 
-// remembering is a fixture whose passes are those of a worker, which is told by its bells what to look at.
-type remembering struct {
+// caching is a fixture whose passes are those of a worker, which learns from its watches what changed.
+type caching struct {
 	*fixture
-	worker *upgradeplan.Worker
-	bells  map[store.WatchTarget]store.WatchIndex // where they stood when they rang last
-	all    bool
-	reads  *reads
-	// reportsMayHide says that hosts report that are not in flight, which another report hides: only decisions must be right.
+	worker  *upgradeplan.Worker
+	watches map[store.WatchTarget]store.WatchIndex // the index of the last event of each
+	all     bool
+	reads   *reads
+	// reportsMayHide says that hosts report that are not in flight, and that another report may hide theirs. Then only decisions
+	// must be right.
 	reportsMayHide bool
 }
 
-func newRemembering(f *fixture) *remembering {
-	r := &remembering{fixture: f, bells: map[store.WatchTarget]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
+func newRemembering(f *fixture) *caching {
+	r := &caching{fixture: f, watches: map[store.WatchTarget]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
 	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), FullReadInterval: 1}
 	return r
 }
 
-// rang is what rang since the last pass, as store.Watch.Run reports it.
-func (r *remembering) rang() store.Changes {
-	rang := store.Changes{All: r.all}
-	for prefix, before := range r.bells {
+// changed returns what changed since the last pass, as store.Watch.Run reports it.
+func (r *caching) changed() store.Changes {
+	changed := store.Changes{All: r.all}
+	for prefix, before := range r.watches {
 		mark, err := r.store.Wait(r.ctx(), prefix, 0)
 		r.must(err)
 		if mark.Index != before.Index && (!mark.Empty || !before.Empty) {
-			rang.Add(prefix, mark)
+			changed.Add(prefix, mark)
 		}
-		r.bells[prefix] = mark
+		r.watches[prefix] = mark
 	}
-	return rang
+	return changed
 }
 
-func (r *remembering) pass() (time.Time, error) {
+func (r *caching) pass() (time.Time, error) {
 	r.clock.Advance(r.worker.FullReadInterval % time.Millisecond)
-	next, watch, err := onePass(r.ctx(), r.worker, r.session, "fleet", r.rang())
+	next, watch, err := onePass(r.ctx(), r.worker, r.session, "fleet", r.changed())
 	r.all = err != nil
 	if watch != nil {
 		hang := map[store.WatchTarget]store.WatchIndex{}
 		for _, b := range watch {
-			hang[b.Target] = r.bells[b.Target]
+			hang[b.Target] = r.watches[b.Target]
 		}
-		r.bells = hang
+		r.watches = hang
 	}
 	return next, err
 }
 
-// believes compares what the worker believes with what is there, and with what would be decided from it.
-func (r *remembering) believes() string {
+// believes compares the cache of the worker with the store, and with what would be decided from the store.
+func (r *caching) believes() string {
 	now := r.clock.Now()
 	believed, err := r.worker.Cached(r.ctx(), "fleet", now)
 	r.must(err)
@@ -105,7 +106,7 @@ func (r *remembering) believes() string {
 	return ""
 }
 
-// among are those of the pairs that have the keys of the wanted ones: more than these may be known.
+// among returns those of the pairs whose keys are wanted: the cache may hold more.
 func among(pairs, wanted []keys.Pair) (out []keys.Pair) {
 	for _, w := range wanted {
 		if at := slices.IndexFunc(pairs, func(p keys.Pair) bool { return p.Key == w.Key }); at >= 0 {
@@ -115,8 +116,8 @@ func among(pairs, wanted []keys.Pair) (out []keys.Pair) {
 	return out
 }
 
-// step is a pass that must not fail, after which what is believed must be true.
-func (r *remembering) step() {
+// step makes a pass that must not fail, after which the cache must be correct.
+func (r *caching) step() {
 	r.t.Helper()
 	_, err := r.pass()
 	r.must(err)
@@ -125,7 +126,7 @@ func (r *remembering) step() {
 	}
 }
 
-// reads counts what is asked of a store.
+// reads counts the reads of a store.
 type reads struct {
 	store.Store
 	trees, few, gets atomic.Int64
@@ -150,12 +151,12 @@ func (r *reads) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta
 	return r.Store.Get(ctx, key...)
 }
 
-// count is what was read since it was counted last.
+// count returns the reads since the last count.
 func (r *reads) count() (trees, few, gets int) {
 	return int(r.trees.Swap(0)), int(r.few.Swap(0)), int(r.gets.Swap(0))
 }
 
-// begin is what an agent writes when it begins.
+// begin writes what an agent writes as it starts.
 func (f *fixture) begin(to, name string) {
 	f.t.Helper()
 	f.txn(store.Op{Verb: store.Set, Key: f.layout.Started(name),
@@ -170,8 +171,8 @@ func (f *fixture) saysOp(version string, phase fleet.Phase, name string) store.O
 
 const fiveAtATime = "version: '2'\ninstructions: {rollingRules: {global: 5}}"
 
-// A pass reads what rang and no tree of the fleet's.
-func TestAPassReadsWhatRang(t *testing.T) {
+// A pass reads what changed, and no whole tree of the fleet.
+func TestWorker_ReadsWhatChanged(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 20)...)
@@ -179,7 +180,7 @@ func TestAPassReadsWhatRang(t *testing.T) {
 		f.apply(fiveAtATime)
 		r := newRemembering(f)
 		r.step()
-		r.step() // the bells ring for the first time
+		r.step() // the watches fire for the first time
 		r.reads.count()
 		for _, c := range []struct {
 			what string
@@ -198,8 +199,8 @@ func TestAPassReadsWhatRang(t *testing.T) {
 				f.reach(true, "1", "2", "web2")
 			}, 0, 1, 5},
 			{"an agent fails", func() { f.txn(f.saysOp("2", fleet.PhaseFailed, "web4")) }, 0, 1, 2},
-			{"a host in the field finishes", func() { f.reach(false, "1", "2", "db1") }, 0, 1, 3},
-			{"a host in the field reports again what it has", func() {
+			{"a legacy host finishes", func() { f.reach(false, "1", "2", "db1") }, 0, 1, 3},
+			{"a legacy host reports its version again", func() {
 				f.clock.Advance(time.Second)
 				f.hosts(false, "1", "db20")
 			}, 1, 1, 2},
@@ -224,8 +225,8 @@ func TestAPassReadsWhatRang(t *testing.T) {
 	})
 }
 
-// Hosts that write their record at each run of cron ring for nothing: the names of all records are read once in a look gap.
-func TestHostsThatReportWhatIsKnownCostLittle(t *testing.T) {
+// Hosts that write their record at each run of cron change nothing. The names of all records are read once in FullReadInterval.
+func TestWorker_ReadsRepeatedRecordsRarely(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(false, "1", names("db", 20)...)
@@ -243,7 +244,7 @@ func TestHostsThatReportWhatIsKnownCostLittle(t *testing.T) {
 		if trees, _, _ := r.reads.count(); trees < 8 || trees > 11 {
 			t.Errorf("%d trees were read in 300 s, the gap is 30 s", trees)
 		}
-		f.reach(false, "1", "2", "db7") // by hand: nobody released it
+		f.reach(false, "1", "2", "db7") // by hand, without a grant
 		next, err := r.pass()
 		f.must(err)
 		if gap := next.Sub(f.clock.Now()); gap <= 0 || gap > 30*time.Second {
@@ -254,8 +255,8 @@ func TestHostsThatReportWhatIsKnownCostLittle(t *testing.T) {
 	})
 }
 
-// What somebody else did to our keys is told once: by the ring, behind a commit of ours, by a refusal, by a resync.
-func TestDriftIsToldOnceAndMended(t *testing.T) {
+// Drift is reported once: after a watch event, behind an own commit, after a conflict, by a resync.
+func TestWorker_ReportsAndCorrectsDriftOnce(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		w := &watched{Store: f.store}
 		f.through = w
@@ -277,7 +278,7 @@ func TestDriftIsToldOnceAndMended(t *testing.T) {
 			"gone":   func() { f.txn(store.Op{Verb: store.Delete, Key: host}) },
 			"whose ring is lost before a commit of ours": func() {
 				f.set(host, "False")
-				r.rang()
+				r.changed()
 				f.reach(true, "1", "2", "web1")
 			},
 			"during a pass": func() {
@@ -303,13 +304,13 @@ func TestDriftIsToldOnceAndMended(t *testing.T) {
 			r.step()
 		}
 		if len(told) > 0 {
-			t.Errorf("its own writes are told: %q", told)
+			t.Errorf("its own writes are reported as drift: %q", told)
 		}
 	})
 }
 
-// A status that differs is written with the change that it tells of, and alone at most once a second.
-func TestTheStatusAloneIsWrittenOnceASecond(t *testing.T) {
+// A status is written with the change that it describes, and alone at most once a second.
+func TestWorker_WritesTheStatusAloneOnceASecond(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 3)...)
@@ -340,8 +341,8 @@ func TestTheStatusAloneIsWrittenOnceASecond(t *testing.T) {
 	})
 }
 
-// An agent that begins just before the version is switched keeps its slot, though it is released by nobody.
-func TestAMarkThatComesBetweenSwitchAndRelease(t *testing.T) {
+// An agent that starts just before the switch keeps its slot, although the new rollout did not grant it.
+func TestWorker_FindsAMarkerBetweenSwitchAndGrant(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 2}}}
 		f.through = w
@@ -360,9 +361,9 @@ func TestAMarkThatComesBetweenSwitchAndRelease(t *testing.T) {
 	})
 }
 
-// A failure at every transaction, a reply lost, a lock lost, keys written by somebody else: after each, what is believed
-// is true, no start was above a limit, and the end is the same.
-func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
+// A failure at every transaction, a lost reply, a lost lock, keys by another writer: after each, the cache is correct, no start
+// exceeded a limit, and the end is the same.
+func TestWorker_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 	scenario := func(t *testing.T, prepare func(*fixture, *watched), between func(*fixture, int)) (txns int, end map[string]string) {
 		onMemory(t, func(f *fixture) {
 			w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 170, "db": 2}}}
@@ -371,7 +372,7 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 			f.hosts(true, "1", names("web", 400)...)
 			f.hosts(false, "1", names("db", 3)...)
 			f.set("config_state/enable_puppet/global", "False")
-			f.set("config_state/enable_puppet/host/db1", "True") // in the field, and at version 1: not in flight
+			f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
 			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
 			prepare(f, w)
 			r := newRemembering(f)
@@ -447,8 +448,8 @@ func TestFailureAtEveryTransactionOfAWorkerThatRemembers(t *testing.T) {
 	}
 }
 
-// Whatever hosts in flight do between two passes, and one thing that others do, is seen.
-func TestWhatAWorkerBelievesIsTrue(t *testing.T) {
+// The cache finds all that hosts in flight do between two passes, and one change by others.
+func TestWorker_CacheEqualsAFullRead(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := newClock()
 		f := newFixture(t, memory.New(c.Now), c)
@@ -485,7 +486,7 @@ func TestWhatAWorkerBelievesIsTrue(t *testing.T) {
 	})
 }
 
-// act lets a host that is enabled do something of what hosts do.
+// act lets a granted host do one thing that hosts do.
 func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
 	what := rapid.SampledFrom([]string{"waits", "begins", "fails", "finishes"}).Draw(t, h.Name)
 	at := h.Record.Version
@@ -504,8 +505,8 @@ func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
 	return h.Name + " " + what
 }
 
-// disturb does something that is no host in flight's doing.
-func (r *remembering) disturb(t *rapid.T, spec string, version *int) string {
+// disturb changes something that no host in flight changes.
+func (r *caching) disturb(t *rapid.T, spec string, version *int) string {
 	what := rapid.SampledFrom([]string{"nothing", "time", "more time", "edit", "delete", "pause", "resume", "hold", "spec", "new host",
 		"new agent", "gone", "again", "by hand", "agent", "current"}).Draw(t, "what")
 	f, plans := r.fixture, planstore.Plans{Store: r.store}
@@ -553,8 +554,8 @@ func (r *remembering) disturb(t *rapid.T, spec string, version *int) string {
 	return what + " " + host
 }
 
-// forgive lets the referee begin anew: somebody else may have released hosts.
-func (r *remembering) forgive(t *rapid.T) {
+// forgive resets the checker: another writer may have granted hosts.
+func (r *caching) forgive(t *rapid.T) {
 	w := r.through.(*watched)
 	if len(w.referee.Faults) > 0 {
 		t.Fatal(w.referee.Faults)
@@ -563,8 +564,8 @@ func (r *remembering) forgive(t *rapid.T) {
 	w.look(r.ctx())
 }
 
-// Of what time alone brings, too, a start stands on the marks as they are, and a switch on a read of all.
-func TestWhatTimeBringsStandsOnWhatIsThere(t *testing.T) {
+// A decision that only time changed also relies on verified markers, and a switch on a full read.
+func TestWorker_VerifiesBeforeATimedDecision(t *testing.T) {
 	onMemory(t, func(f *fixture) { // it is 14:00
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 9)...)
@@ -574,7 +575,7 @@ func TestWhatTimeBringsStandsOnWhatIsThere(t *testing.T) {
 		r := newRemembering(f)
 		r.step()
 		f.hosts(false, "1", "db1")
-		r.rang() // it is lost
+		r.changed() // it is lost
 		r.reads.count()
 		f.clock.Advance(5 * time.Minute)
 		r.step()

@@ -13,8 +13,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// A simulation of what was observed rolls back where the plan would: to the revision that was complete last.
-func TestASimulationRollsBack(t *testing.T) {
+// A simulation of an observed plan rolls back as the plan would: to the last complete revision.
+func TestSimulation_RollsBackToTheLastCompleteRevision(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	const spec = "\nfailurePolicy: {maxFailed: 0, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 1}}"

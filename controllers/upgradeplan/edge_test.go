@@ -17,8 +17,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
 )
 
-// A plan that is deleted in the midst of its rollout leaves the hosts' keys as they are; applied again, it goes on.
-func TestAPlanIsDeletedInTheMidst(t *testing.T) {
+// A plan that is deleted during its rollout leaves the keys of the hosts as they are. Applied again, it goes on.
+func TestDeletedPlan_GoesOnWhenAppliedAgain(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		const spec = "version: v2\ninstructions: {rollingRules: {global: 1}}"
 		f.set("current_version", "v1")
@@ -39,28 +39,28 @@ func TestAPlanIsDeletedInTheMidst(t *testing.T) {
 	})
 }
 
-// Nothing is decided from a status, whatever stands there.
-func TestACorruptStatusIsWrittenAnew(t *testing.T) {
-	for _, rubbish := range []string{"", "{", `{"phase":"Complete","hosts":{"total":7}}`, `{"conditions":[{"type":"Ready"}]}`, "\x00\xff"} {
+// Nothing is decided from a status.
+func TestReconcile_ReplacesACorruptStatus(t *testing.T) {
+	for _, invalid := range []string{"", "{", `{"phase":"Complete","hosts":{"total":7}}`, `{"conditions":[{"type":"Ready"}]}`, "\x00\xff"} {
 		c := newClock()
 		f := newFixture(t, memory.New(c.Now), c)
 		f.set("current_version", "v1")
 		f.hosts(true, "v1", names("web", 2)...)
 		f.apply("version: v2\ninstructions: {rollingRules: {global: 1}}")
-		f.set(keys.Plan("fleet").Status(), rubbish)
+		f.set(keys.Plan("fleet").Status(), invalid)
 		if r := f.reconcile(); r.Starts != 1 {
-			t.Errorf("%q: %d starts", rubbish, r.Starts)
+			t.Errorf("%q: %d starts", invalid, r.Starts)
 		}
 		if s := f.stored(); s.Phase != v1alpha1.PhaseProgressing || s.Hosts.Total != 2 {
-			t.Errorf("%q: %+v", rubbish, s)
+			t.Errorf("%q: %+v", invalid, s)
 		}
 		f.complete()
 	}
 }
 
-// A clock that jumps forward makes hosts fail that are silent, and no host start above a limit; one that jumps back shortens
-// no soak, and writes nothing.
-func TestAClockThatJumps(t *testing.T) {
+// A clock that jumps forward makes silent hosts fail, and no host starts above a limit. A clock that jumps back shortens no soak,
+// and causes no write.
+func TestReconcile_ToleratesAClockThatJumps(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(time.Now), c) // the lock does not go by that clock
 	f.set("current_version", "v1")
@@ -93,8 +93,8 @@ func TestAClockThatJumps(t *testing.T) {
 	}
 }
 
-// A worker that remembers wakes by itself when a hold expires.
-func TestAHoldThatExpiresWakesTheWorker(t *testing.T) {
+// A worker with a warm cache wakes when a hold expires.
+func TestWorker_WakesWhenAHoldExpires(t *testing.T) {
 	f, w := workerFixture(t)
 	ends := f.clock.Now().Add(5 * time.Minute)
 	_, err := planstore.Holds{Store: f.store, Layout: f.layout}.Set(t.Context(), fleet.Place{Scope: fleet.ScopeHost, Name: "web1"},

@@ -23,7 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
-// events are those of the fleet's plan since the last call, as "Warning Drift config_state/…".
+// events returns the events of the plan since the last call, as "Warning Drift config_state/…".
 func (f *fixture) events(since *uint64) []string {
 	f.t.Helper()
 	all, err := planstore.Plans{Store: f.store}.Events(f.ctx(), "fleet")
@@ -52,8 +52,8 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// What a rollout does is told as events, each once, in the transaction of the change.
-func TestARolloutTellsWhatItDoes(t *testing.T) {
+// Each change of a rollout is an event, once, in the transaction of the change.
+func TestEvents_DescribeARollout(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		var since uint64
 		f.set("current_version", "v1")
@@ -81,8 +81,8 @@ func TestARolloutTellsWhatItDoes(t *testing.T) {
 	})
 }
 
-// The ring is bounded, and the oldest go first.
-func TestEventsAreBounded(t *testing.T) {
+// The number of events is bounded. New events replace the oldest.
+func TestEvents_AreBounded(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	f.set("current_version", "v1")
@@ -104,12 +104,12 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
-// A worker tells that somebody else has changed keys of the plan, and mends them.
-func TestDriftIsToldAndMended(t *testing.T) {
+// A worker reports that another writer changed keys of the plan, and corrects them.
+func TestEvents_ReportDrift(t *testing.T) {
 	f, w := workerFixture(t)
-	pass := func(rang store.Changes) {
+	pass := func(changed store.Changes) {
 		t.Helper()
-		_, _, err := onePass(t.Context(), w, f.session, "fleet", rang)
+		_, _, err := onePass(t.Context(), w, f.session, "fleet", changed)
 		f.must(err)
 	}
 	var since uint64
@@ -137,8 +137,8 @@ func TestDriftIsToldAndMended(t *testing.T) {
 	wantLines(t, "deleted", f.events(&since), "Warning Drift config_state/enable_puppet/global")
 }
 
-// Too many fail: the revision that was complete last is pinned and carried out, once; Git cannot swing it back.
-func TestARollbackGoesBackToWhatWasCompleteLast(t *testing.T) {
+// After too many failures the last complete revision is pinned and carried out, once. A sync from Git does not end the pin.
+func TestRollback_PinsTheLastCompleteRevision(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		const spec = "\nfailurePolicy: {maxFailed: 0, onExceeded: Rollback}\ninstructions: {rollingRules: {global: 1}}\nrevisionHistoryLimit: 0"
 		f.set("current_version", "v1")
@@ -194,8 +194,8 @@ func (f *fixture) generation() int64 {
 	return plan.Generation
 }
 
-// A plan that somebody put beside another of the same fleet does nothing, and says so; the first goes on.
-func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
+// A second plan of a fleet, written by hand, does nothing and has a condition. The first one goes on.
+func TestConflict_TheOlderPlanIsCarriedOut(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "v1")
 		f.hosts(true, "v1", "web1")
@@ -226,8 +226,8 @@ func TestASecondPlanOfAFleetIsNotAccepted(t *testing.T) {
 	})
 }
 
-// A spec that somebody broke is told in the status, once, and told again when it is whole.
-func TestABrokenSpecIsNotAccepted(t *testing.T) {
+// An invalid spec gets a condition in the status, once, and loses it when the spec is valid again.
+func TestInvalidSpec_IsNotAccepted(t *testing.T) {
 	c := newClock()
 	f := newFixture(t, memory.New(c.Now), c)
 	f.set("current_version", "v1")
@@ -260,8 +260,8 @@ func TestABrokenSpecIsNotAccepted(t *testing.T) {
 	}
 }
 
-// Checks and nodes ring bells of their own, and are read alone.
-func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
+// Checks and nodes have watches of their own, and are read alone.
+func TestWorker_ReadsTheCatalogWhenItChanges(t *testing.T) {
 	c := newClock()
 	s := memory.New(c.Now)
 	f := newFixture(t, s, c)
@@ -270,17 +270,17 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 	s.SetNodes("web1", "web2", "web3")
 	f.apply("version: v1\nhosts: {source: Catalog}\nhealthGate: {checks: [puppet], maxUnhealthy: 0}\ninstructions: {rollingRules: {global: 1}}")
 	w := &upgradeplan.Worker{Store: f.store, Now: c.Now, Log: logr.Discard()}
-	pass := func(rang store.Changes) []string {
+	pass := func(changed store.Changes) []string {
 		t.Helper()
-		_, watch, err := onePass(t.Context(), w, f.session, "fleet", rang)
+		_, watch, err := onePass(t.Context(), w, f.session, "fleet", changed)
 		f.must(err)
 		f.clock.Advance(time.Minute)
 		return prefixes(watch)
 	}
-	bells := pass(everything())
-	for _, bell := range []string{"checks", "nodes"} {
-		if !slices.Contains(bells, bell) {
-			t.Errorf("no bell for %s: %q", bell, bells)
+	watches := pass(everything())
+	for _, watch := range []string{"checks", "nodes"} {
+		if !slices.Contains(watches, watch) {
+			t.Errorf("no watch on %s: %q", watch, watches)
 		}
 	}
 	rings := func(kind store.TargetKind) store.Changes {
@@ -313,8 +313,8 @@ func TestAWorkerReadsTheCatalogWhenItRings(t *testing.T) {
 	}
 }
 
-// Canaries, promoted by an operator's word.
-func TestPromote(t *testing.T) {
+// An operator promotes the canaries.
+func TestPromote_LetsTheOtherHostsFollow(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		plans := planstore.Plans{Store: f.store}
 		promote := func(force bool) (bool, error) {

@@ -35,7 +35,7 @@ func (f *fixture) resume(r planstore.Resumption) bool {
 	return changed
 }
 
-// fail lets a host begin, and fail.
+// fail lets a host start and fail.
 func (f *fixture) fail(name, version string) {
 	f.t.Helper()
 	f.txn(store.Op{Verb: store.Set, Key: f.layout.Started(name), Value: keys.EncodeStarted(fleet.Started{Version: version, Time: f.clock.Now()})},
@@ -43,9 +43,9 @@ func (f *fixture) fail(name, version string) {
 			Phase: fleet.PhaseFailed, Time: f.clock.Now()})})
 }
 
-// A whole story: too many fail, the rollout halts by itself, stays so when all recover and when the spec changes, goes on when
-// an operator says so, and forgives no failure that comes after.
-func TestAHaltLastsUntilItIsResumed(t *testing.T) {
+// After too many failures the rollout halts. The halt lasts when all hosts recover and when the spec changes, until an operator
+// resumes. Failures after that count.
+func TestHalt_LastsUntilResumed(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		spec := "version: '2'\nfailurePolicy: {maxFailed: 1}\ninstructions: {rollingRules: {global: 3}}"
 		f.set("current_version", "1")
@@ -61,7 +61,7 @@ func TestAHaltLastsUntilItIsResumed(t *testing.T) {
 		if d := cmp.Diff(want, f.control().Halt); d != "" || r.Status.Phase != v1alpha1.PhaseHalted || r.Starts != 0 {
 			t.Fatalf("%s\nphase %s, %d starts\n%s", d, r.Status.Phase, r.Starts, explain(r))
 		}
-		// What web3 was allowed and had not begun is taken back, in the same pass.
+		// The same pass revokes the grant of web3, which has not started.
 		if got := strings.Join(f.enabled(), " "); got != "global=False host/web1=True host/web2=True" {
 			t.Error(got)
 		}
@@ -92,8 +92,8 @@ func TestAHaltLastsUntilItIsResumed(t *testing.T) {
 	})
 }
 
-// Resuming forgives what has failed until then: hosts that stay failed do not halt the rollout again.
-func TestResumingForgivesWhatHasFailed(t *testing.T) {
+// Failures before a resume do not count: hosts that stay failed do not halt the rollout again.
+func TestResume_ForgivesEarlierFailures(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 4)...)
@@ -109,8 +109,8 @@ func TestResumingForgivesWhatHasFailed(t *testing.T) {
 	})
 }
 
-// A pause that was acknowledged is not lost to a halt that is recorded at the same moment.
-func TestAHaltDoesNotOverwriteAPause(t *testing.T) {
+// A halt that is recorded at the same moment does not overwrite a pause.
+func TestHalt_DoesNotOverwriteAPause(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 4)...)
@@ -131,7 +131,7 @@ func TestAHaltDoesNotOverwriteAPause(t *testing.T) {
 	})
 }
 
-// between does something before each transaction.
+// between is a store that calls a function before each transaction.
 type between struct {
 	store.Store
 	do func()

@@ -1,0 +1,76 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upgradeplan_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
+)
+
+// passes are those that an observer received.
+type passes []upgradeplan.Pass
+
+func (p *passes) Reconciled(pass upgradeplan.Pass) { *p = append(*p, pass) }
+
+func (p *passes) last() upgradeplan.Pass { return (*p)[len(*p)-1] }
+
+func TestObserver_ReceivesEachPass(t *testing.T) {
+	f, w := workerFixture(t)
+	told := &passes{}
+	w.Observer = told
+	reconcile := func() upgradeplan.Pass {
+		before := len(*told)
+		_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
+		if len(*told) != before+1 || !errors.Is(told.last().Err, err) {
+			t.Fatalf("%d passes were observed, the last with the error %v, want %v", len(*told)-before, told.last().Err, err)
+		}
+		return told.last()
+	}
+	// A hold that is set during the pass makes it read again.
+	moving := &watched{Store: f.store, before: func(n int) {
+		if n == 1 {
+			f.set(f.layout.HoldEpoch(), "moved")
+			f.clock.Advance(2 * time.Second)
+		}
+	}}
+	w.Store = moving
+	begun := f.clock.Now()
+	p := reconcile()
+	if p.Plan != "fleet" || p.Version != "v2" || p.Starts != 1 || p.Conflicts != 1 || p.Transactions != moving.txns-1 ||
+		!p.Begun.Equal(begun) || p.Took != 2*time.Second || p.Status.Phase != v1alpha1.PhaseProgressing {
+		t.Errorf("the pass that released web1, after %d transactions: %+v", moving.txns, p)
+	}
+	f.fail("web1", "v2")
+	if p = reconcile(); !slices.Equal(p.Failed, []string{"web1"}) || p.Status.Hosts.Failed != 1 || p.Starts != 0 {
+		t.Errorf("the pass that saw web1 fail: %+v", p)
+	}
+	f.set(keys.Plan("fleet").Spec(), "invalid")
+	if p = reconcile(); !errors.As(p.Err, new(*planstore.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
+		t.Errorf("a plan that cannot be read: %+v", p)
+	}
+	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
+	if p = reconcile(); !errors.As(p.Err, new(*planstore.NotFoundError)) {
+		t.Errorf("a plan that is gone: %+v", p)
+	}
+}
+
+func TestObserver_ReceivesNoInterruptedPass(t *testing.T) {
+	f, w := workerFixture(t)
+	told := &passes{}
+	w.Observer = told
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*told) > 0 {
+		t.Errorf("%v, and the observer received %+v", err, told)
+	}
+}
