@@ -43,7 +43,7 @@ type caching struct {
 	reportsMayHide bool
 }
 
-func newRemembering(f *fixture) *caching {
+func newCaching(f *fixture) *caching {
 	r := &caching{fixture: f, watches: map[store.WatchTarget]store.WatchIndex{}, all: true, reads: &reads{Store: f.through}}
 	r.worker = &upgradeplan.Worker{Store: r.reads, Now: f.clock.Now, Log: logr.Discard(), FullReadInterval: 1}
 	return r
@@ -178,7 +178,7 @@ func TestWorker_ReadsWhatChanged(t *testing.T) {
 		f.hosts(true, "1", names("web", 20)...)
 		f.hosts(false, "1", names("db", 20)...)
 		f.apply(fiveAtATime)
-		r := newRemembering(f)
+		r := newCaching(f)
 		r.step()
 		r.step() // the watches fire for the first time
 		r.reads.count()
@@ -231,7 +231,7 @@ func TestWorker_ReadsRepeatedRecordsRarely(t *testing.T) {
 		f.set("current_version", "1")
 		f.hosts(false, "1", names("db", 20)...)
 		f.apply("version: '2'\ninstructions: {rollingRules: {global: 0}}")
-		r := newRemembering(f)
+		r := newCaching(f)
 		r.worker.FullReadInterval = 30 * time.Second
 		r.step()
 		r.step()
@@ -263,7 +263,7 @@ func TestWorker_ReportsAndCorrectsDriftOnce(t *testing.T) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 20)...)
 		f.apply(fiveAtATime)
-		r := newRemembering(f)
+		r := newCaching(f)
 		var told []string
 		r.worker.Log = funcr.New(func(_, args string) {
 			if strings.Contains(args, `"event"="Drift"`) {
@@ -315,7 +315,7 @@ func TestWorker_WritesTheStatusAloneOnceASecond(t *testing.T) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 3)...)
 		f.apply("version: '2'\ninstructions: {rollingRules: {global: 1}}\nfailurePolicy: {maxFailed: 3}")
-		r := newRemembering(f)
+		r := newCaching(f)
 		r.worker.FullReadInterval = time.Minute
 		r.step()
 		status := func() uint64 { return f.get(keys.Plan("fleet").Status()).ModifyIndex }
@@ -349,7 +349,7 @@ func TestWorker_FindsAMarkerBetweenSwitchAndGrant(t *testing.T) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 9)...)
 		f.apply("version: '2'\ninstructions: {rollingRules: {global: 2}}")
-		r := newRemembering(f)
+		r := newCaching(f)
 		r.step()
 		f.apply("version: '3'\ninstructions: {rollingRules: {global: 2}}")
 		w.before = func(int) { w.before = nil; f.begin("2", "web9") }
@@ -375,13 +375,13 @@ func TestWorker_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 			f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
 			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
 			prepare(f, w)
-			r := newRemembering(f)
+			r := newCaching(f)
 			for range 40 {
 				between(f, w.txns)
 				if _, err := r.pass(); err != nil {
 					if errors.Is(err, leaderelection.ErrLost) {
 						f.lock()
-					} else if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) {
+					} else if !is[*store.UnavailableError](err) {
 						t.Fatal(err)
 					}
 					continue
@@ -462,7 +462,7 @@ func TestWorker_CacheEqualsAFullRead(t *testing.T) {
 			"", "minReadySeconds: 60\n", "strategy: Batch\n"}).Draw(rt, "spec")
 		version := 2
 		f.apply(fmt.Sprintf(spec, "2"))
-		r := newRemembering(f)
+		r := newCaching(f)
 		var did []string
 		for range rapid.IntRange(1, 12).Draw(rt, "passes") {
 			did = append(did, "pass")
@@ -572,7 +572,7 @@ func TestWorker_VerifiesBeforeATimedDecision(t *testing.T) {
 		f.apply("version: '2'\nwindows: {allow: [{schedule: '5 14 * * *', duration: 2h}]}\ninstructions: {rollingRules: {global: 2}}")
 		_, err := planstore.Holds{Store: f.store}.Set(f.ctx(), roleWeb(), fleet.Hold{Expires: f.clock.Now().Add(9 * time.Minute)})
 		f.must(err)
-		r := newRemembering(f)
+		r := newCaching(f)
 		r.step()
 		f.hosts(false, "1", "db1")
 		r.changed() // it is lost

@@ -4,7 +4,6 @@
 package upgradeplan_test
 
 import (
-	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ func TestDeletedPlan_GoesOnWhenAppliedAgain(t *testing.T) {
 		f.reconcile()
 		before := strings.Join(f.enabled(), " ")
 		f.must(planstore.Plans{Store: f.store}.Delete(f.ctx(), "fleet", false))
-		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !errors.As(err, new(*planstore.NotFoundError)) {
+		if _, err := f.reconciler().Reconcile(f.ctx(), "fleet"); !is[*planstore.NotFoundError](err) {
 			f.t.Errorf("%v", err)
 		}
 		if after := strings.Join(f.enabled(), " "); after != before || string(f.get("current_version").Value) != "v2" {

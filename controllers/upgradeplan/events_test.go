@@ -239,7 +239,7 @@ func TestInvalidSpec_IsNotAccepted(t *testing.T) {
 	good := f.get(keys.Plan("fleet").Spec()).Value
 	f.set(keys.Plan("fleet").Spec(), strings.Replace(string(good), `"version"`, `"versoin"`, 1))
 	for range 2 {
-		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !errors.As(err, new(*planstore.InvalidPlanError)) {
+		if _, err := f.reconciler().Reconcile(t.Context(), "fleet"); !is[*planstore.InvalidPlanError](err) {
 			t.Fatal(err)
 		}
 	}

@@ -280,3 +280,9 @@ func (w *watched) look(ctx context.Context) {
 	}
 	_ = w.referee.Look(pairs) // it keeps the faults
 }
+
+// is reports whether an error is or wraps one of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

@@ -93,7 +93,7 @@ func TestHistory_LimitsHoldWhenTheConnectionFails(t *testing.T) {
 		_, _, err := planstore.Plans{Store: h.store}.Apply(t.Context(), planOf(t,
 			"version: '2'\ninstructions: {rollingRules: {global: 1, roles: {web: 2}}, roleOrder: {web: db}}"), false)
 		h.must(err)
-		r := newRemembering(h.fixture)
+		r := newCaching(h.fixture)
 		r.reportsMayHide = true
 		for range 30 {
 			if _, err := r.pass(); err == nil {

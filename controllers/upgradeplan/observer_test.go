@@ -55,11 +55,11 @@ func TestObserver_ReceivesEachPass(t *testing.T) {
 		t.Errorf("the pass that saw web1 fail: %+v", p)
 	}
 	f.set(keys.Plan("fleet").Spec(), "invalid")
-	if p = reconcile(); !errors.As(p.Err, new(*planstore.InvalidPlanError)) || p.Version != "" || p.Failed != nil {
+	if p = reconcile(); !is[*planstore.InvalidPlanError](p.Err) || p.Version != "" || p.Failed != nil {
 		t.Errorf("a plan that cannot be read: %+v", p)
 	}
 	f.txn(store.Op{Verb: store.Delete, Key: keys.Plan("fleet").Spec()})
-	if p = reconcile(); !errors.As(p.Err, new(*planstore.NotFoundError)) {
+	if p = reconcile(); !is[*planstore.NotFoundError](p.Err) {
 		t.Errorf("a plan that is gone: %+v", p)
 	}
 }

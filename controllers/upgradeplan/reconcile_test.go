@@ -476,8 +476,7 @@ func TestPlans(t *testing.T) {
 			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
 		}
 		f.must(plans.Delete(f.ctx(), "fleet", false))
-		missing := (*planstore.NotFoundError)(nil)
-		if _, err := plans.Get(f.ctx(), "fleet"); !errors.As(err, &missing) {
+		if _, err := plans.Get(f.ctx(), "fleet"); !is[*planstore.NotFoundError](err) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -140,11 +140,12 @@ func (r *Reconciler) ReconcileReviewed(ctx context.Context, review Review) (Resu
 		return nil
 	}
 	result, err := reviewed.Reconcile(ctx, review.Plan)
-	moved, conflict := (*StaleReviewError)(nil), (*store.ConflictError)(nil)
+	stale, isStale := errors.AsType[*StaleReviewError](err)
+	conflict, isConflict := errors.AsType[*store.ConflictError](err)
 	switch {
-	case errors.As(err, &moved):
-		moved.Written = result.Written
-	case errors.As(err, &conflict) && !errors.Is(err, leaderelection.ErrLost):
+	case isStale:
+		stale.Written = result.Written
+	case isConflict && !errors.Is(err, leaderelection.ErrLost):
 		err = &StaleReviewError{What: []string{conflict.Error()}, Written: result.Written}
 	case err == nil && step < len(review.Steps):
 		what := fmt.Sprintf("%d of %d steps were to be written", step, len(review.Steps))

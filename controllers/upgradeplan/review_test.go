@@ -61,7 +61,7 @@ func TestReconcileReviewed_WritesTheChanges(t *testing.T) {
 	if result.Starts != 2 || string(f.get(f.layout.CurrentVersion()).Value) != "2" {
 		t.Errorf("%d starts", result.Starts)
 	}
-	if _, err := f.carry(r); !errors.As(err, new(*upgradeplan.StaleReviewError)) {
+	if _, err := f.carry(r); !is[*upgradeplan.StaleReviewError](err) {
 		t.Errorf("a second time: %v", err)
 	}
 }

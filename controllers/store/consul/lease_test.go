@@ -58,8 +58,8 @@ func TestLease_PassesToTheNextHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := acquire(t, s, "b")
-	var conflict *store.ConflictError
-	if err := write(first); !errors.As(err, &conflict) || !conflict.FailedKey(keys.Leader) {
+	err = write(first)
+	if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || !conflict.FailedKey(keys.Leader) {
 		t.Errorf("the one that released wrote: %v", err)
 	}
 	if err := write(second); err != nil {

@@ -265,9 +265,8 @@ func TestLease_IsLostWithItsSessionOrKey(t *testing.T) {
 				if err := take(t.Context(), s, l); err != nil {
 					t.Fatal(err)
 				}
-				var conflict *store.ConflictError
-				if _, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}}); !errors.As(err, &conflict) ||
-					!conflict.FailedKey(keys.Leader) {
+				_, err := s.Txn(t.Context(), []store.Op{l.Fence(), {Verb: store.Set, Key: "a"}})
+				if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || !conflict.FailedKey(keys.Leader) {
 					t.Errorf("the fence let a write through: %v", err)
 				}
 				sleep(ttl/3 + time.Millisecond)
