@@ -228,12 +228,21 @@ func TestBrowser_KeyboardNavigation(t *testing.T) {
 	if got := b.eval(`document.getElementById("cursor").textContent`); got != "web3: Upgrading, Granted" {
 		t.Errorf("cursor text: %q", got)
 	}
+	// A change that replaces the cells keeps the focus, the tab stops and the label.
+	s.write(store.Op{Verb: store.Set, Key: keys.Layout{}.Record("v1", "web81"), Value: keys.EncodeTime(time.Now())})
+	b.until(`document.getElementById("h-web81") !== null`)
+	if got := focused() + " " + b.eval(`document.getElementById("cursor").textContent`); got != "h-web3 web3: Upgrading, Granted" {
+		t.Errorf("after a change: %s", got)
+	}
+	if got := b.eval(`document.querySelectorAll('.cells a[tabindex="0"]').length + " " + document.activeElement.tabIndex`); got != "3 0" {
+		t.Errorf("after a change: tab stops %s", got)
+	}
 	b.do(chromedp.KeyEvent(kb.ArrowDown))
 	if got := focused(); got == "h-web3" || !strings.HasPrefix(got, "h-web") {
 		t.Errorf("got %s below web3", got)
 	}
 	b.do(chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.End))
-	if got := focused(); got != "h-web80" {
+	if got := focused(); got != "h-web81" {
 		t.Errorf("got %s at the end", got)
 	}
 	if got := b.eval(`document.querySelectorAll('.cells a[tabindex="0"]').length`); got != "3" {

@@ -54,7 +54,9 @@ function applyChange(m) {
     setTabStops(part);
     if (!key) continue;
     const same = document.getElementById(key) || [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === key);
-    if (same) same.focus({ preventScroll: true });
+    if (!same) continue;
+    moveTabStop(same);
+    same.focus({ preventScroll: true });
   }
   for (const [id, [kind, label]] of Object.entries(m.cells || {})) {
     const cell = document.getElementById(id);
@@ -62,6 +64,7 @@ function applyChange(m) {
     cell.className = kind;
     cell.setAttribute("aria-label", label);
   }
+  showLabel({ target: document.activeElement }); // its element may have been replaced
   tick();
 }
 
@@ -75,6 +78,13 @@ function setTabStops(within) {
       first = false;
     }
   }
+}
+
+// Makes a cell the tab stop of its role. Does nothing for other elements.
+function moveTabStop(to) {
+  const group = to.parentElement;
+  if (!group.matches(".cells")) return;
+  for (const cell of group.children) cell.tabIndex = cell === to ? 0 : -1;
 }
 
 function below(cell, step) {
@@ -100,8 +110,7 @@ document.addEventListener("keydown", (e) => {
   e.preventDefault();
   const next = to();
   if (!next) return;
-  cell.tabIndex = -1;
-  next.tabIndex = 0;
+  moveTabStop(next);
   next.focus();
 });
 
