@@ -14,6 +14,9 @@ key "upgrade.jiocloud.com/action" { policy = "read" }
 # upgrade-agent host-data prints this too. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key_prefix "config_version/"    { policy = "list" }
 
+# The host's grant, which it deletes as it starts.
+key "upgrade.jiocloud.com/grants/HOST"  { policy = "write" }
+
 # The host's own report, and its started marker.
 key "upgrade.jiocloud.com/hosts/HOST"   { policy = "write" }
 key "upgrade.jiocloud.com/started/HOST" { policy = "write" }

@@ -24,9 +24,15 @@ key "upgrade.jiocloud.com/action"          { policy = "write" }
 key_prefix "config_state/role/"            { policy = "write" }
 key_prefix "config_state/host/"            { policy = "write" }
 
+# Grants: one-time permissions for agents to change their version.
+key_prefix "upgrade.jiocloud.com/grants/"  { policy = "write" }
+
 # Started markers for legacy hosts. This tree and hosts are watched without the slash at the end: Consul then answers with one
 # name for any number of hosts.
 key_prefix "upgrade.jiocloud.com/started" { policy = "write" }
+
+# The hold on the fleet while its plan is paused, aborted or halted.
+key "upgrade.jiocloud.com/holds/fleet"     { policy = "write" }
 
 # Each commit checks that no hold has changed. While the key is missing, the commit checks that it is, which needs permission to
 # write.

@@ -7,8 +7,11 @@ key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 # Requests to sync a Git repository now: upgradectl reconcile source.
 key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }
 
-# Holds. Storing a plan creates holds/epoch.
+# Holds, also the one on the fleet that rollout pause and abort set. Storing a plan creates holds/epoch.
 key_prefix "upgrade.jiocloud.com/holds/" { policy = "write" }
+
+# Deleting a plan deletes the grants of its hosts.
+key_prefix "upgrade.jiocloud.com/grants/" { policy = "write" }
 
 # Pause keys, which upgradectl enable-puppet and hold write, and which only stop hosts; settings, which upgradectl set-config
 # writes.

@@ -57,6 +57,20 @@ type Unsent struct {
 	Index  uint64       `json:"index"`
 }
 
+// Memory keeps what a host remembers of rollouts. It protects the host from a store that was restored from a backup. Save returns
+// without an error only when the memory is stored.
+type Memory interface {
+	// Load returns the memory. ok is false when there is none.
+	Load() (m Remembered, ok bool, err error)
+	Save(m Remembered) error
+}
+
+// Remembered is what a host remembers: the number of the last rollout that it finished, and the id of the last grant that it used.
+type Remembered struct {
+	Rollout uint64 `json:"rollout,omitempty"`
+	Grant   string `json:"grant,omitempty"`
+}
+
 // Clock tells the time and waits.
 type Clock interface {
 	Now() time.Time
@@ -79,7 +93,9 @@ type Options struct {
 	Command func(ctx context.Context, c Change, a fleet.Action) (output string, err error)
 	// Spool is optional. Without it, a report that cannot be sent is lost when the process ends.
 	Spool Spool
-	Clock Clock
+	// Memory is optional. Without it, the host forgets its rollouts when the process ends.
+	Memory Memory
+	Clock  Clock
 	// Random returns numbers in [0,1).
 	Random func() float64
 	// Interval is the time between two passes. Run adds a random time of up to Jitter. Only Run needs them.
@@ -113,6 +129,9 @@ func New(o Options) (*Agent, error) {
 	}
 	if o.Spool == nil {
 		o.Spool = &memorySpool{}
+	}
+	if o.Memory == nil {
+		o.Memory = &processMemory{}
 	}
 	o.Log = o.Log.WithValues("host", o.Host)
 	return &Agent{Options: o}, nil
@@ -168,6 +187,9 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 		}
 	}
 	v := Decide(o)
+	if err := a.remember(&o); err != nil {
+		return v, err
+	}
 	if ops := a.syncOps(o, v); len(ops) > 0 {
 		if err := a.write(ctx, &o, ops); err != nil {
 			return v, fmt.Errorf("write the report: %w", err)
@@ -177,8 +199,14 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 	if !v.Change.Allowed || a.retry.waits(o) {
 		return v, nil
 	}
-	if err := a.write(ctx, &o, a.startOps(o)); err != nil {
+	if err := a.write(ctx, &o, a.startOps(o, v)); err != nil {
 		return v, fmt.Errorf("start the change to %s: %w", o.View.Current.Name, err)
+	}
+	if v.usesGrant(o) {
+		o.Memory.Grant = o.View.Grant.ID
+		if err := a.save(o.Memory); err != nil {
+			return v, err // the next pass resumes the change
+		}
 	}
 	return v, a.change(ctx, o)
 }

@@ -63,7 +63,10 @@ type bench struct {
 	wrapped Store
 	file    VersionFile
 	spool   memorySpool
+	memory  processMemory
 	clock   *clock
+	// rollout is the number of the last rollout that grantOnce began.
+	rollout uint64
 	// step is the upgrade step. Nil means that it succeeds. changes has each change that it ran for.
 	step    Step
 	changes []Change
@@ -75,7 +78,7 @@ type bench struct {
 
 func newBench(t tb, local string) *bench {
 	c := &clock{now: noon}
-	b := &bench{t: t, clock: c, file: &Memory{version: local}}
+	b := &bench{t: t, clock: c, file: &MemoryVersion{version: local}}
 	b.store = memory.New(c.Now)
 	b.restart()
 	return b
@@ -89,7 +92,7 @@ func (b *bench) restart() {
 		s = b.wrapped
 	}
 	a, err := New(Options{Host: "web1", Store: s, Version: b.file, Clock: b.clock, Step: b.runStep, Command: b.runCommand,
-		Spool: &b.spool, Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
+		Spool: &b.spool, Memory: &b.memory, Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -134,6 +137,20 @@ func (b *bench) grant(version string) {
 	b.t.Helper()
 	b.set("current_version", version)
 	b.set(enableHost, "True")
+}
+
+// switchTo begins a rollout of the version in a governed fleet, without a grant.
+func (b *bench) switchTo(version string) {
+	b.t.Helper()
+	b.rollout++
+	b.write(store.Op{Verb: store.Set, Key: "current_version", Value: []byte(version), Flags: keys.CurrentFlags(b.rollout, false)})
+}
+
+// grantOnce grants the version of the last rollout to the host.
+func (b *bench) grantOnce(version, id string) {
+	b.t.Helper()
+	g := fleet.Grant{Rollout: b.rollout, Version: version, Time: b.clock.now, ID: id}
+	b.set(grantKey, string(keys.EncodeGrant(g)))
 }
 
 func (b *bench) once() Verdict {
@@ -186,6 +203,7 @@ func (b *bench) wantOwn(want ...string) {
 
 func (b *bench) wantReport(want fleet.Report) {
 	b.t.Helper()
+	want.Schema = fleet.ReportSchema
 	if got := b.report(); got != want {
 		b.t.Errorf("report\n%+v, want\n%+v", got, want)
 	}
@@ -241,7 +259,7 @@ func TestAgent_DeletesRecordsAfterReinstallation(t *testing.T) {
 	b.grant("v1")
 	b.once()
 	b.set(enableHost, "False")
-	b.file = &Memory{}
+	b.file = &MemoryVersion{}
 	b.restart()
 	b.once()
 	b.wantOwn(reportKey)
@@ -629,7 +647,7 @@ func TestAgent_KeepsTheControllersMarkerUntilItsVersionIsReached(t *testing.T) {
 	b.set(startedKey, string(keys.EncodeStarted(fleet.Started{Version: "v2", By: fleet.ByController})))
 	b.once()
 	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
-	b.file = &Memory{version: "v2"}
+	b.file = &MemoryVersion{version: "v2"}
 	b.restart()
 	b.once()
 	b.wantOwn("running/versions/v2/web1", reportKey)
@@ -731,13 +749,19 @@ func (c *crasher) Step(ctx context.Context, change Change) (output string, err e
 
 // A change converges although the agent crashes at any of its operations.
 func TestAgent_ConvergesAfterACrash(t *testing.T) {
-	for _, local := range []string{"v1", ""} {
+	for _, local := range []string{"v1", "", "governed v1", "governed "} {
+		local, governed := strings.TrimPrefix(local, "governed "), strings.HasPrefix(local, "governed ")
 		for _, mode := range []string{"before", "after", "reply lost before", "reply lost after"} {
 			crashed := true
 			for n := 1; crashed; n++ {
-				t.Run(fmt.Sprintf("from %q, %s operation %d", local, mode, n), func(t *testing.T) {
+				t.Run(fmt.Sprintf("from %q, governed %t, %s operation %d", local, governed, mode, n), func(t *testing.T) {
 					b := newBench(t, local)
-					b.grant("v2")
+					if governed {
+						b.switchTo("v2")
+						b.grantOnce("v2", "1.1")
+					} else {
+						b.grant("v2")
+					}
 					crashed = crash(t, b, n, strings.HasSuffix(mode, "after"), strings.HasPrefix(mode, "reply lost"))
 					atCrash := b.own()
 					done := strings.Contains(atCrash, "/v2/web1")
@@ -749,7 +773,7 @@ func TestAgent_ConvergesAfterACrash(t *testing.T) {
 					b.once()
 					b.wantLocal("v2")
 					b.wantOwn("running/versions/v2/web1", reportKey)
-					b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon})
+					b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseIdle, Time: noon, Rollout: b.rollout})
 					if len(b.changes) > 2 || done && len(b.changes) > 1 {
 						t.Errorf("the step ran %d times", len(b.changes))
 					}
@@ -762,7 +786,7 @@ func TestAgent_ConvergesAfterACrash(t *testing.T) {
 // crash runs one pass with a crash at the n-th operation, and reports whether it happened.
 func crash(t tb, b *bench, n int, after, lost bool) (crashed bool) {
 	c := &crasher{Store: b.store, VersionFile: b.file, step: b.runStep, n: n, after: after, lost: lost}
-	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step, Spool: &b.spool,
+	a, err := New(Options{Host: "web1", Store: c, Version: c, Clock: b.clock, Step: c.Step, Spool: &b.spool, Memory: &b.memory,
 		Random: func() float64 { return 0.5 }})
 	if err != nil {
 		t.Fatal(err)

@@ -28,11 +28,16 @@ func (a *Agent) change(ctx context.Context, o Observation) error {
 		a.logNewerVersion(ctx, c)
 		err = a.Version.SetVersion(c.To)
 	}
+	if err == nil && o.View.Current.Governed {
+		o.Memory.Rollout = max(o.Memory.Rollout, o.View.Current.Rollout)
+		err = a.save(o.Memory)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	now := a.Clock.Now()
-	report := fleet.Report{Role: a.Role, Version: c.To, Phase: fleet.PhaseIdle, Time: now, DurationSeconds: int64(now.Sub(start).Seconds())}
+	report := fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: c.To, Phase: fleet.PhaseIdle, Time: now,
+		Rollout: o.Memory.Rollout, DurationSeconds: int64(now.Sub(start).Seconds())}
 	if err != nil {
 		return a.fail(ctx, o, report, &StepError{Change: c, Output: output, Err: err})
 	}

@@ -39,6 +39,11 @@ func Decide(o Observation) Verdict {
 func (o Observation) Message(r permission.Reason, version string) string {
 	current, value := o.View.Current.Name, o.View.Setting.Text
 	key := "enable_puppet of " + o.scopeName(o.View.Setting.Scope)
+	if o.View.Current.Governed {
+		if text := o.grantMessage(r); text != "" {
+			return text
+		}
+	}
 	switch r {
 	case permission.NoVersion:
 		return "current_version is not set"
@@ -53,6 +58,9 @@ func (o Observation) Message(r permission.Reason, version string) string {
 	case permission.Paused:
 		return "an operator paused " + o.scopeName(o.View.PausedBy)
 	case permission.OnHold:
+		if o.HoldScope == fleet.ScopeGlobal {
+			return "the fleet is on hold" + detail(o.Hold.Reason)
+		}
 		return o.scopeName(o.HoldScope) + " is on hold" + detail(o.Hold.Reason)
 	case permission.Resuming:
 		return fmt.Sprintf("%s started to change to %s and may finish", o.Host, current)
@@ -71,6 +79,29 @@ func (o Observation) Message(r permission.Reason, version string) string {
 	default: // Enabled, Granted, Disabled
 		return fmt.Sprintf("%s is %q", key, value)
 	}
+}
+
+// grantMessage explains the reasons that are about grants and rollouts. Empty means another reason.
+func (o Observation) grantMessage(r permission.Reason) string {
+	current, grant := o.View.Current, o.View.Grant
+	switch r {
+	case permission.StoreWentBack:
+		return fmt.Sprintf("%s has finished rollout %d, and current_version %s is of rollout %d: Consul was restored from an older state; "+
+			"this host changes nothing before `upgradectl rollout resume --accept-restored`",
+			o.Host, o.View.LastRollout, current.Name, current.Rollout)
+	case permission.Granted:
+		return fmt.Sprintf("%s has grant %s for %s in rollout %d", o.Host, grant.ID, current.Name, current.Rollout)
+	case permission.UsedGrant:
+		return fmt.Sprintf("%s has used its grant %s for %s already", o.Host, grant.ID, current.Name)
+	case permission.Retrying:
+		return fmt.Sprintf("%s failed to change to %s and may try again", o.Host, current.Name)
+	case permission.NotGranted:
+		return fmt.Sprintf("%s has no grant for %s in rollout %d", o.Host, current.Name, current.Rollout)
+	case permission.OldGrant:
+		return fmt.Sprintf("the grant of %s is for %s in rollout %d, not for %s in rollout %d", o.Host, grant.Version, grant.Rollout,
+			current.Name, current.Rollout)
+	}
+	return ""
 }
 
 func (o Observation) scopeName(s fleet.Scope) string {

@@ -199,7 +199,7 @@ func observed(local string, pairs []stored) Observation {
 	for _, f := range pairs {
 		if f == withAction {
 			current := read["current_version"]
-			current.Flags = keys.ActionFlags
+			current.Flags = 0x616374
 			read["current_version"] = current
 			continue
 		}

@@ -25,7 +25,7 @@ func ExampleAgent_Once() {
 			panic(err)
 		}
 	}
-	version := &agent.Memory{}
+	version := &agent.MemoryVersion{}
 	if err := version.SetVersion("v1"); err != nil {
 		panic(err)
 	}

@@ -32,14 +32,14 @@ func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err() // both may have ended
 }
 
-// Memory is a VersionFile that forgets the version when the process ends. It is for simulated hosts.
-type Memory struct{ version string }
+// MemoryVersion is a VersionFile that forgets the version when the process ends. It is for simulated hosts.
+type MemoryVersion struct{ version string }
 
 // Version returns the last version that was set.
-func (m *Memory) Version() (string, error) { return m.version, nil }
+func (m *MemoryVersion) Version() (string, error) { return m.version, nil }
 
 // SetVersion sets the version.
-func (m *Memory) SetVersion(version string) error {
+func (m *MemoryVersion) SetVersion(version string) error {
 	m.version = version
 	return nil
 }

@@ -23,13 +23,16 @@ type Observation struct {
 	// Action is what hosts run instead of an upgrade to reach the current version. Nil means none.
 	Action      *fleet.Action
 	ActionIndex uint64
-	// Hold is the hold on the host, or else that on its role. Nil means none. An expired hold counts as none.
+	// Hold is the hold on the host, or else that on its role, or else that on the fleet, with ScopeGlobal. Nil means none. An
+	// expired hold counts as none.
 	Hold      *fleet.Hold
 	HoldScope fleet.Scope
 	// HoldEpoch is the index of the key that changes with each change of a hold. 0 means that there is no such key.
 	HoldEpoch uint64
 	Own       OwnKeys
-	Now       time.Time
+	// Memory is what the host remembers of rollouts.
+	Memory Remembered
+	Now    time.Time
 }
 
 // OwnKeys are the keys that the host writes itself.
@@ -60,6 +63,10 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 	if err != nil {
 		return Observation{}, err
 	}
+	memory, _, err := a.Memory.Load()
+	if err != nil {
+		return Observation{}, fmt.Errorf("read the memory of rollouts: %w", err)
+	}
 	names := a.keysToRead(local)
 	pairs, meta, err := a.Store.Get(ctx, names...)
 	if err != nil {
@@ -75,13 +82,15 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 		}
 		read[p.Key] = p
 	}
-	return newObservation(a.Layout, a.Host, a.Role, local, read, a.Clock.Now()), nil
+	o := newObservation(a.Layout, a.Host, a.Role, local, read, a.Clock.Now())
+	o.Memory, o.View.LastRollout, o.View.LastGrant = memory, memory.Rollout, memory.Grant
+	return o, nil
 }
 
 func (a *Agent) keysToRead(local string) []string {
 	l := a.Layout
 	names := []string{l.CurrentVersion(), l.EnableHost(a.Host), l.EnableGlobal(), l.PauseHost(a.Host), l.PauseGlobal(),
-		l.HoldHost(a.Host), l.HoldEpoch(), l.Started(a.Host), l.Report(a.Host), l.Action()}
+		l.HoldHost(a.Host), l.HoldFleet(), l.HoldEpoch(), l.Grant(a.Host), l.Started(a.Host), l.Report(a.Host), l.Action()}
 	if a.Role != "" {
 		names = append(names, l.EnableRole(a.Role), l.PauseRole(a.Role), l.HoldRole(a.Role))
 	}
@@ -105,15 +114,16 @@ func newObservation(l keys.Layout, host, role, local string, read map[string]key
 	if action != nil && action.Version != current.Name {
 		action = nil
 	}
-	held, scope := hold(read[l.HoldHost(host)], read[l.HoldRole(role)], now)
-	started, failed := own.unfinished(local)
+	held, scope := hold(now, read[l.HoldHost(host)], read[l.HoldRole(role)], read[l.HoldFleet()])
+	started, failed := own.unfinished(local, current.Governed)
 	return Observation{
 		Host: host, Role: role, Now: now, Own: own,
 		Action: action, ActionIndex: read[l.Action()].ModifyIndex,
 		Hold: held, HoldScope: scope, HoldEpoch: read[l.HoldEpoch()].ModifyIndex,
 		View: permission.View{
-			Local: local, Started: started, Failed: failed, Current: current,
+			Local: local, Started: started, StartedRollout: own.startedRollout(), Failed: failed, Current: current,
 			HasAction: action != nil,
+			Grant:     keys.DecodeGrant(read[l.Grant(host)]),
 			Setting:   setting(read[l.EnableHost(host)], read[l.EnableRole(role)], read[l.EnableGlobal()]),
 			PausedBy:  pausedBy(read[l.PauseHost(host)], read[l.PauseRole(role)], read[l.PauseGlobal()]),
 			OnHold:    held != nil,
@@ -149,8 +159,8 @@ func pausedBy(byScope ...keys.Pair) fleet.Scope {
 	return fleet.ScopeNone
 }
 
-func hold(host, role keys.Pair, now time.Time) (*fleet.Hold, fleet.Scope) {
-	for i, p := range []keys.Pair{host, role} {
+func hold(now time.Time, byScope ...keys.Pair) (*fleet.Hold, fleet.Scope) {
+	for i, p := range byScope {
 		if h := keys.DecodeHold(p); h != nil && (h.Expires.IsZero() || now.Before(h.Expires)) {
 			return h, scopes()[i]
 		}
@@ -159,8 +169,9 @@ func hold(host, role keys.Pair, now time.Time) (*fleet.Hold, fleet.Scope) {
 }
 
 // unfinished returns the version that the host started to change to and did not reach, and whether it reported a failure.
-// The started marker names it, or the report if the marker is lost. A marker that the controller set does not count.
-func (k OwnKeys) unfinished(local string) (version string, failed bool) {
+// The started marker names it. In a fleet that is not governed, the report does if the marker is lost. A marker that the
+// controller set does not count.
+func (k OwnKeys) unfinished(local string, governed bool) (version string, failed bool) {
 	if k.arrived(local) {
 		return "", false
 	}
@@ -170,10 +181,21 @@ func (k OwnKeys) unfinished(local string) (version string, failed bool) {
 	if k.Report == nil || k.Report.Phase != fleet.PhaseUpgrading && k.Report.Phase != fleet.PhaseFailed {
 		return version, false
 	}
+	if version == "" && governed { // a host that is not known to have started needs a grant
+		return "", false
+	}
 	if version == "" {
 		version = k.Report.Version
 	}
 	return version, k.Report.Phase == fleet.PhaseFailed && k.Report.Version == version
+}
+
+// startedRollout is the rollout of the host's started marker. Zero means none, or an agent that knew no grants.
+func (k OwnKeys) startedRollout() uint64 {
+	if k.Started == nil {
+		return 0
+	}
+	return k.Started.Rollout
 }
 
 // arrived reports whether the host has the version of its started marker, because it was interrupted between the version

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -32,7 +33,7 @@ func (c *fakeClock) Sleep(context.Context, time.Duration) error {
 // plannedHost is one host with its agent, and the keys that the planner reads.
 type plannedHost struct {
 	store   *memory.Store
-	version agent.Memory
+	version agent.MemoryVersion
 	clock   fakeClock
 	step    agent.Step
 	agent   *agent.Agent
@@ -59,6 +60,19 @@ func (h *plannedHost) restart(t *rapid.T) {
 		t.Fatal(err)
 	}
 	h.agent = a
+}
+
+// governed writes current_version as a controller does.
+func (h *plannedHost) governed(t *rapid.T) {
+	op := store.Op{Verb: store.Set, Key: "current_version", Value: []byte(rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "governed")),
+		Flags: keys.CurrentFlags(rapid.Uint64Range(1, 2).Draw(t, "rollout"), false)}
+	if _, err := h.store.Txn(t.Context(), []store.Op{op}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func grantOf(version string, rollout uint64) string {
+	return string(keys.EncodeGrant(fleet.Grant{Version: version, Rollout: rollout, ID: "1.1"}))
 }
 
 // draw returns an action that sets the key to one of the values, or deletes it.
@@ -138,6 +152,9 @@ func TestDecide_AgreesWithThePlanner(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"":             h.check,
 			"version":      h.draw("current_version", "v1", "v2", "v3", "a/b"),
+			"governed":     h.governed,
+			"grant":        h.draw(keys.Layout{}.Grant("web1"), grantOf("v2", 1), grantOf("v3", 1), grantOf("v2", 2), "?"),
+			"fleet hold":   h.draw(keys.Layout{}.HoldFleet(), "{}"),
 			"host":         h.draw("config_state/enable_puppet/host/web1", "True", "False", "v2", "?"),
 			"role":         h.draw("config_state/enable_puppet/role/web", "True", "0", "v3"),
 			"global":       h.draw("config_state/enable_puppet/global", "1", "False"),

@@ -12,13 +12,17 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// startOps starts a change. The transaction fails if current_version, the deciding key, the action or any hold has changed
-// since the read. Without a deciding key there is none to check, since checking that a key is absent needs the right to
-// write it. The marker is always written: a server that lags behind may answer a transaction of checks alone.
-func (a *Agent) startOps(o Observation) []store.Op {
+// startOps starts a change. The transaction fails if current_version, the grant, the deciding key, the action or any hold has
+// changed since the read. It deletes the grant, so that the host can use it once. The check of its index comes first, since
+// delete-cas of a missing key succeeds. Without a deciding key there is none to check, since checking that a key is absent needs
+// the right to write it. The marker is always written: a server that lags behind may answer a transaction of checks alone.
+func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	current, setting := o.View.Current, o.View.Setting
 	ops := []store.Op{{Verb: store.CheckIndex, Key: a.Layout.CurrentVersion(), Index: current.Index}}
-	if key := a.enableKey(setting.Scope); key != "" {
+	if grant := o.View.Grant; v.usesGrant(o) {
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.Grant(a.Host), Index: grant.Index},
+			store.Op{Verb: store.DeleteCAS, Key: a.Layout.Grant(a.Host), Index: grant.Index})
+	} else if key := a.enableKey(setting.Scope); key != "" {
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: key, Index: setting.Index})
 	}
 	if o.Action != nil {
@@ -27,13 +31,16 @@ func (a *Agent) startOps(o Observation) []store.Op {
 	if o.HoldEpoch != 0 { // after a hold was acknowledged, no host may start
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.HoldEpoch(), Index: o.HoldEpoch})
 	}
-	marker := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now}
-	if s := o.Own.Started; s != nil && s.By == "" && s.Version == current.Name {
+	marker := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now, Rollout: current.Rollout}
+	if v.usesGrant(o) {
+		marker.Grant = o.View.Grant.ID
+	} else if s := o.Own.Started; s != nil && s.By == "" && s.Version == current.Name {
 		marker = *s // another attempt does not extend the deadline
 	}
 	ops = append(ops, store.Op{Verb: store.Set, Key: a.Layout.Started(a.Host), Value: keys.EncodeStarted(marker)})
 	if !reportsStart(o.Own.Report, current.Name) {
-		ops = append(ops, a.setReport(o, fleet.Report{Role: a.Role, Version: current.Name, Phase: fleet.PhaseUpgrading, Time: o.Now}))
+		ops = append(ops, a.setReport(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
+			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.Rollout}))
 	}
 	return ops
 }
@@ -65,7 +72,11 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 		return nil
 	}
 	local, own := o.View.Local, o.Own
-	report := fleet.Report{Role: a.Role, Version: local, Phase: fleet.PhaseIdle, Message: keyProblem(v)}
+	report := fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: local, Phase: fleet.PhaseIdle, Message: keyProblem(v),
+		Rollout: o.Memory.Rollout}
+	if v.Change.Reason == permission.StoreWentBack {
+		report.Phase, report.Reason, report.Message = fleet.PhaseRefused, string(v.Change.Reason), v.Change.Message
+	}
 	if own.reportsIdle(local) {
 		report.DurationSeconds = own.Report.DurationSeconds
 	}
@@ -142,7 +153,7 @@ func (k OwnKeys) obsoleteMarker(local string) bool {
 
 // reportsIdle reports whether the stored report says that the host has its local version.
 func (k OwnKeys) reportsIdle(local string) bool {
-	return k.Report != nil && k.Report.Phase == fleet.PhaseIdle && k.Report.Version == local
+	return k.Report != nil && (k.Report.Phase == fleet.PhaseIdle || k.Report.Phase == fleet.PhaseRefused) && k.Report.Version == local
 }
 
 // reachedAt is when the host reached its version, as far as that is known. A new agent must not restart the soak time.

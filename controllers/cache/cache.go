@@ -77,9 +77,11 @@ const (
 //   - A key of the controller that another writer changed: at once, or before the next commit. Verify asks before each commit
 //     whether config_state/ is as it was left. What is written between that question and the transaction can hide until the
 //     resync.
+//   - A grant that another writer wrote or deleted: before the next commit, or by the resync.
 //
-// With cached data a grant can exceed a limit in exactly one case: a host that was not in flight returned to an old version
-// while its key still allows it to start, and the cache has not noticed that yet. Limits hold for hosts that only move on.
+// With cached data a grant can exceed a limit in exactly one case: a host that goes by keys alone, and that was not in flight,
+// returned to an old version while its key still allows it to start, and the cache has not noticed that yet. Agents that go by
+// grants need a new one, so limits hold for them.
 type Cache struct {
 	options Options
 	state   State

@@ -103,18 +103,34 @@ func (r *incrementalRead) acknowledge(tree string, index uint64) {
 	}
 }
 
-// readMarkers reads the names of all started markers, and the hosts whose marker has come or gone.
+// readMarkers reads the names of all grants and started markers, and the hosts whose grant or marker has come or gone.
 func (r *incrementalRead) readMarkers(ctx context.Context) (ok bool, err error) {
-	names, meta, err := r.options.Store.Keys(ctx, r.fleet.Layout.StartedTree(), store.ExpectFew)
-	if err != nil || meta.Filtered {
+	l := r.fleet.Layout
+	grants, ok, err := r.changedHosts(ctx, l.GrantTree(), r.fleet.Keys.Grants)
+	if !ok || err != nil {
+		return false, err
+	}
+	started, ok, err := r.changedHosts(ctx, l.StartedTree(), r.fleet.Keys.Started)
+	if !ok || err != nil {
 		return false, err
 	}
 	r.state = Warm
-	known := make([]string, 0, len(r.fleet.Keys.Started))
-	for _, p := range r.fleet.Keys.Started {
+	hosts := slices.Concat(grants, started)
+	slices.Sort(hosts)
+	return r.readKeysOf(ctx, slices.Compact(hosts))
+}
+
+// changedHosts reads the names of a tree, and returns the hosts whose key there has come or gone.
+func (r *incrementalRead) changedHosts(ctx context.Context, tree string, cached []keys.Pair) (hosts []string, ok bool, err error) {
+	names, meta, err := r.options.Store.Keys(ctx, tree, store.ExpectFew)
+	if err != nil || meta.Filtered {
+		return nil, false, err
+	}
+	known := make([]string, 0, len(cached))
+	for _, p := range cached {
 		known = append(known, p.Key)
 	}
-	return r.readKeysOf(ctx, keys.HostsBetween(known, names, r.fleet.Layout))
+	return keys.HostsBetween(known, names, r.fleet.Layout), true, nil
 }
 
 // readProgress reads progress keys, and the hosts whose progress keys have changed. Too many keys make the tree unexplained.

@@ -132,6 +132,6 @@ func (p Plans) remove(ctx context.Context, pairs []keys.Pair, pauseKey string) (
 		return did, nil
 	}
 	slices.Sort(did.Removed)
-	_, err := p.Store.Txn(ctx, append(ops, bump(epoch)))
+	_, err := p.Store.Txn(ctx, append(ops, MoveEpoch(epoch)))
 	return did, err
 }

@@ -70,7 +70,7 @@ func (h Holds) tryChange(ctx context.Context, at fleet.Place, hold *fleet.Hold) 
 	if len(ops) == 0 {
 		return did, nil
 	}
-	_, err = h.Store.Txn(ctx, append(ops, bump(epoch)))
+	_, err = h.Store.Txn(ctx, append(ops, MoveEpoch(epoch)))
 	did.Changed = err == nil
 	return did, err
 }

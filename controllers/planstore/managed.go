@@ -97,8 +97,12 @@ func (k ManagedPlans) prune(ctx context.Context, name, source string, dryRun boo
 	if kept := standing(name, pairs[0], pairs[1]); kept != "" || dryRun {
 		return kept, nil
 	}
-	_, err = k.fenced().Txn(ctx, slices.Concat(unchanged(pairs[0]), unchanged(pairs[1]), unchanged(pairs[2]),
-		[]store.Op{{Verb: store.DeleteTree, Key: p.Tree()}, bump(pairs[3])}))
+	ops, err := leaveFleet(ctx, k.Store, name, pairs[0])
+	if err != nil {
+		return "", err
+	}
+	_, err = k.fenced().Txn(ctx, slices.Concat(unchanged(pairs[0]), unchanged(pairs[1]), unchanged(pairs[2]), ops,
+		[]store.Op{{Verb: store.DeleteTree, Key: p.Tree()}, MoveEpoch(pairs[3])}))
 	return "", err
 }
 

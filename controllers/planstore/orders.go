@@ -6,6 +6,7 @@ package planstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -61,8 +62,12 @@ func (p Plans) tryUpdateControl(ctx context.Context, name string, create bool, c
 	if changed, err := change(u); err != nil || !changed {
 		return false, err
 	}
-	_, err = p.Store.Txn(ctx, append(u.also,
-		store.Op{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(u.Control)}))
+	holds, err := u.fleetHoldOps(ctx, p.Store)
+	if err != nil {
+		return false, err
+	}
+	control := store.Op{Verb: store.CAS, Key: k.Control(), Index: pairs[1].ModifyIndex, Value: keys.EncodeControl(u.Control)}
+	_, err = p.Store.Txn(ctx, slices.Concat(u.also, []store.Op{control}, holds))
 	return err == nil, err
 }
 
@@ -102,6 +107,8 @@ type Resumption struct {
 	// zero time means until the rollout ends.
 	OverrideWindows bool
 	Until           time.Time
+	// AcceptRestored goes on with a store that was restored from a backup.
+	AcceptRestored bool
 }
 
 // Resume ends a pause, an abort and a halt of a plan. After a halt, hosts that have failed so far no longer count against
@@ -116,7 +123,13 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		if err != nil {
 			return false, err
 		}
-		if u.Pause == nil && u.Halt == nil && u.Abort == nil && !r.OverrideWindows {
+		accepted := false
+		if r.AcceptRestored {
+			if accepted, err = u.acceptRestored(ctx, p.Store, r.Pause); err != nil {
+				return false, err
+			}
+		}
+		if u.Pause == nil && u.Halt == nil && u.Abort == nil && !r.OverrideWindows && !accepted {
 			return false, nil
 		}
 		if u.Halt.Holds(plan.Spec.Version) {
@@ -128,6 +141,22 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		}
 		return true, nil
 	})
+}
+
+// acceptRestored accepts all rollouts that are known: those of the reports, of the ledger and of current_version. It does nothing
+// unless the store was found to be restored.
+func (u *controlUpdate) acceptRestored(ctx context.Context, s Store, order fleet.Pause) (bool, error) {
+	o, err := Observe(ctx, s, u.name, order.Time)
+	if err != nil || o.Decision.Gate.Reason != v1alpha1.ReasonStoreWentBack {
+		return false, err
+	}
+	u.Restored = &fleet.Restored{Pause: order, Rollout: max(o.Fleet.Ledger.Rollout, o.Fleet.Current.Rollout)}
+	for i := range o.Fleet.Hosts {
+		if r := o.Fleet.Hosts[i].Report; r != nil {
+			u.Restored.Rollout = max(u.Restored.Rollout, r.Rollout)
+		}
+	}
+	return true, nil
 }
 
 // PromoteError says why the canaries of a plan are not promoted.

@@ -163,7 +163,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how ap
 		if err := p.refuseOverlap(ctx, plan, how.leaving); err != nil {
 			return nil, "", err
 		}
-		ops = append(ops, bump(epoch))
+		ops = append(ops, MoveEpoch(epoch))
 	}
 	if outcome != Unchanged {
 		data := encodePlan(next)
@@ -194,8 +194,8 @@ func missing(pairs []keys.Pair, values ...[]byte) []store.Op {
 	return ops
 }
 
-// bump increments an epoch.
-func bump(epoch keys.Pair) store.Op {
+// MoveEpoch writes the next value of an epoch.
+func MoveEpoch(epoch keys.Pair) store.Op {
 	n, _ := strconv.ParseUint(string(epoch.Value), 10, 64) // an invalid value starts again at 1, which differs from it
 	return store.Op{Verb: store.CAS, Key: epoch.Key, Index: epoch.ModifyIndex, Value: strconv.AppendUint(nil, n+1, 10)}
 }
@@ -246,7 +246,7 @@ func (p Plans) expiredRevisions(ctx context.Context, plan *v1alpha1.UpgradePlan,
 // maxExpired bounds how many revisions one Apply removes. The next one removes more.
 const maxExpired = 32
 
-// Delete removes a plan. The keys of its hosts stay as they are.
+// Delete removes a plan, the grants of its hosts, and the hold on its fleet. Other keys of the hosts stay as they are.
 func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 	return store.RetryOnConflict(ctx, func() error {
 		k := keys.Plan(name)
@@ -260,7 +260,12 @@ func (p Plans) Delete(ctx context.Context, name string, dryRun bool) error {
 		if dryRun {
 			return nil
 		}
-		_, err = p.Store.Txn(ctx, append(unchanged(pairs[0]), store.Op{Verb: store.DeleteTree, Key: k.Tree()}, bump(pairs[1])))
+		ops, err := leaveFleet(ctx, p.Store, name, pairs[0])
+		if err != nil {
+			return err
+		}
+		_, err = p.Store.Txn(ctx, slices.Concat(unchanged(pairs[0]),
+			[]store.Op{{Verb: store.DeleteTree, Key: k.Tree()}, MoveEpoch(pairs[1])}, ops))
 		return err
 	})
 }

@@ -85,7 +85,7 @@ func (s Settings) tryChange(ctx context.Context, at Setting, opsOf func(old keys
 		return false, err
 	}
 	if at.pauses() {
-		ops = append(ops, bump(pairs[1]))
+		ops = append(ops, MoveEpoch(pairs[1]))
 	}
 	_, err = s.Store.Txn(ctx, ops)
 	return err == nil, err

@@ -159,13 +159,15 @@ func (r *reads) count() (trees, few, gets int) {
 // begin writes what an agent writes as it starts.
 func (f *fixture) begin(to, name string) {
 	f.t.Helper()
+	current := keys.DecodeCurrent(f.get(f.layout.CurrentVersion()))
 	f.txn(store.Op{Verb: store.Set, Key: f.layout.Started(name),
-		Value: keys.EncodeStarted(fleet.Started{Version: to, From: "1", Time: f.clock.Now()})},
+		Value: keys.EncodeStarted(fleet.Started{Version: to, From: "1", Time: f.clock.Now(), Rollout: current.Rollout})},
+		store.Op{Verb: store.Delete, Key: f.layout.Grant(name)},
 		f.saysOp(to, fleet.PhaseUpgrading, name))
 }
 
 func (f *fixture) saysOp(version string, phase fleet.Phase, name string) store.Op {
-	report := fleet.Report{Version: version, Phase: phase, Time: f.clock.Now()}
+	report := fleet.Report{Schema: fleet.ReportSchema, Version: version, Phase: phase, Time: f.clock.Now()}
 	return store.Op{Verb: store.Set, Key: f.layout.Report(name), Value: keys.EncodeReport(report)}
 }
 
@@ -185,28 +187,28 @@ func TestWorker_ReadsWhatChanged(t *testing.T) {
 		for _, c := range []struct {
 			what string
 			do   func()
-			// the trees that are read, and the reads of names of marks and of single keys, at most
+			// the trees that are read, and the reads of names of grants and markers and of single keys, at most
 			trees, few, gets int
 		}{
 			{"nothing", func() {}, 0, 0, 0},
-			{"an agent begins", func() { f.begin("2", "web1") }, 0, 1, 2},
-			{"an agent finishes", func() { f.reach(true, "1", "2", "web1") }, 0, 1, 4},
+			{"an agent begins", func() { f.begin("2", "web1") }, 0, 2, 2},
+			{"an agent finishes", func() { f.reach(true, "1", "2", "web1") }, 0, 2, 4},
 			{"two finish, one of which had not been seen to begin", func() {
 				f.begin("2", "web2")
 				r.step()
 				r.reads.count()
 				f.reach(true, "1", "2", "web3")
 				f.reach(true, "1", "2", "web2")
-			}, 0, 1, 5},
-			{"an agent fails", func() { f.txn(f.saysOp("2", fleet.PhaseFailed, "web4")) }, 0, 1, 2},
-			{"a legacy host finishes", func() { f.reach(false, "1", "2", "db1") }, 0, 1, 3},
+			}, 0, 2, 5},
+			{"an agent fails", func() { f.txn(f.saysOp("2", fleet.PhaseFailed, "web4")) }, 0, 2, 2},
+			{"a legacy host finishes", func() { f.reach(false, "1", "2", "db1") }, 0, 2, 3},
 			{"a legacy host reports its version again", func() {
 				f.clock.Advance(time.Second)
 				f.hosts(false, "1", "db20")
-			}, 1, 1, 2},
-			{"a new host", func() { f.hosts(false, "1", "db21") }, 1, 1, 3},
-			{"a host is forgotten", func() { f.txn(store.Op{Verb: store.Delete, Key: f.layout.Record("1", "db21")}) }, 1, 1, 3},
-			{"a key is edited", func() { f.set(f.layout.EnableHost("db10"), "True") }, 1, 1, 0},
+			}, 1, 2, 2},
+			{"a new host", func() { f.hosts(false, "1", "db21") }, 1, 2, 3},
+			{"a host is forgotten", func() { f.txn(store.Op{Verb: store.Delete, Key: f.layout.Record("1", "db21")}) }, 1, 2, 3},
+			{"a key is edited", func() { f.set(f.layout.EnableHost("db10"), "True") }, 1, 2, 0},
 			{"time passes", func() { f.clock.Advance(time.Minute) }, 0, 0, 0},
 		} {
 			c.do()
@@ -475,9 +477,7 @@ func TestWorker_CacheEqualsAFullRead(t *testing.T) {
 			o, err := planstore.Observe(f.ctx(), f.store, "fleet", c.Now())
 			f.must(err)
 			for _, h := range o.Fleet.Hosts {
-				s := f.setting(h)
-				may := s.Value == fleet.True && (!h.Agent() || s.Index > o.Fleet.Current.Index)
-				if (may || h.Started != nil) && h.Record.Version != "" {
+				if (f.may(h) || h.Started != nil) && h.Record.Version != "" {
 					did = append(did, f.act(rt, h, o.Fleet.Current.Name))
 				}
 			}

@@ -122,9 +122,9 @@ func (f *fixture) hosts(agent bool, version string, names ...string) {
 func (f *fixture) reportOps(agent bool, version, name string) []store.Op {
 	ops := []store.Op{{Verb: store.Set, Key: f.layout.Record(version, name), Value: keys.EncodeTime(f.clock.Now())}}
 	if agent {
-		report := fleet.Report{Version: version, Phase: fleet.PhaseIdle, Time: f.clock.Now()}
+		report := fleet.Report{Schema: fleet.ReportSchema, Version: version, Phase: fleet.PhaseIdle, Time: f.clock.Now()}
 		ops = append(ops, store.Op{Verb: store.Set, Key: f.layout.Report(name), Value: keys.EncodeReport(report)},
-			store.Op{Verb: store.Delete, Key: f.layout.Started(name)})
+			store.Op{Verb: store.Delete, Key: f.layout.Started(name)}, store.Op{Verb: store.Delete, Key: f.layout.Grant(name)})
 	}
 	return ops
 }
@@ -194,13 +194,26 @@ func (f *fixture) upgrade(r upgradeplan.Result) int {
 	f.t.Helper()
 	n := 0
 	for _, h := range r.Fleet.Hosts {
-		s := f.setting(h)
-		if h.Record.Version != r.Decision.Version && s.Value == fleet.True {
+		if h.Record.Version != r.Decision.Version && (h.Started != nil || f.may(h)) {
 			f.reach(h.Agent(), h.Record.Version, r.Decision.Version, h.Name)
 			n++
 		}
 	}
 	return n
+}
+
+// may reports whether a host that reads its keys now may change its version.
+func (f *fixture) may(h fleet.Host) bool {
+	f.t.Helper()
+	current := keys.DecodeCurrent(f.get(f.layout.CurrentVersion()))
+	s := f.setting(h)
+	switch {
+	case h.KnowsGrants() && current.Governed:
+		return keys.DecodeGrant(f.get(f.layout.Grant(h.Name))).For(current)
+	case h.Agent():
+		return s.Value == fleet.True && s.Index > current.Index
+	}
+	return s.Value == fleet.True
 }
 
 // setting returns the setting that a host reads now.

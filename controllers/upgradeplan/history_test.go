@@ -60,7 +60,7 @@ func newHistory(t *testing.T, limits map[string]int, o consultest.ProxyOptions) 
 func (h *history) agents(names ...string) []*agent.Agent {
 	var out []*agent.Agent
 	for _, name := range names {
-		version := &agent.Memory{}
+		version := &agent.MemoryVersion{}
 		h.must(version.SetVersion("1"))
 		a, err := agent.New(agent.Options{Host: name, Store: h.through, Version: version, Clock: agent.SystemClock{},
 			Random: rand.New(rand.NewPCG(1, 1)).Float64, Log: testr.New(h.t.(*testing.T)),

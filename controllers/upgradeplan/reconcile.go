@@ -116,6 +116,7 @@ func (r *Reconciler) step(ctx context.Context, p *planState, request cache.Reque
 func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.UpgradePlanStatus, limit *statusLimit) (
 	fleetstore.Committed, error) {
 	limit.due = time.Time{}
+	orders := slices.Concat(controlOp(o.Assessment), fleetHoldOps(o.Assessment))
 	c := fleetstore.Commit{
 		Fence: fleetstore.Fence{
 			Session:   r.Session,
@@ -124,7 +125,7 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		},
 		Changes: o.Changes(),
 		Ledger:  o.Decision.Ledger,
-		Last:    slices.Concat(controlOp(o.Assessment), statusOp(o.Own.Status, now)),
+		Last:    slices.Concat(orders, statusOp(o.Own.Status, now)),
 	}
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
@@ -135,7 +136,7 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		}
 		c.Ledger = o.Keys.Ledger
 	}
-	if c.Changes.Empty() && !o.Decision.UpdatesControl() && reflect.DeepEqual(c.Ledger, o.Keys.Ledger) {
+	if c.Changes.Empty() && len(orders) == 0 && reflect.DeepEqual(c.Ledger, o.Keys.Ledger) {
 		if len(c.Last) == 0 || !limit.allow(o.Now) {
 			return fleetstore.Committed{}, nil
 		}
@@ -158,6 +159,19 @@ func controlOp(a *pass.Assessment) []store.Op {
 	}
 	control := pass.Control(a.Control, &a.Decision, a.Digest)
 	return []store.Op{{Verb: store.CAS, Key: a.Own.Control.Key, Index: a.Own.Control.ModifyIndex, Value: keys.EncodeControl(control)}}
+}
+
+// fleetHoldOps write or remove the hold on the fleet, and move the epoch of holds, so that no agent starts by an earlier read.
+func fleetHoldOps(a *pass.Assessment) []store.Op {
+	if a.Decision.ReadOnly || a.Decision.FleetHold == a.Fleet.Hold {
+		return nil
+	}
+	stored := a.Keys.Hold(a.Layout.HoldFleet())
+	op := store.Op{Verb: store.DeleteCAS, Key: stored.Key, Index: stored.ModifyIndex}
+	if hold := a.Decision.FleetHold; hold != nil {
+		op = store.Op{Verb: store.CAS, Key: stored.Key, Index: stored.ModifyIndex, Value: keys.EncodeHold(*hold)}
+	}
+	return []store.Op{op, planstore.MoveEpoch(a.Own.HoldEpoch)}
 }
 
 // statusOp writes the status if it differs from the stored one.

@@ -54,11 +54,11 @@ type BasisKey struct {
 	ModifyIndex uint64 `json:"modifyIndex"`
 }
 
-// ReviewStep is what one decision changes. DeletedTree is the prefix of keys that the same transaction deletes before it writes
-// the others. Empty means none. A key that an earlier step wrote has no ModifyIndex.
+// ReviewStep is what one decision changes. DeletedTrees are prefixes below which the same transaction deletes all keys before it
+// writes the others. A key that an earlier step wrote has no ModifyIndex.
 type ReviewStep struct {
-	DeletedTree string      `json:"deletedTree,omitempty"`
-	Keys        []diff.JSON `json:"keys"`
+	DeletedTrees []string    `json:"deletedTrees,omitempty"`
+	Keys         []diff.JSON `json:"keys"`
 }
 
 // NewReview returns what applying a plan and one pass over it would write. The assessment is that of ObserveAs.
@@ -80,7 +80,7 @@ func NewReview(o *pass.Assessment) Review {
 	}
 	touched := map[string]bool{}
 	for _, changes := range o.Preview().Steps {
-		step := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}
+		step := ReviewStep{DeletedTrees: changes.Trees, Keys: changes.JSON()}
 		for i := range step.Keys {
 			if touched[step.Keys[i].Key] {
 				step.Keys[i].Index = 0
@@ -240,14 +240,25 @@ func shown(p keys.Pair) string {
 // refuses says why an observation's changes are not those of the step; nothing: they are.
 func (review *Review) refuses(o *pass.Assessment, step int) []string {
 	changes := o.Changes()
-	have, want := ReviewStep{DeletedTree: changes.Tree, Keys: changes.JSON()}, ReviewStep{}
+	have, want := ReviewStep{DeletedTrees: changes.Trees, Keys: changes.JSON()}, ReviewStep{}
 	if step < len(review.Steps) {
 		want = review.Steps[step]
 	}
 	if step > 0 { // an earlier step may have moved them; each is compared and set
 		have, want = withoutIndexes(have), withoutIndexes(want)
 	}
-	return differences(want, have)
+	return differences(withoutGrantValues(want, o.Layout), withoutGrantValues(have, o.Layout))
+}
+
+// withoutGrantValues removes the values of grants: they hold the time and the number of the commit.
+func withoutGrantValues(s ReviewStep, l keys.Layout) ReviewStep {
+	s.Keys = slices.Clone(s.Keys)
+	for i := range s.Keys {
+		if k := &s.Keys[i]; k.Op == diff.Set && strings.HasPrefix(k.Key, l.GrantTree()) {
+			k.To = ""
+		}
+	}
+	return s
 }
 
 func withoutIndexes(s ReviewStep) ReviewStep {
@@ -261,8 +272,8 @@ func withoutIndexes(s ReviewStep) ReviewStep {
 // differences says in what a step is not the one that was reviewed.
 func differences(want, have ReviewStep) []string {
 	var what []string
-	if want.DeletedTree != have.DeletedTree {
-		what = append(what, fmt.Sprintf("below %q all keys would be deleted, not below %q", have.DeletedTree, want.DeletedTree))
+	if !slices.Equal(want.DeletedTrees, have.DeletedTrees) {
+		what = append(what, fmt.Sprintf("below %q all keys would be deleted, not below %q", have.DeletedTrees, want.DeletedTrees))
 	}
 	wanted, had := set(want.Keys), set(have.Keys)
 	for _, k := range want.Keys {

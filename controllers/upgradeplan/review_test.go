@@ -50,7 +50,7 @@ func reviewed(t *testing.T) *fixture {
 func TestReconcileReviewed_WritesTheChanges(t *testing.T) {
 	f := reviewed(t)
 	r := f.review(reviewedPlan)
-	if len(r.Steps) != 2 || r.Steps[0].DeletedTree != f.layout.EnableTree() || r.Generation != 0 {
+	if len(r.Steps) != 2 || !slices.Contains(r.Steps[0].DeletedTrees, f.layout.EnableTree()) || r.Generation != 0 {
 		t.Fatalf("%+v", r)
 	}
 	result, err := f.carry(r)

@@ -5,11 +5,13 @@ package upgradeplan
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/cache"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -25,6 +27,8 @@ type planState struct {
 	snapshot pass.Snapshot
 	// inFlight are the hosts in flight by the last decision.
 	inFlight []string
+	// seen is the newest ledger that this process read or wrote. It outlives a term.
+	seen *seenLedger
 	// requeueAt is when the passing of time may change the last decision. Zero means never.
 	requeueAt time.Time
 	status    statusLimit
@@ -34,10 +38,29 @@ type stateOptions struct {
 	// ages asks for the times of all records. fullReadInterval is that of the cache.
 	ages             bool
 	fullReadInterval time.Duration
+	// seen is that of an earlier term. Nil means none.
+	seen *seenLedger
+}
+
+// seenLedger remembers a ledger, to find that the store was restored from a backup.
+type seenLedger struct{ created, counter uint64 }
+
+// compare says how a ledger is older than the last one that this process read or wrote. Empty means that it is not. The counter
+// grows with each commit, so it decreases in a restored store only. A ledger that was created again starts again. Once the ledger
+// itself records the restore, it is the new state.
+func (s *seenLedger) compare(stored keys.Pair, l fleet.Ledger) string {
+	if s.created == stored.CreateIndex && l.Counter < s.counter && l.WentBack == "" {
+		return fmt.Sprintf("%s was at %d, and is at %d", stored.Key, s.counter, l.Counter)
+	}
+	s.created, s.counter = stored.CreateIndex, l.Counter
+	return ""
 }
 
 func newPlanState(s cache.Store, plan string, o stateOptions) *planState {
-	p := &planState{reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
+	if o.seen == nil {
+		o.seen = &seenLedger{}
+	}
+	p := &planState{seen: o.seen, reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
 	p.cache = cache.New(cache.Options{Store: s, Load: p.load, FullReadInterval: o.fullReadInterval})
 	return p
 }
@@ -48,6 +71,7 @@ func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (ca
 	if err != nil {
 		return cache.Fleet{}, err
 	}
+	read.WentBack = p.seen.compare(read.Own.Ledger, read.Keys.Ledger)
 	p.snapshot = read
 	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
 	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read, read.Layout)}, nil
@@ -87,7 +111,9 @@ func (p *planState) observe(ctx context.Context, r cache.Request) (observed, err
 	return o, nil
 }
 
-func (o observed) needsFullRead() bool { return o.Decision.Switch || o.Decision.UpdatesControl() }
+func (o observed) needsFullRead() bool {
+	return o.Decision.Switch || o.Decision.Rewrite || o.Decision.UpdatesControl() || len(fleetHoldOps(o.Assessment)) > 0
+}
 
 // assess assesses the plan as it was last read with the fleet as it is now.
 func (p *planState) assess(f cache.Snapshot, now time.Time) *pass.Assessment {
@@ -103,6 +129,7 @@ func (p *planState) applied(a *pass.Assessment, written fleetstore.Committed, st
 	own := &p.snapshot.Own
 	if index := written.Index[own.Ledger.Key]; index != 0 {
 		own.Ledger.ModifyIndex, p.snapshot.Keys.Ledger = index, written.Ledger
+		p.seen.counter = written.Ledger.Counter
 	}
 	if written.Index[own.Status.Key] != 0 {
 		p.setStatus(keys.Pair{Key: own.Status.Key, ModifyIndex: written.Index[own.Status.Key], Value: encodeStatus(status)})
@@ -118,7 +145,7 @@ func (p *planState) setStatus(pair keys.Pair) {
 
 // decided notes a decision. One that changes the orders ends the cache, which reads them only in full.
 func (p *planState) decided(a *pass.Assessment) {
-	if a.Decision.UpdatesControl() {
+	if a.Decision.UpdatesControl() || len(fleetHoldOps(a)) > 0 {
 		p.cache.Invalidate()
 	}
 	p.inFlight = p.inFlight[:0]

@@ -34,6 +34,7 @@ type Worker struct {
 
 	mu     sync.Mutex
 	states map[string]termState // by plan
+	seen   map[string]*seenLedger
 }
 
 // termState is the state of a plan in the term of a session.
@@ -85,9 +86,12 @@ func (w *Worker) state(session, plan string) *planState {
 		return s.planState
 	}
 	if w.states == nil {
-		w.states = map[string]termState{}
+		w.states, w.seen = map[string]termState{}, map[string]*seenLedger{}
 	}
-	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval})
+	if w.seen[plan] == nil {
+		w.seen[plan] = &seenLedger{}
+	}
+	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval, seen: w.seen[plan]})
 	w.states[plan] = termState{session, p}
 	return p
 }

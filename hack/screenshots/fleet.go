@@ -47,7 +47,7 @@ func hosts() []string {
 func startFleet(ctx context.Context, s agent.Store) (wait func(), err error) {
 	var group sync.WaitGroup
 	for i, host := range hosts() {
-		version := &agent.Memory{}
+		version := &agent.MemoryVersion{}
 		if err := version.SetVersion(versionFrom); err != nil {
 			return nil, err
 		}

@@ -64,6 +64,8 @@ const (
 	ReasonObservationIncomplete Reason = "ObservationIncomplete"
 	// ReasonConflict: another plan is about the same fleet. Also a reason of ConditionAccepted.
 	ReasonConflict Reason = "Conflict"
+	// ReasonStoreWentBack: Consul was restored from a backup, and no operator has accepted that.
+	ReasonStoreWentBack Reason = "StoreWentBack"
 	// ReasonAborted: an operator aborted the plan.
 	ReasonAborted Reason = "Aborted"
 	// ReasonPlanPaused: an operator or the spec pauses the plan.

@@ -326,6 +326,12 @@ type Hosts struct {
 	// +optional
 	Source HostSource `json:"source,omitempty"`
 
+	// When hosts without a version get their grants. Immediately (default): at once and beside all limits, because they do not
+	// serve yet; stops, windows and the health gate apply. ByRules: as all other hosts.
+	// +kubebuilder:validation:Enum=Immediately;ByRules
+	// +optional
+	Newcomers NewcomerPolicy `json:"newcomers,omitempty"`
+
 	// If true, a host counts as upgraded only if its report has the version as well as its record. Any host can write any
 	// record, but only its own report. Legacy hosts do not report, so they fail at their deadline. The default is false.
 	// +optional
@@ -348,6 +354,15 @@ type HostSource string
 const (
 	HostsFromRecords HostSource = "Records"
 	HostsFromCatalog HostSource = "Catalog"
+)
+
+// NewcomerPolicy says when hosts without a version get their grants.
+type NewcomerPolicy string
+
+// The policies for newcomers.
+const (
+	NewcomersImmediately NewcomerPolicy = "Immediately"
+	NewcomersByRules     NewcomerPolicy = "ByRules"
 )
 
 // Keys says where the keys of a fleet are in Consul, and how they are written.

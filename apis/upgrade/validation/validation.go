@@ -139,6 +139,9 @@ func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 	if hosts.Source != "" {
 		errs = append(errs, oneOf(hosts.Source, at.Child("source"), v1alpha1.HostsFromRecords, v1alpha1.HostsFromCatalog)...)
 	}
+	if hosts.Newcomers != "" {
+		errs = append(errs, oneOf(hosts.Newcomers, at.Child("newcomers"), v1alpha1.NewcomersImmediately, v1alpha1.NewcomersByRules)...)
+	}
 	return append(errs, validateHostPatterns(hosts.Exclude, at.Child("exclude"))...)
 }
 

@@ -151,7 +151,7 @@ func (c *chaos) startAgents(addr string) {
 	var group sync.WaitGroup
 	c.t.Cleanup(func() { cancel(); group.Wait() })
 	for i, host := range hosts() {
-		version := &agent.Memory{}
+		version := &agent.MemoryVersion{}
 		if err := version.SetVersion("v1"); err != nil {
 			c.t.Fatal(err)
 		}

@@ -194,7 +194,7 @@ func TestDenials_NameTheKeyAndTheRule(t *testing.T) {
 			`"upgrade.jiocloud.com/plans/" { policy = "list" }`},
 		{"agent", "upgradectl", []string{"apply", "-f", newer}, `upgrade.jiocloud.com/plans/fleet/manager: the token needs key`},
 		{"agent", "upgrade-agent", append(once[:len(once):len(once)], "web2"),
-			`upgrade.jiocloud.com/started/web2: the token needs key "upgrade.jiocloud.com/started/web2" { policy = "read" }`},
+			`upgrade.jiocloud.com/grants/web2: the token needs key "upgrade.jiocloud.com/grants/web2" { policy = "read" }`},
 		{"anonymous", "upgradectl", []string{"status"}, `upgrade.jiocloud.com/plans/: the token needs key_prefix`},
 		{"anonymous", "upgrade-agent", append(once[:len(once):len(once)], "web1"), `current_version: the token needs key`},
 	} {

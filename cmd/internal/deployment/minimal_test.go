@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -51,6 +53,9 @@ func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 		}},
 		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
+			if _, err := clients[host].KV().Delete("upgrade.jiocloud.com/holds/fleet", nil); err != nil {
+				t.Fatal(err)
+			}
 			if !all(t, host, token, "upgrade-agent", "once --hostname web1 --config "+config+" --version-file "+version,
 				"host_data config_state -n web1", "host_data config_version -n web1", "update_own_status puppet 0",
 				"update_own_status puppet_service 0", "update_own_status validation_service 0", "local_health -n web1") {
@@ -108,14 +113,24 @@ func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args 
 	return code == 0 && !strings.Contains(out, "ACL")
 }
 
-// seed creates a fleet with nodes in the catalog. A legacy host may have started, a switch of the version is due, one host may
-// start, pause keys of ended holds exist, and the old tree alone may hold records.
+// seed creates a fleet with nodes in the catalog. A legacy host may have started, a switch of the version is due, one host has a
+// grant, the hold on the fleet and pause keys of ended holds exist, and the old tree alone may hold records.
 func seed(t *testing.T, consul *consuldev.Agent, client *api.Client, file string) {
 	t.Helper()
 	empty(t, client, "")
-	for _, key := range []string{"current_version=v1", "config_state/enable_puppet/host/web1=True", "running_version/v0/web2=1"} {
+	for _, key := range []string{"config_state/enable_puppet/host/web1=True", "running_version/v0/web2=1"} {
 		key, value, _ := strings.Cut(key, "=")
 		if _, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte(value)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant := keys.EncodeGrant(fleet.Grant{Rollout: 1, Version: "v1", Time: time.Now(), ID: "1.1"})
+	for _, pair := range []*api.KVPair{
+		{Key: "current_version", Value: []byte("v1"), Flags: keys.CurrentFlags(1, false)},
+		{Key: "upgrade.jiocloud.com/grants/web1", Value: grant},
+		{Key: "upgrade.jiocloud.com/holds/fleet", Value: []byte(`{"plan":"fleet"}`)},
+	} {
+		if _, err := client.KV().Put(pair, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

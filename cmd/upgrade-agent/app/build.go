@@ -33,6 +33,11 @@ type builder struct {
 
 func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.statePath + ".unsent") }
 
+// memory is kept beside the version file.
+func memory(versionFile string) agent.Memory {
+	return atomicfile.State[agent.Remembered](versionFile + ".rollout")
+}
+
 // reporter returns nil if the file has no checks.
 func (b builder) reporter() *checks.Reporter {
 	if b.file.Checks == nil {

@@ -51,7 +51,7 @@ func (o *checkPuppetOptions) run(ctx context.Context, out io.Writer, _ []string)
 		return err
 	}
 	a, err := agent.New(agent.Options{Host: o.host.name, Role: o.host.role, Layout: o.host.layout, Store: s,
-		Version: agent.File(o.host.versionFile), Clock: agent.SystemClock{}})
+		Version: agent.File(o.host.versionFile), Memory: memory(o.host.versionFile), Clock: agent.SystemClock{}})
 	if err != nil {
 		return err
 	}

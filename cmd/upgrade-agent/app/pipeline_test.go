@@ -190,7 +190,7 @@ func TestAction_RunsDefinedCommandsOnly(t *testing.T) {
 		h.script("restart", `echo "$1" >> $log`)))
 	act := func(version, name string, args ...string) {
 		ops := []store.Op{
-			{Verb: store.Set, Key: "current_version", Value: []byte(version), Flags: keys.ActionFlags},
+			{Verb: store.Set, Key: "current_version", Value: []byte(version), Flags: 0x616374},
 			{Verb: store.Set, Key: "upgrade.jiocloud.com/action", Value: keys.EncodeAction(fleet.Action{Version: version, Name: name, Args: args})}}
 		if _, err := h.store.Txn(t.Context(), ops); err != nil {
 			t.Fatal(err)

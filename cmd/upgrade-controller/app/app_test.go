@@ -114,7 +114,7 @@ func (b *bench) agents(hosts ...string) {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(b.Context())
 	for _, host := range hosts {
-		version := &agent.Memory{}
+		version := &agent.MemoryVersion{}
 		_ = version.SetVersion("v1")
 		a, err := agent.New(agent.Options{Host: host, Store: b.store, Version: version, Clock: agent.SystemClock{},
 			Step:     func(context.Context, agent.Change) (string, error) { return "", nil },

@@ -167,7 +167,7 @@ func (d *demo) agentsInMemory(ctx context.Context) (func(), error) {
 	var group sync.WaitGroup
 	for i, host := range demoHosts() {
 		random := rand.New(rand.NewPCG(1, uint64(i)))
-		version := &agent.Memory{}
+		version := &agent.MemoryVersion{}
 		if err := version.SetVersion(demoFrom); err != nil {
 			return nil, err
 		}

@@ -77,6 +77,7 @@ type resumeOptions struct {
 	orderOptions
 	overrideWindow bool
 	overrideFor    time.Duration
+	acceptRestored bool
 }
 
 func newCmdRolloutResume(f *factory, runF func(context.Context, *resumeOptions) error) *cobra.Command {
@@ -85,13 +86,16 @@ func newCmdRolloutResume(f *factory, runF func(context.Context, *resumeOptions) 
 		Use:   "resume [NAME]",
 		Short: "Resume a paused, aborted or halted plan",
 		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed. Hosts that have failed until\n" +
-			"now do not halt it again.",
+			"now do not halt it again. After Consul was restored from a backup, --accept-restored lets the rollout go on: the hosts\n" +
+			"move to the restored plan's version, by its rules.",
 		Args:              cli.Args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: f.completeArgs(completePlans),
 		RunE:              runE(f, o, runRolloutResume, runF),
 	}
 	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, which is recorded")
 	cmd.Flags().BoolVar(&o.overrideWindow, "override-window", false, "start hosts outside the windows too, for the plan's present version")
+	cmd.Flags().BoolVar(&o.acceptRestored, "accept-restored", false,
+		"go on although Consul was restored from a backup (reason StoreWentBack)")
 	cmd.Flags().DurationVar(&o.overrideFor, "override-for", 0, "duration of --override-window; 0 means until the plan has another version")
 	return cmd
 }
@@ -108,7 +112,7 @@ func (o *resumeOptions) complete(args []string) error {
 
 func runRolloutResume(ctx context.Context, o *resumeOptions) error {
 	return o.send(ctx, "resumed", "not paused", func(plans planstore.Plans, plan string) (bool, error) {
-		r := planstore.Resumption{Pause: o.order(), OverrideWindows: o.overrideWindow}
+		r := planstore.Resumption{Pause: o.order(), OverrideWindows: o.overrideWindow, AcceptRestored: o.acceptRestored}
 		if o.overrideFor > 0 {
 			r.Until = r.Time.Add(o.overrideFor)
 		}

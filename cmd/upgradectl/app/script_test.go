@@ -100,6 +100,8 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 			key, value, _ := strings.Cut(arg, "=")
 			ops = append(ops, set(key, []byte(value)))
 		}
+	case "governed": // VERSION: current_version as a controller writes it
+		ops = append(ops, store.Op{Verb: store.Set, Key: "current_version", Value: []byte(args[0]), Flags: keys.CurrentFlags(1, false)})
 	case "putfile":
 		data, err := os.ReadFile(args[1])
 		if err != nil {

@@ -83,7 +83,7 @@ func newConsole(t *testing.T, env map[string]string, args ...string) *console {
 	t.Helper()
 	x := &console{t: t, store: &shaky{Store: memory.New(scriptNow)}, screen: vt.NewEmulator(80, 24), ended: make(chan int, 1), read: make(chan struct{})}
 	x.txn(
-		store.Op{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("v2")},
+		store.Op{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("v2"), Flags: keys.CurrentFlags(1, false)},
 		store.Op{Verb: store.Set, Key: keys.Layout{}.EnableGlobal(), Value: []byte(keys.Disabled)})
 	x.txn(x.record("v2", "web1")...)
 	x.txn(x.record("v1", "web2")...)

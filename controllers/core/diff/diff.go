@@ -56,11 +56,16 @@ func (c Change) Key() string {
 // Changes is an ordered list of changes.
 type Changes struct {
 	List []Change
-	// Tree is a prefix. If it is set, one transaction deletes everything below it and then applies the changes below
-	// it together with those of Atomic.
-	Tree string
-	// Atomic lists keys outside of Tree that change in the same transaction.
+	// Trees are prefixes. If there are any, one transaction deletes everything below them and then applies the changes below
+	// them together with those of Atomic.
+	Trees []string
+	// Atomic lists keys outside of Trees that change in the same transaction.
 	Atomic []string
+}
+
+// Replaces reports whether a key is below one of the trees that are deleted.
+func (c Changes) Replaces(key string) bool {
+	return slices.ContainsFunc(c.Trees, func(tree string) bool { return strings.HasPrefix(key, tree) })
 }
 
 // Empty reports whether there is nothing to change.

@@ -44,3 +44,13 @@ type Override struct {
 func (o *Override) Opens(version string, now time.Time) bool {
 	return o != nil && o.Version == version && (o.Until.IsZero() || now.Before(o.Until))
 }
+
+// Restored is an operator's order to go on with a store that was restored from a backup.
+type Restored struct {
+	Pause
+	// Rollout is the highest number of a rollout that any host had reported. The next rollout gets a higher one.
+	Rollout uint64 `json:"rollout"`
+}
+
+// Accepts reports whether the order is for a store that holds this current version. It ends when the version is written again.
+func (r *Restored) Accepts(c CurrentVersion) bool { return r != nil && r.Rollout >= c.Rollout }

@@ -49,18 +49,18 @@ type EnableValue struct {
 	Index uint64
 }
 
-// Enables reports whether an agent reads the switch as a permission to change to the version.
+// Enables reports whether an agent reads the key as a permission to change to the version.
 func (s EnableValue) Enables(version string) bool {
 	return s.Value == True || s.Value == Version && s.Text == version
 }
 
-// EnablesLegacy reports whether a legacy host reads the switch as True: any text but False is.
+// EnablesLegacy reports whether a legacy host reads the key as True, as it reads any text but False.
 func (s EnableValue) EnablesLegacy() bool { return s.Text != "False" }
 
-// Proper reports whether every reader understands the switch in the same way.
+// Proper reports whether every reader understands the key in the same way.
 func (s EnableValue) Proper() bool { return s.Text == "True" || s.Text == "False" }
 
-// Setting is the switch that decides for a host, and its scope.
+// Setting is the enable_puppet key that decides for a host, and its scope.
 type Setting struct {
 	Scope Scope
 	EnableValue
@@ -70,6 +70,10 @@ type Setting struct {
 type CurrentVersion struct {
 	Name  string
 	Index uint64
+	// Rollout is the number of the rollout that set it. Zero means unknown.
+	Rollout uint64
+	// Governed says that agents change their version by grants alone. A value that another writer set is not governed.
+	Governed bool
 	// HasAction says that an action goes with it.
 	HasAction bool
 }
@@ -90,15 +94,25 @@ const (
 	PhaseIdle      Phase = "Idle"      // at its version
 	PhaseUpgrading Phase = "Upgrading" // started to change to the version of the report
 	PhaseFailed    Phase = "Failed"    // started, and did not reach it
+	PhaseRefused   Phase = "Refused"   // at its version, and does not follow the fleet; see Report.Reason
 )
+
+// ReportSchema is the schema of reports of agents that know grants. Earlier releases wrote none.
+const ReportSchema = 2
 
 // Report is the last statement of an agent about its host.
 type Report struct {
-	Role    string    `json:"role,omitempty"`
-	Version string    `json:"version,omitempty"`
-	Phase   Phase     `json:"phase,omitempty"`
+	// Schema is ReportSchema, or 0 in reports of agents that go by enable_puppet keys alone.
+	Schema  int    `json:"schema,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Version string `json:"version,omitempty"`
+	Phase   Phase  `json:"phase,omitempty"`
+	// Reason says why a host refuses to follow the fleet.
+	Reason  string    `json:"reason,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Time    time.Time `json:"time,omitzero"`
+	// Rollout is the number of the last rollout that the host finished. Zero means none.
+	Rollout uint64 `json:"rollout,omitempty"`
 	// DurationSeconds is how long the reported change took. Zero means no change, or that the host was interrupted.
 	DurationSeconds int64 `json:"durationSeconds,omitempty"`
 }
@@ -108,10 +122,31 @@ type Report struct {
 type Started struct {
 	Version string `json:"version"`
 	// From is the version that the host leaves. Empty means none, or that the marker is by the controller.
-	From  string    `json:"from,omitempty"`
-	Time  time.Time `json:"time"`
-	By    string    `json:"by,omitempty"`
-	Index uint64    `json:"-"`
+	From string    `json:"from,omitempty"`
+	Time time.Time `json:"time"`
+	By   string    `json:"by,omitempty"`
+	// Rollout and Grant are those of the grant by which the host started. Zero and empty mean an agent that knows no grants.
+	Rollout uint64 `json:"rollout,omitempty"`
+	Grant   string `json:"grant,omitempty"`
+	Index   uint64 `json:"-"`
+}
+
+// Grant is the one-time permission for one host to change to one version in one rollout. The host deletes it in the
+// transaction in which it starts.
+type Grant struct {
+	Rollout uint64    `json:"rollout"`
+	Version string    `json:"version"`
+	Time    time.Time `json:"time"`
+	// ID differs from that of every earlier grant of the host in the same rollout.
+	ID string `json:"id"`
+	// Unhealthy says that required checks failed already at the grant.
+	Unhealthy bool   `json:"unhealthy,omitempty"`
+	Index     uint64 `json:"-"`
+}
+
+// For reports whether the grant is for the rollout that set the current version.
+func (g *Grant) For(c CurrentVersion) bool {
+	return g != nil && g.ID != "" && g.Rollout == c.Rollout && g.Version == c.Name
 }
 
 // ByController is the author of a marker that the controller wrote on behalf of a host.
@@ -125,6 +160,8 @@ type Hold struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// Exempt also takes the hosts out of the counts.
 	Exempt bool `json:"exempt,omitempty"`
+	// Plan is the plan that is paused, aborted or halted, in a hold on the whole fleet.
+	Plan string `json:"plan,omitempty"`
 }
 
 // Expired reports whether the hold has expired.
@@ -190,6 +227,8 @@ type Control struct {
 	Abort *Abort `json:"abort,omitempty"`
 	// Promotion lets the other hosts follow the canaries.
 	Promotion *Promotion `json:"promotion,omitempty"`
+	// Restored accepts a store that was restored from a backup.
+	Restored *Restored `json:"restored,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index were known at Time, in Unix seconds.
@@ -201,8 +240,12 @@ type Watermark struct {
 // Ledger is what a restart of the controller must not forget. Every commit increments Counter.
 type Ledger struct {
 	Counter uint64 `json:"counter"`
-	// Version is the last one that the controller switched to.
+	// Version is the last one that the controller switched to, and Rollout is the number of that rollout. It never decreases.
 	Version string `json:"version,omitempty"`
+	Rollout uint64 `json:"rollout,omitempty"`
+	// WentBack says how the controller found that the store was restored from a backup. Empty means that it did not, or that
+	// an operator has accepted it.
+	WentBack string `json:"wentBack,omitempty"`
 	// Roles are all roles that were ever seen, sorted.
 	Roles []string `json:"roles,omitempty"`
 	// Watermarks say since when records are known, ascending.
@@ -228,8 +271,9 @@ type Host struct {
 	Record Record
 	// Report is the last report of its agent. Nil means a legacy host: it was never seen as an agent.
 	Report *Report
-	// Started is its started marker. Nil means none.
+	// Started is its started marker, and Grant its grant. Nil means none.
 	Started *Started
+	Grant   *Grant
 	// Setting decides whether it is enabled.
 	Setting Setting
 	// PausedBy is the scope of the pause key that stops it. ScopeNone means none.
@@ -247,6 +291,9 @@ type Host struct {
 // Agent reports whether the host was ever seen as an agent.
 func (h *Host) Agent() bool { return h.Report != nil }
 
+// KnowsGrants reports whether the host's agent changes its version by grants.
+func (h *Host) KnowsGrants() bool { return h.Report != nil && h.Report.Schema >= ReportSchema }
+
 // Held reports whether a pause key or a hold keeps the host at its version.
 func (h *Host) Held() bool { return h.PausedBy != ScopeNone || h.Hold != nil }
 
@@ -256,7 +303,7 @@ type Fleet struct {
 	// Hosts are sorted in natural order.
 	Hosts []Host
 	// UnknownHostGrants are the enabling keys of hosts of which nothing else is known.
-	UnknownHostGrants []Grant
+	UnknownHostGrants []EnableKey
 	// Global and Roles are the enable_puppet keys of these scopes.
 	Global EnableValue
 	Roles  map[string]EnableValue
@@ -264,6 +311,8 @@ type Fleet struct {
 	// Holds are the active holds that a pause key of the controller shows to legacy hosts, sorted. An operator's own pause key
 	// takes precedence.
 	Holds []Place
+	// Hold is the hold on the whole fleet. Nil means none.
+	Hold *Hold
 	// Incomplete says why the snapshot may lack keys that exist. Empty means that it is complete. No host may be granted from
 	// an incomplete snapshot.
 	Incomplete string

@@ -18,12 +18,16 @@ func Apply(s Snapshot, l Layout, c diff.Changes, index uint64) Snapshot {
 }
 
 // ApplyAt returns the snapshot that a read would give after a commit. The function index returns the index at which a key
-// was written or deleted, and that of the changes' tree for its prefix. Zero means that it was not. ApplyAt does not modify s.
+// was written or deleted, and that of each of the changes' trees for its prefix. Zero means that it was not. ApplyAt does not modify s.
 func ApplyAt(s Snapshot, l Layout, c diff.Changes, index func(key string) uint64) Snapshot {
-	if c.Tree != "" && index(c.Tree) != 0 {
-		s.Config = slices.DeleteFunc(slices.Clone(s.Config), func(p Pair) bool { return strings.HasPrefix(p.Key, c.Tree) })
+	for _, tree := range c.Trees {
+		if index(tree) != 0 {
+			below := func(p Pair) bool { return strings.HasPrefix(p.Key, tree) }
+			s.Config = slices.DeleteFunc(slices.Clone(s.Config), below)
+			s.Grants = slices.DeleteFunc(slices.Clone(s.Grants), below)
+		}
 	}
-	var config, started []Pair
+	var config, started, grants []Pair
 	for _, change := range c.List {
 		p := Pair{Key: change.Key()}
 		at := index(p.Key)
@@ -40,13 +44,15 @@ func ApplyAt(s Snapshot, l Layout, c diff.Changes, index func(key string) uint64
 		case p.Key == l.Action():
 			p.CreateIndex = cmp.Or(s.Action.CreateIndex, at)
 			s.Action = p
+		case strings.HasPrefix(p.Key, l.GrantTree()):
+			grants = append(grants, p)
 		case strings.HasPrefix(p.Key, l.StartedTree()):
 			started = append(started, p)
 		default:
 			config = append(config, p)
 		}
 	}
-	s.Config, s.Started = merge(s.Config, config), merge(s.Started, started)
+	s.Config, s.Started, s.Grants = merge(s.Config, config), merge(s.Started, started), merge(s.Grants, grants)
 	return s
 }
 

@@ -26,8 +26,8 @@ type Snapshot struct {
 	Records    []Pair
 	// RecordIndex is the index of the read of RecordKeys.
 	RecordIndex uint64
-	// Started, Reports and Holds hold everything below their trees.
-	Started, Reports, Holds []Pair
+	// Grants, Started, Reports and Holds hold everything below their trees.
+	Grants, Started, Reports, Holds []Pair
 	// Checks holds the failing checks of the hosts' nodes, sorted by node, then id.
 	Checks []fleet.Check
 	// Nodes holds the names of all nodes in the catalog, sorted. Nil means that they were not read.
@@ -36,6 +36,16 @@ type Snapshot struct {
 	Ledger fleet.Ledger
 	// Incomplete says why the snapshot may lack keys. Empty means that it is complete.
 	Incomplete string
+}
+
+// Hold returns the pair of a hold. It does not exist if there is no such hold.
+func (s *Snapshot) Hold(key string) Pair {
+	for _, p := range s.Holds {
+		if p.Key == key {
+			return p
+		}
+	}
+	return Pair{Key: key}
 }
 
 // Options are the settings of a plan that Decode needs.
@@ -56,6 +66,7 @@ func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
 	d.nodes()
 	below(&d, s.Reports, l.ReportTree(), foundReport)
 	below(&d, s.Started, l.StartedTree(), foundStarted)
+	below(&d, s.Grants, l.GrantTree(), foundGrant)
 	f := fleet.Fleet{
 		Current:    DecodeCurrent(s.Current),
 		Hosts:      d.collect(),
@@ -65,7 +76,7 @@ func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
 		Incomplete: s.Incomplete,
 		Index:      s.RecordIndex,
 	}
-	f.UnknownHostGrants, f.Holds = d.unknownGrants, d.holdPlaces
+	f.UnknownHostGrants, f.Holds, f.Hold = d.unknownGrants, d.holdPlaces, d.fleetHold
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
 		d.note("current_version %q is not a valid version name", f.Current.Name)
 	}
@@ -178,6 +189,7 @@ const (
 	foundValue              // in Records
 	foundReport             // in Reports
 	foundStarted
+	foundGrant
 	foundEnable // in Config
 )
 
@@ -192,9 +204,10 @@ type decoder struct {
 	paused        map[string]bool // operators' pause keys by scope/name: whether each stops its scope
 	ofHold        []string        // scope/name of pause keys that represent a hold
 	holdOf        map[string]*fleet.Hold
-	holdPlaces    []fleet.Place            // holds that need a pause key
+	holdPlaces    []fleet.Place // holds that need a pause key
+	fleetHold     *fleet.Hold
 	checksOf      map[string][]fleet.Check // by node
-	unknownGrants []fleet.Grant
+	unknownGrants []fleet.EnableKey
 	notes         []string
 	noted         int
 	roleCache     map[string]string
@@ -240,6 +253,8 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 			h.Report, known = DecodeReport(d.snapshot.Reports[f.at]), true
 		case foundStarted:
 			h.Started, known = DecodeStarted(d.snapshot.Started[f.at]), true
+		case foundGrant:
+			h.Grant = DecodeGrant(d.snapshot.Grants[f.at])
 		case foundEnable:
 			own = &d.snapshot.Config[f.at]
 		case foundValue: // read together with its key
@@ -262,7 +277,8 @@ func (d *decoder) unknownHost(name string, own *Pair) {
 		return
 	}
 	if s := DecodeEnableValue(*own); s.Enables(DecodeVersion(d.snapshot.Current.Value)) {
-		d.unknownGrants = append(d.unknownGrants, fleet.Grant{Name: name, Time: s.Granted, Keep: s.Index <= d.snapshot.Current.ModifyIndex})
+		key := fleet.EnableKey{Name: name, Time: s.Granted, Keep: s.Index <= d.snapshot.Current.ModifyIndex}
+		d.unknownGrants = append(d.unknownGrants, key)
 	}
 }
 
@@ -380,6 +396,10 @@ func (d *decoder) decodeHolds() {
 			continue
 		}
 		name := strings.TrimPrefix(p.Key, d.layout.HoldTree())
+		if p.Key == d.layout.HoldFleet() {
+			d.fleetHold = h
+			continue
+		}
 		d.holdOf[name] = h
 		place, ok := PlaceOf(name)
 		if _, own := d.paused[name]; ok && !own {

@@ -172,6 +172,12 @@ func (l Layout) StartedTree() string { return l.key(root + "started/") }
 // Started is the key of a host's started marker.
 func (l Layout) Started(host string) string { return l.StartedTree() + host }
 
+// GrantTree is the prefix of all grants.
+func (l Layout) GrantTree() string { return l.key(root + "grants/") }
+
+// Grant is the key of a host's grant.
+func (l Layout) Grant(host string) string { return l.GrantTree() + host }
+
 // ReportTree is the prefix of all reports.
 func (l Layout) ReportTree() string { return l.key(root + "hosts/") }
 
@@ -186,6 +192,9 @@ func (l Layout) HoldTree() string { return l.key(root + "holds/") }
 
 // HoldEpoch is the key that each change of a hold writes.
 func (l Layout) HoldEpoch() string { return l.HoldTree() + "epoch" }
+
+// HoldFleet is the key of the hold on the whole fleet, which exists while its plan is paused, aborted or halted.
+func (l Layout) HoldFleet() string { return l.HoldTree() + "fleet" }
 
 // HoldHost is the key of the hold on a host.
 func (l Layout) HoldHost(host string) string { return l.HoldTree() + "host/" + host }

@@ -10,13 +10,14 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// HostKeys returns all keys of the hosts: started marker, report, record of the current version, and the records that s
-// lists.
+// HostKeys returns all keys of the hosts: grant, started marker, report, record of the current version, and the records that s
+// lists. The grant comes first, because a host that starts deletes it and sets its marker in one transaction: read in this order,
+// the host is never without both.
 func HostKeys(s Snapshot, l Layout, hosts []string) []string {
 	records := recordKeys(s, l)
 	var out []string
 	for _, host := range hosts {
-		out = append(append(out, l.Started(host), l.Report(host)), records(host)...)
+		out = append(append(out, l.Grant(host), l.Started(host), l.Report(host)), records(host)...)
 	}
 	return out
 }
@@ -80,7 +81,7 @@ func ChangedHosts(s Snapshot, l Layout, progress []Pair) (hosts []string) {
 	return slices.Compact(hosts)
 }
 
-// HostsBetween returns the hosts whose keys are in exactly one of two sorted lists of started markers or records. The
+// HostsBetween returns the hosts whose keys are in exactly one of two sorted lists of grants, started markers or records. The
 // result is sorted, without duplicates.
 func HostsBetween(before, after []string, l Layout) (hosts []string) {
 	for len(before) > 0 || len(after) > 0 {
@@ -97,9 +98,9 @@ func HostsBetween(before, after []string, l Layout) (hosts []string) {
 	return slices.DeleteFunc(slices.Compact(hosts), func(host string) bool { return host == "" })
 }
 
-// hostOf returns the host of a started marker, a report or a record.
+// hostOf returns the host of a grant, a started marker, a report or a record.
 func (l Layout) hostOf(key string) string {
-	for _, tree := range []string{l.StartedTree(), l.ReportTree()} {
+	for _, tree := range []string{l.GrantTree(), l.StartedTree(), l.ReportTree()} {
 		if host, ok := strings.CutPrefix(key, tree); ok {
 			return host
 		}
@@ -112,9 +113,11 @@ func (l Layout) hostOf(key string) string {
 // deleted key is a pair that does not exist. With ages, Patch keeps the values of all records of the current version, else
 // only those of WantedRecords. It does not modify s.
 func Patch(s Snapshot, l Layout, read []Pair, ages bool) Snapshot {
-	var started, reports, records []Pair
+	var grants, started, reports, records []Pair
 	for _, p := range read {
 		switch {
+		case strings.HasPrefix(p.Key, l.GrantTree()):
+			grants = append(grants, p)
 		case strings.HasPrefix(p.Key, l.StartedTree()):
 			started = append(started, p)
 		case strings.HasPrefix(p.Key, l.ReportTree()):
@@ -124,7 +127,7 @@ func Patch(s Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 		}
 		s.RecordIndex = max(s.RecordIndex, p.ModifyIndex)
 	}
-	s.Started, s.Reports = merge(s.Started, started), merge(s.Reports, reports)
+	s.Grants, s.Started, s.Reports = merge(s.Grants, grants), merge(s.Started, started), merge(s.Reports, reports)
 	return withRecords(s, l, byKey(records), ages)
 }
 

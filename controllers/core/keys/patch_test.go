@@ -204,7 +204,7 @@ func TestApplyAt_PartOfACommit(t *testing.T) {
 	if d := cmp.Diff(want, after.Config); d != "" {
 		t.Error(d)
 	}
-	c.Tree = l.EnableTree()
+	c.Trees = []string{l.EnableTree()}
 	if left := keys.ApplyAt(raw, l, c, func(string) uint64 { return 0 }); len(left.Config) != 3 {
 		t.Errorf("the tree was not deleted, got %v", left.Config)
 	}

@@ -22,7 +22,7 @@ const (
 )
 
 // Actual returns the existing keys that the output of Render is compared with: the enable_puppet tree, current_version, the
-// action, the started markers that the controller wrote, and the pause keys that represent holds.
+// action, the grants, the started markers that the controller wrote, and the pause keys that represent holds.
 func Actual(s Snapshot, l Layout) diff.KeySet {
 	set := make(diff.KeySet, 0, len(s.Config)+1)
 	for _, p := range s.Config {
@@ -49,6 +49,9 @@ func Actual(s Snapshot, l Layout) diff.KeySet {
 	}
 	if s.Action.Exists() {
 		set = append(set, diff.Entry{Key: s.Action.Key, Value: string(s.Action.Value), Index: s.Action.ModifyIndex})
+	}
+	for _, p := range s.Grants {
+		set = append(set, diff.Entry{Key: p.Key, Value: string(p.Value), Index: p.ModifyIndex, Rank: rankHost})
 	}
 	for _, p := range s.Started {
 		if m := DecodeStarted(p); m.By == fleet.ByController {
@@ -81,6 +84,9 @@ func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 		set = append(set, diff.Entry{Key: l.Pause(p), Value: Disabled, Flags: HoldFlags, Rank: rankMarker})
 	}
 	if !d.Switch {
+		set = l.enableKeys(set, d, actual)
+	}
+	if !d.Switch && !d.Rewrite {
 		set = l.grants(set, d, actual)
 	}
 	// The switch deletes the whole tree, so global is written even if its value is unchanged.
@@ -99,18 +105,39 @@ func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) di
 		}
 		return set
 	}
-	current := diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion, Renew: d.Switch}
+	current := diff.Entry{Key: l.CurrentVersion(), Value: d.Version, Rank: rankVersion, Renew: d.Switch || d.Rewrite,
+		Flags: CurrentFlags(d.Rollout, d.Action != nil)}
 	if d.Action != nil {
-		current.Flags = ActionFlags
 		set = append(set, diff.Entry{Key: l.Action(), Value: string(EncodeAction(*d.Action)), Rank: rankMarker})
 	}
 	return append(set, current)
 }
 
+// grants appends the grants. One that exists stays as it is.
 func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
+	existing := map[string]diff.Entry{}
+	for _, e := range actual {
+		if strings.HasPrefix(e.Key, l.GrantTree()) {
+			existing[e.Key] = e
+		}
+	}
+	for _, g := range d.Grants {
+		e := diff.Entry{Key: l.Grant(g.Host), Rank: rankHost}
+		if g.Index != 0 {
+			e = existing[e.Key]
+		} else {
+			e.Value = string(EncodeGrant(g.Grant))
+		}
+		set = append(set, e)
+	}
+	return set
+}
+
+// enableKeys appends the keys of hosts and roles.
+func (l Layout) enableKeys(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
 	enabling := cmp.Or(d.Enabling, Enabled)
 	kept := make(map[string]bool, len(d.Hosts)+len(d.Roles)) // of the granted keys, whether each stays as it is
-	add := func(key string, g fleet.Grant, rank int) {
+	add := func(key string, g fleet.EnableKey, rank int) {
 		if kept[key] = g.Keep; g.Keep {
 			return
 		}
@@ -130,7 +157,7 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 		switch keep, granted := kept[e.Key]; {
 		case keep:
 			set = append(set, e)
-		case !granted && (e.Rank == rankHost || e.Rank == rankRole) && disables(e.Value):
+		case !granted && (e.Rank == rankHost || e.Rank == rankRole) && disables(e.Value) && strings.HasPrefix(e.Key, l.EnableTree()):
 			set = append(set, diff.Entry{Key: e.Key, Value: Disabled, Rank: e.Rank})
 		}
 	}
@@ -147,8 +174,11 @@ func disables(value string) bool {
 // Changes returns the changes that turn the actual keys into the desired ones.
 func (l Layout) Changes(actual diff.KeySet, d fleet.Desired) diff.Changes {
 	c := diff.Compute(actual, Render(d, l, actual))
-	if d.Switch {
-		c.Tree = l.EnableTree()
+	switch {
+	case d.Rewrite: // no grant survives a new number of the rollout
+		c.Trees, c.Atomic = []string{l.GrantTree()}, []string{l.CurrentVersion(), l.Action()}
+	case d.Switch:
+		c.Trees = []string{l.EnableTree(), l.GrantTree()}
 		c.Atomic = []string{l.CurrentVersion(), l.Action()}
 	}
 	return c

@@ -32,7 +32,7 @@ const maxSeconds = 1 << 40
 const unhealthyFlag = 1 << 62
 
 // grantFlags returns the flags of an enabling key.
-func grantFlags(g fleet.Grant) uint64 {
+func grantFlags(g fleet.EnableKey) uint64 {
 	flags := uint64(g.Time)
 	if g.Unhealthy {
 		flags |= unhealthyFlag
@@ -102,9 +102,30 @@ func bounded(value []byte) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
+// The flags of current_version: the number of the rollout, and two bits. A fleet is governed if the first is set.
+const (
+	governedFlag     = 1 << 63
+	governedAction   = 1 << 62
+	maxRollout       = 1<<48 - 1
+	legacyActionFlag = 0x616374 // "act", in a fleet that is not governed
+)
+
+// CurrentFlags returns the flags of current_version in a governed fleet.
+func CurrentFlags(rollout uint64, action bool) uint64 {
+	flags := governedFlag | min(rollout, maxRollout)
+	if action {
+		flags |= governedAction
+	}
+	return flags
+}
+
 // DecodeCurrent decodes the key current_version.
 func DecodeCurrent(p Pair) fleet.CurrentVersion {
-	return fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, HasAction: p.Flags == ActionFlags}
+	c := fleet.CurrentVersion{Name: DecodeVersion(p.Value), Index: p.ModifyIndex, HasAction: p.Flags == legacyActionFlag}
+	if p.Flags&governedFlag != 0 {
+		c.Governed, c.Rollout, c.HasAction = true, p.Flags&maxRollout, p.Flags&governedAction != 0
+	}
+	return c
 }
 
 // DecodeVersion decodes a version name as hosts do, without surrounding white space.
@@ -127,12 +148,24 @@ func DecodeTime(value []byte) time.Time {
 // EncodeStarted encodes the value of started/<host>.
 func EncodeStarted(s fleet.Started) []byte { return encode(s) }
 
+// EncodeGrant encodes the value of grants/<host>.
+func EncodeGrant(g fleet.Grant) []byte { return encode(g) }
+
+// DecodeGrant decodes grants/<host>. It returns nil if the key does not exist. A malformed grant permits nothing.
+func DecodeGrant(p Pair) *fleet.Grant {
+	if !p.Exists() {
+		return nil
+	}
+	var g fleet.Grant
+	if json.Unmarshal(p.Value, &g) != nil {
+		g = fleet.Grant{}
+	}
+	g.Index = p.ModifyIndex
+	return &g
+}
+
 // EncodeReport encodes the value of hosts/<host>.
 func EncodeReport(r fleet.Report) []byte { return encode(r) }
-
-// ActionFlags are the flags of a current_version that belongs to an action. A host that cannot find the action must not
-// upgrade instead.
-const ActionFlags = 0x616374 // "act"
 
 // EncodeAction encodes the value of the key action.
 func EncodeAction(a fleet.Action) []byte { return encode(a) }
@@ -210,6 +243,7 @@ func DecodeReport(p Pair) *fleet.Report {
 	if json.Unmarshal(p.Value, &r) != nil {
 		r = fleet.Report{Message: "the report cannot be read: " + bounded(p.Value)}
 	}
+	r.Rollout = min(r.Rollout, maxRollout-1)
 	return &r
 }
 

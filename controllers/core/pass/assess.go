@@ -39,7 +39,8 @@ func Assess(s Snapshot) *Assessment {
 
 // input returns what the decision depends on.
 func (a *Assessment) input() rollout.Input {
-	in := rollout.Input{Plan: a.Plan, Control: a.Orders(), Fleet: &a.Fleet, Conflict: a.Conflict, Now: a.Now}
+	in := rollout.Input{Plan: a.Plan, Control: a.Orders(), Fleet: &a.Fleet, Conflict: a.Conflict, WentBack: a.WentBack,
+		Now: a.Now}
 	if a.Fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: a.Fallback.Generation, Version: a.Fallback.Spec.Version}
 	}

@@ -77,6 +77,7 @@ func (a *Assessment) after(index uint64) Snapshot {
 	}
 	next.Keys = keys.Apply(a.Keys, a.Layout, a.Changes(), index)
 	next.Keys.Ledger = d.Ledger
+	next.Keys.Ledger.Counter++
 	next.Control = Control(a.Control, d, a.Digest)
 	if d.Rollback != nil {
 		next.Plan, next.Fallback, next.Pinned = a.Fallback, nil, true

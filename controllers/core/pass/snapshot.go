@@ -32,6 +32,9 @@ type Snapshot struct {
 	Fallback *rollout.Plan
 	// Conflict says which other plan manages the same fleet. Empty means none.
 	Conflict string
+	// WentBack says how the store was found to be restored from a backup: it holds less than was read before. Empty means that
+	// it was not.
+	WentBack string
 	// Layout is the layout of the fleet's keys, and Keys is their content.
 	Layout keys.Layout
 	Keys   keys.Snapshot

@@ -10,23 +10,54 @@ import (
 
 // View is what the rules depend on: the keys as the host reads them, and what the host knows of itself.
 type View struct {
-	// Legacy is true for a host without an agent. Such a host knows the switch and the pause keys only.
-	Legacy bool
+	// Kind is the kind of the host: which keys it understands.
+	Kind Kind
 	// Local is the version that the host has. Empty means none: this is its first boot.
 	Local string
-	// Started is the version that the host started to change to and did not reach. Empty means none.
-	Started string
+	// Started is the version that the host started to change to and did not reach, and StartedRollout the rollout of that
+	// start. Empty means none. Zero means an agent that knew no grants.
+	Started        string
+	StartedRollout uint64
 	// Failed says that the host reported a failure to reach Started.
 	Failed  bool
 	Current fleet.CurrentVersion
 	// HasAction says that an action is stored for the current version.
 	HasAction bool
-	// Setting is the switch that decides for the host: the most specific enable_puppet key that is set.
+	// Setting is the enable_puppet key that decides for the host: the most specific one that is set.
 	Setting fleet.Setting
+	// Grant is the host's grant. Nil means none.
+	Grant *fleet.Grant
+	// LastRollout is the number of the last rollout that the host finished, and LastGrant the id of the last grant that it used.
+	LastRollout uint64
+	LastGrant   string
 	// PausedBy is the scope of the pause key that stops the host. ScopeNone means none does.
 	PausedBy fleet.Scope
-	// OnHold says that a hold on the host or its role applies.
+	// OnHold says that a hold on the host, its role or the fleet applies.
 	OnHold bool
+}
+
+// Kind says which keys a host understands.
+type Kind uint8
+
+// The kinds of hosts.
+const (
+	// Agent changes its version by its grant in a governed fleet, and by enable_puppet keys elsewhere.
+	Agent Kind = iota
+	// KeyAgent is an agent of an earlier release, which goes by enable_puppet keys alone.
+	KeyAgent
+	// Legacy is a host without an agent. It knows enable_puppet keys and pause keys only.
+	Legacy
+)
+
+// KindOf returns the kind of a host as the controller knows it.
+func KindOf(h *fleet.Host) Kind {
+	switch {
+	case !h.Agent():
+		return Legacy
+	case !h.KnowsGrants():
+		return KeyAgent
+	}
+	return Agent
 }
 
 // Reason says why a permission is given or refused.
@@ -36,6 +67,7 @@ type Reason string
 const (
 	NoVersion      Reason = "NoVersion"      // there is no current_version
 	InvalidVersion Reason = "InvalidVersion" // current_version is not a valid version
+	StoreWentBack  Reason = "StoreWentBack"  // the host has finished a later rollout than the current one
 	AtVersion      Reason = "AtVersion"      // the host has the current version
 	ActionUnclear  Reason = "ActionUnclear"  // current_version and the stored action contradict each other
 	NoVersionYet   Reason = "NoVersionYet"   // the host has no version, and an action does not install one
@@ -44,13 +76,15 @@ const (
 	Disabled       Reason = "Disabled"       // the deciding key is False
 	InvalidValue   Reason = "InvalidValue"   // the deciding key is neither True, False nor a version
 	OtherVersion   Reason = "OtherVersion"   // the deciding key enables another version
-	NotGranted     Reason = "NotGranted"     // no key is set
-	OldGrant       Reason = "OldGrant"       // the deciding key was written before current_version
+	NotGranted     Reason = "NotGranted"     // no grant, and no key that permits the change
+	OldGrant       Reason = "OldGrant"       // the grant is for another rollout, or the deciding key is older than current_version
+	UsedGrant      Reason = "UsedGrant"      // the host has used this grant before
 	NoneSet        Reason = "NoneSet"        // no key is set, which enables Puppet and legacy hosts
 	Enabled        Reason = "Enabled"        // the deciding key enables Puppet
-	Granted        Reason = "Granted"        // the deciding key enables this version and is newer than current_version
-	FirstBoot      Reason = "FirstBoot"      // the host has no version yet, and the switch enables it
+	Granted        Reason = "Granted"        // the grant, or a deciding key that is newer than current_version, permits the change
+	FirstBoot      Reason = "FirstBoot"      // the host has no version yet, and the deciding key enables it
 	Resuming       Reason = "Resuming"       // the host started, was interrupted, and may finish
+	Retrying       Reason = "Retrying"       // the host started, failed, and may try again by the same grant
 )
 
 // Permission is the answer to a question.
@@ -70,17 +104,19 @@ func Change(v View) Permission {
 		return deny(NoVersion)
 	case names.Version(v.Current.Name) != "":
 		return deny(InvalidVersion)
+	case v.governed() && v.Current.Rollout < v.LastRollout:
+		return deny(StoreWentBack)
 	case v.Local == v.Current.Name && v.Started == "":
 		return deny(AtVersion)
 	case v.PausedBy != fleet.ScopeNone:
 		return deny(Paused)
-	case v.Legacy:
+	case v.Kind == Legacy:
 		return Grant(v)
 	case v.Current.HasAction != v.HasAction:
 		return deny(ActionUnclear)
 	case v.HasAction && v.Local == "":
 		return deny(NoVersionYet)
-	case v.Started == v.Current.Name && !v.Failed && v.lookup():
+	case v.startedCurrent() && !v.Failed && v.lookup():
 		return allow(Resuming)
 	case v.OnHold:
 		return deny(OnHold)
@@ -88,22 +124,47 @@ func Change(v View) Permission {
 	return Grant(v)
 }
 
-// Grant answers whether the switch alone permits a start. It ignores pauses, holds and actions, which can end at any
-// moment: a host with a grant is in flight.
+// Grant answers whether the host's grant, or its keys, permit a start. It ignores pauses, holds and actions, which can end
+// at any moment: a host that is permitted to start is in flight.
 //
-// An agent needs a switch that enables the version and is newer than current_version. On its first boot the lookup is
-// enough. A legacy host starts unless the switch is exactly False.
+// In a governed fleet an agent needs a grant for the current rollout that it has not used. A start that failed may be tried
+// again while the keys enable the version. In another fleet, an agent needs a key that enables the version and is newer than
+// current_version, and on its first boot the lookup is enough. A legacy host starts unless the key is exactly False.
 func Grant(v View) Permission {
-	switch version := v.Current.Name; {
+	switch {
 	case v.Current.Index == 0:
 		return deny(NoVersion)
-	case v.Legacy:
+	case v.Kind == Legacy:
 		return v.legacy(Granted)
+	case v.governed():
+		return v.byGrant()
+	}
+	return v.byKey()
+}
+
+// byGrant is the rule of agents in a governed fleet.
+func (v *View) byGrant() Permission {
+	switch {
+	case v.Grant.For(v.Current) && v.Grant.ID != v.LastGrant:
+		return allow(Granted)
+	case v.startedCurrent() && v.lookup():
+		return allow(Retrying)
+	case v.Grant == nil:
+		return deny(NotGranted)
+	case v.Grant.For(v.Current):
+		return deny(UsedGrant)
+	}
+	return deny(OldGrant)
+}
+
+// byKey is the rule of agents in a fleet that is not governed, and of agents of earlier releases.
+func (v *View) byKey() Permission {
+	switch {
 	case v.Local == "" && v.lookup():
 		return allow(FirstBoot)
 	case v.Setting.Scope == fleet.ScopeNone:
 		return deny(NotGranted)
-	case !v.Setting.Enables(version):
+	case !v.Setting.Enables(v.Current.Name):
 		return v.disabled()
 	case v.Setting.Index <= v.Current.Index:
 		return deny(OldGrant)
@@ -111,12 +172,21 @@ func Grant(v View) Permission {
 	return allow(Granted)
 }
 
+// governed reports whether the host changes its version by grants alone.
+func (v *View) governed() bool { return v.Kind == Agent && v.Current.Governed }
+
+// startedCurrent reports whether the host started to change to the current version in the current rollout.
+func (v *View) startedCurrent() bool {
+	same := !v.governed() || v.StartedRollout == 0 || v.StartedRollout == v.Current.Rollout
+	return v.Started == v.Current.Name && same
+}
+
 // RunPuppet answers whether Puppet may run at the version that the host has.
 func RunPuppet(v View) Permission {
 	switch {
 	case v.PausedBy != fleet.ScopeNone:
 		return deny(Paused)
-	case v.Legacy:
+	case v.Kind == Legacy:
 		return v.legacy(Enabled)
 	case v.Setting.Scope == fleet.ScopeNone:
 		return allow(NoneSet)
@@ -126,12 +196,12 @@ func RunPuppet(v View) Permission {
 	return allow(Enabled)
 }
 
-// lookup reports whether the switch enables the current version, or no switch is set.
+// lookup reports whether the deciding key enables the current version, or no key is set.
 func (v *View) lookup() bool {
 	return v.Setting.Scope == fleet.ScopeNone || v.Setting.Enables(v.Current.Name)
 }
 
-// legacy reads the switch as jorc does. The reason is that of a switch that is set and enables.
+// legacy reads the key as jorc does. The reason is that of a key that is set and enables.
 func (v *View) legacy(enabled Reason) Permission {
 	switch {
 	case v.Setting.Scope == fleet.ScopeNone:
@@ -142,7 +212,7 @@ func (v *View) legacy(enabled Reason) Permission {
 	return allow(enabled)
 }
 
-// disabled says why the switch does not enable a version.
+// disabled says why the key does not enable a version.
 func (v *View) disabled() Permission {
 	switch v.Setting.Value {
 	case fleet.Invalid:

@@ -24,7 +24,7 @@ func view(change ...func(*permission.View)) permission.View {
 	return v
 }
 
-func legacy(v *permission.View)    { v.Legacy = true }
+func legacy(v *permission.View)    { v.Kind = permission.Legacy }
 func firstBoot(v *permission.View) { v.Local = "" }
 func paused(v *permission.View)    { v.PausedBy = fleet.ScopeRole }
 func onHold(v *permission.View)    { v.OnHold = true }
@@ -32,6 +32,25 @@ func started(v *permission.View)   { v.Started = "v2" }
 func failed(v *permission.View)    { v.Failed = true }
 func local(version string) func(*permission.View) {
 	return func(v *permission.View) { v.Local = version }
+}
+
+func keyAgent(v *permission.View) { v.Kind = permission.KeyAgent }
+
+// governed makes rollout 3 the current one.
+func governed(v *permission.View) { v.Current.Governed, v.Current.Rollout = true, 3 }
+
+// grant is a grant for a version in a rollout.
+func grant(version string, rollout uint64) func(*permission.View) {
+	return func(v *permission.View) {
+		v.Grant = &fleet.Grant{Rollout: rollout, Version: version, ID: "3.7", Index: after}
+	}
+}
+
+func usedGrant(v *permission.View)   { v.LastGrant = "3.7" }
+func startedNow(v *permission.View)  { v.Started, v.StartedRollout = "v2", 3 }
+func startedThen(v *permission.View) { v.Started, v.StartedRollout = "v2", 2 }
+func finished(rollout uint64) func(*permission.View) {
+	return func(v *permission.View) { v.LastRollout = rollout }
 }
 
 func action(current, stored bool) func(*permission.View) {
@@ -86,8 +105,35 @@ func TestChange(t *testing.T) {
 		"legacy by any value":                      {view(legacy, key("yes", before)), true, permission.Granted},
 		"legacy when disabled":                     {view(legacy, key("False", after)), false, permission.Disabled},
 		"legacy when paused":                       {view(legacy, paused), false, permission.Paused},
-		"legacy on hold":                           {view(legacy, onHold, key("True", after)), true, permission.Granted},
-		"legacy at the version":                    {view(legacy, local("v2")), false, permission.AtVersion},
+
+		"governed: no grant":                           {view(governed), false, permission.NotGranted},
+		"governed: a key is no grant":                  {view(governed, key("True", after)), false, permission.NotGranted},
+		"governed: first boot needs a grant":           {view(governed, firstBoot, key("True", after)), false, permission.NotGranted},
+		"governed: granted":                            {view(governed, grant("v2", 3)), true, permission.Granted},
+		"governed: granted on first boot":              {view(governed, firstBoot, grant("v2", 3)), true, permission.Granted},
+		"governed: granted in another rollout":         {view(governed, grant("v2", 2)), false, permission.OldGrant},
+		"governed: granted for another version":        {view(governed, grant("v1", 3)), false, permission.OldGrant},
+		"governed: a grant is used once":               {view(governed, grant("v2", 3), usedGrant), false, permission.UsedGrant},
+		"governed: paused":                             {view(governed, grant("v2", 3), paused), false, permission.Paused},
+		"governed: on hold":                            {view(governed, grant("v2", 3), onHold), false, permission.OnHold},
+		"governed: at the version":                     {view(governed, local("v2"), grant("v2", 3)), false, permission.AtVersion},
+		"governed: resumes in its rollout":             {view(governed, startedNow), true, permission.Resuming},
+		"governed: resumes on hold":                    {view(governed, startedNow, onHold), true, permission.Resuming},
+		"governed: resumes a start that names none":    {view(governed, started), true, permission.Resuming},
+		"governed: does not resume an earlier one":     {view(governed, startedThen), false, permission.NotGranted},
+		"governed: retries while its keys enable":      {view(governed, startedNow, failed, key("True", before)), true, permission.Retrying},
+		"governed: does not retry when disabled":       {view(governed, startedNow, failed, key("False", before)), false, permission.NotGranted},
+		"governed: does not retry on hold":             {view(governed, startedNow, failed, onHold), false, permission.OnHold},
+		"governed: the store went back":                {view(governed, grant("v2", 3), finished(4)), false, permission.StoreWentBack},
+		"governed: the store went back, started":       {view(governed, startedNow, finished(4)), false, permission.StoreWentBack},
+		"governed: finished this rollout":              {view(governed, grant("v2", 3), finished(3)), true, permission.Granted},
+		"governed: an agent by keys":                   {view(governed, keyAgent, key("True", after)), true, permission.Granted},
+		"governed: an agent by keys ignores grants":    {view(governed, keyAgent, grant("v2", 3)), false, permission.NotGranted},
+		"not governed: a grant is ignored":             {view(grant("v2", 0)), false, permission.NotGranted},
+		"not governed: the memory does not matter":     {view(key("True", after), finished(4)), true, permission.Granted},
+		"governed: legacy goes by its key and nothing": {view(governed, legacy, key("True", before)), true, permission.Granted},
+		"legacy on hold":                               {view(legacy, onHold, key("True", after)), true, permission.Granted},
+		"legacy at the version":                        {view(legacy, local("v2")), false, permission.AtVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := permission.Change(tc.view); got.Allowed != tc.allowed || got.Reason != tc.reason {
@@ -102,7 +148,7 @@ func TestGrantIgnoresPausesHoldsAndActions(t *testing.T) {
 	if got := permission.Grant(v); !got.Allowed || permission.Change(v).Allowed {
 		t.Errorf("grant %+v, change %+v", got, permission.Change(v))
 	}
-	if got := permission.Grant(permission.View{Legacy: true}); got.Allowed {
+	if got := permission.Grant(permission.View{Kind: permission.Legacy}); got.Allowed {
 		t.Errorf("without a current version: %+v", got)
 	}
 }

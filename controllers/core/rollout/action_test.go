@@ -73,7 +73,7 @@ func TestActionsAreGrantedAsUpgradesAre(t *testing.T) {
 		want:  "web1 Upgraded AtVersion\n+action = {\"version\":\"v2\",\"name\":\"reboot\"}",
 	}, {
 		name:  "an action of another writer is deleted",
-		fleet: "action v2 halt\nrecord v2 web1\nagent web1\nkey host/web1 True -1h\nkey role/web True -1h",
+		fleet: "action v2 halt\nrecord v2 web1\nagent web1\nknows web1\nkey host/web1 True -1h\nkey role/web True -1h",
 		want:  "web1 Upgraded AtVersion\n-action",
 	}, {
 		name:  "a current_version that was set by hand says so again",

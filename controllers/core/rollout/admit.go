@@ -4,6 +4,8 @@
 package rollout
 
 import (
+	"fmt"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -92,11 +94,19 @@ func (ad *admission) decide(s *subject, v *Verdict) {
 
 // grant gives a host a slot of its role, its group and the fleet, and its key.
 func (ad *admission) grant(s *subject, v *Verdict) {
-	s.role.grant(s.inFlight())
+	if !s.newcomer {
+		s.role.grant(s.inFlight())
+	}
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
 	v.Enable, v.GrantedAt, v.Renew, v.Unhealthy = true, ad.in.Now.Unix(), true, s.requiredCheckFails
 	if v.GrantedAt == s.Setting.Granted {
 		v.GrantedAt++ // the same value with the same flags would not move the index of the key, and so grant nothing
+	}
+	if current := ad.in.Fleet.Current; s.KnowsGrants() && current.Governed {
+		// Each commit increases the counter, so the id is unique in its rollout.
+		id := fmt.Sprintf("%d.%d", current.Rollout, ad.in.Fleet.Ledger.Counter+1)
+		v.Grant = &fleet.Grant{Rollout: current.Rollout, Version: ad.target, Time: wholeSecond(ad.in.Now), ID: id,
+			Unhealthy: s.requiredCheckFails}
 	}
 }
 
@@ -104,6 +114,9 @@ func (ad *admission) grant(s *subject, v *Verdict) {
 func (ad *admission) keep(s *subject, v *Verdict) {
 	if s.revoked || s.implicit {
 		return
+	}
+	if s.KnowsGrants() && !s.upgraded() && s.Grant.For(ad.in.Fleet.Current) {
+		v.Grant = s.Grant
 	}
 	explicit := s.Setting.Scope != fleet.ScopeNone && s.Setting.Enables(ad.target)
 	// While the plan is paused no host gets a new key: global-disable-puppet stops Puppet on all of them.

@@ -45,6 +45,8 @@ type hostFacts struct {
 	marked bool
 	// enabled says that the switch permits the change, as the host itself reads it.
 	enabled bool
+	// newcomer says that the host has no version yet, and takes no slot.
+	newcomer bool
 	// implicit says that a host is enabled without a proper key: by no key, or by one that other hosts read differently.
 	implicit bool
 	// hasReportedVersion says that the host's report tells since when it has the version.
@@ -67,6 +69,9 @@ func (f *hostFacts) complete() bool { return f.progress == progressUpgraded }
 func (f *hostFacts) inFlight() bool {
 	return f.progress != progressPending && f.progress != progressUpgraded
 }
+
+// takesSlot reports whether the host counts against limits.
+func (f *hostFacts) takesSlot() bool { return f.inFlight() && !f.newcomer }
 
 func (f *hostFacts) counts() bool { return f.exclusion == 0 }
 
@@ -164,7 +169,8 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	upgraded := !started && c.hasVersion(h)
 	f.enabled = c.enabled(h)
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(c.current.Name)
-	f.implicit = f.enabled && !explicit && !upgraded
+	f.implicit = f.enabled && !explicit && !upgraded && !c.byGrant(h)
+	f.newcomer = c.newcomer(h)
 	// Only the marker shows that a host without record and report is enabled.
 	f.marked = started || h.Started != nil && f.enabled && knownByMarker(h)
 	f.requiredCheckFails = slices.ContainsFunc(h.Checks, func(check fleet.Check) bool {
@@ -214,19 +220,41 @@ func (c *classifier) hasVersion(h *fleet.Host) bool {
 	return r != nil && r.Version == c.current.Name && r.Phase == fleet.PhaseIdle
 }
 
-// enabled reports whether the switch permits the change, as the host reads it. A grant counts until it is revoked, also
-// for a host on hold: the host can use it at any moment.
+// byGrant reports whether the host changes its version by grants alone.
+func (c *classifier) byGrant(h *fleet.Host) bool { return c.current.Governed && h.KnowsGrants() }
+
+// newcomer reports whether a host has no version yet, also while it changes to its first one. It does not serve yet, so by
+// default no limit applies to it.
+func (c *classifier) newcomer(h *fleet.Host) bool {
+	if c.plan.Spec.Hosts.Newcomers == v1alpha1.NewcomersByRules || !c.byGrant(h) || h.Record.Version != "" {
+		return false
+	}
+	if m := h.Started; m != nil {
+		return m.By == "" && m.From == ""
+	}
+	return h.Report.Version == ""
+}
+
+// enabled reports whether the host's grant or its keys permit the change, as the host reads them. A grant counts until it is
+// revoked, also for a host on hold: the host can use it at any moment.
 func (c *classifier) enabled(h *fleet.Host) bool {
 	local := h.Record.Version
 	if h.Agent() {
 		local = cmp.Or(local, h.Report.Version)
 	}
-	return permission.Grant(permission.View{Legacy: !h.Agent(), Local: local, Current: c.current, Setting: h.Setting}).Allowed
+	v := permission.View{Kind: permission.KindOf(h), Local: local, Current: c.current, Setting: h.Setting, Grant: h.Grant}
+	if m := h.Started; m != nil && m.By == "" {
+		v.Started, v.StartedRollout = m.Version, m.Rollout
+	}
+	return permission.Grant(v).Allowed
 }
 
 // checksCount reports whether failing checks of a host count as a failure of the rollout. They do not before the rollout
 // touched the host, or when they failed already as it was granted.
 func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
+	if h.Grant.For(c.current) {
+		return !h.Grant.Unhealthy
+	}
 	granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(c.current.Name) && h.Setting.Index > c.current.Index
 	if granted {
 		return !h.Setting.Unhealthy
@@ -289,7 +317,9 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	if f.upgraded() {
 		return
 	}
-	if f.enabled && h.Setting.Granted != 0 {
+	if h.Grant.For(c.current) {
+		f.since = c.past(h.Grant.Time)
+	} else if f.enabled && h.Setting.Granted != 0 {
 		f.since = c.past(time.Unix(h.Setting.Granted, 0))
 	}
 	if f.progress == progressStarted {

@@ -66,6 +66,9 @@ func (ad *admission) conclude() Decision {
 		Current:        ad.target,
 		Switch:         ad.gate.switches(),
 		Pending:        ad.gate.pending,
+		Rollout:        ad.rollout(),
+		Rewrite:        ad.gate.rewrites,
+		FleetHold:      ad.fleetHold(),
 		Enabling:       ad.gate.enabling,
 		ReadOnly:       ad.gate.readOnly,
 		Gate:           ad.gate.Gate,
@@ -99,13 +102,39 @@ func (ad *admission) complete(d *Decision) bool {
 	return true
 }
 
-// decideRoles decides which role keys enable. A role key is written when no host that looks the role up has to be kept
-// back: the role has no limit or is complete, and no such host is excluded, held, ungranted or of another role by the plan.
+// rollout returns the number of the rollout that current_version names after this pass. A new number is higher than all that
+// the controller and, after a restore, the hosts know.
+func (ad *admission) rollout() uint64 {
+	known := max(ad.in.Fleet.Ledger.Rollout, ad.in.Fleet.Current.Rollout)
+	if !ad.gate.switches() && !ad.gate.rewrites {
+		return known
+	}
+	if r := ad.in.Control.Restored; r != nil {
+		known = max(known, r.Rollout)
+	}
+	return known + 1
+}
+
+// fleetHold returns the hold on the fleet while the plan is paused, aborted or halted. One that exists stays as it is.
+func (ad *admission) fleetHold() *fleet.Hold {
+	switch {
+	case ad.gate.readOnly || !ad.gate.holdsFleet():
+		return nil
+	case ad.in.Fleet.Hold != nil:
+		return ad.in.Fleet.Hold
+	}
+	return &fleet.Hold{Plan: ad.plan.Name, Reason: ad.gate.Message, Owner: fleet.ByController, Time: wholeSecond(ad.in.Now)}
+}
+
+// decideRoles decides which role keys enable. A role key lets the Puppet of agents run. It is written when all of the role is
+// complete, and no host that looks the role up is excluded, held, ungranted, of another role by the plan, or goes by keys alone:
+// such a host would start by it.
 func (ad *admission) decideRoles() []Role {
 	withheld := map[string]bool{}
 	for i := range ad.in.Fleet.Hosts {
 		h, v := &ad.in.Fleet.Hosts[i], &ad.verdicts[i]
-		if h.LookupRole != "" && !ad.facts[i].vanishes() && (h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable) {
+		if h.LookupRole != "" && !ad.facts[i].vanishes() &&
+			(h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable || !h.KnowsGrants()) {
 			withheld[h.LookupRole] = true
 		}
 	}
@@ -113,15 +142,13 @@ func (ad *admission) decideRoles() []Role {
 	out := make([]Role, 0, len(roles))
 	for _, r := range roles {
 		key := ad.in.Fleet.Roles[r.name]
-		open := r.unlimited() || r.counted == r.complete
-		// A host that joins a finished role may start at once, but it cannot run a command.
-		enable := open && r.counted > 0 && !withheld[r.name] && ad.plan.action == nil
-		if ad.gate.Reason != "" { // a new role key would grant the hosts that join
+		// A host without a version cannot run a command.
+		enable := r.counted > 0 && r.counted == r.complete && !withheld[r.name] && ad.plan.action == nil
+		if ad.gate.Reason != "" { // a new role key would start agents of earlier releases that join
 			enable = enable && key.Enables(ad.target)
 		}
-		old := enable && key.Index != 0 && key.Index <= ad.in.Fleet.Current.Index
 		role := Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable,
-			Renew: old && ad.gate.Reason == "", Keep: old && ad.gate.Reason != ""}
+			Keep: enable && key.Index != 0 && key.Index <= ad.in.Fleet.Current.Index}
 		if i := ad.firstWaiting(r); i >= 0 {
 			role.BlockedBy = ad.verdicts[i].Message
 		}

@@ -21,6 +21,8 @@ type Input struct {
 	Fallback *Fallback
 	// Conflict says why a valid plan is not carried out. Empty means that it is.
 	Conflict string
+	// WentBack says how the caller found that the store was restored from a backup. Empty means that it did not.
+	WentBack string
 	Now      time.Time
 }
 
@@ -61,6 +63,8 @@ type Verdict struct {
 	Counts bool
 	// InFlight says that the host takes a slot. Complete says that it is upgraded and has soaked.
 	InFlight, Complete bool
+	// Grant is the grant that the host must have. Nil means none.
+	Grant *fleet.Grant
 	// Enable says that its key must enable it. Renew says that the key must be written even if its value stays the same,
 	// because it is older than current_version. Unhealthy says that required checks failed when it was granted.
 	Enable, Renew, Unhealthy bool
@@ -107,10 +111,10 @@ type Role struct {
 	Name, Group string
 	// Limit is the number of hosts of the role or its group that may be in flight. Nil means no limit.
 	Limit *int
-	// Enable says that the role's key must enable all of it. Renew says that the key must be written even if its value stays
-	// the same, because it is older than current_version.
-	Enable, Renew bool
-	// Keep says that the key must not be written: it is older than current_version, and a gate stops every new start.
+	// Enable says that the role's key must enable all of it.
+	Enable bool
+	// Keep says that the key must not be written: it is older than current_version, and writing it could start an agent of an
+	// earlier release.
 	Keep bool
 	// BlockedBy is the sentence of the first host of the role that waits. Empty means that none waits.
 	BlockedBy string
@@ -131,6 +135,12 @@ type Decision struct {
 	Pinned int64
 	// Switch says that this pass only changes the version. Pending says that the version must be switched and cannot be yet.
 	Switch, Pending bool
+	// Rollout is the number of the rollout that current_version names after this pass. Rewrite says that this pass writes
+	// current_version again, with the same value, because agents must not go by keys any more.
+	Rollout uint64
+	Rewrite bool
+	// FleetHold is the hold on the fleet that must exist. Nil means none.
+	FleetHold *fleet.Hold
 	// ReadOnly says that nothing may be written: the observation is incomplete, or there is no plan.
 	ReadOnly bool
 	// Complete says that every host that counts is upgraded.
@@ -185,12 +195,13 @@ func (d *Decision) RequeueAt() time.Time { return soonest(d.Next, d.WindowCloses
 
 // NeedsAnotherPass reports whether a further pass must follow the changes of this one, which kept hosts from their grants.
 func (d *Decision) NeedsAnotherPass() bool {
-	return d.Gate.Reason == v1alpha1.ReasonVersionSwitch || d.Gate.Reason == v1alpha1.ReasonRevoking || d.Rollback != nil
+	return d.Rewrite || d.Gate.Reason == v1alpha1.ReasonVersionSwitch || d.Gate.Reason == v1alpha1.ReasonRevoking || d.Rollback != nil
 }
 
 // Desired returns what the keys of the fleet should be, by a decision on the input.
 func (d *Decision) Desired(in Input) fleet.Desired {
-	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Hosts: make([]fleet.Grant, 0, len(d.Verdicts)),
+	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Rollout: d.Rollout, Rewrite: d.Rewrite,
+		Hosts:          make([]fleet.EnableKey, 0, len(d.Verdicts)),
 		StartedMarkers: d.StartedMarkers, Holds: in.Fleet.Holds, Pending: d.Pending, Enabling: d.Enabling}
 	if in.Plan != nil {
 		out.Action = in.Plan.action
@@ -199,8 +210,12 @@ func (d *Decision) Desired(in Input) fleet.Desired {
 		out.Version = d.Version
 	}
 	for i := range d.Verdicts {
-		if v := &d.Verdicts[i]; v.Enable {
-			out.Hosts = append(out.Hosts, fleet.Grant{Name: v.Host, Time: v.GrantedAt, Renew: v.Renew, Unhealthy: v.Unhealthy})
+		v := &d.Verdicts[i]
+		if v.Grant != nil {
+			out.Grants = append(out.Grants, fleet.HostGrant{Host: v.Host, Grant: *v.Grant})
+		}
+		if v.Enable {
+			out.Hosts = append(out.Hosts, fleet.EnableKey{Name: v.Host, Time: v.GrantedAt, Renew: v.Renew, Unhealthy: v.Unhealthy})
 		}
 	}
 	for _, g := range in.Fleet.UnknownHostGrants { // their keys stay until the next switch
@@ -211,7 +226,7 @@ func (d *Decision) Desired(in Input) fleet.Desired {
 	}
 	for _, r := range d.Roles {
 		if r.Enable {
-			out.Roles = append(out.Roles, fleet.Grant{Name: r.Name, Time: in.Now.Unix(), Renew: r.Renew, Keep: r.Keep})
+			out.Roles = append(out.Roles, fleet.EnableKey{Name: r.Name, Time: in.Now.Unix(), Keep: r.Keep})
 		}
 	}
 	return out

@@ -29,13 +29,14 @@ func ExampleCompute() {
 	host := func(name string) fleet.Host {
 		return fleet.Host{Name: name, Role: "web", LookupRole: "web",
 			Record:  fleet.Record{Version: "2026.10", CreateIndex: 1, ModifyIndex: 1},
-			Report:  &fleet.Report{Version: "2026.10", Phase: fleet.PhaseIdle},
+			Report:  &fleet.Report{Schema: fleet.ReportSchema, Version: "2026.10", Phase: fleet.PhaseIdle},
 			Setting: fleet.Setting{Scope: fleet.ScopeGlobal, EnableValue: fleet.EnableValue{Value: fleet.False, Text: "False"}}}
 	}
 	d := rollout.Compute(rollout.Input{
-		Plan:  plan,
-		Fleet: &fleet.Fleet{Current: fleet.CurrentVersion{Name: "2026.11", Index: 5}, Hosts: []fleet.Host{host("web1"), host("web2")}},
-		Now:   time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC),
+		Plan: plan,
+		Fleet: &fleet.Fleet{Current: fleet.CurrentVersion{Name: "2026.11", Index: 5, Governed: true, Rollout: 3},
+			Hosts: []fleet.Host{host("web1"), host("web2")}},
+		Now: time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC),
 	})
 	for _, v := range d.Verdicts {
 		fmt.Println(v.Host, v.State, v.Reason, "-", v.Message)

@@ -18,6 +18,8 @@ type gate struct {
 	windowState
 	// pending says that the version has to be switched and cannot be yet.
 	pending bool
+	// rewrites says that this pass writes current_version again, so that agents go by grants.
+	rewrites bool
 	// readOnly says that nothing may be written.
 	readOnly bool
 	// enabling is the value of keys that enable. Empty means True.
@@ -27,7 +29,7 @@ type gate struct {
 }
 
 // switches reports whether this pass switches the version, and does nothing else.
-func (g *gate) switches() bool { return g.Reason == v1alpha1.ReasonVersionSwitch }
+func (g *gate) switches() bool { return g.Reason == v1alpha1.ReasonVersionSwitch && !g.rewrites }
 
 func (g *gate) revokes(i int) bool { return i < len(g.revoked) && g.revoked[i] }
 
@@ -35,10 +37,20 @@ func (g *gate) revokes(i int) bool { return i < len(g.revoked) && g.revoked[i] }
 // grants: a host that is powered off today must not start when it comes back.
 func (g *Gate) stops() bool {
 	switch g.Reason {
-	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonOutsideWindow:
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonOutsideWindow,
+		v1alpha1.ReasonStoreWentBack:
 		return true
 	}
 	return false
+}
+
+// holdsFleet reports whether the gate stays closed until an operator opens it. Then a hold on the fleet shows it to agents.
+func (g *gate) holdsFleet() bool {
+	switch g.Reason {
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonStoreWentBack:
+		return true
+	}
+	return g.Reason == v1alpha1.ReasonFailureBudgetExceeded && g.halt != nil
 }
 
 func (a *assessment) gate() *gate {
@@ -48,6 +60,10 @@ func (a *assessment) gate() *gate {
 		g.enabling = a.target
 	}
 	g.Gate = a.firstGate(g, legacy)
+	g.rewrites = a.mustRewrite(g)
+	if g.rewrites && g.Reason == "" {
+		g.Gate = Gate{v1alpha1.ReasonVersionSwitch, rewriteMessage(a.target)}
+	}
 	g.pending = a.mustSwitch() && !g.switches()
 	g.revoked = a.revocations(g)
 	if g.revoked == nil && g.stops() && !a.switched() {
@@ -69,6 +85,8 @@ func (a *assessment) firstGate(g *gate, legacy hostSample) Gate {
 		return Gate{v1alpha1.ReasonObservationIncomplete, "no host is granted: " + a.in.Fleet.Incomplete}
 	case a.in.Conflict != "":
 		return Gate{v1alpha1.ReasonConflict, a.in.Conflict}
+	case a.wentBack() != "":
+		return Gate{v1alpha1.ReasonStoreWentBack, a.wentBack()}
 	case a.in.Control.Abort != nil:
 		return Gate{v1alpha1.ReasonAborted, abortMessage(a.in.Control.Abort)}
 	case pause != nil:
@@ -94,9 +112,43 @@ func (a *assessment) firstGate(g *gate, legacy hostSample) Gate {
 	return Gate{}
 }
 
-// mustSwitch reports whether current_version is not the plan's version, or has the wrong action flag.
+// mustSwitch reports whether current_version is not the plan's version, has the wrong action flag, or is of a rollout before a
+// restore that an operator has accepted.
 func (a *assessment) mustSwitch() bool {
-	return !a.switched() || a.in.Fleet.Current.HasAction != (a.plan.action != nil)
+	current := a.in.Fleet.Current
+	return !a.switched() || current.HasAction != (a.plan.action != nil) || a.in.Control.Restored.Accepts(current)
+}
+
+// mustRewrite reports whether agents may still start by keys, because another writer or an earlier release wrote
+// current_version. Writing it again takes permissions away, so no gate but a read-only one delays it.
+func (a *assessment) mustRewrite(g *gate) bool {
+	current := a.in.Fleet.Current
+	ours := current.Governed && current.Rollout >= a.in.Fleet.Ledger.Rollout
+	return !g.readOnly && !a.mustSwitch() && !ours && g.Reason != v1alpha1.ReasonStoreWentBack
+}
+
+// wentBack says how the store was found to be restored from a backup. Empty means that it was not, or that an operator has
+// accepted it.
+func (a *assessment) wentBack() string {
+	f := a.in.Fleet
+	switch {
+	case a.in.Control.Restored.Accepts(f.Current):
+		return ""
+	case f.Ledger.WentBack != "":
+		return f.Ledger.WentBack
+	case a.in.WentBack != "":
+		return wentBackMessage(a.in.WentBack)
+	}
+	known, latest, at := max(f.Ledger.Rollout, f.Current.Rollout), uint64(0), 0
+	for i := range f.Hosts {
+		if r := f.Hosts[i].Report; r != nil && r.Rollout > latest {
+			latest, at = r.Rollout, i
+		}
+	}
+	if latest <= known {
+		return ""
+	}
+	return wentBackMessage(reportedRolloutMessage(f.Hosts[at].Name, latest, known))
 }
 
 // hostSample is a number of hosts, and the names of the first of them.

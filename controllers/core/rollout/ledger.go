@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
@@ -18,7 +19,11 @@ const (
 // ledger returns what a restart of the controller must not forget. The commit moves its counter.
 func (ad *admission) ledger(complete bool) fleet.Ledger {
 	l := ad.in.Fleet.Ledger
-	l.Version = ad.target
+	l.Version, l.Rollout = ad.target, ad.rollout()
+	l.WentBack = ""
+	if ad.gate.Reason == v1alpha1.ReasonStoreWentBack {
+		l.WentBack = ad.gate.Message
+	}
 	l.Roles = ad.limits.seen(l.Roles)
 	l.Watermarks = ad.watermarks()
 	l.Checks = ad.checkTimes()

@@ -35,7 +35,7 @@ func (s *limitScope) add(i int, f *hostFacts) {
 			s.complete++
 		}
 	}
-	if !f.inFlight() {
+	if !f.takesSlot() {
 		return
 	}
 	s.inFlight++
@@ -88,10 +88,6 @@ func (r *role) grant(inFlight bool) {
 	for _, s := range r.scopes {
 		s.grant(inFlight)
 	}
-}
-
-func (r *role) unlimited() bool {
-	return !slices.ContainsFunc(r.scopes[:], func(s *limitScope) bool { return s.limit != nil })
 }
 
 // exhausted returns the first scope without a free slot, or nil.
@@ -156,7 +152,7 @@ func tally(plan *Plan, hosts []fleet.Host, facts []hostFacts) *limits {
 		for _, s := range l.role(hosts[i].Role).scopes {
 			s.add(i, f)
 		}
-		if f.inFlight() && !f.failed() {
+		if f.takesSlot() && !f.failed() {
 			l.running++
 		}
 	}

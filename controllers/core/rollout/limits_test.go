@@ -13,9 +13,9 @@ import (
 func TestLimits(t *testing.T) {
 	mons := "groupMappings: {mons: [stmon]}"
 	check(t, []example{{
-		name:  "no rule: all start, and the role's key is written as well",
+		name:  "no rule: all start",
 		fleet: "record v1 web1..2",
-		want:  "web1..2 Upgrading Starting: nothing limits its role\n+host/web1 = True\n+host/web2 = True\n+role/web = True",
+		want:  "web1..2 Upgrading Starting: nothing limits its role\n+host/web1 = True\n+host/web2 = True",
 	}, {
 		name:  "a rule for the role takes precedence over global",
 		fleet: "record v1 web1..3 db1..3",
@@ -306,7 +306,7 @@ func TestRoleKeys(t *testing.T) {
 		want:  "web1 Upgrading Starting\nweb2 Upgraded AtVersion\n+host/web1 = True",
 	}, {
 		name:  "when all of a limited role is upgraded, and host keys stay",
-		fleet: "record v2 web1..2\nkey host/web1..2 True -1m",
+		fleet: "record v2 web1..2\nagent web1..2\nknows web1..2\nkey host/web1..2 True -1m",
 		spec:  oneAtATime,
 		want:  "web1..2 Upgraded AtVersion\n+role/web = True",
 	}, {
@@ -341,7 +341,7 @@ func TestRoleKeys(t *testing.T) {
 		want:  "web1 Upgraded AtVersion\nno change",
 	}, {
 		name:  "a pause does not take it back",
-		fleet: "record v2 web1\nkey host/web1 True -1m\nkey role/web True -1m\npaused",
+		fleet: "record v2 web1\nagent web1\nknows web1\nkey host/web1 True -1m\nkey role/web True -1m\npaused",
 		spec:  oneAtATime,
 		want:  "web1 Upgraded AtVersion\nno change",
 	}, {
@@ -360,15 +360,15 @@ func TestRoleKeys(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 0}}",
 		want:  "web1 Pending LimitZero\nno change",
 	}, {
-		name:  "a key older than current_version is rewritten",
-		fleet: "bare\nrecord v2 web1\nkey host/web1 True -1m\nkey role/web True -1m\nkey global False\ncurrent v2",
+		name:  "a key older than current_version stays as it is",
+		fleet: "bare\nrecord v2 web1\nagent web1\nknows web1\nkey host/web1 True -1m\nkey role/web True -1m\nkey global False\ncurrent v2",
 		spec:  oneAtATime,
-		want:  "web1 Upgraded AtVersion\n+role/web = True (rewritten)",
+		want:  "web1 Upgraded AtVersion\nno change",
 	}, {
 		name:  "of a role without hosts it goes",
 		fleet: "record v2 web1\nkey host/web1 True -1m\nkey role/db True -1m",
 		spec:  "instructions: {rollingRules: {global: 5}}",
-		want:  "web1 Upgraded AtVersion\n+role/web = True\n-role/db",
+		want:  "web1 Upgraded AtVersion\n-role/db",
 	}})
 }
 

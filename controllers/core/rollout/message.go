@@ -157,11 +157,16 @@ func (ad *admission) unverifiedMessage(*subject) string {
 
 func (ad *admission) grantedMessage(s *subject) string {
 	key := messageKey{v1alpha1.ReasonGranted, s.Setting.Scope.String(), s.Setting.Granted}
-	if s.progress == progressStarted {
+	switch {
+	case s.Grant.For(ad.in.Fleet.Current):
+		key = messageKey{v1alpha1.ReasonGranted, "grant", s.since.Unix()}
+	case s.progress == progressStarted:
 		key = messageKey{v1alpha1.ReasonGranted, "started", s.since.Unix()}
 	}
 	return ad.messages.get(key, func() string {
 		switch {
+		case s.Grant.For(ad.in.Fleet.Current):
+			return "granted at " + timestamp(s.since) + ", not started yet"
 		case s.progress == progressStarted:
 			return "started at " + timestamp(s.since) + ", not yet at " + ad.target
 		case s.Setting.Scope == fleet.ScopeNone:
@@ -260,6 +265,11 @@ func (ad *admission) batchMessage(*subject) string {
 }
 
 func (ad *admission) startingMessage(s *subject) string {
+	if s.newcomer {
+		return ad.messages.get(messageKey{v1alpha1.ReasonStarting, "newcomer", 0}, func() string {
+			return "granted now: it has no version yet, and spec.hosts.newcomers is Immediately"
+		})
+	}
 	switch scope := s.role.tightest(); {
 	case scope.limit == nil:
 		return ad.messages.get(messageKey{v1alpha1.ReasonStarting, "", 0}, func() string {
@@ -311,6 +321,18 @@ func switchMessage(from, to string) string {
 		return "setting current_version to " + to + " first"
 	}
 	return "switching current_version from " + from + " to " + to + " first"
+}
+
+func rewriteMessage(version string) string {
+	return "writing current_version " + version + " again first, so that agents change their version by grants alone"
+}
+
+func wentBackMessage(how string) string {
+	return how + ": Consul was restored from an older state; no host is granted before `upgradectl rollout resume --accept-restored`"
+}
+
+func reportedRolloutMessage(host string, reported, known uint64) string {
+	return fmt.Sprintf("%s has finished rollout %d, and the keys are of rollout %d", host, reported, known)
 }
 
 func correctionMessage(n int) string {

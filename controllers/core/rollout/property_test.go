@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,9 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 		}
 		if yes("agent", 2) {
 			line("agent %s", h)
+			if yes("knows grants", 2) {
+				line("knows %s", h)
+			}
 		} else if yes("reports", 4) {
 			line("report %s %s %s %s", h, pick("phase", "Idle", "Upgrading", "Failed"), pick("reported", "v1", "v2"), mark("reported at"))
 		}
@@ -93,6 +97,11 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	if now != "" && !strings.Contains(b.String(), "current") {
 		line("current %s", now)
 	}
+	for _, h := range hosts {
+		if now != "" && yes("has grant", 4) {
+			line("grant %s %s", h, mark("granted at"))
+		}
+	}
 
 	r := &rules{limit: map[string]int{}, after: map[string]string{}}
 	var s strings.Builder
@@ -102,14 +111,19 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	if now != "" && yes("current_version acts", 8) {
 		line("acts")
 	}
+	if now != "" && yes("ungoverned", 8) {
+		line("ungoverned")
+	}
 	if yes("by an action", 5) {
 		s.WriteString("action: {type: Command, name: reboot, args: [now]}\n")
 	}
 	fmt.Fprintf(&s, "keys: {format: %s}\n", pick("format", "Boolean", "Version"))
 	fmt.Fprintf(&s, "strategy: %s\nminReadySeconds: %d\n", pick("strategy", "Rolling", "Batch"), rapid.SampledFrom([]int{0, 600}).Draw(t, "soak"))
+	exclude := "[]"
 	if yes("excluding", 6) {
-		s.WriteString("hosts: {exclude: ['*2']}\n")
+		exclude = "['*2']"
 	}
+	fmt.Fprintf(&s, "hosts: {exclude: %s, newcomers: %s}\n", exclude, pick("newcomers", "Immediately", "ByRules"))
 	s.WriteString("instructions:\n  groupMappings: {mons: stmon}\n  rollingRules:\n    roles: {")
 	for _, g := range []string{"web", "db", "mons", "stmon"} {
 		if n := rapid.IntRange(0, 4).Draw(t, "limit of "+g); n > 0 {
@@ -154,6 +168,8 @@ func mayBegin(f *fleet.Fleet, h *fleet.Host) bool {
 		return false
 	case h.Report == nil:
 		return !set || text != "False"
+	case f.Current.Governed && h.Report.Schema >= 2:
+		return h.Grant != nil && h.Grant.Rollout == f.Current.Rollout && h.Grant.Version == f.Current.Name
 	case h.Record.Version == "" && h.Report.Version == "":
 		return !set || yes
 	}
@@ -240,21 +256,38 @@ func expired(w *world, h *fleet.Host) bool {
 func prefixes(c diff.Changes) (out []diff.Changes) {
 	var atomic []diff.Change
 	for _, change := range c.List {
-		if c.Tree != "" && !strings.Contains(change.Key(), "/started/") {
+		if len(c.Trees) > 0 && !strings.Contains(change.Key(), "/started/") {
 			atomic = append(atomic, change)
 			continue
 		}
 		out = append(out, diff.Changes{List: []diff.Change{change}})
 	}
-	if c.Tree != "" {
-		out = append(out, diff.Changes{List: atomic, Tree: c.Tree, Atomic: c.Atomic})
+	if len(c.Trees) > 0 {
+		out = append(out, diff.Changes{List: atomic, Trees: c.Trees, Atomic: c.Atomic})
 	}
 	return out
 }
 
+// limitless reports whether no limit and no order applies to a host, because it has no version yet.
+func (w *world) limitless(host string) bool {
+	f := w.observe()
+	h, ok := f.Host(host)
+	if !ok || w.plan.Spec.Hosts.Newcomers == "ByRules" || !f.Current.Governed || h.Report == nil || h.Report.Schema < 2 || h.Record.Version != "" {
+		return false
+	}
+	if h.Started != nil {
+		return h.Started.By == "" && h.Started.From == ""
+	}
+	return h.Report.Version == ""
+}
+
 func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
+	started = slices.DeleteFunc(slices.Clone(started), w.limitless)
 	count := map[string]int{}
 	for h := range busy {
+		if w.limitless(h) {
+			continue
+		}
 		for _, s := range scopes(h) {
 			count[s]++
 		}
@@ -349,7 +382,7 @@ func TestDecodeOfRenderIsDesired(t *testing.T) {
 			t.Fatalf("global is %+v, the version %+v", f.Global, f.Current)
 		}
 		if a := keys.DecodeAction(w.raw.Action); !want.Pending && (!reflect.DeepEqual(a, want.Action) ||
-			(w.raw.Current.Flags == keys.ActionFlags) != (a != nil)) {
+			keys.DecodeCurrent(w.raw.Current).HasAction != (a != nil)) {
 			t.Fatalf("the action is %+v, desired %+v; current_version has the flags %x", a, want.Action, w.raw.Current.Flags)
 		}
 		marks := 0

@@ -39,6 +39,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonNoPlan, "", gatedBy(v1alpha1.ReasonNoPlan), (*admission).gateMessage},
 	{v1alpha1.ReasonObservationIncomplete, "", gatedBy(v1alpha1.ReasonObservationIncomplete), (*admission).gateMessage},
 	{v1alpha1.ReasonConflict, "", gatedBy(v1alpha1.ReasonConflict), (*admission).gateMessage},
+	{v1alpha1.ReasonStoreWentBack, "", gatedBy(v1alpha1.ReasonStoreWentBack), (*admission).gateMessage},
 	{v1alpha1.ReasonAborted, "", gatedBy(v1alpha1.ReasonAborted), (*admission).gateMessage},
 	{v1alpha1.ReasonPlanPaused, "", gatedBy(v1alpha1.ReasonPlanPaused), (*admission).gateMessage},
 	{v1alpha1.ReasonFailureBudgetExceeded, "", gatedBy(v1alpha1.ReasonFailureBudgetExceeded), (*admission).gateMessage},
@@ -47,6 +48,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonVersionKeysRefused, "", gatedBy(v1alpha1.ReasonVersionKeysRefused), (*admission).gateMessage},
 	{v1alpha1.ReasonVersionSwitch, "", gatedBy(v1alpha1.ReasonVersionSwitch), (*admission).gateMessage},
 	{v1alpha1.ReasonRevoking, "", gatedBy(v1alpha1.ReasonRevoking), (*admission).gateMessage},
+	{v1alpha1.ReasonStarting, "", when((*subject).isNewcomer), (*admission).startingMessage},
 	{v1alpha1.ReasonWaitingForCanary, "", (*admission).waitingForCanary, (*admission).canaryMessage},
 	{v1alpha1.ReasonAwaitingPromotion, "", (*admission).awaitingPromotion, (*admission).canaryMessage},
 	{v1alpha1.ReasonWaitingForRole, "", (*admission).waitingForRole, (*admission).roleMessage},
@@ -67,6 +69,7 @@ func (s *subject) isUpgraded() bool     { return s.upgraded() }
 func (s *subject) hasNoRole() bool      { return s.exclusion&withoutRole != 0 }
 func (s *subject) isExcluded() bool     { return s.exempt() && s.exclusion&exemptByHold == 0 }
 func (s *subject) isExemptByHold() bool { return s.exclusion&exemptByHold != 0 }
+func (s *subject) isNewcomer() bool     { return s.newcomer }
 func (s *subject) isEnabled() bool      { return s.enabled }
 
 // failedBy makes the rule of a failure. A host that failed to report its upgrade keeps that verdict only while it is
@@ -177,7 +180,7 @@ func (ad *admission) takers(s *limitScope) []string {
 		if len(names) == maxNames {
 			break
 		}
-		if ad.facts[i].inFlight() || ad.verdicts[i].InFlight {
+		if !ad.facts[i].newcomer && (ad.facts[i].inFlight() || ad.verdicts[i].InFlight) {
 			names = append(names, ad.in.Fleet.Hosts[i].Name)
 		}
 	}

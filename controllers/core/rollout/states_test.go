@@ -14,7 +14,7 @@ func TestHostStates(t *testing.T) {
 	}, {
 		name:  "another record and no key that enables it: pending, and released",
 		fleet: `record v1 web1`,
-		want:  "web1 Upgrading Starting: nothing limits its role\n+host/web1 = True\n+role/web = True",
+		want:  "web1 Upgrading Starting: nothing limits its role\n+host/web1 = True",
 	}, {
 		name:  "under two versions the record with the highest ModifyIndex counts: the newer is the old version",
 		fleet: "record v2 web1\nrecord v1 web1\nkey host/web1 True -1m",
@@ -246,7 +246,7 @@ func TestEnablingKeys(t *testing.T) {
 			+global = False`,
 	}, {
 		name:  "keys of unknown hosts stay until the next switch; False by another writer stays",
-		fleet: "record v2 web1\nkey host/web1 True -1m\nkey host/web7 True -1m\nkey host/web8 False",
+		fleet: "record v2 web1\nagent web1\nknows web1\nkey host/web1 True -1m\nkey host/web7 True -1m\nkey host/web8 False",
 		spec:  one,
 		want:  "web1 Upgraded AtVersion\n+role/web = True",
 	}})
@@ -276,7 +276,7 @@ func TestExpiredMarkerDecidesNothing(t *testing.T) {
 		want:  "web1 Upgrading Starting: slot 1 of 1 of web\nweb2..9 Pending NoFreeSlot\nweb10 Lost LostFromCatalog",
 	}, {
 		name:  "it does not keep its role from being enabled",
-		fleet: "record v2 web1..2\nkey host/web1..2 True -1m\nmarked web3 v1 -2h",
+		fleet: "record v2 web1..2\nagent web1..2\nknows web1..2\nkey host/web1..2 True -1m\nmarked web3 v1 -2h",
 		want:  "web1..2 Upgraded AtVersion\nweb3 Lost LostFromCatalog\ncomplete\n+role/web = True\n-started/web3",
 	}, {
 		name:  "a role of which nothing else is known has vanished",
@@ -299,7 +299,7 @@ func TestExpiredMarkerDecidesNothing(t *testing.T) {
 // An agent with a version starts by a key that is newer than current_version, so that writing an older one is a start.
 func TestOldKeysAreNotMadeNew(t *testing.T) {
 	const old = "bare\nkey global False\nkey host/web7 True\nkey host/web8 1 -5m\nkey role/web True\ncurrent v2\n" +
-		"record v2 web1\nagent web1\nkey host/web1 True -1m\n"
+		"record v2 web1\nagent web1\nknows web1\nkey host/web1 True -1m\n"
 	check(t, []example{{
 		name:  "keys of unknown hosts stay as they are, and a stop keeps the key of the role",
 		fleet: old + "paused",
@@ -310,9 +310,9 @@ func TestOldKeysAreNotMadeNew(t *testing.T) {
 		spec:  "keys: {format: Version}",
 		want:  "web1 Upgraded AtVersion\n+host/web1 = v2",
 	}, {
-		name:  "without a stop the role, which is complete, is enabled",
+		name:  "also without a stop",
 		fleet: old,
-		want:  "web1 Upgraded AtVersion\n+role/web = True (rewritten)",
+		want:  "web1 Upgraded AtVersion\nno change",
 	}, {
 		name:  "newer keys of unknown hosts are written properly",
 		fleet: old + "key host/web7 True\nkey host/web8 1 -5m\npaused",

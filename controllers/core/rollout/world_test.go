@@ -46,6 +46,7 @@ type world struct {
 
 	fallback *rollout.Fallback
 	conflict string
+	wentBack string
 }
 
 // newWorld reads a fleet, a line each ("web1..3" are web1, web2 and web3; times are "-5m"):
@@ -121,7 +122,8 @@ func (w *world) compile() *rollout.Plan {
 // input is what a decision on a fleet depends on.
 func (w *world) input(f *fleet.Fleet) rollout.Input {
 	w.Helper()
-	return rollout.Input{Plan: w.compile(), Control: w.control, Fleet: f, Fallback: w.fallback, Conflict: w.conflict, Now: w.now}
+	return rollout.Input{Plan: w.compile(), Control: w.control, Fleet: f, Fallback: w.fallback, Conflict: w.conflict,
+		WentBack: w.wentBack, Now: w.now}
 }
 
 func (w *world) line(line string) {
@@ -141,7 +143,10 @@ func (w *world) line(line string) {
 	switch f[0] {
 	case "bare":
 	case "current":
-		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], 0)
+		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], keys.CurrentFlags(1, false))
+		w.raw.Ledger.Rollout = 1
+	case "ungoverned":
+		w.raw.Current.Flags, w.raw.Ledger.Rollout = 0, 0
 	case "record":
 		when := w.now
 		if i := slices.Index(rest, "at"); i > 0 {
@@ -155,6 +160,19 @@ func (w *world) line(line string) {
 			v, when := w.recordOf(h)
 			w.report(h, fleet.Report{Version: v, Phase: fleet.PhaseIdle, Time: when})
 		}
+	case "knows": // the host's agent knows grants
+		for _, h := range expand(rest) {
+			w.knowsGrants(h)
+		}
+	case "grant":
+		current := keys.DecodeCurrent(w.raw.Current)
+		g := fleet.Grant{Rollout: current.Rollout, Version: current.Name, Time: at(1), ID: "1.0", Unhealthy: text(2) == "unhealthy"}
+		put(&w.raw.Grants, w.pair(w.layout.Grant(rest[0]), string(keys.EncodeGrant(g)), 0))
+	case "finished": // the rollout that a host reports to have finished
+		r := w.reportOf(rest[0])
+		n, _ := strconv.ParseUint(rest[1], 10, 64)
+		r.Rollout = n
+		w.report(rest[0], r)
 	case "says":
 		v, when := w.recordOf(rest[0])
 		w.report(rest[0], fleet.Report{Role: rest[1], Version: v, Phase: fleet.PhaseIdle, Time: when})
@@ -184,7 +202,7 @@ func (w *world) line(line string) {
 		a := fleet.Action{Version: rest[0], Name: rest[1]}
 		w.raw.Action = w.pair(w.layout.Action(), string(keys.EncodeAction(a)), 0)
 	case "acts":
-		w.raw.Current.Flags = keys.ActionFlags
+		w.raw.Current.Flags = keys.CurrentFlags(1, true)
 	case "pausekey":
 		put(&w.raw.Config, w.pair(w.layout.ConfigState()+rest[0]+"/enable_puppet", rest[1], 0))
 	case "hold":
@@ -239,6 +257,9 @@ func (w *world) line(line string) {
 		w.control.Pin = &fleet.Pin{Revision: n}
 	case "aborted":
 		w.control.Abort = &fleet.Abort{Pause: fleet.Pause{By: "ops"}}
+	case "accepted":
+		n, _ := strconv.ParseUint(rest[0], 10, 64)
+		w.control.Restored = &fleet.Restored{Rollout: n}
 	case "conflict":
 		w.conflict = text(0)
 	case "incomplete":
@@ -253,6 +274,20 @@ func unquote(s string) string {
 		return u
 	}
 	return s
+}
+
+func (w *world) reportOf(host string) fleet.Report {
+	i := slices.IndexFunc(w.raw.Reports, func(p keys.Pair) bool { return p.Key == w.layout.Report(host) })
+	if i < 0 {
+		w.Fatalf("%s has no report", host)
+	}
+	return *keys.DecodeReport(w.raw.Reports[i])
+}
+
+func (w *world) knowsGrants(host string) {
+	r := w.reportOf(host)
+	r.Schema = fleet.ReportSchema
+	w.report(host, r)
 }
 
 func (w *world) report(host string, r fleet.Report) {
@@ -386,6 +421,7 @@ func (w *world) write(c diff.Changes, l fleet.Ledger) {
 	w.index++
 	w.raw = keys.Apply(w.raw, w.layout, c, w.index)
 	w.raw.Ledger = l
+	w.raw.Ledger.Counter++
 }
 
 // settle makes a whole pass: it decides again until no host waits for a change of this pass. A further pass must change
@@ -418,7 +454,10 @@ func told(d rollout.Decision) string {
 // shortly spells changes without what all keys begin with, and marks without their times.
 func shortly(c diff.Changes) string {
 	var b strings.Builder
-	if c.Tree != "" {
+	switch len(c.Trees) {
+	case 1:
+		b.WriteString("delete grants\n")
+	case 2:
 		b.WriteString("delete the tree\n")
 	}
 	for _, change := range c.List {
@@ -431,6 +470,8 @@ func shortly(c diff.Changes) string {
 			value = "by " + keys.DecodeStarted(keys.Pair{Value: []byte(value), ModifyIndex: 1}).By
 		}
 		switch {
+		case change.Op != diff.Delete && strings.HasPrefix(key, "grants/"):
+			fmt.Fprintf(&b, "+%s\n", key)
 		case change.Op == diff.Delete:
 			fmt.Fprintf(&b, "-%s\n", key)
 		case change.From.Index != 0 && change.From.Value == change.To.Value:
@@ -510,7 +551,7 @@ func (e example) check(t *testing.T) {
 			if !strings.Contains(strings.Join(d.Warnings, "\n"), line[1:]) {
 				t.Errorf("no warning %q in %q", line[1:], d.Warnings)
 			}
-		case line[0] == '+' || line[0] == '-' || line == "delete the tree":
+		case line[0] == '+' || line[0] == '-' || strings.HasPrefix(line, "delete "):
 			wantChanges = append(wantChanges, line)
 		default:
 			verdict, sentence, _ := strings.Cut(line, ": ")

@@ -22,8 +22,8 @@ func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
 	}
 	f := s.Fleet()
 	some, markers := slices.Clone(s.world.unknownHosts), []keys.Pair(nil)
-	hosts := desired.Hosts[:0]
-	enabled := 0
+	hosts, grants := desired.Hosts[:0], desired.Grants[:0]
+	enabled, granted := 0, 0
 	for i := range d.Verdicts {
 		v, h := &d.Verdicts[i], &f.Hosts[i]
 		same := unchanged(v, h, cmp.Or(desired.Enabling, keys.Enabled))
@@ -33,6 +33,12 @@ func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
 			}
 			enabled++
 		}
+		if v.Grant != nil {
+			if !same {
+				grants = append(grants, desired.Grants[granted])
+			}
+			granted++
+		}
 		switch {
 		case !same:
 			some = append(some, h.Name)
@@ -40,14 +46,18 @@ func (s *Simulation) changes(d *rollout.Decision) diff.Changes {
 			markers = append(markers, s.world.hosts[h.Name].started)
 		}
 	}
-	desired.Hosts = append(hosts, desired.Hosts[enabled:]...) // and grants of unknown hosts
+	desired.Hosts = append(hosts, desired.Hosts[enabled:]...) // and keys of unknown hosts
+	desired.Grants = grants
 	raw := s.world.snapshotOf(some)
 	raw.Started = append(raw.Started, markers...)
 	return s.Layout.Changes(keys.Actual(raw, s.Layout), desired)
 }
 
-// unchanged reports whether the host's own key already has the desired state.
+// unchanged reports whether the host's own key and its grant already have the desired state.
 func unchanged(v *rollout.Verdict, h *fleet.Host, enabling string) bool {
+	if v.Grant != h.Grant { // a grant that stays is the same one
+		return false
+	}
 	if h.Setting.Scope != fleet.ScopeHost {
 		return !v.Enable
 	}

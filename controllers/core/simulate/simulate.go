@@ -153,7 +153,8 @@ func (s *Simulation) adopt() {
 func (s *Simulation) Join(h Host) {
 	s.world.record(h.Name, h.Version, s.Now)
 	if h.Agent {
-		s.report(h.Name, fleet.Report{Role: h.Role, Version: h.Version, Phase: fleet.PhaseIdle, Time: s.Now})
+		s.report(h.Name, fleet.Report{Schema: fleet.ReportSchema, Role: h.Role, Version: h.Version, Phase: fleet.PhaseIdle,
+			Time: s.Now})
 	}
 }
 
@@ -230,6 +231,7 @@ func (s *Simulation) Pass() rollout.Decision {
 func (s *Simulation) commit(d *rollout.Decision) {
 	s.world.apply(s.changes(d))
 	s.world.rest.Ledger = d.Ledger
+	s.world.rest.Ledger.Counter++
 	s.Control = pass.Control(s.Control, d, "")
 	if d.Halt != nil {
 		s.log("%s", d.Gate.Message)
@@ -265,7 +267,7 @@ func (s *Simulation) startHosts() {
 			continue
 		}
 		if _, runs := s.Running[h.Name]; !runs {
-			s.startHost(h, f.Current.Name)
+			s.startHost(h, f.Current)
 		}
 	}
 }
@@ -276,11 +278,15 @@ func (s *Simulation) mayStart(f *fleet.Fleet, h *fleet.Host) bool {
 	if s.silent[h.Name] || hasFailed && failed == f.Current.Name {
 		return false
 	}
-	v := permission.View{Legacy: !h.Agent(), Local: h.Record.Version, Current: f.Current, HasAction: s.hasAction(f),
-		Setting: h.Setting, PausedBy: h.PausedBy, OnHold: h.Hold != nil}
+	v := permission.View{Kind: permission.KindOf(h), Local: h.Record.Version, Current: f.Current, HasAction: s.hasAction(f),
+		Setting: h.Setting, Grant: h.Grant, PausedBy: h.PausedBy, OnHold: h.Hold != nil || f.Hold != nil}
 	if h.Agent() {
 		v.Local = cmp.Or(v.Local, h.Report.Version)
+		v.LastRollout = h.Report.Rollout
 		v.Started, v.Failed = failed, hasFailed
+	}
+	if h.Started != nil {
+		v.StartedRollout = h.Started.Rollout
 	}
 	return permission.Change(v).Allowed
 }
@@ -291,10 +297,15 @@ func (s *Simulation) hasAction(f *fleet.Fleet) bool {
 	return a != nil && a.Version == f.Current.Name
 }
 
-func (s *Simulation) startHost(h *fleet.Host, version string) {
+func (s *Simulation) startHost(h *fleet.Host, current fleet.CurrentVersion) {
+	version := current.Name
 	s.Running[h.Name] = Run{Version: version, Started: s.Now, End: s.Now.Add(s.duration(h.Role))}
 	if h.Agent() {
-		started := fleet.Started{Version: version, Time: s.Now.UTC()}
+		started := fleet.Started{Version: version, From: h.Record.Version, Time: s.Now.UTC(), Rollout: current.Rollout}
+		if h.Grant.For(current) {
+			started.Grant = h.Grant.ID
+			s.world.put(keys.Pair{Key: s.Layout.Grant(h.Name)})
+		}
 		s.world.put(s.world.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
 		s.report(h.Name, fleet.Report{Version: version, Phase: fleet.PhaseUpgrading, Time: s.Now})
 	}
@@ -351,7 +362,11 @@ func (s *Simulation) finishHost(name string, run Run) {
 // report replaces the report of a host, which keeps reporting its role.
 func (s *Simulation) report(name string, r fleet.Report) {
 	if before := keys.DecodeReport(s.world.host(name).report); before != nil {
-		r.Role = cmp.Or(r.Role, before.Role)
+		r.Role, r.Schema = cmp.Or(r.Role, before.Role), before.Schema
+		r.Rollout = before.Rollout
+		if started := keys.DecodeStarted(s.world.host(name).started); started != nil && r.Phase == fleet.PhaseIdle {
+			r.Rollout = max(r.Rollout, started.Rollout)
+		}
 	}
 	r.Time = r.Time.UTC()
 	s.world.put(s.world.pair(s.Layout.Report(name), string(keys.EncodeReport(r))))

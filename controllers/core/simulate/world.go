@@ -40,9 +40,9 @@ type world struct {
 
 // hostKeys holds the keys of one host. A record that was read without its value has ModifyIndex 0.
 type hostKeys struct {
-	records                 []keys.Pair
-	report, started, enable keys.Pair
-	at                      int // position in decoded.Hosts; negative if it is not there
+	records                        []keys.Pair
+	report, grant, started, enable keys.Pair
+	at                             int // position in decoded.Hosts; negative if it is not there
 }
 
 func newWorld(l keys.Layout) *world {
@@ -67,7 +67,7 @@ func (w *world) load(raw keys.Snapshot) {
 		h.records = append(h.records, p)
 		w.index = max(w.index, p.ModifyIndex)
 	}
-	for _, list := range [][]keys.Pair{raw.Config, raw.Reports, raw.Started} {
+	for _, list := range [][]keys.Pair{raw.Config, raw.Reports, raw.Started, raw.Grants} {
 		for _, p := range list {
 			w.put(p)
 			w.index = max(w.index, p.ModifyIndex)
@@ -121,6 +121,7 @@ func (w *world) place(key string) (*keys.Pair, string) {
 	}{
 		{w.layout.EnableHost(""), func(h *hostKeys) *keys.Pair { return &h.enable }},
 		{w.layout.Report(""), func(h *hostKeys) *keys.Pair { return &h.report }},
+		{w.layout.Grant(""), func(h *hostKeys) *keys.Pair { return &h.grant }},
 		{w.layout.Started(""), func(h *hostKeys) *keys.Pair { return &h.started }},
 	} {
 		if name, ok := strings.CutPrefix(key, tree.prefix); ok && keys.ValidSegment(name) {
@@ -140,7 +141,7 @@ func (w *world) record(name, version string, at time.Time) {
 // leave removes everything that a host wrote. Its enable key stays.
 func (w *world) leave(name string) {
 	h := w.host(name)
-	h.records, h.report, h.started = nil, keys.Pair{}, keys.Pair{}
+	h.records, h.report, h.started, h.grant = nil, keys.Pair{}, keys.Pair{}, keys.Pair{}
 	w.recordIndex, w.stale = w.index, true
 	if !h.enable.Exists() {
 		delete(w.hosts, name)
@@ -177,6 +178,7 @@ func (w *world) snapshotOf(names []string) keys.Snapshot {
 		}
 		add(&raw.Reports, h.report)
 		add(&raw.Started, h.started)
+		add(&raw.Grants, h.grant)
 		add(&raw.Config, h.enable)
 	}
 	slices.Sort(raw.RecordKeys)
@@ -244,6 +246,10 @@ func (w *world) decodeChanged(now time.Time) {
 		names = append(names, name)
 	}
 	some := keys.Decode(w.snapshotOf(names), w.layout, keys.Options{Now: now, RolePattern: w.rolePattern})
+	if !slices.Equal(some.Notes, w.decoded.Notes) { // a note is about any key, and does not say which
+		w.decodeAll(now)
+		return
+	}
 	for i := range some.Hosts {
 		h := &some.Hosts[i]
 		w.intern(h)
@@ -254,8 +260,8 @@ func (w *world) decodeChanged(now time.Time) {
 // apply writes the changes, all at one index.
 func (w *world) apply(c diff.Changes) {
 	w.index++
-	if c.Tree != "" {
-		w.deleteTree(c.Tree)
+	for _, tree := range c.Trees {
+		w.deleteTree(tree)
 	}
 	for _, change := range c.List {
 		p := keys.Pair{Key: change.Key()}
@@ -273,7 +279,11 @@ func (w *world) deleteTree(tree string) {
 		}
 	}
 	for _, h := range w.hosts {
-		h.enable = keys.Pair{}
+		for _, p := range []*keys.Pair{&h.enable, &h.grant} {
+			if strings.HasPrefix(p.Key, tree) {
+				*p = keys.Pair{}
+			}
+		}
 	}
 	w.stale = true
 }

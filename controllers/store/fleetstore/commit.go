@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -144,14 +143,16 @@ func (c *Commit) batches(maxOps int) [][]store.Op {
 
 // split separates what must happen in one transaction, the switch of the version, which comes last.
 func (c *Commit) split() (atomic []store.Op, rest []diff.Change) {
-	if c.Changes.Tree == "" {
+	if len(c.Changes.Trees) == 0 {
 		return nil, c.Changes.List
 	}
-	atomic = append(atomic, store.Op{Verb: store.DeleteTree, Key: c.Changes.Tree})
+	for _, tree := range c.Changes.Trees {
+		atomic = append(atomic, store.Op{Verb: store.DeleteTree, Key: tree})
+	}
 	for _, change := range c.Changes.List {
 		switch key := change.Key(); {
-		case strings.HasPrefix(key, c.Changes.Tree):
-			if change.Op == diff.Set { // the operation before removes the whole tree
+		case c.Changes.Replaces(key):
+			if change.Op == diff.Set { // the operations before remove the whole trees
 				atomic = append(atomic, store.Op{Verb: store.Set, Key: key, Value: []byte(change.To.Value), Flags: change.To.Flags})
 			}
 		case slices.Contains(c.Changes.Atomic, key):

@@ -33,15 +33,16 @@ const maxSingleKeys = 1024
 // hosts only ever progress. The layout is returned with the tree of records that was found.
 func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
 	raw := keys.Snapshot{}
-	current, _, err := s.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
-	if err != nil {
+	r := snapshotReader{store: s, raw: &raw}
+	// What says that a host is in flight is read before what says that it has moved on: grants before started markers, and
+	// those before records. A host that moves between two reads counts as in flight once more, and never as neither.
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.list(gctx, l.GrantTree(), &raw.Grants) })
+	group.Go(func() error { return r.current(gctx, l) })
+	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}
-	raw.Current, raw.Action = current[0], current[1]
-	r := snapshotReader{store: s, raw: &raw}
-	// What says that a host is in flight is read before what says that it has finished. A host that finishes between the two
-	// reads counts as in flight once more, and never as neither.
-	group, gctx := errgroup.WithContext(ctx)
+	group, gctx = errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
 	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
 	group.Go(func() error { return r.list(gctx, l.HoldTree(), &raw.Holds) })
@@ -61,7 +62,7 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 	if err := group.Wait(); err != nil {
 		return raw, l, err
 	}
-	err = r.values(ctx, found, o)
+	err := r.values(ctx, found, o)
 	raw.Incomplete = r.firstHidden()
 	return raw, found, err
 }
@@ -104,7 +105,8 @@ func ReadValues(ctx context.Context, s store.Reader, raw keys.Snapshot, l keys.L
 // probes are keys that are never written, one below each tree. Consul does not tell a request without a token that ACLs
 // filtered a list, so a tree that may not be read would look empty. The read of a single key fails instead.
 func probes(l keys.Layout) []string {
-	return []string{l.ConfigState() + "-", l.RecordTree() + "-", l.StartedTree() + "-", l.ReportTree() + "-", l.HoldTree() + "-"}
+	return []string{l.ConfigState() + "-", l.RecordTree() + "-", l.GrantTree() + "-", l.StartedTree() + "-",
+		l.ReportTree() + "-", l.HoldTree() + "-"}
 }
 
 // snapshotReader fills a snapshot by several goroutines, each of which writes other fields.
@@ -131,6 +133,15 @@ func (r *snapshotReader) firstHidden() string {
 		return ""
 	}
 	return slices.Min(r.hidden)
+}
+
+// current reads current_version and its action, and the probes.
+func (r *snapshotReader) current(ctx context.Context, l keys.Layout) error {
+	pairs, _, err := r.store.Get(ctx, append([]string{l.CurrentVersion(), l.Action()}, probes(l)...)...)
+	if err == nil {
+		r.raw.Current, r.raw.Action = pairs[0], pairs[1]
+	}
+	return err
 }
 
 func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -32,10 +33,14 @@ func fleet(t *testing.T) (store.Store, *pass.Assessment) {
 		{"running/versions/v0/web3", "1772700000"},
 		{"config_state/enable_puppet/global", "False"},
 		{"upgrade.jiocloud.com/holds/host/web1", `{"reason":"disk","owner":"bob"}`},
-		{"upgrade.jiocloud.com/hosts/web2", `{"role":"web","version":"v0","phase":"Idle","time":"2026-03-06T13:00:00Z"}`},
-		{"upgrade.jiocloud.com/hosts/web3", `{"role":"web","version":"v0","phase":"Idle","time":"2026-03-06T13:00:00Z"}`},
+		{"upgrade.jiocloud.com/hosts/web2", `{"schema":2,"role":"web","version":"v0","phase":"Idle","time":"2026-03-06T13:00:00Z"}`},
+		{"upgrade.jiocloud.com/hosts/web3", `{"schema":2,"role":"web","version":"v0","phase":"Idle","time":"2026-03-06T13:00:00Z"}`},
 	} {
-		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: pair[0], Value: []byte(pair[1])}}); err != nil {
+		op := store.Op{Verb: store.Set, Key: pair[0], Value: []byte(pair[1])}
+		if pair[0] == "current_version" {
+			op.Flags = keys.CurrentFlags(1, false)
+		}
+		if _, err := s.Txn(t.Context(), []store.Op{op}); err != nil {
 			t.Fatal(err)
 		}
 	}

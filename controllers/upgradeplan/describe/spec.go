@@ -85,6 +85,9 @@ func hostsText(h v1alpha1.Hosts) string {
 	if h.VerifyReports {
 		parts = append(parts, "upgraded when their own reports say so too")
 	}
+	if h.Newcomers == v1alpha1.NewcomersByRules {
+		parts = append(parts, "hosts without a version wait for the rules")
+	}
 	return strings.Join(parts, "; ")
 }
 

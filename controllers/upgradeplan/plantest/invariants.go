@@ -53,10 +53,13 @@ type state struct {
 	at             map[string]keys.Pair
 	version        map[string]string
 	agent, started map[string]bool
+	// knows has the agents that start by grants alone.
+	knows map[string]bool
 }
 
 func (r *InvariantChecker) sort(pairs []keys.Pair) state {
-	s := state{at: map[string]keys.Pair{}, version: map[string]string{}, agent: map[string]bool{}, started: map[string]bool{}}
+	s := state{at: map[string]keys.Pair{}, version: map[string]string{}, agent: map[string]bool{}, started: map[string]bool{},
+		knows: map[string]bool{}}
 	newest := map[string]uint64{}
 	for _, p := range pairs {
 		s.at[p.Key] = p
@@ -67,7 +70,7 @@ func (r *InvariantChecker) sort(pairs []keys.Pair) state {
 			}
 		}
 		if host, ok := strings.CutPrefix(p.Key, r.Layout.ReportTree()); ok {
-			s.agent[host] = true
+			s.agent[host], s.knows[host] = true, keys.DecodeReport(p).Schema >= fleet.ReportSchema
 		}
 		if host, ok := strings.CutPrefix(p.Key, r.Layout.StartedTree()); ok {
 			s.started[host] = true
@@ -79,6 +82,9 @@ func (r *InvariantChecker) sort(pairs []keys.Pair) state {
 
 // may reports whether a host that reads its keys may change its version.
 func (s state) may(l keys.Layout, host string) bool {
+	if current := keys.DecodeCurrent(s.current); current.Governed && s.knows[host] {
+		return keys.DecodeGrant(s.at[l.Grant(host)]).For(current)
+	}
 	key, ok := s.at[l.EnableHost(host)]
 	if !ok {
 		key, ok = s.at[l.EnableRole(fleet.RoleOf(host))]
