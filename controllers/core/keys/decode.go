@@ -203,7 +203,7 @@ type decoder struct {
 	roles         map[string]fleet.EnableValue
 	paused        map[string]bool // operators' pause keys by scope/name: whether each stops its scope
 	ofHold        []string        // scope/name of pause keys that represent a hold
-	holdOf        map[string]*fleet.Hold
+	holdOf        map[fleet.Place]*fleet.Hold
 	holdPlaces    []fleet.Place // holds that need a pause key
 	fleetHold     *fleet.Hold
 	checksOf      map[string][]fleet.Check // by node
@@ -389,25 +389,28 @@ func plain(name string) bool { return name != "" && strings.IndexByte(name, '/')
 
 // decodeHolds finds the holds that have not expired, and those that need a pause key for legacy hosts.
 func (d *decoder) decodeHolds() {
-	d.holdOf = map[string]*fleet.Hold{}
+	d.holdOf = map[fleet.Place]*fleet.Hold{}
 	for _, p := range d.snapshot.Holds {
 		h := DecodeHold(p)
 		if h == nil || h.Expired(d.options.Now) {
 			continue
 		}
-		name := strings.TrimPrefix(p.Key, d.layout.HoldTree())
 		if p.Key == d.layout.HoldFleet() {
 			d.fleetHold = h
 			continue
 		}
-		d.holdOf[name] = h
+		name := strings.TrimPrefix(p.Key, d.layout.HoldTree())
 		place, ok := PlaceOf(name)
-		if _, own := d.paused[name]; ok && !own {
+		if !ok { // the epoch
+			continue
+		}
+		d.holdOf[place] = h
+		if _, own := d.paused[name]; !own {
 			d.holdPlaces = append(d.holdPlaces, place)
 		}
 	}
 	for _, name := range d.ofHold {
-		if d.holdOf[name] == nil {
+		if place, ok := PlaceOf(name); !ok || d.holdOf[place] == nil {
 			d.note("%s%s/enable_puppet represents a hold that has ended; the next pass removes it", d.layout.ConfigState(), name)
 		}
 	}
@@ -504,11 +507,11 @@ func (d *decoder) stopOf(h *fleet.Host) {
 		}
 	}
 	if len(d.holdOf) > 0 {
-		if hold := d.holdOf["host/"+h.Name]; hold != nil {
+		if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeHost, Name: h.Name}]; hold != nil {
 			h.Hold, h.HoldScope = hold, fleet.ScopeHost
-		} else if hold := d.holdOf["role/"+h.Role]; hold != nil {
+		} else if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeRole, Name: h.Role}]; hold != nil {
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.Role
-		} else if hold := d.holdOf["role/"+h.LookupRole]; hold != nil { // the role that the host itself looks up
+		} else if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeRole, Name: h.LookupRole}]; hold != nil { // the role that the host itself looks up
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.LookupRole
 		}
 	}
