@@ -278,7 +278,7 @@ func TestWorker_ReportsAndCorrectsDriftOnce(t *testing.T) {
 		for name, disturb := range map[string]func(){
 			"edited": func() { f.set(host, "False") },
 			"gone":   func() { f.txn(store.Op{Verb: store.Delete, Key: host}) },
-			"whose ring is lost before a commit of ours": func() {
+			"whose event is lost before an own commit": func() {
 				f.set(host, "False")
 				r.changed()
 				f.reach(true, "1", "2", "web1")
