@@ -78,6 +78,8 @@ const (
 	ReasonTooManyUnhealthy Reason = "TooManyUnhealthy"
 	// ReasonVersionKeysRefused: spec.keys.format is Version, and legacy hosts would misread such keys.
 	ReasonVersionKeysRefused Reason = "VersionKeysRefused"
+	// ReasonNoHosts: no host counts, so that the plan cannot be complete.
+	ReasonNoHosts Reason = "NoHosts"
 	// ReasonVersionSwitch: this pass switches the version.
 	ReasonVersionSwitch Reason = "VersionSwitch"
 	// ReasonRevoking: this pass corrects keys that enable hosts without a grant.

@@ -207,6 +207,7 @@ type decoder struct {
 	holdPlaces    []fleet.Place // holds that need a pause key
 	fleetHold     *fleet.Hold
 	checksOf      map[string][]fleet.Check // by node
+	nodeOfLabel   map[string]string        // nodes by the first label of their names; empty means several
 	unknownGrants []fleet.EnableKey
 	notes         []string
 	noted         int
@@ -417,20 +418,48 @@ func (d *decoder) decodeHolds() {
 }
 
 func (d *decoder) nodes() {
-	d.checksOf = map[string][]fleet.Check{}
+	d.checksOf, d.nodeOfLabel = map[string][]fleet.Check{}, map[string]string{}
 	for _, c := range d.snapshot.Checks {
 		d.checksOf[c.Node] = append(d.checksOf[c.Node], c)
+		d.addLabel(c.Node)
+	}
+	for _, node := range d.snapshot.Nodes {
+		d.addLabel(node)
 	}
 }
 
-// nodeOf fills in the health of a host's node, which is the node of the same name.
-func (d *decoder) nodeOf(h *fleet.Host) {
-	if len(d.checksOf) > 0 {
-		h.Checks = d.checksOf[h.Name]
+// addLabel notes a node whose name has several labels.
+func (d *decoder) addLabel(node string) {
+	label, _, ok := strings.Cut(node, ".")
+	if !ok {
+		return
 	}
-	if d.snapshot.Nodes != nil {
-		_, known := slices.BinarySearch(d.snapshot.Nodes, h.Name)
-		h.Lost = !known
+	if other, known := d.nodeOfLabel[label]; known && other != node {
+		node = "" // ambiguous
+	}
+	d.nodeOfLabel[label] = node
+}
+
+// nodeNames returns the names under which the node of a host may be: that of the host, that of which it is the first label, and
+// its own first label.
+func (d *decoder) nodeNames(host string) [3]string {
+	label, _, _ := strings.Cut(host, ".")
+	return [...]string{host, d.nodeOfLabel[host], label}
+}
+
+// nodeOf fills in the health of a host's node. Names of nodes and hosts may be full names or their first labels.
+func (d *decoder) nodeOf(h *fleet.Host) {
+	if len(d.checksOf) == 0 && d.snapshot.Nodes == nil {
+		return
+	}
+	h.Lost = d.snapshot.Nodes != nil
+	for _, name := range d.nodeNames(h.Name) {
+		if h.Checks == nil {
+			h.Checks = d.checksOf[name]
+		}
+		if _, known := slices.BinarySearch(d.snapshot.Nodes, name); known && name != "" {
+			h.Lost = false
+		}
 	}
 }
 
@@ -511,7 +540,7 @@ func (d *decoder) stopOf(h *fleet.Host) {
 			h.Hold, h.HoldScope = hold, fleet.ScopeHost
 		} else if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeRole, Name: h.Role}]; hold != nil {
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.Role
-		} else if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeRole, Name: h.LookupRole}]; hold != nil { // the role that the host itself looks up
+		} else if hold := d.holdOf[fleet.Place{Scope: fleet.ScopeRole, Name: h.LookupRole}]; hold != nil {
 			h.Hold, h.HoldScope, h.HoldRole = hold, fleet.ScopeRole, h.LookupRole
 		}
 	}

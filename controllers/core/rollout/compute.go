@@ -94,12 +94,15 @@ func (ad *admission) complete(d *Decision) bool {
 	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() {
 		return false
 	}
+	counted := false
 	for i := range d.Verdicts {
-		if v := &d.Verdicts[i]; v.Counts && !v.Complete {
+		v := &d.Verdicts[i]
+		if v.Counts && !v.Complete {
 			return false
 		}
+		counted = counted || v.Counts
 	}
-	return true
+	return counted
 }
 
 // rollout returns the number of the rollout that current_version names after this pass. A new number is higher than all that
@@ -205,8 +208,10 @@ func (ad *admission) warnings() []string {
 		if ad.canaries.unmatched {
 			w = append(w, ad.canaries.message())
 		}
-		if message := ad.unverifiableMessage(); message != "" {
-			w = append(w, message)
+		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage()} {
+			if message != "" {
+				w = append(w, message)
+			}
 		}
 	}
 	w = append(w, ad.in.Fleet.Notes...)

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -108,6 +109,8 @@ func (a *assessment) firstGate(g *gate, legacy hostSample) Gate {
 		return Gate{v1alpha1.ReasonVersionKeysRefused, a.versionKeysMessage(legacy)}
 	case a.mustSwitch():
 		return Gate{v1alpha1.ReasonVersionSwitch, switchMessage(a.target, a.plan.Spec.Version)}
+	case !slices.ContainsFunc(a.facts, func(f hostFacts) bool { return f.counts() }):
+		return Gate{v1alpha1.ReasonNoHosts, a.noHostsMessage()}
 	}
 	return Gate{}
 }

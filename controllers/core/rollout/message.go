@@ -358,6 +358,33 @@ func (a *assessment) versionKeysMessage(legacy hostSample) string {
 		"False as True", legacy.total, a.limits.fleet.counted, nameList(legacy.names, legacy.total))
 }
 
+// noHostsMessage says why no host counts.
+func (a *assessment) noHostsMessage() string {
+	if len(a.facts) == 0 {
+		return "no host has recorded or reported a version yet, so nothing is complete"
+	}
+	var parts []string
+	for _, p := range []struct {
+		is   exclusion
+		text string
+	}{{lostFromCatalog, "not in the catalog"}, {withoutRole, "without a role"}, {excludedByPlan | exemptByHold, "excluded or exempt"}} {
+		if n := a.sample(func(i int) bool { return a.facts[i].exclusion&p.is != 0 }).total; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p.text))
+		}
+	}
+	return fmt.Sprintf("none of %d hosts counts, so nothing is complete: %s", len(a.facts), strings.Join(parts, ", "))
+}
+
+// lostHostsMessage warns of hosts that the catalog does not list. Empty means that there are none.
+func (a *assessment) lostHostsMessage() string {
+	lost := a.sample(func(i int) bool { return a.facts[i].exclusion&lostFromCatalog != 0 })
+	if lost.total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("spec.hosts.source is Catalog, and %d of %d hosts have no node in the catalog (%s): they do not count",
+		lost.total, len(a.facts), nameList(lost.names, lost.total))
+}
+
 // unverifiableMessage warns of hosts that cannot count as upgraded. Empty means that there are none.
 func (a *assessment) unverifiableMessage() string {
 	legacy := a.legacyHosts()

@@ -9,8 +9,8 @@ import "testing"
 // outcome. Where it differs on purpose the name says how; docs/how-to/migrate.md lists the differences.
 func TestCasesOfPythonJiocloud(t *testing.T) {
 	check(t, []example{{
-		name: "upgrade_list: no data",
-		want: "no change\ncomplete",
+		name: "upgrade_list: no data (differs: a fleet without hosts is not complete)",
+		want: "no change\nnot complete",
 	}, {
 		name:  "upgrade_list: no instructions, upgrade everyone (differs: host keys as well, and i1's is not deleted)",
 		fleet: "record v2 h1..2\nrecord v1 h3 i1..2 j1\nkey host/h3 True -1m\nkey host/i1 True -1m\nkey host/h1..2 True -1m",
@@ -102,7 +102,7 @@ func TestCasesOfPythonJiocloud(t *testing.T) {
 	}, {
 		name:  "key_status_off_role: differs: a host name without a role is reported, and is no error",
 		fleet: "record v1 H1",
-		want:  "H1 Unknown NoRole\ncomplete",
+		want:  "H1 Unknown NoRole\nnot complete",
 	}, {
 		name:  "subrole_mappings and group_from_role: several patterns, matched from the front",
 		fleet: "record v1 foo1..2 bar1",

@@ -115,6 +115,8 @@ func (c *computation) gateRemedies(reason v1alpha1.Reason) []string {
 		return []string{"`upgradectl apply`"}
 	case v1alpha1.ReasonConflict:
 		return []string{"one of the two plans is deleted"}
+	case v1alpha1.ReasonNoHosts:
+		return []string{"a host that counts reports", "spec.hosts"}
 	case v1alpha1.ReasonStoreWentBack:
 		return []string{"`upgradectl rollout resume --accept-restored`"}
 	case v1alpha1.ReasonAborted:

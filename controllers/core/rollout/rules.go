@@ -47,6 +47,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonTooManyUnhealthy, "", gatedBy(v1alpha1.ReasonTooManyUnhealthy), (*admission).gateMessage},
 	{v1alpha1.ReasonVersionKeysRefused, "", gatedBy(v1alpha1.ReasonVersionKeysRefused), (*admission).gateMessage},
 	{v1alpha1.ReasonVersionSwitch, "", gatedBy(v1alpha1.ReasonVersionSwitch), (*admission).gateMessage},
+	{v1alpha1.ReasonNoHosts, "", gatedBy(v1alpha1.ReasonNoHosts), (*admission).gateMessage},
 	{v1alpha1.ReasonRevoking, "", gatedBy(v1alpha1.ReasonRevoking), (*admission).gateMessage},
 	{v1alpha1.ReasonStarting, "", when((*subject).isNewcomer), (*admission).startingMessage},
 	{v1alpha1.ReasonWaitingForCanary, "", (*admission).waitingForCanary, (*admission).canaryMessage},
