@@ -167,12 +167,13 @@ func classify(in Input) (facts []hostFacts, next time.Time) {
 func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	started := c.hasStarted(h)
 	upgraded := !started && c.hasVersion(h)
-	f.enabled = c.enabled(h)
+	// This pass deletes the grant of a host that is upgraded.
+	f.enabled = c.enabled(h) && !(upgraded && c.byGrant(h))
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(c.current.Name)
 	f.implicit = f.enabled && !explicit && !upgraded && !c.byGrant(h)
-	f.newcomer = c.newcomer(h)
 	// Only the marker shows that a host without record and report is enabled.
 	f.marked = started || h.Started != nil && f.enabled && knownByMarker(h)
+	f.newcomer = c.newcomer(h, f.marked)
 	f.requiredCheckFails = slices.ContainsFunc(h.Checks, func(check fleet.Check) bool {
 		return check.Fails() && slices.Contains(c.plan.Spec.HealthGate.Checks, check.ID)
 	})
@@ -225,14 +226,14 @@ func (c *classifier) byGrant(h *fleet.Host) bool { return c.current.Governed && 
 
 // newcomer reports whether a host has no version yet, also while it changes to its first one. It does not serve yet, so by
 // default no limit applies to it.
-func (c *classifier) newcomer(h *fleet.Host) bool {
+func (c *classifier) newcomer(h *fleet.Host, marked bool) bool {
 	if c.plan.Spec.Hosts.Newcomers == v1alpha1.NewcomersByRules || !c.byGrant(h) || h.Record.Version != "" {
 		return false
 	}
-	if m := h.Started; m != nil {
-		return m.By == "" && m.From == ""
+	if m := h.Started; m != nil && m.By == "" {
+		return m.From == ""
 	}
-	return h.Report.Version == ""
+	return !marked && h.Report.Version == ""
 }
 
 // enabled reports whether the host's grant or its keys permit the change, as the host reads them. A grant counts until it is
@@ -252,7 +253,7 @@ func (c *classifier) enabled(h *fleet.Host) bool {
 // checksCount reports whether failing checks of a host count as a failure of the rollout. They do not before the rollout
 // touched the host, or when they failed already as it was granted.
 func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
-	if h.Grant.For(c.current) {
+	if c.byGrant(h) && h.Grant.For(c.current) {
 		return !h.Grant.Unhealthy
 	}
 	granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(c.current.Name) && h.Setting.Index > c.current.Index
@@ -317,7 +318,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	if f.upgraded() {
 		return
 	}
-	if h.Grant.For(c.current) {
+	if c.byGrant(h) && h.Grant.For(c.current) {
 		f.since = c.past(h.Grant.Time)
 	} else if f.enabled && h.Setting.Granted != 0 {
 		f.since = c.past(time.Unix(h.Setting.Granted, 0))

@@ -275,10 +275,10 @@ func (w *world) limitless(host string) bool {
 	if !ok || w.plan.Spec.Hosts.Newcomers == "ByRules" || !f.Current.Governed || h.Report == nil || h.Report.Schema < 2 || h.Record.Version != "" {
 		return false
 	}
-	if h.Started != nil {
-		return h.Started.By == "" && h.Started.From == ""
+	if h.Started != nil && h.Started.By == "" {
+		return h.Started.From == ""
 	}
-	return h.Report.Version == ""
+	return (h.Started == nil || expired(w, h)) && h.Report.Version == ""
 }
 
 func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
