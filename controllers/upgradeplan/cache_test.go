@@ -266,10 +266,10 @@ func TestWorker_ReportsAndCorrectsDriftOnce(t *testing.T) {
 		f.hosts(true, "1", names("web", 20)...)
 		f.apply(fiveAtATime)
 		r := newCaching(f)
-		var told []string
+		var drift []string
 		r.worker.Log = funcr.New(func(_, args string) {
 			if strings.Contains(args, `"event"="Drift"`) {
-				told = append(told, args)
+				drift = append(drift, args)
 			}
 		}, funcr.Options{})
 		r.step()
@@ -289,24 +289,24 @@ func TestWorker_ReportsAndCorrectsDriftOnce(t *testing.T) {
 			},
 			"seen by a resync": func() { f.set(host, "False"); r.all = true },
 		} {
-			told = nil
+			drift = nil
 			disturb()
 			r.step()
 			r.step()
-			if !strings.Contains(strings.Join(told, "\n"), host) || len(told) > 2 {
-				t.Errorf("%s: told %q", name, told)
+			if !strings.Contains(strings.Join(drift, "\n"), host) || len(drift) > 2 {
+				t.Errorf("%s: drift messages %q", name, drift)
 			}
 			if got := string(f.get(host).Value); got != "True" {
 				t.Errorf("%s: after a pass it is %q", name, got)
 			}
 		}
-		told = nil
+		drift = nil
 		for range 3 {
-			f.reach(true, "1", "2", fmt.Sprintf("web%d", 3+len(told)))
+			f.reach(true, "1", "2", fmt.Sprintf("web%d", 3+len(drift)))
 			r.step()
 		}
-		if len(told) > 0 {
-			t.Errorf("its own writes are reported as drift: %q", told)
+		if len(drift) > 0 {
+			t.Errorf("its own writes are reported as drift: %q", drift)
 		}
 	})
 }

@@ -122,10 +122,10 @@ func TestEvents_ReportDrift(t *testing.T) {
 	f.must(err)
 	f.clock.Advance(time.Minute)
 	pass(store.Changes{At: map[store.WatchTarget]store.WatchIndex{config: mark}})
-	told := f.events(&since)
+	events := f.events(&since)
 	for _, want := range []string{"Warning Drift config_state/enable_puppet/global"} {
-		if !slices.Contains(told, want) {
-			t.Errorf("no %q in %q", want, told)
+		if !slices.Contains(events, want) {
+			t.Errorf("no %q in %q", want, events)
 		}
 	}
 	if got := string(f.get(f.layout.EnableGlobal()).Value); got != "False" {
@@ -163,8 +163,8 @@ func TestRollback_PinsTheLastCompleteRevision(t *testing.T) {
 		if got := string(f.get("current_version").Value); got != "v1" {
 			t.Errorf("current_version %s", got)
 		}
-		if told := f.events(&since); !slices.Contains(told, "Warning RolledBack plan") || !slices.Contains(told, "Normal VersionSwitched plan") {
-			t.Errorf("%q", told)
+		if events := f.events(&since); !slices.Contains(events, "Warning RolledBack plan") || !slices.Contains(events, "Normal VersionSwitched plan") {
+			t.Errorf("%q", events)
 		}
 		if f.apply("version: v2"+spec) != planstore.Unchanged {
 			t.Error("the same spec is something new")
@@ -350,8 +350,8 @@ func TestPromote_LetsTheOtherHostsFollow(t *testing.T) {
 		if r := f.reconcile(); r.Starts != 2 || r.Status.Canary != nil {
 			f.t.Errorf("%d starts", r.Starts)
 		}
-		if told := f.events(&since); !slices.Contains(told, "Normal CanariesPromoted plan") {
-			f.t.Errorf("%q", told)
+		if events := f.events(&since); !slices.Contains(events, "Normal CanariesPromoted plan") {
+			f.t.Errorf("%q", events)
 		}
 		f.apply("version: v3\ncanary: {perRole: 1, promote: Manual}")
 		f.reconcile()

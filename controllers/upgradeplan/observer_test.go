@@ -26,15 +26,15 @@ func (p *passes) last() upgradeplan.Pass { return (*p)[len(*p)-1] }
 
 func TestObserver_ReceivesEachPass(t *testing.T) {
 	f, w := workerFixture(t)
-	told := &passes{}
-	w.Observer = told
+	observed := &passes{}
+	w.Observer = observed
 	reconcile := func() upgradeplan.Pass {
-		before := len(*told)
+		before := len(*observed)
 		_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
-		if len(*told) != before+1 || !errors.Is(told.last().Err, err) {
-			t.Fatalf("%d passes were observed, the last with the error %v, want %v", len(*told)-before, told.last().Err, err)
+		if len(*observed) != before+1 || !errors.Is(observed.last().Err, err) {
+			t.Fatalf("%d passes were observed, the last with the error %v, want %v", len(*observed)-before, observed.last().Err, err)
 		}
-		return told.last()
+		return observed.last()
 	}
 	// A hold that is set during the pass makes it read again.
 	moving := &watched{Store: f.store, before: func(n int) {
@@ -66,11 +66,11 @@ func TestObserver_ReceivesEachPass(t *testing.T) {
 
 func TestObserver_ReceivesNoInterruptedPass(t *testing.T) {
 	f, w := workerFixture(t)
-	told := &passes{}
-	w.Observer = told
+	observed := &passes{}
+	w.Observer = observed
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*told) > 0 {
-		t.Errorf("%v, and the observer received %+v", err, told)
+	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*observed) > 0 {
+		t.Errorf("%v, and the observer received %+v", err, observed)
 	}
 }

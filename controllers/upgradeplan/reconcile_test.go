@@ -440,7 +440,7 @@ func TestPreview_EqualsThePass(t *testing.T) {
 			}
 		}
 		if d := cmp.Diff(before, after); d != "" {
-			t.Errorf("the preview was wrong (-told +done):\n%s", d)
+			t.Errorf("the preview was wrong (-preview +done):\n%s", d)
 		}
 	})
 }

@@ -23,7 +23,7 @@ func TestBasesPrecedeGrants(t *testing.T) {
 				want = rollout.Pending
 			}
 			if bases[i] != want {
-				t.Fatalf("%s is %s, not %s\n%s", v.Host, bases[i], want, told(d))
+				t.Fatalf("%s is %s, not %s\n%s", v.Host, bases[i], want, verdictLines(d))
 			}
 		}
 	})

@@ -30,7 +30,7 @@ func TestFlightsPrecedeGrants(t *testing.T) {
 				continue // it may have ended
 			}
 			if got := slices.ContainsFunc(flights, func(f rollout.Flight) bool { return f.Index == i }); got != want {
-				t.Fatalf("%s in flight: %t, not %t\n%s", v.Host, got, want, told(d))
+				t.Fatalf("%s in flight: %t, not %t\n%s", v.Host, got, want, verdictLines(d))
 			}
 		}
 	})

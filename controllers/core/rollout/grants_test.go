@@ -178,7 +178,7 @@ func TestStoreWentBack_GoesOnWhenAccepted(t *testing.T) {
 		t.Errorf("current_version %+v, ledger %+v", current, w.raw.Ledger)
 	}
 	if d.Starts() != 1 {
-		t.Errorf("%d hosts are granted\n%s", d.Starts(), told(d))
+		t.Errorf("%d hosts are granted\n%s", d.Starts(), verdictLines(d))
 	}
 	if g := keys.DecodeGrant(w.raw.Grants[0]); g.Rollout != 8 || g.Version != "v2" {
 		t.Errorf("the grant is %+v", g)

@@ -91,7 +91,7 @@ func TestChecksThatFailAtTheGrantDoNotCount(t *testing.T) {
 	}
 	w.line("check web2 puppet critical")
 	if d := w.settle(); d.Verdicts[0].State == "Failed" || d.Verdicts[1].Reason != "ChecksFailing" {
-		t.Errorf("%s", told(d))
+		t.Errorf("%s", verdictLines(d))
 	}
 }
 

@@ -81,7 +81,7 @@ func TestLimits(t *testing.T) {
 			web5..7 Exempt Excluded
 			web8 Exempt ExemptByHold`,
 	}, {
-		name:  "a percentage that another rule replaces is not told",
+		name:  "the message omits a percentage that another rule replaces",
 		fleet: "record v1 db1..2",
 		spec:  "instructions: {rollingRules: {global: '50%', roles: {db: 1}}}",
 		want:  "db1 Upgrading Starting\ndb2 Pending NoFreeSlot: =1 of 1 slots of db are taken by db1",
@@ -255,7 +255,7 @@ func TestVanishedRoleStaysInTheLedger(t *testing.T) {
 	w.settle()
 	w.raw.Records = w.raw.Records[:1]
 	if d := w.settle(); d.Verdicts[0].Reason != "WaitingForRole" {
-		t.Error(told(d))
+		t.Error(verdictLines(d))
 	}
 }
 

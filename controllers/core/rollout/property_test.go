@@ -228,7 +228,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 				if f := w.observe(); before[h] || began {
 					continue
 				} else if host, _ := f.Host(h); host.Report == nil && first[h] && !before[h] && !expired(w, host) {
-					t.Fatalf("%s was in flight and is not, without having reported\n%s%s", h, shortly(changes), told(d))
+					t.Fatalf("%s was in flight and is not, without having reported\n%s%s", h, shortly(changes), verdictLines(d))
 				}
 			}
 			if began && len(starts(before, first)) > 0 {
@@ -236,7 +236,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 					if f := w.observe(); !known(&f, h) {
 						continue
 					}
-					t.Fatalf("%s is revoked by changes that also grant others\n%s%s", h, shortly(changes), told(d))
+					t.Fatalf("%s is revoked by changes that also grant others\n%s%s", h, shortly(changes), verdictLines(d))
 				}
 			}
 			if !d.NeedsAnotherPass() {
@@ -295,7 +295,7 @@ func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bo
 	for _, h := range started {
 		for _, s := range scopes(h) {
 			if limit, ok := r.limit[s]; ok && count[s] > limit {
-				t.Fatalf("%s makes %s the %dth in flight of %s, the limit is %d\n%s", step, h, count[s], s, limit, told(w.decide()))
+				t.Fatalf("%s makes %s the %dth in flight of %s, the limit is %d\n%s", step, h, count[s], s, limit, verdictLines(w.decide()))
 			}
 			if first, ok := r.after[s]; ok {
 				r.checkOrder(t, w, h, first, step)
@@ -310,7 +310,7 @@ func (r *rules) checkOrder(t *rapid.T, w *world, started, first, step string) {
 		h := &f.Hosts[i]
 		exempt := h.Hold != nil && h.Hold.Exempt || len(w.plan.Spec.Hosts.Exclude) > 0 && strings.HasSuffix(h.Name, "2")
 		if scopes(h.Name)[len(scopes(h.Name))-1] == first && h.Record.Version != f.Current.Name && !exempt {
-			t.Fatalf("%s starts %s before %s\n%s", step, started, h.Name, told(w.decide()))
+			t.Fatalf("%s starts %s before %s\n%s", step, started, h.Name, verdictLines(w.decide()))
 		}
 	}
 }
@@ -332,7 +332,7 @@ func TestInFlightMatchesTheHostsRules(t *testing.T) {
 		d, busy := w.decide(), w.busy()
 		for _, v := range d.Verdicts {
 			if v.Role != "" && v.InFlight != busy[v.Host] && v.Base != "Upgraded" {
-				t.Fatalf("%s: in flight %v, but by its own rules %v\n%s", v.Host, v.InFlight, busy[v.Host], told(d))
+				t.Fatalf("%s: in flight %v, but by its own rules %v\n%s", v.Host, v.InFlight, busy[v.Host], verdictLines(d))
 			}
 		}
 	})

@@ -144,16 +144,16 @@ func TestHaltIsRecordedOnceAndLasts(t *testing.T) {
 	d := w.settle()
 	if h := w.control.Halt; h == nil || h.Version != "v2" || h.Generation != 7 || !h.Time.Equal(noon) ||
 		h.Reason != "1 of 3 hosts have failed (web1), more than failurePolicy.maxFailed, which is 0" {
-		t.Fatalf("%+v\n%s", h, told(d))
+		t.Fatalf("%+v\n%s", h, verdictLines(d))
 	}
 	// The grant of web1 was revoked, so it has not failed any more. The halt stops it.
 	w.now = w.now.Add(time.Hour)
 	if d = w.settle(); d.Halt != nil || d.Starts() != 0 || d.Gate.Reason != "FailureBudgetExceeded" {
-		t.Errorf("halt %+v, gate %s\n%s", d.Halt, d.Gate.Reason, told(d))
+		t.Errorf("halt %+v, gate %s\n%s", d.Halt, d.Gate.Reason, verdictLines(d))
 	}
 	w.plan.Spec.Version = "v3"
 	if d = w.settle(); d.Starts() != 3 {
-		t.Errorf("another version is another rollout\n%s", told(d))
+		t.Errorf("another version is another rollout\n%s", verdictLines(d))
 	}
 }
 
@@ -265,13 +265,13 @@ func TestStopsStartNoHost(t *testing.T) {
 		before, others, current := w.busy(), w.newGrants(), w.raw.Current
 		d := w.settle()
 		if started := starts(before, w.busy()); len(started) > 0 || d.Starts() > 0 {
-			t.Fatalf("%s start\n%s", strings.Join(started, ", "), told(d))
+			t.Fatalf("%s start\n%s", strings.Join(started, ", "), verdictLines(d))
 		}
 		if granted := starts(others, w.newGrants()); len(granted) > 0 {
-			t.Fatalf("keys that start unknown hosts: %s\n%s", strings.Join(granted, ", "), told(d))
+			t.Fatalf("keys that start unknown hosts: %s\n%s", strings.Join(granted, ", "), verdictLines(d))
 		}
 		if !bytes.Equal(w.raw.Current.Value, current.Value) {
-			t.Fatalf("the version was switched\n%s", told(d))
+			t.Fatalf("the version was switched\n%s", verdictLines(d))
 		}
 	})
 }

@@ -137,7 +137,7 @@ func TestMarkerLastsFromTheLastGrant(t *testing.T) {
 	w.step() // the switch
 	w.now = w.now.Add(30 * time.Minute)
 	if d := w.decide(); !d.Verdicts[0].InFlight {
-		t.Errorf("50 minutes after its grant the host has lost its slot: %s", told(d))
+		t.Errorf("50 minutes after its grant the host has lost its slot: %s", verdictLines(d))
 	}
 }
 
@@ -323,7 +323,7 @@ func TestSoakEndsByTheLedger(t *testing.T) {
 				break
 			}
 			if d.Next.IsZero() || w.now.Sub(first) > time.Hour {
-				t.Fatalf("%s: it does not end: %s", name, told(d))
+				t.Fatalf("%s: it does not end: %s", name, verdictLines(d))
 			}
 			w.now = w.now.Add(time.Minute)
 		}

@@ -435,15 +435,16 @@ func (w *world) settle() rollout.Decision {
 		}
 		again := w.decide()
 		if c := w.changes(again); !c.Empty() {
-			w.Fatalf("a second pass changes\n%s%s", shortly(c), told(again))
+			w.Fatalf("a second pass changes\n%s%s", shortly(c), verdictLines(again))
 		}
 		return d
 	}
-	w.Fatalf("a pass does not end:\n%s", told(w.decide()))
+	w.Fatalf("a pass does not end:\n%s", verdictLines(w.decide()))
 	return rollout.Decision{}
 }
 
-func told(d rollout.Decision) string {
+// verdictLines returns a line for each verdict.
+func verdictLines(d rollout.Decision) string {
 	var b strings.Builder
 	for _, v := range d.Verdicts {
 		fmt.Fprintf(&b, "%s %s %s: %s\n", v.Host, v.State, v.Reason, v.Message)
@@ -566,7 +567,7 @@ func (e example) check(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(wantVerdicts, verdicts); diff != "" {
-		t.Errorf("verdicts (-want +got):\n%s%s", diff, told(d))
+		t.Errorf("verdicts (-want +got):\n%s%s", diff, verdictLines(d))
 	}
 	if len(wantChanges) > 0 {
 		if diff := cmp.Diff(strings.Join(wantChanges, "\n")+"\n", shortly(changes)); diff != "" {
