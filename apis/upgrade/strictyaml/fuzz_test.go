@@ -38,7 +38,7 @@ func FuzzDecode_AgreesWithUnmarshalStrict(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		documents, errs := strictyaml.Read("fuzz", data)
 		if len(errs) > 0 || len(documents) != 1 || dependsOnYAMLVersion(data) {
-			t.Skip("not a single document that both versions of YAML read in the same way")
+			return // not a single document that both versions of YAML read in the same way
 		}
 		var got, want v1alpha1.UpgradePlan
 		if errs := documents[0].Decode(&got, nil); len(errs) > 0 {
