@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -199,13 +201,9 @@ func TestPage_ShowsStaleDataWhenConsulIsUnavailable(t *testing.T) {
 func TestFeed_StopsWithoutViewers(t *testing.T) {
 	s := newFleet(t, 5)
 	s.get("plans/fleet")
-	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for s.store.waits.Load() > 0 {
-		if deadline.Err() != nil {
-			t.Fatalf("%d watches are still running", s.store.waits.Load())
-		}
-		time.Sleep(time.Millisecond)
+	stopped := func(context.Context) (bool, error) { return s.store.waits.Load() == 0, nil }
+	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, stopped); err != nil {
+		t.Fatalf("%d watches are still running: %v", s.store.waits.Load(), err)
 	}
 }
 

@@ -139,9 +139,16 @@ func (o *output) String() string {
 	return o.data.String()
 }
 
+// eventually waits up to a minute until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	within(t, time.Minute, what, condition)
+}
+
+// within waits until the condition holds.
+func within(t *testing.T, timeout time.Duration, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -28,6 +28,9 @@ spec:
     roleOrder: {web: db}
 `
 
+// puppetTimeout allows for a second attempt of a host, which comes within a minute.
+const puppetTimeout = 3 * time.Minute
+
 // puppets are hosts whose agents run the real Puppet, each with its own manifest.
 type puppets struct {
 	*testing.T
@@ -91,21 +94,21 @@ func TestPuppet_UpgradesAFleet(t *testing.T) {
 	p.manifest(broken, "exec { '/bin/false': }")
 	operator := as(t, consul, "upgradectl", policy(t, "operator", ""))
 	viewer := as(t, consul, "upgradectl", policy(t, "viewer", ""))
-	waits(t, "the reports", func() bool {
+	within(t, puppetTimeout, "the reports", func() bool {
 		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name"), "host/") == len(hosts)
 	})
 	as(t, consul, "upgrade-controller", policy(t, "controller", "")).start(t, "--min-gap", "50ms")
 	operator.must(t, "apply", "-f", planFile(t, puppetPlan))
 
 	status := func() string { return viewer.must(t, "describe", "plan", "fleet") }
-	waits(t, "the plan to halt", func() bool { return strings.Contains(status(), "Halted") })
+	within(t, puppetTimeout, "the plan to halt", func() bool { return strings.Contains(status(), "Halted") })
 	why := viewer.must(t, "describe", "host", broken)
 	for _, want := range []string{"ReportedFailure", "failed to reach v2", "puppet: exit status 6 (some resources were changed, others failed)", "/bin/false"} {
 		if !strings.Contains(why, want) {
 			t.Errorf("describe host does not say %q:\n%s", want, why)
 		}
 	}
-	waits(t, "those under way to finish", func() bool { return p.text("web1", "version") == "v2" && p.text("web2", "version") == "v2" })
+	within(t, puppetTimeout, "those under way to finish", func() bool { return p.text("web1", "version") == "v2" && p.text("web2", "version") == "v2" })
 	for _, host := range hosts[7:] {
 		if got := p.text(host, "version"); got != "v1" {
 			t.Errorf("%s started although the plan is halted: it has %s", host, got)
@@ -114,20 +117,10 @@ func TestPuppet_UpgradesAFleet(t *testing.T) {
 
 	p.manifest(broken, "")
 	operator.must(t, "rollout", "resume", "--reason", "the manifest is corrected")
-	waits(t, "the plan to complete", func() bool { return strings.Contains(status(), "12 of 12 hosts upgraded") })
+	within(t, puppetTimeout, "the plan to complete", func() bool { return strings.Contains(status(), "12 of 12 hosts upgraded") })
 	for _, host := range hosts {
 		if version, made := p.text(host, "version"), p.text(host, "made-by-puppet"); version != "v2" || made != "v2" {
 			t.Errorf("%s has %s, and Puppet made it %q", host, version, made)
-		}
-	}
-}
-
-// waits is eventually with a longer timeout for Puppet: a host's second attempt comes within a minute.
-func waits(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !condition(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
@@ -33,10 +32,18 @@ const (
 type counter struct {
 	*httptest.Server
 	requests, bytes atomic.Int64
+	arrived         chan struct{} // holds a value after a request
+}
+
+// await waits until n requests have arrived.
+func (c *counter) await(n int64) {
+	for c.requests.Load() < n {
+		<-c.arrived
+	}
 }
 
 func newCounter(b *testing.B, addr string) *counter {
-	c := &counter{}
+	c := &counter{arrived: make(chan struct{}, 1)}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
 		ModifyResponse: func(r *http.Response) error {
 			data, err := io.ReadAll(r.Body)
@@ -46,6 +53,10 @@ func newCounter(b *testing.B, addr string) *counter {
 		}}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.requests.Add(1)
+		select {
+		case c.arrived <- struct{}{}:
+		default: // one is enough: await reads the count
+		}
 		proxy.ServeHTTP(w, r)
 	}))
 	b.Cleanup(c.Close)
@@ -79,16 +90,11 @@ func BenchmarkLook(b *testing.B) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	await := func(n int64) {
-		for c.requests.Load() < n {
-			time.Sleep(100 * time.Microsecond)
-		}
-	}
-	await(10) // after its first report
+	c.await(10) // after its first report
 	from, bytesFrom, passes := c.requests.Load(), c.bytes.Load(), int64(0)
 	for b.Loop() {
 		passes++
-		await(from + passes)
+		c.await(from + passes)
 	}
 	rss := resident(b, cmd.Process.Pid)
 	b.ReportMetric(float64(c.bytes.Load()-bytesFrom)/float64(c.requests.Load()-from), "bytes/request")
