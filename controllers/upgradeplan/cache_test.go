@@ -126,6 +126,16 @@ func (r *caching) step() {
 	}
 }
 
+// startCaching applies a plan and makes the first pass over it.
+func (f *fixture) startCaching(spec string, fullReadInterval time.Duration) *caching {
+	f.t.Helper()
+	f.apply(spec)
+	r := newCaching(f)
+	r.worker.FullReadInterval = fullReadInterval
+	r.step()
+	return r
+}
+
 // reads counts the reads of a store.
 type reads struct {
 	store.Store
@@ -232,10 +242,7 @@ func TestWorker_ReadsRepeatedRecordsRarely(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(false, "1", names("db", 20)...)
-		f.apply("version: '2'\ninstructions: {rollingRules: {global: 0}}")
-		r := newCaching(f)
-		r.worker.FullReadInterval = 30 * time.Second
-		r.step()
+		r := f.startCaching("version: '2'\ninstructions: {rollingRules: {global: 0}}", 30*time.Second)
 		r.step()
 		r.reads.count()
 		for second := range 300 {
@@ -316,10 +323,7 @@ func TestWorker_WritesTheStatusAloneOnceASecond(t *testing.T) {
 	onMemory(t, func(f *fixture) {
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 3)...)
-		f.apply("version: '2'\ninstructions: {rollingRules: {global: 1}}\nfailurePolicy: {maxFailed: 3}")
-		r := newCaching(f)
-		r.worker.FullReadInterval = time.Minute
-		r.step()
+		r := f.startCaching("version: '2'\ninstructions: {rollingRules: {global: 1}}\nfailurePolicy: {maxFailed: 3}", time.Minute)
 		status := func() uint64 { return f.get(keys.Plan("fleet").Status()).ModifyIndex }
 		written := status()
 		f.txn(f.saysOp("2", fleet.PhaseFailed, "web1"))
@@ -370,12 +374,7 @@ func TestWorker_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 		onMemory(t, func(f *fixture) {
 			w := &watched{Store: f.store, referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 170, "db": 2}}}
 			f.through = w
-			f.set("current_version", "1")
-			f.hosts(true, "1", names("web", 400)...)
-			f.hosts(false, "1", names("db", 3)...)
-			f.set("config_state/enable_puppet/global", "False")
-			f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
-			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
+			f.mixedFleet(400)
 			prepare(f, w)
 			r := newCaching(f)
 			for range 40 {

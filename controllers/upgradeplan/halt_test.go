@@ -43,6 +43,16 @@ func (f *fixture) fail(name, version string) {
 			Phase: fleet.PhaseFailed, Time: f.clock.Now()})})
 }
 
+// failFirst starts a rollout that tolerates no failure, two of four hosts at a time, and lets the first host fail.
+func (f *fixture) failFirst() {
+	f.t.Helper()
+	f.set("current_version", "1")
+	f.hosts(true, "1", names("web", 4)...)
+	f.apply("version: '2'\nfailurePolicy: {maxFailed: 0}\ninstructions: {rollingRules: {global: 2}}")
+	f.reconcile()
+	f.fail("web1", "2")
+}
+
 // After too many failures the rollout halts. The halt lasts when all hosts recover and when the spec changes, until an operator
 // resumes. Failures after that count.
 func TestHalt_LastsUntilResumed(t *testing.T) {
@@ -95,11 +105,7 @@ func TestHalt_LastsUntilResumed(t *testing.T) {
 // Failures before a resume do not count: hosts that stay failed do not halt the rollout again.
 func TestResume_ForgivesEarlierFailures(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		f.set("current_version", "1")
-		f.hosts(true, "1", names("web", 4)...)
-		f.apply("version: '2'\nfailurePolicy: {maxFailed: 0}\ninstructions: {rollingRules: {global: 2}}")
-		f.reconcile()
-		f.fail("web1", "2")
+		f.failFirst()
 		f.reconcile()
 		f.clock.Advance(time.Second)
 		f.resume(planstore.Resumption{})
@@ -112,11 +118,7 @@ func TestResume_ForgivesEarlierFailures(t *testing.T) {
 // A halt that is recorded at the same moment does not overwrite a pause.
 func TestHalt_DoesNotOverwriteAPause(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		f.set("current_version", "1")
-		f.hosts(true, "1", names("web", 4)...)
-		f.apply("version: '2'\nfailurePolicy: {maxFailed: 0}\ninstructions: {rollingRules: {global: 2}}")
-		f.reconcile()
-		f.fail("web1", "2")
+		f.failFirst()
 		f.through = between{f.store, func() {
 			_, err := planstore.Plans{Store: f.store}.SetPause(f.ctx(), "fleet", &fleet.Pause{By: "me"})
 			f.must(err)

@@ -123,6 +123,18 @@ func report(t testing.TB, r *plantest.InvariantChecker) {
 	}
 }
 
+// mixedFleet starts a rollout over agents and three legacy hosts. At most 170 agents are in flight, which takes several
+// transactions.
+func (f *fixture) mixedFleet(agents int) {
+	f.t.Helper()
+	f.set("current_version", "1")
+	f.hosts(true, "1", names("web", agents)...)
+	f.hosts(false, "1", names("db", 3)...)
+	f.set("config_state/enable_puppet/global", "False")
+	f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
+	f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
+}
+
 // A failure at every transaction, applied or not: the next passes end in the same state, and no state between exceeds a limit.
 func TestReconcile_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 	scenario := func(t *testing.T, failAt int, lost bool) (txns int, end map[string]string) {
@@ -130,12 +142,7 @@ func TestReconcile_RecoversFromAFailureAtEveryTransaction(t *testing.T) {
 			w := &watched{Store: f.store, failAt: failAt, lost: lost,
 				referee: &plantest.InvariantChecker{Limits: map[string]int{"web": 170, "db": 2}}}
 			f.through = w
-			f.set("current_version", "1")
-			f.hosts(true, "1", names("web", 500)...)
-			f.hosts(false, "1", names("db", 3)...)
-			f.set("config_state/enable_puppet/global", "False")
-			f.set("config_state/enable_puppet/host/db1", "True") // a legacy host at version 1: not in flight
-			f.apply("version: '2'\ninstructions: {rollingRules: {global: 2, roles: {web: 170}}}")
+			f.mixedFleet(500)
 			for range 40 {
 				r, err := f.reconciler().Reconcile(f.ctx(), "fleet")
 				if err != nil {
