@@ -144,7 +144,7 @@ func (b between) Txn(ctx context.Context, ops []store.Op) (store.Result, error) 
 	return b.Store.Txn(ctx, ops)
 }
 
-func TestWindows(t *testing.T) {
+func TestWindows_AllowGrantsWhileOpenOrOverridden(t *testing.T) {
 	onBoth(t, func(f *fixture) { // it is 14:00
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 3)...)

@@ -452,7 +452,7 @@ func TestPreview_EqualsThePass(t *testing.T) {
 	})
 }
 
-func TestPlans(t *testing.T) {
+func TestPlans_ApplyKeepsRevisions(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		plans := planstore.Plans{Store: f.store}
 		for i, want := range []planstore.Outcome{planstore.Created, planstore.Unchanged} {
@@ -472,6 +472,13 @@ func TestPlans(t *testing.T) {
 		if p.Generation != 18 || len(revisions) != 4 || revisions[3].Generation != 18 {
 			t.Errorf("generation %d, %d revisions: %+v", p.Generation, len(revisions), revisions)
 		}
+	})
+}
+
+func TestPlans_RejectASecondPlanForAFleet(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		plans := planstore.Plans{Store: f.store}
+		f.apply(twoAtATime)
 		other := planOf(t, twoAtATime)
 		other.Name = "second"
 		if _, _, err := plans.Apply(f.ctx(), other, false); err == nil || !strings.Contains(err.Error(), "a fleet has one plan") {
@@ -488,6 +495,13 @@ func TestPlans(t *testing.T) {
 		if _, _, err := plans.Apply(f.ctx(), tree, false); err == nil || !strings.Contains(err.Error(), "a fleet has one plan") {
 			t.Errorf("a tree of records inside of another plan's prefix: %v", err)
 		}
+	})
+}
+
+func TestPlans_DeleteRemovesThePlan(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		plans := planstore.Plans{Store: f.store}
+		f.apply(twoAtATime)
 		f.must(plans.Delete(f.ctx(), "fleet", false))
 		if _, err := plans.Get(f.ctx(), "fleet"); !is[*planstore.NotFoundError](err) {
 			t.Errorf("got %v", err)

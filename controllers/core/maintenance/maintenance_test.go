@@ -54,7 +54,7 @@ func at(t *testing.T, text string) time.Time {
 
 // In Berlin, 02:00 to 03:00 did not exist on 2026-03-29 (the change was at 01:00 UTC), and exists twice on 2026-10-25 (the
 // change is at 01:00 UTC too).
-func TestWindows(t *testing.T) {
+func TestWindows_OpenAndCloseAtTheirTimes(t *testing.T) {
 	const berlin = " in Europe/Berlin"
 	for _, e := range []struct {
 		name, allow, deny string

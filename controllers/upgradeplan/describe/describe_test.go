@@ -69,7 +69,7 @@ func wantTexts(t *testing.T, facts []describe.Fact, want map[string]string) {
 	}
 }
 
-func TestPlan(t *testing.T) {
+func TestPlan_NamesLimitsLeaderAndPhase(t *testing.T) {
 	_, o := fleet(t)
 	wantTexts(t, describe.Plan(o, nil, "main: fleet.yaml"), map[string]string{"Name": "fleet", "Managed by": "main: fleet.yaml",
 		"Limits": "global 1", "Paused": "no", "Windows": "", "Keys": "no prefix, records below running/versions/",
@@ -78,7 +78,7 @@ func TestPlan(t *testing.T) {
 		"Leader": "alice since 2026-03-06T14:00:00Z"})
 }
 
-func TestHost(t *testing.T) {
+func TestHosts_ExplainStateHoldAndReport(t *testing.T) {
 	s, o := fleet(t)
 	times, err := describe.Records(t.Context(), s, o.Layout)
 	if err != nil {
@@ -105,7 +105,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-func TestRolesAndVersions(t *testing.T) {
+func TestRoles_CountUpgradedHosts(t *testing.T) {
 	_, o := fleet(t)
 	roles := describe.Roles(o)
 	if len(roles) != 1 || roles[0].Total != 3 || roles[0].Upgraded != 1 || roles[0].Enabled {
@@ -113,13 +113,17 @@ func TestRolesAndVersions(t *testing.T) {
 	}
 	wantTexts(t, roles[0].Facts(o), map[string]string{"Name": "web", "Limit": "1", "Role key": "not set", "Group": "of its own",
 		"Status": "1 of 3 hosts upgraded, 2 pending"})
+}
+
+func TestVersions_CountHosts(t *testing.T) {
+	_, o := fleet(t)
 	want := []describe.Version{{Name: "v0", Hosts: 2}, {Name: "v1", Hosts: 1, Current: true}}
 	if d := cmp.Diff(want, describe.Versions(o)); d != "" {
 		t.Error(d)
 	}
 }
 
-func TestWhyAndStarts(t *testing.T) {
+func TestWhy_NamesTheChangeThatEndsTheWait(t *testing.T) {
 	_, o := fleet(t)
 	if d := cmp.Diff([]describe.Reason{{Of: "web2", Message: "granted now: it takes slot 1 of 1 of web", Change: "the next pass"}},
 		describe.Why(o.Why().Host("web2"))); d != "" {
@@ -128,6 +132,10 @@ func TestWhyAndStarts(t *testing.T) {
 	if why := describe.Why(o.Why().Host("web1")); len(why) > 0 { // it is upgraded
 		t.Errorf("%+v", why)
 	}
+}
+
+func TestStarts_ListsHostsInTheOrderOfTheirGrants(t *testing.T) {
+	_, o := fleet(t)
 	starts := describe.Starts(o)
 	for i := range starts {
 		starts[i].Message = ""
