@@ -192,7 +192,7 @@ func TestRefresh_DelaysTheFullReadOfUnexplainedChanges(t *testing.T) {
 	}
 }
 
-func TestRefresh_FindsANewHostByNamesOfRecords(t *testing.T) {
+func TestRefresh_FindsAddedHostsByNamesOfRecords(t *testing.T) {
 	f := newFixture(t)
 	f.refresh(cache.Request{})
 	f.set(f.layout.Record("v1", "db1"), "1772798400")
