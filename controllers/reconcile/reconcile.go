@@ -11,7 +11,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// Kinds of errors of Reconcile, told by errors.Is. An error that wraps leaderelection.ErrLost ends the leadership. All
+// Kinds of errors of Reconcile, for errors.Is. An error that wraps leaderelection.ErrLost ends the leadership. All
 // others are retried with a growing delay.
 var (
 	// ErrGone means that the plan does not exist. It is forgotten.

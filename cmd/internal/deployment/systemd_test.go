@@ -53,11 +53,11 @@ func TestUnits_HaveTheDocumentedExposure(t *testing.T) {
 	const margin = 4
 	docs := read(t, "docs/security.md")
 	for _, name := range unitNames() {
-		told := regexp.MustCompile("([0-9.]+), \"[A-Z]+\", of\\s+`" + regexp.QuoteMeta(name) + "`").FindStringSubmatch(docs)
-		if told == nil {
+		documented := regexp.MustCompile("([0-9.]+), \"[A-Z]+\", of\\s+`" + regexp.QuoteMeta(name) + "`").FindStringSubmatch(docs)
+		if documented == nil {
 			t.Fatalf("docs/security.md has no number for %s", name)
 		}
-		exposure, err := strconv.ParseFloat(told[1], 64)
+		exposure, err := strconv.ParseFloat(documented[1], 64)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestUnits_HaveTheDocumentedExposure(t *testing.T) {
 		out, err := systemdAnalyze(t, "security", "--no-pager", "--offline=true", "--threshold="+limit,
 			filepath.Join(root, "config", "systemd", name))
 		if err != nil {
-			t.Errorf("%s: above %s: %v\n%s", name, told[1], err, out)
+			t.Errorf("%s: above %s: %v\n%s", name, documented[1], err, out)
 		}
 	}
 }

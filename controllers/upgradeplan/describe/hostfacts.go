@@ -13,7 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 )
 
-// Facts are all that is known of the host. Records are its own ones, as they were read; none: they are not told.
+// Facts returns what is known about the host, with one fact for each of the records. They may be nil.
 func (h *Host) Facts(o *pass.Assessment, records []keys.Pair) []Fact {
 	list := []Fact{
 		{"Name", h.Name},

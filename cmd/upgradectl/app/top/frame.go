@@ -77,11 +77,11 @@ func (p *Picture) head(now time.Time, w Window) []line {
 		lines = []line{{{strong, "upgradeplan/" + p.Plan}}}
 	}
 	if p.Stop != "" {
-		told := "stopped: "
+		prefix := "stopped: "
 		if since := p.stoppedSince(); !since.IsZero() {
-			told = "stopped for " + cli.Age(since, now) + ": "
+			prefix = "stopped for " + cli.Age(since, now) + ": "
 		}
-		lines = append(lines, sentence(bad, told+p.Stop, w)...)
+		lines = append(lines, sentence(bad, prefix+p.Stop, w)...)
 	}
 	if p.Outage.Text != "" {
 		lines = append(lines, sentence(strong, p.outageText(now), w)...)

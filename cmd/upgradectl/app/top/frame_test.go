@@ -95,8 +95,8 @@ func TestFrame_FitsTheWindow(t *testing.T) {
 	away.Outage = top.Outage{Text: `Get "http://127.0.0.1:8500/v1/kv": connection refused`, Since: ago(time.Second)}
 	one := rolling()
 	one.Roles, one.Events, one.Problem = one.Roles[1:2], nil, "permission denied"
-	told := rolling()
-	told.Status.Failures[0].Message = "reported at 2026-03-06T11:58:00Z that it failed to reach 2026.11: attempt 3 failed: exit status 1"
+	failed := rolling()
+	failed.Status.Failures[0].Message = "reported at 2026-03-06T11:58:00Z that it failed to reach 2026.11: attempt 3 failed: exit status 1"
 	nasty := rolling()
 	nasty.Status.Failures[0].Message = "\x1b[2Jgone\nand \u009b31m日本語日本語日本語日本語日本語日本語日本語日本語"
 	for _, e := range []struct {
@@ -109,7 +109,7 @@ func TestFrame_FitsTheWindow(t *testing.T) {
 		{"40-roles", wide(40), small}, {"40-roles-scrolled", wide(40), scrolled}, {"40-roles-inline", wide(40), inline},
 		{"40-roles-120x40", wide(40), large}, {"tiny", rolling(), tiny}, {"no-answer", away, small},
 		{"never-answered", top.Picture{Digest: top.Digest{Plan: "fleet"}, Outage: away.Outage}, small},
-		{"window", stopped, small}, {"control", nasty, small}, {"failure", told, small},
+		{"window", stopped, small}, {"control", nasty, small}, {"failure", failed, small},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			got := top.Frame(e.p, noon, e.w)
