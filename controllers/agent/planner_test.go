@@ -110,11 +110,11 @@ func (h *plannedHost) pass(t *rapid.T) {
 
 // planned returns what the planner says about the host.
 func (h *plannedHost) planned(t *rapid.T) rollout.Verdict {
-	snapshot, layout, err := fleetstore.ReadFleet(t.Context(), h.store, keys.Layout{}, fleetstore.SnapshotOptions{})
+	snapshot, err := fleetstore.ReadFleet(t.Context(), h.store, keys.Layout{}, fleetstore.SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := keys.Decode(snapshot, layout, keys.Options{Now: h.clock.now})
+	f := keys.Decode(snapshot, keys.Layout{}, keys.Options{Now: h.clock.now})
 	for _, v := range rollout.Compute(rollout.Input{Fleet: &f, Now: h.clock.now}).Verdicts {
 		if v.Host == "web1" {
 			return v

@@ -73,6 +73,8 @@ const (
 //     names of all records, once in FullReadInterval at most. If an explained event hides it, by the next unexplained one, or by
 //     the resync.
 //   - A report of a host that is not in flight: the same, by a full read.
+//   - The first record of a tree that held none, by a legacy host that is not in flight: by the resync. Empty trees are not
+//     watched.
 //   - A check, or a node of the catalog: at once, by all failing checks or the names of all nodes.
 //   - A key of the controller that another writer changed: at once, or before the next commit. Verify asks before each commit
 //     whether config_state/ is as it was left. What is written between that question and the transaction can hide until the

@@ -51,11 +51,11 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) load(ctx context.Context, s store.Reader, _ time.Time) (cache.Fleet, error) {
 	f.loads++
-	raw, layout, err := fleetstore.ReadFleet(ctx, s, f.layout, fleetstore.SnapshotOptions{})
+	raw, err := fleetstore.ReadFleet(ctx, s, f.layout, fleetstore.SnapshotOptions{})
 	if f.incomplete != "" {
 		raw.Incomplete = f.incomplete
 	}
-	return cache.Fleet{Layout: layout, Keys: raw}, errors.Join(err, f.err)
+	return cache.Fleet{Layout: f.layout, Keys: raw}, errors.Join(err, f.err)
 }
 
 // set writes a key and returns the index of the transaction.
@@ -111,7 +111,7 @@ func (f *fixture) refresh(r cache.Request) cache.Snapshot {
 // wantFleet compares a snapshot with a full read.
 func (f *fixture) wantFleet(got cache.Snapshot) {
 	f.Helper()
-	want, _, err := fleetstore.ReadFleet(f.Context(), f.store, f.layout, fleetstore.SnapshotOptions{})
+	want, err := fleetstore.ReadFleet(f.Context(), f.store, f.layout, fleetstore.SnapshotOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}

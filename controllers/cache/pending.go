@@ -17,9 +17,13 @@ import (
 
 // pendingChanges are changes that the cache has not handled. An index is that of the target; zero means that it did not change.
 type pendingChanges struct {
-	everything, config              bool
-	records, reports, checks, nodes uint64
+	everything, config     bool
+	reports, checks, nodes uint64
+	records                [maxRecordTrees]uint64 // by tree, in the order of keys.Layout.RecordTrees
 }
+
+// maxRecordTrees is the number of trees of records that a layout has at most.
+const maxRecordTrees = 2
 
 // Pending reports whether there is anything to read after the changes.
 func (c *Cache) Pending(changed store.Changes) bool {
@@ -38,12 +42,15 @@ func (c *Cache) pending(changed store.Changes) pendingChanges {
 			p.nodes = at.Index
 		case target.Prefix == l.ConfigState():
 			p.config = true
-		case target.Prefix == l.RecordTree():
-			p.records = at.Index
 		case target.Prefix == l.ReportTree():
 			p.reports = at.Index
 		default:
-			p.everything = true
+			tree := slices.Index(l.RecordTrees(), target.Prefix)
+			if tree < 0 {
+				p.everything = true
+				continue
+			}
+			p.records[tree] = at.Index
 		}
 	}
 	return p
@@ -52,16 +59,13 @@ func (c *Cache) pending(changed store.Changes) pendingChanges {
 // nothingBelow reports whether the cache holds nothing of a tree.
 func (c *Cache) nothingBelow(prefix string) bool {
 	l, k := c.fleet.Layout, &c.fleet.Keys
-	old := keys.Layout{Prefix: l.Prefix, Records: keys.RunningVersionsOld}
 	switch prefix {
 	case l.ConfigState():
 		return len(k.Config) == 0
 	case l.ReportTree():
 		return len(k.Reports) == 0
-	case l.RecordTree(), old.RecordTree():
-		return len(k.RecordKeys) == 0
 	}
-	return false
+	return slices.Contains(l.RecordTrees(), prefix) && !k.AnyRecord(prefix)
 }
 
 // knownAs returns the target under which an index is known: reads know prefixes only.

@@ -39,7 +39,7 @@ func (r *incrementalRead) changes(ctx context.Context, p pendingChanges) (ok boo
 	if ok, err = r.readCatalog(ctx, p); !ok || err != nil {
 		return false, err
 	}
-	if p.records == 0 && p.reports == 0 && len(r.unexplained) == 0 && !r.request.Verify {
+	if p.records == [maxRecordTrees]uint64{} && p.reports == 0 && len(r.unexplained) == 0 && !r.request.Verify {
 		return true, nil
 	}
 	if ok, err = r.readHosts(ctx, p); !ok || err != nil {
@@ -76,20 +76,31 @@ func (r *incrementalRead) readHosts(ctx context.Context, p pendingChanges) (ok b
 		return false, err
 	}
 	agents, legacy := keys.ProgressKeys(r.fleet.Keys, r.fleet.Layout, r.request.InFlight)
-	records, reports := r.fleet.Layout.RecordTree(), r.fleet.Layout.ReportTree()
-	if p.records != 0 {
+	if p.records != [maxRecordTrees]uint64{} {
 		if ok, err = r.readProgress(ctx, legacy); !ok || err != nil {
 			return false, err
 		}
 	}
-	if p.reports != 0 || p.records > r.indexes.newest[records] {
+	if p.reports != 0 || r.unreadRecords(p) {
 		if ok, err = r.readProgress(ctx, agents); !ok || err != nil {
 			return false, err
 		}
 	}
-	r.acknowledge(records, p.records)
-	r.acknowledge(reports, p.reports)
+	for i, tree := range r.fleet.Layout.RecordTrees() {
+		r.acknowledge(tree, p.records[i])
+	}
+	r.acknowledge(r.fleet.Layout.ReportTree(), p.reports)
 	return true, nil
+}
+
+// unreadRecords reports whether a tree of records has changed after the newest record that was read of it.
+func (r *incrementalRead) unreadRecords(p pendingChanges) bool {
+	for i, tree := range r.fleet.Layout.RecordTrees() {
+		if p.records[i] > r.indexes.newest[tree] {
+			return true
+		}
+	}
+	return false
 }
 
 // acknowledge marks a change as handled, and as unexplained if nothing at its index was read.
@@ -162,8 +173,9 @@ func (r *incrementalRead) readKeysOf(ctx context.Context, hosts []string) (ok bo
 	if err != nil {
 		return false, err
 	}
+	trees := append(l.RecordTrees(), l.ReportTree())
 	for _, p := range pairs {
-		for _, tree := range []string{l.RecordTree(), l.ReportTree()} {
+		for _, tree := range trees {
 			if strings.HasPrefix(p.Key, tree) {
 				r.indexes.newest[tree] = max(r.indexes.newest[tree], p.ModifyIndex)
 			}
@@ -173,22 +185,32 @@ func (r *incrementalRead) readKeysOf(ctx context.Context, hosts []string) (ok bo
 	return true, nil
 }
 
-// readUnexplained reads the names of all records, and the hosts whose records have changed or that have several records.
-// Unexplained reports require a full read.
+// readUnexplained reads the names of the records of each tree that has changed, and the hosts whose records have changed or that
+// have several records. Unexplained reports require a full read.
 func (r *incrementalRead) readUnexplained(ctx context.Context) (ok bool, err error) {
 	l := r.fleet.Layout
 	if r.unexplained[l.ReportTree()] {
 		return false, nil
 	}
-	names, meta, err := r.options.Store.Keys(ctx, l.RecordTree())
-	if err != nil || meta.Filtered {
-		return false, err
+	var all []string
+	for _, tree := range l.RecordTrees() {
+		if !r.unexplained[tree] {
+			all = append(all, r.fleet.Keys.RecordsBelow(tree)...)
+			continue
+		}
+		names, meta, err := r.options.Store.Keys(ctx, tree)
+		if err != nil || meta.Filtered {
+			return false, err
+		}
+		all = append(all, names...)
+		r.indexes.known[store.WatchTarget{Prefix: tree}] = meta.Index
+		r.fleet.Keys.RecordIndex = max(r.fleet.Keys.RecordIndex, meta.Index)
 	}
-	changed := keys.HostsBetween(r.fleet.Keys.RecordKeys, names, l)
-	r.fleet.Keys.RecordKeys, r.fleet.Keys.RecordIndex = names, meta.Index
+	changed := keys.HostsBetween(r.fleet.Keys.RecordKeys, all, l)
+	r.fleet.Keys.RecordKeys = all
 	changed = append(changed, keys.HostsBetween(nil, keys.WantedRecords(r.fleet.Keys, l), l)...)
 	slices.Sort(changed)
-	r.indexes.known[store.WatchTarget{Prefix: l.RecordTree()}], r.lastFullRead = meta.Index, r.request.Now
+	r.lastFullRead = r.request.Now
 	clear(r.unexplained)
 	return r.readKeysOf(ctx, slices.Compact(changed))
 }

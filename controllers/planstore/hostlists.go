@@ -26,7 +26,7 @@ func HostLists(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 	if err != nil {
 		return status.HostLists{}, "", err
 	}
-	raw, l, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{FindRecords: l.Records == ""})
+	raw, err := fleetstore.ReadFleet(ctx, s, l, fleetstore.SnapshotOptions{})
 	if err != nil {
 		return status.HostLists{}, "", err
 	}

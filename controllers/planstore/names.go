@@ -35,7 +35,7 @@ func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 	if err != nil {
 		return Names{}, err
 	}
-	raw, l, err := fleetstore.ReadNames(ctx, s, l)
+	raw, err := fleetstore.ReadNames(ctx, s, l)
 	if err != nil {
 		return Names{}, err
 	}

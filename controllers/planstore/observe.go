@@ -37,11 +37,11 @@ func observe(ctx context.Context, s store.Reader, r *SnapshotReader, now time.Ti
 
 // ObserveFleet reads a fleet without a plan. The current version decides about the states of its hosts, and nothing is granted.
 func ObserveFleet(ctx context.Context, s store.Reader, l keys.Layout, now time.Time) (*pass.Assessment, error) {
-	raw, layout, err := fleetstore.ReadFleet(ctx, s, l, snapshotOptions(nil, l))
+	raw, err := fleetstore.ReadFleet(ctx, s, l, snapshotOptions(nil))
 	if err != nil {
 		return nil, err
 	}
-	return pass.Assess(pass.Snapshot{Now: now, Layout: layout, Keys: raw}), nil
+	return pass.Assess(pass.Snapshot{Now: now, Layout: l, Keys: raw}), nil
 }
 
 // SnapshotReader reads snapshots of one plan. It compiles each spec once.
@@ -131,7 +131,8 @@ func (r *SnapshotReader) readFleet(ctx context.Context, s store.Reader, out *pas
 		return err
 	}
 	out.Own.HoldEpoch = epoch[0]
-	if out.Keys, out.Layout, err = fleetstore.ReadFleet(ctx, s, l, r.Options(out, l)); err != nil {
+	out.Layout = l
+	if out.Keys, err = fleetstore.ReadFleet(ctx, s, l, r.Options(out)); err != nil {
 		return err
 	}
 	ledger, err := keys.DecodeLedger(out.Own.Ledger)
@@ -187,15 +188,15 @@ func (r *SnapshotReader) readFallback(ctx context.Context, s store.Reader, out *
 }
 
 // Options returns what to read of the plan's fleet.
-func (r *SnapshotReader) Options(s *pass.Snapshot, l keys.Layout) fleetstore.SnapshotOptions {
-	o := snapshotOptions(s.Plan.UpgradePlan, l)
+func (r *SnapshotReader) Options(s *pass.Snapshot) fleetstore.SnapshotOptions {
+	o := snapshotOptions(s.Plan.UpgradePlan)
 	o.Ages = r.Ages || s.Plan.Soak() > 0
 	return o
 }
 
 // snapshotOptions returns what to read of a fleet whose plan may be nil.
-func snapshotOptions(plan *v1alpha1.UpgradePlan, l keys.Layout) fleetstore.SnapshotOptions {
-	o := fleetstore.SnapshotOptions{FindRecords: l.Records == ""}
+func snapshotOptions(plan *v1alpha1.UpgradePlan) fleetstore.SnapshotOptions {
+	var o fleetstore.SnapshotOptions
 	if plan != nil {
 		o.Checks, o.Nodes = ReadsChecks(&plan.Spec), plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
 	}

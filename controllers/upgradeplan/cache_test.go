@@ -458,7 +458,8 @@ func TestWorker_CacheEqualsAFullRead(t *testing.T) {
 		f.through = w
 		f.set("current_version", "1")
 		f.hosts(true, "1", names("web", 6)...)
-		f.hosts(false, "1", names("db", 6)...)
+		f.hosts(false, "1", names("db", 3)...)
+		f.inTree(keys.RunningVersionsOld, func() { f.hosts(false, "1", "db3", "db4", "db5", "db6") })
 		spec := "version: '%s'\ninstructions: {rollingRules: {global: 3}}\nprogressDeadlineSeconds: 3600\n" + rapid.SampledFrom([]string{
 			"", "minReadySeconds: 60\n", "strategy: Batch\n"}).Draw(rt, "spec")
 		version := 2
@@ -493,7 +494,8 @@ func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
 	case at == to:
 		return ""
 	case what == "finishes" && !h.Agent():
-		f.reach(false, at, to, h.Name)
+		f.inTree(rapid.SampledFrom([]string{keys.RunningVersions, keys.RunningVersionsOld}).Draw(t, "tree"),
+			func() { f.reach(false, at, to, h.Name) })
 	case what == "finishes":
 		f.reach(true, at, to, h.Name)
 	case what == "begins" && h.Agent():

@@ -74,7 +74,7 @@ func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (ca
 	read.WentBack = p.seen.compare(read.Own.Ledger, read.Keys.Ledger)
 	p.snapshot = read
 	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
-	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read, read.Layout)}, nil
+	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read)}, nil
 }
 
 // observed is an assessment with what else the read found.

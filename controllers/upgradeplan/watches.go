@@ -30,12 +30,14 @@ func Watches(a *pass.Assessment) []store.Watch {
 	if len(a.Keys.RecordKeys) > maxSmallFleet {
 		interval = busyPrefixMinInterval
 	}
-	watches := []store.Watch{store.WatchKeys(l.CurrentVersion()), store.WatchKeys(l.HoldTree()), store.WatchKeys(l.RecordTree()),
+	watches := []store.Watch{store.WatchKeys(l.CurrentVersion()), store.WatchKeys(l.HoldTree()),
 		{Target: store.WatchTarget{Prefix: l.ConfigState()}, MinInterval: interval},
 		{Target: store.WatchTarget{Kind: store.FlatKeyTree, Prefix: l.ReportTree()}, MinInterval: interval}}
-	if l.Records == "" && len(a.Keys.RecordKeys) == 0 { // the first host may report to the old tree
-		l.Records = keys.RunningVersionsOld
-		watches = append(watches, store.WatchKeys(l.RecordTree()))
+	for _, tree := range l.RecordTrees() {
+		// A watch on an empty tree wakes for every write to the store. The first record may come to any tree.
+		if a.Keys.AnyRecord(tree) || len(a.Keys.RecordKeys) == 0 {
+			watches = append(watches, store.WatchKeys(tree))
+		}
 	}
 	if a.Keys.Action.Exists() { // a watch on a missing key would wake for every write to the store
 		watches = append(watches, store.WatchKeys(l.Action()))

@@ -371,8 +371,8 @@ type Keys struct {
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 
-	// The tree with the hosts' records of their versions. Empty means running/versions, or running_version if only that one
-	// has records.
+	// The tree with the hosts' records of their versions. Empty means running/versions and running_version together: the
+	// newest record of a host counts.
 	// +optional
 	RunningVersions string `json:"runningVersions,omitempty"`
 

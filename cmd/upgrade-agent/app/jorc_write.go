@@ -106,7 +106,7 @@ func record(ctx context.Context, s recordStore, l keys.Layout, version, host str
 }
 
 // recordedVersions returns the versions that any host is recorded under, and the layout of their tree. If the layout names
-// no tree, it is the old tree if only that one has records, as in the controller.
+// no tree, it is the old tree if only that one has records. The controller reads both.
 func recordedVersions(ctx context.Context, s recordStore, l keys.Layout) (keys.Layout, []string, error) {
 	trees := []string{l.Records}
 	if l.Records == "" {

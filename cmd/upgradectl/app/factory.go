@@ -93,7 +93,7 @@ func (g *globalFlags) bind(set *pflag.FlagSet) {
 	set.DurationVar(&g.timeout, "timeout", 0, "time limit of the command; 0 means no limit")
 	set.StringVar(&g.layout.Prefix, "prefix", "", "key prefix of the fleet (if it has no plan)")
 	set.StringVar(&g.layout.Records, "running-versions", "", "tree in which hosts record their version, if the fleet has no plan "+
-		"(default running/versions, or running_version when only that one holds records)")
+		"(default running/versions and running_version together)")
 	set.BoolVarP(&g.verbose, "verbose", "v", false, "print more messages on stderr")
 	g.address.Bind(set)
 }

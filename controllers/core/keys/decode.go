@@ -23,7 +23,7 @@ type Options struct {
 
 // Decode turns a snapshot into a Fleet. Malformed keys become notes of the Fleet, never errors.
 func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
-	d := decoder{snapshot: s, layout: l, options: o, roleCache: map[string]string{}}
+	d := decoder{snapshot: s, layout: l, trees: l.RecordTrees(), options: o, roleCache: map[string]string{}}
 	d.findings = make([]finding, 0, len(s.RecordKeys)+len(s.Records)+len(s.Config)+len(s.Reports)+len(s.Started))
 	d.records()
 	d.config()
@@ -70,6 +70,7 @@ const (
 type decoder struct {
 	snapshot      Snapshot
 	layout        Layout
+	trees         RecordTrees
 	options       Options
 	names         []string // hosts, one for each finding
 	findings      []finding

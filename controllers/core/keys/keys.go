@@ -107,7 +107,7 @@ func (p Plan) Revisions() string { return p.key("revisions/") }
 type Layout struct {
 	// Prefix precedes all keys of the fleet, without a slash at either end. Empty means no prefix.
 	Prefix string
-	// Records is the tree of the records. Empty means RunningVersions.
+	// Records is the tree of the records. Empty means that RunningVersions and RunningVersionsOld are one list.
 	Records string
 }
 
@@ -155,13 +155,8 @@ func (l Layout) Pause(p fleet.Place) string { return l.ConfigState() + p.String(
 // Hold is the key of the hold on a host or role.
 func (l Layout) Hold(p fleet.Place) string { return l.HoldTree() + p.String() }
 
-// RecordTree is the prefix of all records.
-func (l Layout) RecordTree() string {
-	if l.Records == "" {
-		return l.key(RunningVersions + "/")
-	}
-	return l.key(l.Records + "/")
-}
+// RecordTree is the prefix of the records that our agents write.
+func (l Layout) RecordTree() string { return l.RecordTrees()[0] }
 
 // Record is the key that a host writes when it has reached a version.
 func (l Layout) Record(version, host string) string { return l.RecordTree() + version + "/" + host }

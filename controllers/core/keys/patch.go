@@ -10,7 +10,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// HostKeys returns all keys of the hosts: grant, started marker, report, record of the current version, and the records that s
+// HostKeys returns all keys of the hosts: grant, started marker, report, records of the current version, and the records that s
 // lists. The grant comes first, because a host that starts deletes it and sets its marker in one transaction: read in this order,
 // the host is never without both.
 func HostKeys(s Snapshot, l Layout, hosts []string) []string {
@@ -22,14 +22,17 @@ func HostKeys(s Snapshot, l Layout, hosts []string) []string {
 	return out
 }
 
-// recordKeys returns a function that finds the record keys of a host: those that s lists, and that of the current version.
+// recordKeys returns a function that finds the record keys of a host: those that s lists, and those of the current version, in
+// each tree.
 func recordKeys(s Snapshot, l Layout) func(host string) []string {
-	current := DecodeVersion(s.Current.Value)
-	versions := byVersion(s.RecordKeys, len(l.RecordTree()))
+	current, trees := DecodeVersion(s.Current.Value), l.RecordTrees()
+	versions := byVersion(s.RecordKeys, trees)
 	return func(host string) []string {
 		own := recordsOf(versions, host)
-		if record := l.Record(current, host); ValidSegment(current) && !slices.Contains(own, record) {
-			own = append(own, record)
+		for _, tree := range trees {
+			if record := tree + current + "/" + host; ValidSegment(current) && !slices.Contains(own, record) {
+				own = append(own, record)
+			}
 		}
 		return own
 	}
@@ -105,7 +108,7 @@ func (l Layout) hostOf(key string) string {
 			return host
 		}
 	}
-	host, _ := hostOf(strings.TrimPrefix(key, l.RecordTree()))
+	_, host, _ := l.RecordTrees().Cut(key)
 	return host
 }
 
@@ -114,6 +117,7 @@ func (l Layout) hostOf(key string) string {
 // only those of WantedRecords. It does not modify s.
 func Patch(s Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 	var grants, started, reports, records []Pair
+	trees := l.RecordTrees()
 	for _, p := range read {
 		switch {
 		case strings.HasPrefix(p.Key, l.GrantTree()):
@@ -122,7 +126,7 @@ func Patch(s Snapshot, l Layout, read []Pair, ages bool) Snapshot {
 			started = append(started, p)
 		case strings.HasPrefix(p.Key, l.ReportTree()):
 			reports = append(reports, p)
-		case strings.HasPrefix(p.Key, l.RecordTree()):
+		case trees.Of(p.Key) != "":
 			records = append(records, p)
 		}
 		s.RecordIndex = max(s.RecordIndex, p.ModifyIndex)
@@ -137,22 +141,23 @@ func withRecords(s Snapshot, l Layout, records []Pair, ages bool) Snapshot {
 		return s
 	}
 	s.RecordKeys = mergeKeys(s.RecordKeys, records)
-	versions := byVersion(s.RecordKeys, len(l.RecordTree()))
+	trees, current := l.RecordTrees(), DecodeVersion(s.Current.Value)
+	versions := byVersion(s.RecordKeys, trees)
 	touched := make(map[string]bool, len(records)) // whether the values of all its records are needed
 	for _, p := range records {
-		if host := l.hostOf(p.Key); !touched[host] {
+		if _, host, _ := trees.Cut(p.Key); !touched[host] {
 			touched[host] = len(recordsOf(versions, host)) > 1 || markedByController(s, l, host)
 		}
 	}
 	values := make([]Pair, 0, len(s.Records)+len(records))
 	for _, p := range s.Records {
-		if _, ok := touched[l.hostOf(p.Key)]; !ok {
+		_, host, _ := trees.Cut(p.Key)
+		if _, ok := touched[host]; !ok {
 			values = append(values, p)
 		}
 	}
-	current := l.RecordTree() + DecodeVersion(s.Current.Value) + "/"
 	for _, p := range records {
-		if p.Exists() && (touched[l.hostOf(p.Key)] || ages && strings.HasPrefix(p.Key, current)) {
+		if version, host, _ := trees.Cut(p.Key); p.Exists() && (touched[host] || ages && version == current) {
 			values = append(values, p)
 		}
 	}

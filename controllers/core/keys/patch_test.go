@@ -63,9 +63,13 @@ func (s *tree) readAll(l keys.Layout, ages bool) keys.Snapshot {
 	raw.Config, _ = s.below(l.ConfigState())
 	raw.Started, _ = s.below(l.StartedTree())
 	raw.Reports, _ = s.below(l.ReportTree())
-	_, raw.RecordKeys = s.below(l.RecordTree())
-	if ages {
-		raw.Records, _ = s.below(l.Record("v2", ""))
+	for _, tree := range l.RecordTrees() {
+		_, names := s.below(tree)
+		raw.RecordKeys = append(raw.RecordKeys, names...)
+		if ages {
+			values, _ := s.below(tree + "v2/")
+			raw.Records = append(raw.Records, values...)
+		}
 	}
 	raw.Records = append(raw.Records, s.get(keys.WantedRecords(raw, l))...)
 	return raw
@@ -87,13 +91,16 @@ func (s *tree) mutate(t *rapid.T, l keys.Layout, host string, versions []string)
 	put(l.Started(host), choose("marker", "-", "", `{"version":"v2"}`, `{"version":"v2","by":"controller"}`))
 	put(l.Report(host), choose("report", "-", "-", "", `{"version":"v1"}`, `{"version":"v2","phase":"Failed"}`))
 	for _, v := range versions {
-		put(l.Record(v, host), choose("at "+v, "-", "", "100", "200"))
+		for _, tree := range l.RecordTrees() {
+			put(tree+v+"/"+host, choose("below "+tree+v, "-", "", "100", "200"))
+		}
 	}
 }
 
 // Patching a snapshot with the keys of the hosts that changed gives the same as a full read, and does not modify the input.
 func TestPatch_EqualsFullRead(t *testing.T) {
 	var l keys.Layout
+	old := keys.Layout{Records: keys.RunningVersionsOld}
 	rapid.Check(t, func(t *rapid.T) {
 		s := &tree{pairs: map[string]keys.Pair{}}
 		s.set(l.CurrentVersion(), "v2")
@@ -110,7 +117,8 @@ func TestPatch_EqualsFullRead(t *testing.T) {
 			for _, host := range changed {
 				seen := []string{"v2"}
 				for _, v := range []string{"v1", "v3"} {
-					if slices.Contains(raw.RecordKeys, l.Record(v, host)) {
+					if slices.Contains(raw.RecordKeys, l.Record(v, host)) &&
+						slices.Contains(raw.RecordKeys, old.Record(v, host)) {
 						seen = append(seen, v)
 					}
 				}
@@ -156,7 +164,9 @@ func TestChangedHosts(t *testing.T) {
 	if want := []string{l.Report("web1"), l.Report("web2")}; !slices.Equal(agents, want) {
 		t.Errorf("progress keys of agents %q, want %q", agents, want)
 	}
-	if want := []string{l.Record("v1", "db1"), l.Record("v2", "db1"), l.Record("v1", "db2"), l.Record("v2", "db2")}; !slices.Equal(legacy, want) {
+	old := keys.Layout{Records: keys.RunningVersionsOld}
+	if want := []string{l.Record("v1", "db1"), l.Record("v2", "db1"), old.Record("v2", "db1"), l.Record("v1", "db2"),
+		l.Record("v2", "db2"), old.Record("v2", "db2")}; !slices.Equal(legacy, want) {
 		t.Errorf("progress keys of legacy hosts %q, want %q", legacy, want)
 	}
 	progress := slices.Concat(agents, legacy)

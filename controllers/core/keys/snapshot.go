@@ -40,12 +40,12 @@ func (s *Snapshot) Hold(key string) Pair {
 	return Pair{Key: key}
 }
 
-// Versions returns the versions that have records, in the order of their keys.
+// Versions returns the versions that have records, in the order of their keys. A version of two trees is there twice.
 func (s Snapshot) Versions(l Layout) []string {
-	tree := len(l.RecordTree())
+	trees := l.RecordTrees()
 	var names []string
-	for _, v := range byVersion(s.RecordKeys, tree) {
-		names = append(names, v.keys[0][tree:v.host-1])
+	for _, v := range byVersion(s.RecordKeys, trees) {
+		names = append(names, v.keys[0][len(trees.Of(v.keys[0])):v.host-1])
 	}
 	return names
 }

@@ -4,7 +4,6 @@
 package pass
 
 import (
-	"strings"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -59,11 +58,12 @@ func (s *Snapshot) Orders() fleet.Control {
 	return c
 }
 
-// RecordsOf returns the keys of all records of a host, in the order of their versions.
+// RecordsOf returns the keys of all records of a host, in the order of keys.
 func (s *Snapshot) RecordsOf(host string) []string {
 	var found []string
+	trees := s.Layout.RecordTrees()
 	for _, key := range s.Keys.RecordKeys {
-		if _, name, ok := strings.Cut(key[len(s.Layout.RecordTree()):], "/"); ok && name == host {
+		if _, name, ok := trees.Cut(key); ok && name == host {
 			found = append(found, key)
 		}
 	}

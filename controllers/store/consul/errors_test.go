@@ -373,7 +373,7 @@ func TestCatalog_ACLs(t *testing.T) {
 			{all, "ACLs hid checks: the token needs " + nodeRead + " and" + serviceRead},
 		} {
 			s := open(t, consul.Config{Address: agent.Addr(), Token: consultest.Token(t, agent.Addr(), secret, tt.rules)})
-			raw, _, err := fleetstore.ReadFleet(t.Context(), s, keys.Layout{}, fleetstore.SnapshotOptions{Checks: true, Nodes: true})
+			raw, err := fleetstore.ReadFleet(t.Context(), s, keys.Layout{}, fleetstore.SnapshotOptions{Checks: true, Nodes: true})
 			if err != nil || raw.Incomplete != tt.want {
 				t.Errorf("%s: %q, %v", tt.rules, raw.Incomplete, err)
 			}

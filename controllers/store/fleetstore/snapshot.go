@@ -4,6 +4,7 @@
 package fleetstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,8 +20,6 @@ import (
 type SnapshotOptions struct {
 	// Ages adds the values and indexes of the records of the current version. Soak times need them.
 	Ages bool
-	// FindRecords looks for records below running_version if there are none below running/versions.
-	FindRecords bool
 	// Checks adds the warning and critical checks, and Nodes the names of the catalog's nodes.
 	Checks, Nodes bool
 }
@@ -30,8 +29,8 @@ const maxSingleKeys = 1024
 
 // ReadFleet reads all keys of a fleet, and of the catalog what the options say, in parallel. Each read is consistent in
 // itself, but they are of different moments. That is safe: the commit checks again what a decision depends on across reads, and
-// hosts only ever progress. The layout is returned with the tree of records that was found.
-func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, keys.Layout, error) {
+// hosts only ever progress.
+func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOptions) (keys.Snapshot, error) {
 	raw := keys.Snapshot{}
 	r := snapshotReader{store: s, raw: &raw}
 	// What says that a host is in flight is read before what says that it has moved on: grants before started markers, and
@@ -40,7 +39,7 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 	group.Go(func() error { return r.list(gctx, l.GrantTree(), &raw.Grants) })
 	group.Go(func() error { return r.current(gctx, l) })
 	if err := group.Wait(); err != nil {
-		return raw, l, err
+		return raw, err
 	}
 	group, gctx = errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
@@ -53,32 +52,28 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 		group.Go(func() error { return r.nodes(gctx) })
 	}
 	if err := group.Wait(); err != nil {
-		return raw, l, err
+		return raw, err
 	}
 	group, gctx = errgroup.WithContext(ctx)
-	found := l
 	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
-	group.Go(func() (err error) { found, err = r.records(gctx, l, o); return err })
+	group.Go(func() error { return r.records(gctx, l) })
 	if err := group.Wait(); err != nil {
-		return raw, l, err
+		return raw, err
 	}
-	err := r.values(ctx, found, o)
+	err := r.values(ctx, l, o)
 	raw.Incomplete = r.firstHidden()
-	return raw, found, err
+	return raw, err
 }
 
 // ReadNames reads the names of the keys of a fleet's hosts, in parallel, without their values: Started and Reports hold pairs
-// that have a key only. That is enough to list the hosts. The layout is returned with the tree of records that was found.
-func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapshot, keys.Layout, error) {
-	raw, found := keys.Snapshot{}, l
+// that have a key only. That is enough to list the hosts.
+func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapshot, error) {
+	raw := keys.Snapshot{}
 	r := snapshotReader{store: s, raw: &raw}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.keys(gctx, l.StartedTree(), &raw.Started) })
 	group.Go(func() error { return r.keys(gctx, l.ReportTree(), &raw.Reports) })
-	group.Go(func() (err error) {
-		found, err = r.records(gctx, l, SnapshotOptions{FindRecords: l.Records == ""})
-		return err
-	})
+	group.Go(func() error { return r.records(gctx, l) })
 	group.Go(func() error {
 		pairs, _, err := s.Get(gctx, l.CurrentVersion())
 		if err == nil {
@@ -88,7 +83,7 @@ func ReadNames(ctx context.Context, s store.Reader, l keys.Layout) (keys.Snapsho
 	})
 	err := group.Wait()
 	raw.Incomplete = r.firstHidden()
-	return raw, found, err
+	return raw, err
 }
 
 // ReadValues reads the records of a snapshot whose values matter again, after its started markers or the version changed.
@@ -105,8 +100,11 @@ func ReadValues(ctx context.Context, s store.Reader, raw keys.Snapshot, l keys.L
 // probes are keys that are never written, one below each tree. Consul does not tell a request without a token that ACLs
 // filtered a list, so a tree that may not be read would look empty. The read of a single key fails instead.
 func probes(l keys.Layout) []string {
-	return []string{l.ConfigState() + "-", l.RecordTree() + "-", l.GrantTree() + "-", l.StartedTree() + "-",
-		l.ReportTree() + "-", l.HoldTree() + "-"}
+	names := []string{l.ConfigState() + "-", l.GrantTree() + "-", l.StartedTree() + "-", l.ReportTree() + "-", l.HoldTree() + "-"}
+	for _, tree := range l.RecordTrees() {
+		names = append(names, tree+"-")
+	}
+	return names
 }
 
 // snapshotReader fills a snapshot by several goroutines, each of which writes other fields.
@@ -161,47 +159,60 @@ func (r *snapshotReader) keys(ctx context.Context, prefix string, into *[]keys.P
 	return err
 }
 
-// records lists the keys of all records. It uses the old tree if only that one holds any.
-func (r *snapshotReader) records(ctx context.Context, l keys.Layout, o SnapshotOptions) (keys.Layout, error) {
-	found, meta, err := r.store.Keys(ctx, l.RecordTree())
-	if err != nil {
-		return l, err
-	}
-	r.noteHidden(below(l.RecordTree()), meta)
-	if len(found) == 0 && o.FindRecords && l.Records == "" {
-		old := l
-		old.Records = keys.RunningVersionsOld
-		older, oldMeta, err := r.store.Keys(ctx, old.RecordTree())
+// records lists the keys of all records. The index is the highest of the trees that hold records, because that of an empty tree
+// grows with every write to the store. The new tree comes last, so that a host that moves there from the old one between two
+// reads is not missing.
+func (r *snapshotReader) records(ctx context.Context, l keys.Layout) error {
+	var index, empty uint64
+	for _, tree := range slices.Backward(l.RecordTrees()) {
+		names, meta, err := r.store.Keys(ctx, tree)
 		if err != nil {
-			return l, err
+			return err
 		}
-		if len(older) > 0 {
-			l, found, meta = old, older, oldMeta
-			r.noteHidden(below(l.RecordTree()), meta)
+		r.noteHidden(below(tree), meta)
+		if len(names) == 0 {
+			empty = max(empty, meta.Index)
+			continue
 		}
+		r.raw.RecordKeys, index = append(names, r.raw.RecordKeys...), max(index, meta.Index)
 	}
-	r.raw.RecordKeys, r.raw.RecordIndex = found, meta.Index
-	return l, nil
+	r.raw.RecordIndex = cmp.Or(index, empty)
+	return nil
 }
 
 // values reads the records whose values matter.
 func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOptions) error {
 	if version := keys.DecodeVersion(r.raw.Current.Value); o.Ages && version != "" {
-		pairs, meta, err := r.store.List(ctx, l.RecordTree()+version+"/")
-		if err != nil {
-			return err
+		for _, tree := range l.RecordTrees() {
+			if prefix := tree + version + "/"; r.raw.AnyRecord(prefix) {
+				if err := r.addRecords(ctx, tree, prefix); err != nil {
+					return err
+				}
+			}
 		}
-		r.noteHidden(below(l.RecordTree()), meta)
-		r.raw.Records = pairs
 	}
 	wanted := keys.WantedRecords(*r.raw, l)
 	switch {
 	case len(wanted) == 0:
 		return nil
-	case len(wanted) > maxSingleKeys:
-		return r.list(ctx, l.RecordTree(), &r.raw.Records)
+	case len(wanted) <= maxSingleKeys:
+		pairs, _, err := r.store.Get(ctx, wanted...)
+		r.raw.Records = append(r.raw.Records, pairs...)
+		return err
 	}
-	pairs, _, err := r.store.Get(ctx, wanted...)
+	r.raw.Records = nil
+	for _, tree := range l.RecordTrees() {
+		if err := r.addRecords(ctx, tree, tree); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addRecords reads the records below a prefix of a tree.
+func (r *snapshotReader) addRecords(ctx context.Context, tree, prefix string) error {
+	pairs, meta, err := r.store.List(ctx, prefix)
+	r.noteHidden(below(tree), meta)
 	r.raw.Records = append(r.raw.Records, pairs...)
 	return err
 }

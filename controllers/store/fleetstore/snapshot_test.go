@@ -58,7 +58,7 @@ func TestReadFleet_ReadsRequestedPartsOfTheCatalog(t *testing.T) {
 			keys.Snapshot{Nodes: names, Incomplete: `ACLs hid nodes: the token needs node_prefix "" { policy = "read" }`}},
 	} {
 		tt.hiding.Store = s
-		raw, _, err := fleetstore.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
+		raw, err := fleetstore.ReadFleet(t.Context(), tt.hiding, keys.Layout{}, tt.asked)
 		got := keys.Snapshot{Checks: raw.Checks, Nodes: raw.Nodes, Incomplete: raw.Incomplete}
 		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)
@@ -66,7 +66,7 @@ func TestReadFleet_ReadsRequestedPartsOfTheCatalog(t *testing.T) {
 	}
 	broken := hiding{Store: s, err: errors.New("no leader")}
 	for _, asked := range []fleetstore.SnapshotOptions{{Checks: true}, {Nodes: true}} {
-		if _, _, err := fleetstore.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
+		if _, err := fleetstore.ReadFleet(t.Context(), broken, keys.Layout{}, asked); !errors.Is(err, broken.err) {
 			t.Errorf("%+v: %v", asked, err)
 		}
 	}

@@ -53,7 +53,7 @@ func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, managedBy st
 		{"Hosts", hostsText(spec.Hosts)},
 		{"Role pattern", spec.Hosts.RolePattern},
 		{"Left out", strings.Join(spec.Hosts.Exclude, ", ")},
-		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), o.Layout.RecordTree())},
+		{"Keys", fmt.Sprintf("%s, records below %s", cmp.Or(spec.Keys.Prefix, "no prefix"), strings.Join(o.Layout.RecordTrees(), " and "))},
 		{"Paused", pauseText(o)},
 		{"Pinned", o.PinMessage()},
 		{"Leader", leaderText(o, leader)},

@@ -72,7 +72,7 @@ func wantTexts(t *testing.T, facts []describe.Fact, want map[string]string) {
 func TestPlan_NamesLimitsLeaderAndPhase(t *testing.T) {
 	_, o := fleet(t)
 	wantTexts(t, describe.Plan(o, nil, "main: fleet.yaml"), map[string]string{"Name": "fleet", "Managed by": "main: fleet.yaml",
-		"Limits": "global 1", "Paused": "no", "Windows": "", "Keys": "no prefix, records below running/versions/",
+		"Limits": "global 1", "Paused": "no", "Windows": "", "Keys": "no prefix, records below running/versions/ and running_version/",
 		"Leader": "none: start upgrade-controller, or run upgradectl reconcile fleet", "Phase": string(describe.Status(o).Phase)})
 	wantTexts(t, describe.Plan(o, &leaderelection.LockHeldError{Holder: "alice", Since: now}, ""), map[string]string{"Managed by": "",
 		"Leader": "alice since 2026-03-06T14:00:00Z"})

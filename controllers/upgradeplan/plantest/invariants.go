@@ -63,8 +63,7 @@ func (r *InvariantChecker) sort(pairs []keys.Pair) state {
 	newest := map[string]uint64{}
 	for _, p := range pairs {
 		s.at[p.Key] = p
-		if rest, ok := strings.CutPrefix(p.Key, r.Layout.RecordTree()); ok {
-			version, host, _ := strings.Cut(rest, "/")
+		if version, host, ok := r.Layout.RecordTrees().Cut(p.Key); ok {
 			if p.ModifyIndex > newest[host] { // a host can stand under two versions
 				s.version[host], newest[host] = version, p.ModifyIndex
 			}
