@@ -86,7 +86,7 @@ func (f *fixture) changes(trees ...string) (changed store.Changes) {
 	f.Helper()
 	for _, tree := range trees {
 		target := store.WatchTarget{Prefix: tree}
-		at, err := f.store.Wait(f.Context(), target, 0)
+		at, err := f.store.Wait(f.Context(), target, 0, 0)
 		if err != nil {
 			f.Fatal(err)
 		}

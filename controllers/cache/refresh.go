@@ -237,7 +237,7 @@ func (r *incrementalRead) verify(ctx context.Context) (changed, ok bool, err err
 		changed = true
 	}
 	config := store.WatchTarget{Prefix: r.fleet.Layout.ConfigState()}
-	at, err := r.options.Store.Wait(ctx, config, 0)
+	at, err := r.options.Store.Wait(ctx, config, 0, 0)
 	if err != nil {
 		return false, false, err
 	}

@@ -53,10 +53,10 @@ func (c *counted) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Me
 	return c.Store.Get(ctx, key...)
 }
 
-func (c *counted) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
+func (c *counted) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
 	c.waits.Add(1)
 	defer c.waits.Add(-1)
-	return c.Store.Wait(ctx, target, index)
+	return c.Store.Wait(ctx, target, index, atMost)
 }
 
 func (c *counted) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {

@@ -12,8 +12,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 )
 
-// MaxWait is how long one Wait lasts at most when nothing changes.
-const MaxWait = 5 * time.Minute
+// MaxWait is how long one Wait lasts at most when nothing changes. Consul counts a blocking query whose client is gone as a
+// connection until its wait ends, which is up to a sixteenth later: within 45 s.
+const MaxWait = 42 * time.Second
 
 // TargetKind is the kind of a watch target.
 type TargetKind uint8
@@ -59,10 +60,10 @@ type WatchIndex struct {
 
 // Watcher waits for changes.
 type Watcher interface {
-	// Wait returns when the index of the target is above the given one: at once for 0, and after MaxWait in any case. So a
-	// return does not promise a change. What is transferred grows with the names directly below the prefix a/b/ (for a
-	// FlatKeyTree it does not grow), and never with what is below those names.
-	Wait(ctx context.Context, target WatchTarget, index uint64) (WatchIndex, error)
+	// Wait returns when the index of the target is above the given one: at once for 0, and after atMost or MaxWait in any
+	// case. So a return does not promise a change. What is transferred grows with the names directly below the prefix a/b/ (for
+	// a FlatKeyTree it does not grow), and never with what is below those names.
+	Wait(ctx context.Context, target WatchTarget, index uint64, atMost time.Duration) (WatchIndex, error)
 }
 
 // Watch is a target, with how often it is worth a look.
@@ -93,7 +94,7 @@ func (w Watch) Run(ctx context.Context, s Watcher, failed func(error), changed f
 	var last WatchIndex
 	delay := backoff.New(firstBackoff, maxBackoff, 1)
 	for limit.Wait(ctx) == nil {
-		now, err := s.Wait(ctx, w.Target, last.Index)
+		now, err := s.Wait(ctx, w.Target, last.Index, MaxWait)
 		if ctx.Err() != nil {
 			return
 		}
@@ -112,7 +113,10 @@ func (w Watch) Run(ctx context.Context, s Watcher, failed func(error), changed f
 		if now.Index != last.Index && (last.Index == 0 || !now.Empty || !last.Empty) {
 			changed(now)
 		}
-		if now.Index < last.Index {
+		switch {
+		case now.Index == last.Index: // an unchanged index says nothing about Empty
+			continue
+		case now.Index < last.Index:
 			now.Index = 0
 		}
 		last = now

@@ -27,7 +27,7 @@ type looked struct {
 	err  error
 }
 
-func (s *scripted) Wait(ctx context.Context, _ store.WatchTarget, index uint64) (store.WatchIndex, error) {
+func (s *scripted) Wait(ctx context.Context, _ store.WatchTarget, index uint64, _ time.Duration) (store.WatchIndex, error) {
 	s.asked, s.at = append(s.asked, index), append(s.at, time.Since(s.begun))
 	if len(s.asked) > len(s.script) {
 		<-ctx.Done()

@@ -23,7 +23,6 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -54,7 +53,7 @@ func newCaching(f *fixture) *caching {
 func (r *caching) changed() store.Changes {
 	changed := store.Changes{All: r.all}
 	for prefix, before := range r.watches {
-		mark, err := r.store.Wait(r.ctx(), prefix, 0)
+		mark, err := r.store.Wait(r.ctx(), prefix, 0, store.MaxWait)
 		r.must(err)
 		if mark.Index != before.Index && (!mark.Empty || !before.Empty) {
 			changed.Add(prefix, mark)
@@ -90,9 +89,6 @@ func (r *caching) believes() string {
 	if err != nil {
 		return err.Error()
 	}
-	stored := fresh.Snapshot
-	stored.Watermarks = believed.Watermarks // of which the newest may not be stored yet
-	fresh = pass.Assess(stored)
 	believed.Decision.Ledger = fresh.Decision.Ledger // its watermarks come from the index of the read
 	believed.Keys.Records, believed.Keys.RecordIndex = among(believed.Keys.Records, fresh.Keys.Records), fresh.Keys.RecordIndex
 	if r.reportsMayHide {

@@ -118,7 +118,7 @@ func TestEvents_ReportDrift(t *testing.T) {
 	f.set(f.layout.EnableHost("web2"), "True")
 	f.set(f.layout.EnableGlobal(), "True")
 	config := store.WatchTarget{Prefix: f.layout.ConfigState()}
-	mark, err := f.store.Wait(t.Context(), config, 0)
+	mark, err := f.store.Wait(t.Context(), config, 0, store.MaxWait)
 	f.must(err)
 	f.clock.Advance(time.Minute)
 	pass(store.Changes{At: map[store.WatchTarget]store.WatchIndex{config: mark}})
@@ -286,7 +286,7 @@ func TestWorker_ReadsTheCatalogWhenItChanges(t *testing.T) {
 	rings := func(kind store.TargetKind) store.Changes {
 		t.Helper()
 		target := store.WatchTarget{Kind: kind}
-		mark, err := s.Wait(t.Context(), target, 0)
+		mark, err := s.Wait(t.Context(), target, 0, store.MaxWait)
 		f.must(err)
 		return store.Changes{At: map[store.WatchTarget]store.WatchIndex{target: mark}}
 	}

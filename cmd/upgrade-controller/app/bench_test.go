@@ -147,7 +147,7 @@ func (f *benchFleet) waitForGrant(host string) {
 		if string(pairs[0].Value) == keys.Enabled {
 			return
 		}
-		if last, err = f.store.Wait(f.Context(), store.WatchTarget{Prefix: f.layout.EnableHost(host)}, last.Index); err != nil {
+		if last, err = f.store.Wait(f.Context(), store.WatchTarget{Prefix: f.layout.EnableHost(host)}, last.Index, store.MaxWait); err != nil {
 			f.Fatal(err)
 		}
 	}

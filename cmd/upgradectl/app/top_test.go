@@ -55,11 +55,11 @@ func (s *shaky) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta
 	return s.Store.Get(ctx, key...)
 }
 
-func (s *shaky) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
+func (s *shaky) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
 	if err := s.fails(); err != nil {
 		return store.WatchIndex{}, err
 	}
-	return s.Store.Wait(ctx, target, index)
+	return s.Store.Wait(ctx, target, index, atMost)
 }
 
 // console is the command line in a real pseudo terminal of 80 by 24, with an emulator behind it.

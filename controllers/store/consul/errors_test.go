@@ -358,11 +358,11 @@ func TestCatalog_ACLs(t *testing.T) {
 		s := open(t, consul.Config{Address: agent.Addr(), Token: "2b8e1a4c-0000-4000-8000-00000000dead"})
 		_, _, err := s.Unhealthy(t.Context())
 		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
-		_, err = s.Wait(t.Context(), store.WatchTarget{Kind: store.Checks}, 0)
+		_, err = s.Wait(t.Context(), store.WatchTarget{Kind: store.Checks}, 0, store.MaxWait)
 		wantForbidden(t, err, "checks", nodeRead+" and"+serviceRead)
 		_, _, err = s.Nodes(t.Context())
 		wantForbidden(t, err, "nodes", nodeRead)
-		_, err = s.Wait(t.Context(), store.WatchTarget{Kind: store.Nodes}, 0)
+		_, err = s.Wait(t.Context(), store.WatchTarget{Kind: store.Nodes}, 0, store.MaxWait)
 		wantForbidden(t, err, "nodes", nodeRead)
 	})
 	t.Run("what the message says", func(t *testing.T) {

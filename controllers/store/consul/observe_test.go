@@ -75,7 +75,7 @@ func TestObserve_EveryRequest(t *testing.T) {
 		call(name, c.call)
 	}
 	call("Wait", func(ctx context.Context, s store.Store) error {
-		_, err := s.Wait(ctx, store.WatchTarget{Prefix: "a/"}, 1)
+		_, err := s.Wait(ctx, store.WatchTarget{Prefix: "a/"}, 1, store.MaxWait)
 		return err
 	})
 }

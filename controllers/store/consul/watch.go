@@ -20,11 +20,13 @@ const answerTime = 10 * time.Second
 const nothing = `Node == ""`
 
 // Wait is one blocking query, tried once. Consul adds up to a sixteenth to the time that it is asked to wait.
-func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64) (at store.WatchIndex, err error) {
+func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (at store.WatchIndex,
+	err error) {
+	wait := min(max(atMost, time.Millisecond), store.MaxWait) // for Consul, 0 is the default of 5 min
 	r := watchRequest(target)
-	r.kind = kindWait
-	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%ds", store.MaxWait/time.Second))
-	timeout := store.MaxWait + store.MaxWait/16 + answerTime
+	r.kind, r.client = kindWait, s.waits
+	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%dms", wait.Milliseconds()))
+	timeout := wait + wait/16 + answerTime
 	if index == 0 {
 		timeout = s.config.ReadTimeout
 	}

@@ -25,9 +25,10 @@ const (
 	// acquireRetryInterval is the pause of Acquire between two attempts, and failedWaitPause the pause after a wait that failed.
 	acquireRetryInterval = 100 * time.Millisecond
 	failedWaitPause      = time.Second
-	// standbyWait bounds one wait for a lock that another process holds. It is short for a blocking query: a connection that
-	// died silently must not keep a standby from taking over.
-	standbyWait = 30 * time.Second
+	// standbyWait bounds one wait for a lock that another process holds, and standbyAnswer the time until its answer. Both are
+	// short: a connection that died silently must not keep a standby from taking over.
+	standbyWait   = 20 * time.Second
+	standbyAnswer = 30 * time.Second
 )
 
 // Options say how a lease is taken and held. The zero value works.
@@ -99,14 +100,14 @@ func Acquire(ctx context.Context, s store.Store, key, holder string, o Options) 
 
 // waitForChange waits until the lock may be free. A wait that failed is not reported: the next attempt fails as well.
 func waitForChange(ctx context.Context, w store.Watcher, key string, last store.WatchIndex) store.WatchIndex {
-	bounded, cancel := context.WithTimeout(ctx, standbyWait)
+	bounded, cancel := context.WithTimeout(ctx, standbyAnswer)
 	defer cancel()
-	now, err := w.Wait(bounded, store.WatchTarget{Prefix: key}, last.Index)
+	now, err := w.Wait(bounded, store.WatchTarget{Prefix: key}, last.Index, standbyWait)
 	switch {
 	case err != nil && bounded.Err() == nil:
 		_ = backoff.Sleep(ctx, failedWaitPause)
 		return store.WatchIndex{}
-	case err != nil: // standbyWait is over
+	case err != nil: // standbyAnswer is over
 		return last
 	case now.Index < last.Index:
 		return store.WatchIndex{}

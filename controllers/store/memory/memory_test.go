@@ -19,6 +19,15 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New(time.Now) })
 }
 
+func TestConformance_ThroughAPool(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		s := memory.New(time.Now)
+		pool := store.NewWatchPool(s, store.PoolQueries)
+		t.Cleanup(pool.Close)
+		return store.PooledStore{Store: s, Pool: pool}
+	})
+}
+
 func TestCatalog(t *testing.T) {
 	storetest.Catalog(t, func(*testing.T) (store.Store, storetest.Registry) {
 		s := memory.New(time.Now)
@@ -61,15 +70,15 @@ func TestWait_WakesWhenASessionExpires(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		before, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, 0)
+		before, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, 0, store.MaxWait)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, before.Index)
+		after, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, before.Index, store.MaxWait)
 		if err != nil || after.Index <= before.Index || time.Since(begun) != 20*time.Second {
 			t.Errorf("%+v, and %s later %+v (%v)", before, time.Since(begun), after, err)
 		}
-		last, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, after.Index)
+		last, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, after.Index, store.MaxWait)
 		if err != nil || last != after || time.Since(begun) != 20*time.Second+store.MaxWait {
 			t.Errorf("%+v, and %s later %+v (%v), although nothing changed", after, time.Since(begun), last, err)
 		}
@@ -91,13 +100,13 @@ func TestWait_WakesForTheCatalog(t *testing.T) {
 			{store.Checks, func() { s.SetNodes("web2") }},
 		} {
 			begun := time.Now()
-			before, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, 0)
+			before, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, 0, store.MaxWait)
 			if err != nil {
 				t.Fatal(err)
 			}
 			woken := make(chan store.WatchIndex, 1)
 			go func() {
-				mark, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, before.Index)
+				mark, err := s.Wait(t.Context(), store.WatchTarget{Kind: step.target}, before.Index, store.MaxWait)
 				if err != nil {
 					t.Error(err)
 				}

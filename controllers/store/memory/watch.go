@@ -18,9 +18,9 @@ type waiter struct {
 	wake     chan struct{}
 }
 
-// Wait returns when the index of the target is above the given one, or after store.MaxWait.
-func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
-	over := time.NewTimer(store.MaxWait)
+// Wait returns when the index of the target is above the given one, or after the time that is given, store.MaxWait at most.
+func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
+	over := time.NewTimer(min(atMost, store.MaxWait))
 	defer over.Stop()
 	for timeout := false; ; {
 		if err := s.lock(ctx); err != nil {

@@ -232,7 +232,7 @@ func catalogWaitStops(h registered) {
 		ctx, cancel := context.WithCancel(h.Context())
 		stopped := make(chan error)
 		go func() {
-			_, err := h.Wait(ctx, target, before.Index)
+			_, err := h.Wait(ctx, target, before.Index, store.MaxWait)
 			stopped <- err
 		}()
 		cancel()

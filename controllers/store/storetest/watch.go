@@ -16,7 +16,7 @@ func below(prefix string) store.WatchTarget { return store.WatchTarget{Prefix: p
 // state is the state of a target now.
 func (h harness) state(target store.WatchTarget) store.WatchIndex {
 	h.Helper()
-	at, err := h.Wait(h.Context(), target, 0)
+	at, err := h.Wait(h.Context(), target, 0, store.MaxWait)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func (h harness) waiting(target store.WatchTarget, after store.WatchIndex) <-cha
 	woken := make(chan store.WatchIndex, 1)
 	go func() {
 		defer close(woken)
-		at, err := h.Wait(h.Context(), target, after.Index)
+		at, err := h.Wait(h.Context(), target, after.Index, store.MaxWait)
 		if err != nil {
 			h.Error(err)
 			return
@@ -121,7 +121,7 @@ func waitStops(h harness) {
 	ctx, cancel := context.WithCancel(h.Context())
 	stopped := make(chan error)
 	go func() {
-		_, err := h.Wait(ctx, below("a/"), before.Index)
+		_, err := h.Wait(ctx, below("a/"), before.Index, store.MaxWait)
 		stopped <- err
 	}()
 	cancel()
