@@ -53,11 +53,18 @@ type Config struct {
 	// and a negative value that nothing is retried. Writes are never retried, since they may have been applied.
 	RetryFor time.Duration
 
+	// MaxConnections bounds the connections to Consul of each kind. The zero value means no limits.
+	MaxConnections Connections
+
 	// Observe is called after each request, by several goroutines at once. Kind is list (the pairs below a prefix), keys (their
 	// names), get, txn, wait (for a change), session or another part of Consul's API. Code is the status of the answer, NoAnswer
 	// or Ended. Received are the bytes of the answer's body on the wire. Observe may be nil.
 	Observe func(kind, code string, received int64)
 }
+
+// Connections are numbers of connections by what they are for. A kind with a limit has connections of its own, so that writes
+// do not wait for reads, and neither waits for watches. 0 means no limit.
+type Connections struct{ Reads, Writes, Waits int }
 
 // Codes for Config.Observe when there is no status.
 const (
@@ -73,12 +80,13 @@ const (
 // most one WriteTimeout. If a write fails with a context error or a *store.UnavailableError, it may or may not have been applied.
 type Store struct {
 	config Config
-	client *http.Client
-	base   url.URL // scheme, host and path before /v1
-	params url.Values
-	header http.Header
-	addr   string // as the user gave it, without secrets
-	hide   *strings.Replacer
+	// The clients may have connections of their own: see Connections.
+	reads, writes, waits *http.Client
+	base                 url.URL // scheme, host and path before /v1
+	params               url.Values
+	header               http.Header
+	addr                 string // as the user gave it, without secrets
+	hide                 *strings.Replacer
 
 	// old is true after an answer has shown that the server is older than 1.14.
 	old atomic.Bool
@@ -107,10 +115,7 @@ func New(c Config) (*Store, error) {
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
 		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
 	}
-	if transport, ok := resolved.HttpClient.Transport.(*http.Transport); ok {
-		resolved.HttpClient.Transport = tlsalert.Transport{Transport: transport}
-	}
-	s := &Store{config: c.withDefaults(), client: resolved.HttpClient, addr: withoutUser(given), header: http.Header{},
+	s := &Store{config: c.withDefaults(), addr: withoutUser(given), header: http.Header{},
 		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
 	if strings.HasPrefix(s.base.Host, "/") {
 		s.base.Host = "localhost" // a Unix socket: the client makes the connection, and ignores the name
@@ -122,7 +127,27 @@ func New(c Config) (*Store, error) {
 		}
 	}
 	s.authorize(resolved)
+	s.connect(resolved.HttpClient, c.MaxConnections)
 	return s, nil
+}
+
+// connect makes the clients. Without limits they share their connections.
+func (s *Store) connect(client *http.Client, limits Connections) {
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		s.reads, s.writes, s.waits = client, client, client
+		return
+	}
+	shared := &http.Client{Transport: tlsalert.Transport{Transport: transport}}
+	limited := func(connections int) *http.Client {
+		if connections == 0 {
+			return shared
+		}
+		own := transport.Clone()
+		own.MaxConnsPerHost, own.MaxIdleConns, own.MaxIdleConnsPerHost = connections, connections, connections
+		return &http.Client{Transport: tlsalert.Transport{Transport: own}}
+	}
+	s.reads, s.writes, s.waits = limited(limits.Reads), limited(limits.Writes), limited(limits.Waits)
 }
 
 // authorize sets the headers with credentials, and remembers the secrets in them to hide them in messages.

@@ -42,6 +42,8 @@ const (
 
 // request is one call of Consul's HTTP API.
 type request struct {
+	// client has the connections for this kind of request.
+	client *http.Client
 	// kind is for Config.Observe. Empty means the part of the API that path is in.
 	kind         string
 	method, path string
@@ -60,11 +62,13 @@ type need struct{ key, rule string }
 
 // write sends a request once. It calls answer with an accepted answer.
 func (s *Store) write(ctx context.Context, r request, answer func(*http.Response) error) error {
+	r.client = s.writes
 	return s.attempt(ctx, s.config.WriteTimeout, r, answer)
 }
 
 // read sends a request, and retries while Consul is unavailable, at most for RetryFor.
 func (s *Store) read(ctx context.Context, r request, answer func(*http.Response) error) error {
+	r.client = s.reads
 	until := time.Now().Add(s.config.RetryFor)
 	delay := backoff.New(firstPause, maxPause, 0)
 	for {
@@ -147,7 +151,7 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 	if !r.compressed { // for large answers, compression takes longer than the transfer within one network
 		sent.Header.Set("Accept-Encoding", "identity")
 	}
-	response, err := s.client.Do(sent)
+	response, err := r.client.Do(sent)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL: the message has the address already
