@@ -168,7 +168,7 @@ func (p Plans) applyOnce(ctx context.Context, plan *v1alpha1.UpgradePlan, how ap
 	if outcome != Unchanged {
 		data := encodePlan(next)
 		ops = append(ops, store.Op{Verb: store.CAS, Key: k.Spec(), Index: spec.ModifyIndex, Value: data},
-			store.Op{Verb: store.Set, Key: k.Revision(next.Generation), Value: data})
+			store.Op{Verb: store.Set, Key: k.Revision(next.Generation), Value: data}, NotifyWatches(spec))
 		old, err := p.expiredRevisions(ctx, next, pairs[1], pairs[2])
 		if err != nil {
 			return nil, "", err
@@ -198,6 +198,11 @@ func missing(pairs []keys.Pair, values ...[]byte) []store.Op {
 func MoveEpoch(epoch keys.Pair) store.Op {
 	n, _ := strconv.ParseUint(string(epoch.Value), 10, 64) // an invalid value starts again at 1, which differs from it
 	return store.Op{Verb: store.CAS, Key: epoch.Key, Index: epoch.ModifyIndex, Value: strconv.AppendUint(nil, n+1, 10)}
+}
+
+// NotifyWatches wakes the watches on all plans when a spec or orders are replaced. The index makes the value differ each time.
+func NotifyWatches(replaced keys.Pair) store.Op {
+	return store.Op{Verb: store.Set, Key: keys.PlansChange, Value: fmt.Appendf(nil, "%s %d", replaced.Key, replaced.ModifyIndex)}
 }
 
 // refuseOverlap refuses a plan whose keys belong to another plan.

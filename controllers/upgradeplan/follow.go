@@ -42,7 +42,7 @@ func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error
 	watches := store.NewWatchSet(f.Store, store.WatchSetOptions{MinInterval: followMinInterval,
 		Failed: func(_ store.WatchTarget, err error) { f.Failed(err) }})
 	defer watches.Stop()
-	p := newPlanState(f.Store, f.Plan, stateOptions{ages: true, now: f.Now})
+	p := newPlanState(f.Store, f.Plan, stateOptions{ages: true})
 	status := store.WatchKeys(keys.Plan(f.Plan).Status())
 	changed, resync := store.Changes{All: true}, f.Now().Add(followResync)
 	for {
@@ -92,6 +92,10 @@ func (f *Follower) delay(p *planState, err error) time.Duration {
 }
 
 func (f *Follower) read(ctx context.Context, p *planState, changed store.Changes) (*pass.Assessment, error) {
+	changed, err := p.planChanges(ctx, f.Store, changed)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.readOwn(ctx, f.Store); err != nil {
 		return nil, err
 	}
@@ -118,6 +122,5 @@ func (p *planState) readOwn(ctx context.Context, s store.Reader) error {
 	if p.snapshot.Keys.Ledger, err = keys.DecodeLedger(pairs[0]); err != nil {
 		p.cache.Invalidate() // the full read reports what is wrong
 	}
-	p.watermarks = p.snapshot.Keys.Ledger.Watermarks.Extend(p.watermarks)
 	return nil
 }

@@ -101,7 +101,8 @@ func TestFollower_ReadsOnlyWhatChanged(t *testing.T) {
 	if h, _ := first.Fleet.Host("web1"); h.Started != nil || h.Record.Version != "v1" {
 		t.Error("the first assessment was changed later")
 	}
-	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte("{")})
+	spec := f.get(keys.Plan("fleet").Spec())
+	f.txn(store.Op{Verb: store.Set, Key: spec.Key, Value: []byte("{")}, planstore.NotifyWatches(spec))
 	for err := error(nil); err == nil; {
 		select {
 		case <-x.seen:

@@ -17,7 +17,6 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/cache"
-	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -58,7 +57,7 @@ const maxConflicts = 10
 // are filled. After a conflict it reads again. It returns an error when the lock is lost or the store does not answer. What was
 // written before stands, and the next pass continues from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
-	return r.reconcile(ctx, newPlanState(r.Store, name, stateOptions{now: r.Now}), store.Changes{All: true})
+	return r.reconcile(ctx, newPlanState(r.Store, name, stateOptions{}), store.Changes{All: true})
 }
 
 // reconcile makes a pass that starts with the state that the last one left, and with what changed since.
@@ -137,7 +136,7 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		}
 		c.Ledger = o.Keys.Ledger
 	}
-	if c.Changes.Empty() && len(orders) == 0 && !ledgerDue(o.Assessment, c.Ledger) {
+	if c.Changes.Empty() && len(orders) == 0 && reflect.DeepEqual(c.Ledger, o.Keys.Ledger) {
 		if len(c.Last) == 0 || !limit.allow(o.Now) {
 			return fleetstore.Committed{}, nil
 		}
@@ -152,15 +151,6 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 	return written, err
 }
 
-// ledgerDue reports whether the ledger has to be written even if nothing else is. Watermarks alone wait until they are due.
-func ledgerDue(a *pass.Assessment, l fleet.Ledger) bool {
-	if due := a.Decision.WatermarksDue; !due.IsZero() && !due.After(a.Now) {
-		return true
-	}
-	l.Watermarks = a.Keys.Ledger.Watermarks
-	return !reflect.DeepEqual(l, a.Keys.Ledger)
-}
-
 // controlOp records a halt or a rollback together with what else the decision changes. The fence checks, in the same
 // transaction, that control is as it was read: it overwrites no order of an operator.
 func controlOp(a *pass.Assessment) []store.Op {
@@ -168,7 +158,9 @@ func controlOp(a *pass.Assessment) []store.Op {
 		return nil
 	}
 	control := pass.Control(a.Control, &a.Decision, a.Digest)
-	return []store.Op{{Verb: store.CAS, Key: a.Own.Control.Key, Index: a.Own.Control.ModifyIndex, Value: keys.EncodeControl(control)}}
+	stored := a.Own.Control
+	return []store.Op{{Verb: store.CAS, Key: stored.Key, Index: stored.ModifyIndex, Value: keys.EncodeControl(control)},
+		planstore.NotifyWatches(stored)}
 }
 
 // fleetHoldOps write or remove the hold on the fleet, and move the epoch of holds, so that no agent starts by an earlier read.

@@ -30,12 +30,9 @@ type planState struct {
 	// seen is the newest ledger that this process read or wrote. It outlives a term.
 	seen *seenLedger
 	// requeueAt is when the passing of time may change the last decision. Zero means never.
-	requeueAt time.Time
-	status    statusLimit
-	// watermarks are those of the last decision. They are stored with the next commit, or when they are due. Nil means those
-	// of the ledger.
-	watermarks fleet.Watermarks
-	now        func() time.Time
+	requeueAt  time.Time
+	status     statusLimit
+	incomplete incompleteRetry
 }
 
 type stateOptions struct {
@@ -44,7 +41,6 @@ type stateOptions struct {
 	fullReadInterval time.Duration
 	// seen is that of an earlier term. Nil means none.
 	seen *seenLedger
-	now  func() time.Time
 }
 
 // seenLedger remembers a ledger, to find that the store was restored from a backup.
@@ -65,7 +61,7 @@ func newPlanState(s cache.Store, plan string, o stateOptions) *planState {
 	if o.seen == nil {
 		o.seen = &seenLedger{}
 	}
-	p := &planState{seen: o.seen, now: o.now, reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
+	p := &planState{seen: o.seen, reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
 	p.cache = cache.New(cache.Options{Store: s, Load: p.load, FullReadInterval: o.fullReadInterval})
 	return p
 }
@@ -77,10 +73,6 @@ func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (ca
 		return cache.Fleet{}, err
 	}
 	read.WentBack = p.seen.compare(read.Own.Ledger, read.Keys.Ledger)
-	if read.WentBack != "" || read.Own.Ledger.CreateIndex != p.snapshot.Own.Ledger.CreateIndex {
-		p.watermarks = nil
-	}
-	p.watermarks = read.Keys.Ledger.Watermarks.Extend(p.watermarks)
 	p.snapshot = read
 	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
 	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read)}, nil
@@ -93,6 +85,25 @@ type observed struct {
 	drift []diff.Change
 }
 
+// planChanges replaces a change of the shared watch on all plans by what it means for this one: all is to be read if its spec or
+// its orders changed.
+func (p *planState) planChanges(ctx context.Context, s store.Reader, changed store.Changes) (store.Changes, error) {
+	shared := plansWatch().Target
+	if _, fired := changed.At[shared]; !fired {
+		return changed, nil
+	}
+	delete(changed.At, shared)
+	if changed.All || p.cache.State() == cache.Cold {
+		return changed, nil
+	}
+	pairs, _, err := s.Get(ctx, p.snapshot.Own.Spec.Key, p.snapshot.Own.Control.Key)
+	if err != nil {
+		return changed, err
+	}
+	changed.All = pairs[0].ModifyIndex != p.snapshot.Own.Spec.ModifyIndex || pairs[1].ModifyIndex != p.snapshot.Own.Control.ModifyIndex
+	return changed, nil
+}
+
 // observe reads what changed and assesses it. A decision that switches the version or stops the plan relies on a full read,
 // and any other that writes on a verified cache.
 func (p *planState) observe(ctx context.Context, r cache.Request) (observed, error) {
@@ -101,21 +112,21 @@ func (p *planState) observe(ctx context.Context, r cache.Request) (observed, err
 	if err != nil {
 		return observed{}, err
 	}
-	o := observed{p.assess(s, p.now()), s.Drift}
+	o := observed{p.assess(s, r.Now), s.Drift}
 	if !s.Full && !o.needsFullRead() && !o.Changes().Empty() {
 		var changed bool
 		if s, changed, err = p.cache.Verify(ctx, r); err != nil {
 			return observed{}, err
 		}
 		if changed {
-			o = observed{p.assess(s, p.now()), append(o.drift, s.Drift...)}
+			o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
 		}
 	}
 	if !s.Full && o.needsFullRead() {
 		if s, err = p.cache.Load(ctx, r.Now); err != nil {
 			return observed{}, err
 		}
-		o = observed{p.assess(s, p.now()), append(o.drift, s.Drift...)}
+		o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
 	}
 	return o, nil
 }
@@ -124,11 +135,11 @@ func (o observed) needsFullRead() bool {
 	return o.Decision.Switch || o.Decision.Rewrite || o.Decision.UpdatesControl() || len(fleetHoldOps(o.Assessment)) > 0
 }
 
-// assess assesses the plan as it was last read with the fleet as it is now. The time is that after the read.
+// assess assesses the plan as it was last read with the fleet as it is now.
 func (p *planState) assess(f cache.Snapshot, now time.Time) *pass.Assessment {
 	s := p.snapshot
 	s.Now, s.Keys = now, f.Keys
-	s.Keys.Ledger, s.Watermarks = p.snapshot.Keys.Ledger, p.watermarks
+	s.Keys.Ledger = p.snapshot.Keys.Ledger
 	return pass.Assess(s)
 }
 
@@ -164,18 +175,12 @@ func (p *planState) decided(a *pass.Assessment) {
 		}
 	}
 	p.requeueAt = a.Decision.RequeueAt()
-	if a.Decision.ReadOnly {
-		return
-	}
-	p.watermarks = a.Decision.Ledger.Watermarks
-	if due := a.Decision.WatermarksDue; due.After(a.Now) {
-		p.requeueAt = earliest(p.requeueAt, due)
-	}
+	p.incomplete.observed(a)
 }
 
 // dueAt returns when the next pass is due even if nothing changes. Zero means never.
 func (p *planState) dueAt() time.Time {
-	return earliest(p.requeueAt, p.status.due, p.cache.FullReadDue())
+	return earliest(p.requeueAt, p.status.due, p.cache.FullReadDue(), p.incomplete.due)
 }
 
 // idle reports whether a pass would find nothing to do.
@@ -193,6 +198,29 @@ func earliest(times ...time.Time) time.Time {
 		}
 	}
 	return first
+}
+
+// firstIncompleteRetry and maxIncompleteRetry bound how long a plan that could not be read in full waits for the next read. No
+// watch may report the repair: of an ACL, for example.
+const (
+	firstIncompleteRetry = 10 * time.Second
+	maxIncompleteRetry   = 2 * time.Minute
+)
+
+// incompleteRetry says when to read again after incomplete reads: later each time.
+type incompleteRetry struct {
+	delay time.Duration
+	// due is zero after a complete read.
+	due time.Time
+}
+
+func (r *incompleteRetry) observed(a *pass.Assessment) {
+	if a.Decision.Gate.Reason != v1alpha1.ReasonObservationIncomplete {
+		*r = incompleteRetry{}
+		return
+	}
+	r.delay = min(max(2*r.delay, firstIncompleteRetry), maxIncompleteRetry)
+	r.due = a.Now.Add(r.delay)
 }
 
 // statusInterval is the least time between two transactions that write the status alone.

@@ -23,6 +23,16 @@ const (
 	nodesMinInterval      = 10 * time.Second
 )
 
+// plansWatch is the watch on the specs and orders of all plans. All plans share one blocking query for it.
+func plansWatch() store.Watch { return store.WatchKeys(keys.PlansEpoch) }
+
+// ExpectedTurns returns how the watches of the controller share its queries, if each of a number of plans has as many watches as
+// the given one.
+func ExpectedTurns(a *pass.Assessment, plans int) store.Turns {
+	shared := 1
+	return store.ShareQueries(plans*(len(Watches(a))-shared)+shared, store.PoolQueries)
+}
+
 // Watches returns the watches on all that an assessment depends on. Started markers are not among them, because each is
 // written with a report.
 func Watches(a *pass.Assessment) []store.Watch {
@@ -45,8 +55,7 @@ func Watches(a *pass.Assessment) []store.Watch {
 	if a.Plan == nil {
 		return watches
 	}
-	k := keys.Plan(a.Plan.Name)
-	watches = append(watches, store.WatchKeys(k.Spec()), store.WatchKeys(k.Control()))
+	watches = append(watches, plansWatch())
 	if planstore.ReadsChecks(&a.Plan.Spec) { // it fires for any check, also for new output of a passing one
 		watches = append(watches, store.Watch{Target: store.WatchTarget{Kind: store.Checks}, MinInterval: checksMinInterval})
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
-	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -52,12 +51,16 @@ func (w *Worker) Plans(ctx context.Context) ([]string, error) {
 func (w *Worker) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	plan := request.Plan
 	p := w.state(request.Session, plan)
-	if p.idle(request.Changes, w.Now()) {
+	changes, err := p.planChanges(ctx, w.Store, request.Changes)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if p.idle(changes, w.Now()) {
 		return reconcile.Result{RequeueAt: p.dueAt()}, nil
 	}
 	r := Reconciler{Store: planstore.UncancelableStore{Store: w.Store}, Session: request.Session, Now: w.Now, Log: w.Log}
 	begun := w.Now()
-	result, err := r.reconcile(ctx, p, request.Changes)
+	result, err := r.reconcile(ctx, p, changes)
 	if w.Observer != nil && ctx.Err() == nil {
 		w.observe(plan, begun, result, err)
 	}
@@ -70,7 +73,7 @@ func (w *Worker) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	if _, invalid := errors.AsType[*planstore.InvalidPlanError](err); invalid {
-		return reconcile.Result{Watches: []store.Watch{store.WatchKeys(keys.Plan(plan).Spec())}}, err
+		return reconcile.Result{Watches: []store.Watch{plansWatch()}}, err
 	}
 	if result.Assessment == nil {
 		return reconcile.Result{}, err
@@ -91,7 +94,7 @@ func (w *Worker) state(session, plan string) *planState {
 	if w.seen[plan] == nil {
 		w.seen[plan] = &seenLedger{}
 	}
-	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval, seen: w.seen[plan], now: w.Now})
+	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval, seen: w.seen[plan]})
 	w.states[plan] = termState{session, p}
 	return p
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -56,14 +58,13 @@ func TestWorker_ReturnsTheWatchesOfAPass(t *testing.T) {
 		t.Errorf("next look at %s, the deadline of web1 is in 10 minutes", next)
 	}
 	want := []string{"config_state/", "current_version", "running/versions/",
-		"upgrade.jiocloud.com/holds/", "upgrade.jiocloud.com/hosts/", "upgrade.jiocloud.com/plans/fleet/control",
-		"upgrade.jiocloud.com/plans/fleet/spec"}
+		"upgrade.jiocloud.com/holds/", "upgrade.jiocloud.com/hosts/", "upgrade.jiocloud.com/plans/epoch"}
 	if got := prefixes(watch); !slices.Equal(got, want) {
 		t.Errorf("watched\n%q, want\n%q", got, want)
 	}
 	// Two of them would wake for every write to the store if they were empty. They are not.
 	for _, prefix := range []string{f.layout.HoldTree(), keys.PlansEpoch} {
-		if mark, err := f.store.Wait(t.Context(), store.WatchTarget{Prefix: prefix}, 0); err != nil || mark.Empty {
+		if mark, err := f.store.Wait(t.Context(), store.WatchTarget{Prefix: prefix}, 0, store.MaxWait); err != nil || mark.Empty {
 			t.Errorf("%s: %+v %v", prefix, mark, err)
 		}
 	}
@@ -140,5 +141,52 @@ func TestWatches_OfALargeFleetFireRarely(t *testing.T) {
 				t.Errorf("%d hosts: %s has an interval of %s, want %s", hosts, b.Target, b.MinInterval, gap)
 			}
 		}
+	}
+}
+
+// The watch on all plans fires for each of them. A pass over another plan then costs one read of two keys.
+func TestWorker_ReadsAPlanInFullOnlyIfItChanged(t *testing.T) {
+	f, _ := workerFixture(t)
+	r := newCaching(f)
+	r.step()
+	r.step()
+	full, gets := r.reads.trees.Load(), r.reads.gets.Load()
+	r.txn(planstore.NotifyWatches(keys.Pair{Key: keys.Plan("other").Spec(), ModifyIndex: 7}))
+	r.step()
+	if r.reads.trees.Load() != full || r.reads.gets.Load() != gets+1 {
+		t.Errorf("another plan changed: %d trees and %d keys were read", r.reads.trees.Load()-full, r.reads.gets.Load()-gets)
+	}
+	if _, err := (planstore.Plans{Store: r.store}).SetPause(t.Context(), "fleet", &fleet.Pause{By: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	r.step()
+	if r.reads.trees.Load() == full {
+		t.Error("the plan was paused, and was not read")
+	}
+}
+
+// A read that is incomplete is repeated soon, later each time: no watch may report the repair.
+func TestWorker_ReadsAgainAfterAnIncompleteRead(t *testing.T) {
+	f, w := workerFixture(t)
+	k := keys.Plan("fleet")
+	after := func() time.Duration {
+		t.Helper()
+		next, _, err := onePass(t.Context(), w, f.session, "fleet", store.Changes{})
+		f.must(err)
+		return next.Sub(f.clock.Now())
+	}
+	after()
+	f.txn(store.Op{Verb: store.Delete, Key: k.Ledger()})
+	_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
+	f.must(err)
+	for _, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second, 2 * time.Minute, 2 * time.Minute} {
+		f.clock.Advance(want)
+		if got := after(); got != want {
+			t.Errorf("the next read is in %s, want %s", got, want)
+		}
+	}
+	f.set(k.Ledger(), string(keys.EncodeLedger(fleet.Ledger{})))
+	if got := after(); got <= 2*time.Minute {
+		t.Errorf("after the repair the next read is in %s", got)
 	}
 }

@@ -42,6 +42,9 @@ const Plans = root + "plans/"
 // fleet at the same time.
 const PlansEpoch = Plans + "epoch"
 
+// PlansChange changes with each change of a spec or of orders. Its name begins with that of PlansEpoch, so one watch covers both.
+const PlansChange = PlansEpoch + "-change"
+
 // Sources is the prefix of the state of all Git sources. Requests is the prefix of the requests to sync one of them.
 const (
 	Sources  = root + "sources/"
