@@ -35,7 +35,9 @@ type Runner interface {
 
 // Manager leads when it can.
 type Manager struct {
-	Store      store.Store
+	Store store.Store
+	// LeaseStore is where the lock is held. It has connections of its own, so that a renewal waits for nothing else.
+	LeaseStore store.Store
 	Reconciler reconcile.Reconciler
 	// Runners run beside the reconciler.
 	Runners []Runner
@@ -80,7 +82,7 @@ func (m *Manager) Run(ctx context.Context) {
 	m.setState(starting, "")
 	defer m.setState(ended, "")
 	for ctx.Err() == nil {
-		lease, err := leaderelection.Acquire(ctx, m.Store, keys.Leader, m.Holder, m.leaseOptions())
+		lease, err := leaderelection.Acquire(ctx, m.LeaseStore, keys.Leader, m.Holder, m.leaseOptions())
 		if err != nil {
 			if ctx.Err() == nil {
 				m.Log.Error(err, "cannot take the lock")

@@ -35,13 +35,14 @@ type counting struct {
 	waiting  int // now
 	requests int
 	down     bool
+	refused  bool // waits only
 }
 
-func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uint64) (store.WatchIndex, error) {
+func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
 	c.mu.Lock()
 	c.waits[target.Prefix]++
 	c.waiting++
-	down := c.down
+	down := c.down || c.refused
 	c.mu.Unlock()
 	defer func() {
 		if ctx.Err() != nil { // a query takes a moment to end
@@ -54,7 +55,7 @@ func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uin
 	if down {
 		return store.WatchIndex{}, errors.New("no answer")
 	}
-	return c.Store.Wait(ctx, target, index)
+	return c.Store.Wait(ctx, target, index, atMost)
 }
 
 func (c *counting) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
@@ -231,7 +232,7 @@ func run(t *testing.T, answers map[string]answer, test func(b *bench)) {
 }
 
 func (b *bench) start() {
-	b.manager = &manager.Manager{Store: b.store, Reconciler: b.worker, Holder: leaderelection.ControllerName + " test", Resync: resync,
+	b.manager = &manager.Manager{Store: b.store, LeaseStore: b.store, Reconciler: b.worker, Holder: leaderelection.ControllerName + " test", Resync: resync,
 		Log: logr.Discard(), Observer: &b.states, Runners: []manager.Runner{&b.runner}}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan struct{})
@@ -338,8 +339,8 @@ func TestManager_IdleHour(t *testing.T) {
 			t.Errorf("%d passes, want one for each resync of five minutes, or up to a tenth more", passes)
 		}
 		moreWaits, moreRequests := b.store.counts()
-		if got := moreWaits - waits; got != 9*12 {
-			t.Errorf("%d blocking queries for nine prefixes, each of five minutes", got)
+		if got, want := moreWaits-waits, 9*int(time.Hour/store.MaxWait); got < want || got > want+9 {
+			t.Errorf("%d blocking queries for nine prefixes, each of %s", got, store.MaxWait)
 		}
 		if got := moreRequests - requests; got != 720 {
 			t.Errorf("%d reads, want one of the lock every 5 s", got)
@@ -382,7 +383,7 @@ func TestManager_PassesChangesToReconcile(t *testing.T) {
 		}
 		pass("one", "a/", func() { b.set("a/1", "1"); settle() })
 		a := store.WatchTarget{Prefix: "a/"}
-		if now, err := b.store.Wait(t.Context(), a, 0); err != nil || b.worker.allChanges()[len(b.worker.allChanges())-1].At[a] != now {
+		if now, err := b.store.Wait(t.Context(), a, 0, store.MaxWait); err != nil || b.worker.allChanges()[len(b.worker.allChanges())-1].At[a] != now {
 			t.Errorf("got another index than %d (%v)", now.Index, err)
 		}
 		pass("both", "a/ b/", func() { b.set("a/1", "2"); b.set("b/1", "2"); settle() })
@@ -519,6 +520,27 @@ func TestManager_ReconcilesAfterAnOutage(t *testing.T) {
 		waitFor(3 * time.Second)
 		b.store.setDown(false)
 		b.want("afterwards", min(b.passes("a", func() { waitFor(time.Minute) }), 1), 1)
+	})
+}
+
+// Consul may refuse the connections of watches (429) while others pass. Then plans are reconciled by their resync.
+func TestManager_LeadsWhileWatchesAreRefused(t *testing.T) {
+	run(t, map[string]answer{"a": {watch: []string{"a/"}}}, func(b *bench) {
+		b.store.mu.Lock()
+		b.store.refused = true
+		b.store.mu.Unlock()
+		waitFor(time.Minute)
+		session := b.worker.session
+		passes := b.passes("a", func() { waitFor(time.Hour) })
+		if passes < 11 {
+			t.Errorf("%d passes in an hour, want one for each resync", passes)
+		}
+		if doing, err := b.manager.Ready(t.Context()); doing != "leading" || err != nil {
+			t.Errorf("the manager is %q, %v", doing, err)
+		}
+		if b.worker.session != session {
+			t.Error("the term has ended")
+		}
 	})
 }
 

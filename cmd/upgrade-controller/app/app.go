@@ -21,8 +21,6 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
-	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
@@ -64,7 +62,7 @@ func newCommand(stderr io.Writer) *cobra.Command {
 //  1. The manager finishes the transaction in progress and releases the lock.
 //  2. The watchdog stops.
 //  3. The HTTP servers stop. Until then probes and metrics answer.
-//  4. The dashboard closes its watches.
+//  4. The dashboard closes its watches, and the blocking queries end.
 func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	log, err := o.log.Logger(stderr)
 	if err != nil {
@@ -73,22 +71,24 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, version(), o.resync)
 	o.consul.Observe = m.Request
-	s, err := consul.New(o.consul)
+	stores, err := newStores(o.consul)
 	if err != nil {
 		return cli.Usage(err)
 	}
+	defer stores.close()
+	metrics.RegisterWatches(registry, stores.turns)
 	supervisor := &systemd{log: log}
-	mgr, err := o.manager(s, m, supervisor, log)
+	mgr, err := o.manager(stores, m, supervisor, log)
 	if err != nil {
 		return err
 	}
-	pages := dashboard.New(dashboard.Options{Store: s, Now: time.Now, Log: log.WithName("dashboard")})
+	pages := dashboard.New(dashboard.Options{Store: stores.work, Now: time.Now, Log: log.WithName("dashboard")})
 	defer pages.Close()
 	servers, err := serve(ctx, log,
 		endpoint{healthFlag, o.bindAddress.health, healthRoutes(mgr)},
 		endpoint{metricsFlag, o.bindAddress.metrics, metricsRoutes(registry)},
 		endpoint{dashboardFlag, o.bindAddress.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
-		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewWebhooks(o.sources, s, time.Now, log))})
+		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewWebhooks(o.sources, stores.work, time.Now, log))})
 	if err != nil {
 		return err
 	}
@@ -100,15 +100,16 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	return nil
 }
 
-func (o *options) manager(s store.Store, m *metrics.Metrics, supervisor *systemd, log logr.Logger) (*manager.Manager, error) {
+func (o *options) manager(s *stores, m *metrics.Metrics, supervisor *systemd, log logr.Logger) (*manager.Manager, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
 	return &manager.Manager{
-		Store:       s,
-		Reconciler:  &upgradeplan.Worker{Store: s, Now: time.Now, Log: log, Observer: m},
-		Runners:     []manager.Runner{newSourceRunner(o.sources, s, m, log)},
+		Store:       s.work,
+		LeaseStore:  s.lease,
+		Reconciler:  &upgradeplan.Worker{Store: s.work, Now: time.Now, Log: log, Observer: m},
+		Runners:     []manager.Runner{newSourceRunner(o.sources, s.work, m, log)},
 		Holder:      fmt.Sprintf("%s on %s (process %d)", leaderelection.ControllerName, host, os.Getpid()),
 		MinInterval: o.minGap,
 		Resync:      o.resync,

@@ -49,6 +49,11 @@ func runDescribePlan(ctx context.Context, o *planOptions) error {
 	if d.events, err = (planstore.Plans{Store: s}).Events(ctx, name); err != nil {
 		return err
 	}
+	plans, err := (planstore.Plans{Store: s}).Names(ctx)
+	if err != nil {
+		return err
+	}
+	d.plans = len(plans)
 	if d.managedBy, err = managedBy(ctx, o.factory, name); err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
@@ -16,6 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -35,6 +38,19 @@ type planDescription struct {
 	leader    *leaderelection.LockHeldError
 	managedBy string
 	events    []fleet.Event
+	// plans is the number of plans.
+	plans int
+}
+
+// warnings are those of the decision, and that watches take turns.
+func (d *planDescription) warnings() []string {
+	turns := upgradeplan.ExpectedTurns(d.seen, d.plans)
+	if !turns.Needed() {
+		return d.seen.Decision.Warnings
+	}
+	return append(slices.Clone(d.seen.Decision.Warnings), fmt.Sprintf("the watches of the controller take turns: %d plans have about "+
+		"%d, which share %d connections, so it notices a change within %s", d.plans, turns.Targets, turns.Queries,
+		duration.HumanDuration(turns.Delay())))
 }
 
 func (d *planDescription) write(w io.Writer) error {
@@ -47,7 +63,7 @@ func (d *planDescription) write(w io.Writer) error {
 		func() error { return writeRoles(w, now.Roles, now.RolesOmitted) },
 		func() error { return writeFailures(w, now) },
 		func() error { return writeEvents(w, d.events) },
-		func() error { return writeWarnings(w, d.seen.Decision.Warnings) },
+		func() error { return writeWarnings(w, d.warnings()) },
 		func() error { return writeWhy(w, describe.Why(d.seen.Why().Plan())) },
 		func() error { return writeStarts(w, d.seen) },
 	} {

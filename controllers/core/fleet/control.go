@@ -29,15 +29,6 @@ type Promotion struct {
 // Holds reports whether the promotion is for the version.
 func (p *Promotion) Holds(version string) bool { return p != nil && p.Version == version }
 
-// Resumption is when the controller first saw an order to resume, by its own clock.
-type Resumption struct {
-	// Ordered is the time in the order, which tells it from others.
-	Ordered time.Time `json:"ordered"`
-	// Index is not below that of the order. What hosts reported up to it was reported before.
-	Index uint64    `json:"index"`
-	Time  time.Time `json:"time"`
-}
-
 // Override opens the maintenance windows of a plan for the rollout of one version.
 type Override struct {
 	By     string    `json:"by,omitempty"`
@@ -63,14 +54,3 @@ type Restored struct {
 
 // Accepts reports whether the order is for a store that holds this current version. It ends when the version is written again.
 func (r *Restored) Accepts(c CurrentVersion) bool { return r != nil && r.Rollout >= c.Rollout }
-
-// Shrunk is an operator's order to go on with a fleet from which many hosts have gone at once.
-type Shrunk struct {
-	Pause
-	// From is the size before. Hosts is the number of hosts that the operator accepts.
-	From  Size `json:"from"`
-	Hosts int  `json:"hosts"`
-}
-
-// Accepts reports whether the order is for a fleet that had that size. It ends when a pass records another one.
-func (s *Shrunk) Accepts(size Size) bool { return s != nil && s.From == size }

@@ -229,15 +229,12 @@ type Control struct {
 	Promotion *Promotion `json:"promotion,omitempty"`
 	// Restored accepts a store that was restored from a backup.
 	Restored *Restored `json:"restored,omitempty"`
-	// Shrunk accepts a fleet from which many hosts have gone at once.
-	Shrunk *Shrunk `json:"shrunk,omitempty"`
 }
 
-// Size is the number of hosts of a fleet, as the ledger keeps it.
-type Size struct {
-	Hosts int `json:"hosts"`
-	// Counter is that of the ledger when the size changed last. It tells equal sizes apart.
-	Counter uint64 `json:"counter"`
+// Watermark says that all records with a CreateIndex up to Index were known at Time, in Unix seconds.
+type Watermark struct {
+	Index uint64 `json:"index"`
+	Time  int64  `json:"time"`
 }
 
 // Ledger is what a restart of the controller must not forget. Every commit increments Counter.
@@ -251,12 +248,8 @@ type Ledger struct {
 	WentBack string `json:"wentBack,omitempty"`
 	// Roles are all roles that were ever seen, sorted.
 	Roles []string `json:"roles,omitempty"`
-	// Size is that of the fleet at the last pass, or before it shrank. Zero means unknown.
-	Size Size `json:"size,omitzero"`
-	// Watermarks say when the controller first saw what was written.
-	Watermarks Watermarks `json:"watermarks,omitempty"`
-	// Resumption is the order to resume that the controller saw last. Nil means none.
-	Resumption *Resumption `json:"resumption,omitempty"`
+	// Watermarks say since when records are known, ascending.
+	Watermarks []Watermark `json:"watermarks,omitempty"`
 	// Checks are by host: checks that have failed since the grant, and may fail again.
 	Checks map[string]CheckTimes `json:"checks,omitempty"`
 	// Promoted is the version whose canaries have been promoted.
@@ -278,8 +271,6 @@ type Host struct {
 	Record Record
 	// Report is the last report of its agent. Nil means a legacy host: it was never seen as an agent.
 	Report *Report
-	// ReportIndex is the ModifyIndex of its report.
-	ReportIndex uint64
 	// Started is its started marker, and Grant its grant. Nil means none.
 	Started *Started
 	Grant   *Grant
@@ -325,7 +316,7 @@ type Fleet struct {
 	// Incomplete says why the snapshot may lack keys that exist. Empty means that it is complete. No host may be granted from
 	// an incomplete snapshot.
 	Incomplete string
-	// Index is the newest one in the snapshot.
+	// Index is the one up to which records are known.
 	Index uint64
 	// Notes are oddities for the operator, sorted.
 	Notes []string

@@ -24,7 +24,8 @@ type world struct {
 	shared map[string]keys.Pair
 	hosts  map[string]*hostKeys
 	// rest holds the trees that a simulation does not write.
-	rest keys.Snapshot
+	rest        keys.Snapshot
+	recordIndex uint64
 
 	// decoded is the fleet as decoded last. changed holds the hosts whose keys changed since. stale means that everything
 	// must be decoded again, as it must at staleAt.
@@ -53,7 +54,7 @@ func newWorld(l keys.Layout) *world {
 func (w *world) load(raw keys.Snapshot) {
 	w.rest = keys.Snapshot{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
 		Incomplete: raw.Incomplete}
-	w.current = raw.Current
+	w.current, w.recordIndex = raw.Current, raw.RecordIndex
 	w.index = max(raw.Current.ModifyIndex, raw.RecordIndex)
 	values := make(map[string]keys.Pair, len(raw.Records))
 	for _, p := range raw.Records {
@@ -133,6 +134,7 @@ func (w *world) place(key string) (*keys.Pair, string) {
 // record replaces the records of a host with one.
 func (w *world) record(name, version string, at time.Time) {
 	w.host(name).records = []keys.Pair{w.pair(w.layout.Record(version, name), string(keys.EncodeTime(at)))}
+	w.recordIndex = w.index
 	w.changed[name] = struct{}{}
 }
 
@@ -140,7 +142,7 @@ func (w *world) record(name, version string, at time.Time) {
 func (w *world) leave(name string) {
 	h := w.host(name)
 	h.records, h.report, h.started, h.grant = nil, keys.Pair{}, keys.Pair{}, keys.Pair{}
-	w.stale = true
+	w.recordIndex, w.stale = w.index, true
 	if !h.enable.Exists() {
 		delete(w.hosts, name)
 	}
@@ -159,7 +161,7 @@ func (w *world) snapshot() keys.Snapshot {
 // snapshotOf returns a read that is restricted to some hosts.
 func (w *world) snapshotOf(names []string) keys.Snapshot {
 	raw := w.rest
-	raw.Current, raw.RecordIndex = w.current, w.index
+	raw.Current, raw.RecordIndex = w.current, w.recordIndex
 	for _, p := range w.shared {
 		raw.Config = append(raw.Config, p)
 	}
@@ -195,7 +197,7 @@ func (w *world) fleet(now time.Time, rolePattern *regexp.Regexp) *fleet.Fleet {
 		w.decodeChanged(now)
 	}
 	clear(w.changed)
-	w.decoded.Ledger, w.decoded.Index = w.rest.Ledger, w.index
+	w.decoded.Ledger, w.decoded.Index = w.rest.Ledger, w.recordIndex
 	return &w.decoded
 }
 
