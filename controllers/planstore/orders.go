@@ -111,8 +111,8 @@ type Resumption struct {
 	AcceptRestored bool
 }
 
-// Resume ends a pause, an abort and a halt of a plan. After a halt, hosts that have failed so far no longer count against
-// maxFailed. It reports whether anything changed.
+// Resume ends a pause, an abort and a halt of a plan, and accepts that the fleet shrank. After a halt, hosts that have failed so
+// far no longer count against maxFailed. It reports whether anything changed.
 func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, error) {
 	return p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		stored, err := u.plan() // an override for one version must not open the windows for another
@@ -123,11 +123,9 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		if err != nil {
 			return false, err
 		}
-		accepted := false
-		if r.AcceptRestored {
-			if accepted, err = u.acceptRestored(ctx, p.Store, r.Pause); err != nil {
-				return false, err
-			}
+		accepted, err := u.accept(ctx, p.Store, r)
+		if err != nil {
+			return false, err
 		}
 		if u.Pause == nil && u.Halt == nil && u.Abort == nil && !r.OverrideWindows && !accepted {
 			return false, nil
@@ -143,20 +141,31 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 	})
 }
 
-// acceptRestored accepts all rollouts that are known: those of the reports, of the ledger and of current_version. It does nothing
-// unless the store was found to be restored.
-func (u *controlUpdate) acceptRestored(ctx context.Context, s Store, order fleet.Pause) (bool, error) {
-	o, err := Observe(ctx, s, u.name, order.Time)
-	if err != nil || o.Decision.Gate.Reason != v1alpha1.ReasonStoreWentBack {
+// accept accepts that the fleet shrank, or that the store was restored, if that stops the plan. It reports whether it does.
+func (u *controlUpdate) accept(ctx context.Context, s Store, r Resumption) (bool, error) {
+	o, err := Observe(ctx, s, u.name, r.Time)
+	if err != nil {
 		return false, err
 	}
+	switch {
+	case o.Decision.Gate.Reason == v1alpha1.ReasonFleetShrank:
+		u.Shrunk = &fleet.Shrunk{Pause: r.Pause, From: o.Keys.Ledger.Size, Hosts: o.Decision.Size}
+		return true, nil
+	case o.Decision.Gate.Reason == v1alpha1.ReasonStoreWentBack && r.AcceptRestored:
+		u.acceptRestored(o, r.Pause)
+		return true, nil
+	}
+	return false, nil
+}
+
+// acceptRestored accepts all rollouts that are known: those of the reports, of the ledger and of current_version.
+func (u *controlUpdate) acceptRestored(o *pass.Assessment, order fleet.Pause) {
 	u.Restored = &fleet.Restored{Pause: order, Rollout: max(o.Fleet.Ledger.Rollout, o.Fleet.Current.Rollout)}
 	for i := range o.Fleet.Hosts {
 		if r := o.Fleet.Hosts[i].Report; r != nil {
 			u.Restored.Rollout = max(u.Restored.Rollout, r.Rollout)
 		}
 	}
-	return true, nil
 }
 
 // PromoteError says why the canaries of a plan are not promoted.

@@ -66,6 +66,8 @@ const (
 	ReasonConflict Reason = "Conflict"
 	// ReasonStoreWentBack: Consul was restored from a backup, and no operator has accepted that.
 	ReasonStoreWentBack Reason = "StoreWentBack"
+	// ReasonFleetShrank: fewer than half of the hosts of the last pass are left, and no operator has accepted that.
+	ReasonFleetShrank Reason = "FleetShrank"
 	// ReasonAborted: an operator aborted the plan.
 	ReasonAborted Reason = "Aborted"
 	// ReasonPlanPaused: an operator or the spec pauses the plan.

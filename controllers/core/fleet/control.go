@@ -54,3 +54,14 @@ type Restored struct {
 
 // Accepts reports whether the order is for a store that holds this current version. It ends when the version is written again.
 func (r *Restored) Accepts(c CurrentVersion) bool { return r != nil && r.Rollout >= c.Rollout }
+
+// Shrunk is an operator's order to go on with a fleet from which many hosts have gone at once.
+type Shrunk struct {
+	Pause
+	// From is the size before. Hosts is the number of hosts that the operator accepts.
+	From  Size `json:"from"`
+	Hosts int  `json:"hosts"`
+}
+
+// Accepts reports whether the order is for a fleet that had that size. It ends when a pass records another one.
+func (s *Shrunk) Accepts(size Size) bool { return s != nil && s.From == size }

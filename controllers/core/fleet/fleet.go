@@ -229,12 +229,21 @@ type Control struct {
 	Promotion *Promotion `json:"promotion,omitempty"`
 	// Restored accepts a store that was restored from a backup.
 	Restored *Restored `json:"restored,omitempty"`
+	// Shrunk accepts a fleet from which many hosts have gone at once.
+	Shrunk *Shrunk `json:"shrunk,omitempty"`
 }
 
 // Watermark says that all records with a CreateIndex up to Index were known at Time, in Unix seconds.
 type Watermark struct {
 	Index uint64 `json:"index"`
 	Time  int64  `json:"time"`
+}
+
+// Size is the number of hosts of a fleet, as the ledger keeps it.
+type Size struct {
+	Hosts int `json:"hosts"`
+	// Counter is that of the ledger when the size changed last. It tells equal sizes apart.
+	Counter uint64 `json:"counter"`
 }
 
 // Ledger is what a restart of the controller must not forget. Every commit increments Counter.
@@ -248,6 +257,8 @@ type Ledger struct {
 	WentBack string `json:"wentBack,omitempty"`
 	// Roles are all roles that were ever seen, sorted.
 	Roles []string `json:"roles,omitempty"`
+	// Size is that of the fleet at the last pass, or before it shrank. Zero means unknown.
+	Size Size `json:"size,omitzero"`
 	// Watermarks say since when records are known, ascending.
 	Watermarks []Watermark `json:"watermarks,omitempty"`
 	// Checks are by host: checks that have failed since the grant, and may fail again.

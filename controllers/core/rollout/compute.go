@@ -33,6 +33,7 @@ type assessment struct {
 	target   string
 	facts    []hostFacts // parallel to in.Fleet.Hosts
 	limits   *limits
+	size     size
 	canaries canaries
 	order    order
 	// next is when time alone changes the facts of a host or a canary. Zero means never.
@@ -44,6 +45,7 @@ func assess(in Input) *assessment {
 	plan := in.Plan.orEmpty()
 	a := &assessment{in: in, plan: plan, target: in.Fleet.Current.Name, messages: newMessageCache()}
 	a.facts, a.next = classify(in)
+	a.size = sizeOf(a.facts)
 	a.limits = tally(plan, in.Fleet.Hosts, a.facts)
 	a.canaries = a.findCanaries()
 	a.next = soonest(a.next, a.canaries.next)
@@ -74,6 +76,7 @@ func (ad *admission) conclude() Decision {
 		Gate:           ad.gate.Gate,
 		Halt:           ad.gate.newHalt,
 		Rollback:       ad.gate.rollback,
+		Size:           ad.size.all,
 		Verdicts:       ad.verdicts,
 		Roles:          ad.decideRoles(),
 		StartedMarkers: ad.startedMarkers(),
@@ -91,7 +94,7 @@ func (ad *admission) conclude() Decision {
 }
 
 func (ad *admission) complete(d *Decision) bool {
-	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() {
+	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" {
 		return false
 	}
 	counted := false

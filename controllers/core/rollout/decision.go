@@ -145,6 +145,8 @@ type Decision struct {
 	ReadOnly bool
 	// Complete says that every host that counts is upgraded.
 	Complete bool
+	// Size is the number of hosts that count or are exempt.
+	Size int
 	// Enabling is the value of keys that enable. Empty means True.
 	Enabling string
 	Gate     Gate

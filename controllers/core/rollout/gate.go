@@ -17,6 +17,8 @@ type gate struct {
 	blocker Blocker
 	failureBudget
 	windowState
+	// shrank says how many hosts have gone at once. Empty means that the fleet did not shrink.
+	shrank string
 	// pending says that the version has to be switched and cannot be yet.
 	pending bool
 	// rewrites says that this pass writes current_version again, so that agents go by grants.
@@ -39,7 +41,7 @@ func (g *gate) revokes(i int) bool { return i < len(g.revoked) && g.revoked[i] }
 func (g *Gate) stops() bool {
 	switch g.Reason {
 	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonOutsideWindow,
-		v1alpha1.ReasonStoreWentBack:
+		v1alpha1.ReasonStoreWentBack, v1alpha1.ReasonFleetShrank:
 		return true
 	}
 	return false
@@ -48,14 +50,14 @@ func (g *Gate) stops() bool {
 // holdsFleet reports whether the gate stays closed until an operator opens it. Then a hold on the fleet shows it to agents.
 func (g *gate) holdsFleet() bool {
 	switch g.Reason {
-	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonStoreWentBack:
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonStoreWentBack, v1alpha1.ReasonFleetShrank:
 		return true
 	}
 	return g.Reason == v1alpha1.ReasonFailureBudgetExceeded && g.halt != nil
 }
 
 func (a *assessment) gate() *gate {
-	g := &gate{failureBudget: a.failureBudget(), windowState: a.windowState(), readOnly: a.readOnly()}
+	g := &gate{failureBudget: a.failureBudget(), windowState: a.windowState(), shrank: a.shrank(), readOnly: a.readOnly()}
 	legacy := a.legacyHosts()
 	if a.plan.Spec.Keys.Format == v1alpha1.VersionKeys && legacy.total == 0 {
 		g.enabling = a.target
@@ -88,6 +90,8 @@ func (a *assessment) firstGate(g *gate, legacy hostSample) Gate {
 		return Gate{v1alpha1.ReasonConflict, a.in.Conflict}
 	case a.wentBack() != "":
 		return Gate{v1alpha1.ReasonStoreWentBack, a.wentBack()}
+	case g.shrank != "":
+		return Gate{v1alpha1.ReasonFleetShrank, g.shrank}
 	case a.in.Control.Abort != nil:
 		return Gate{v1alpha1.ReasonAborted, abortMessage(a.in.Control.Abort)}
 	case pause != nil:

@@ -25,6 +25,7 @@ func (ad *admission) ledger(complete bool) fleet.Ledger {
 		l.WentBack = ad.gate.Message
 	}
 	l.Roles = ad.limits.seen(l.Roles)
+	l.Size = ad.ledgerSize()
 	l.Watermarks = ad.watermarks()
 	l.Checks = ad.checkTimes()
 	l.Promoted = ""

@@ -331,6 +331,15 @@ func wentBackMessage(how string) string {
 	return how + ": Consul was restored from an older state; no host is granted before `upgradectl rollout resume --accept-restored`"
 }
 
+func shrankMessage(from int, now size) string {
+	what := "hosts that count"
+	if now.exempt > 0 {
+		what += " or are exempt"
+	}
+	return fmt.Sprintf("the fleet shrank from %d to %d %s; no host is granted before there are %d, or before %s", from, now.all, what,
+		atLeastHalf(from), resumeCommand)
+}
+
 func reportedRolloutMessage(host string, reported, known uint64) string {
 	return fmt.Sprintf("%s has finished rollout %d, and the keys are of rollout %d", host, reported, known)
 }

@@ -119,6 +119,8 @@ func (c *computation) gateRemedies(reason v1alpha1.Reason) []string {
 		return []string{"a host that counts reports", "spec.hosts"}
 	case v1alpha1.ReasonStoreWentBack:
 		return []string{"`upgradectl rollout resume --accept-restored`"}
+	case v1alpha1.ReasonFleetShrank:
+		return []string{fmt.Sprintf("%d hosts are there", atLeastHalf(c.lastSize())), resumeCommand + ", if the others are gone"}
 	case v1alpha1.ReasonAborted:
 		return []string{resumeCommand, "another spec"}
 	case v1alpha1.ReasonPlanPaused:

@@ -40,6 +40,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonObservationIncomplete, "", gatedBy(v1alpha1.ReasonObservationIncomplete), (*admission).gateMessage},
 	{v1alpha1.ReasonConflict, "", gatedBy(v1alpha1.ReasonConflict), (*admission).gateMessage},
 	{v1alpha1.ReasonStoreWentBack, "", gatedBy(v1alpha1.ReasonStoreWentBack), (*admission).gateMessage},
+	{v1alpha1.ReasonFleetShrank, "", gatedBy(v1alpha1.ReasonFleetShrank), (*admission).gateMessage},
 	{v1alpha1.ReasonAborted, "", gatedBy(v1alpha1.ReasonAborted), (*admission).gateMessage},
 	{v1alpha1.ReasonPlanPaused, "", gatedBy(v1alpha1.ReasonPlanPaused), (*admission).gateMessage},
 	{v1alpha1.ReasonFailureBudgetExceeded, "", gatedBy(v1alpha1.ReasonFailureBudgetExceeded), (*admission).gateMessage},

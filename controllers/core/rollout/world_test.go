@@ -73,6 +73,7 @@ type world struct {
 //	check HOST ID STATUS                 a check on the host's node that does not pass
 //	failing HOST TIME [TIME]             in the ledger: its checks have failed since, and passed again since
 //	nodes HOST...                        all that the catalog knows
+//	size N                               in the ledger: the fleet had N hosts at the last pass
 //	promoted VERSION                     in the ledger: its canaries have been promoted
 //	promotion VERSION                    an operator's word that they are
 //	fallback REVISION VERSION            what was complete last
@@ -260,6 +261,8 @@ func (w *world) line(line string) {
 	case "accepted":
 		n, _ := strconv.ParseUint(rest[0], 10, 64)
 		w.control.Restored = &fleet.Restored{Rollout: n}
+	case "size":
+		w.raw.Ledger.Size.Hosts, _ = strconv.Atoi(rest[0])
 	case "conflict":
 		w.conflict = text(0)
 	case "incomplete":
