@@ -23,6 +23,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -89,6 +90,9 @@ func (r *caching) believes() string {
 	if err != nil {
 		return err.Error()
 	}
+	stored := fresh.Snapshot
+	stored.Watermarks = believed.Watermarks // of which the newest may not be stored yet
+	fresh = pass.Assess(stored)
 	believed.Decision.Ledger = fresh.Decision.Ledger // its watermarks come from the index of the read
 	believed.Keys.Records, believed.Keys.RecordIndex = among(believed.Keys.Records, fresh.Keys.Records), fresh.Keys.RecordIndex
 	if r.reportsMayHide {

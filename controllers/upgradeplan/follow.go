@@ -42,7 +42,7 @@ func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error
 	watches := store.NewWatchSet(f.Store, store.WatchSetOptions{MinInterval: followMinInterval,
 		Failed: func(_ store.WatchTarget, err error) { f.Failed(err) }})
 	defer watches.Stop()
-	p := newPlanState(f.Store, f.Plan, stateOptions{ages: true})
+	p := newPlanState(f.Store, f.Plan, stateOptions{ages: true, now: f.Now})
 	status := store.WatchKeys(keys.Plan(f.Plan).Status())
 	changed, resync := store.Changes{All: true}, f.Now().Add(followResync)
 	for {
@@ -122,5 +122,6 @@ func (p *planState) readOwn(ctx context.Context, s store.Reader) error {
 	if p.snapshot.Keys.Ledger, err = keys.DecodeLedger(pairs[0]); err != nil {
 		p.cache.Invalidate() // the full read reports what is wrong
 	}
+	p.watermarks = p.snapshot.Keys.Ledger.Watermarks.Extend(p.watermarks)
 	return nil
 }

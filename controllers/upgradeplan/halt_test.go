@@ -87,6 +87,7 @@ func TestHalt_LastsUntilResumed(t *testing.T) {
 		if r = f.reconcile(); r.Starts != 0 || r.Status.Phase != v1alpha1.PhaseHalted {
 			t.Errorf("%d starts, %s\n%s", r.Starts, r.Status.Phase, explain(r))
 		}
+		f.clock.Advance(time.Second) // web1 and web2 have soaked since that pass saw them
 		if !f.resume(planstore.Resumption{}) || f.resume(planstore.Resumption{}) {
 			t.Error("the first resume changes something, the second nothing")
 		}

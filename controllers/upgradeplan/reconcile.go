@@ -17,6 +17,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/cache"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
@@ -57,7 +58,7 @@ const maxConflicts = 10
 // are filled. After a conflict it reads again. It returns an error when the lock is lost or the store does not answer. What was
 // written before stands, and the next pass continues from there.
 func (r *Reconciler) Reconcile(ctx context.Context, name string) (Result, error) {
-	return r.reconcile(ctx, newPlanState(r.Store, name, stateOptions{}), store.Changes{All: true})
+	return r.reconcile(ctx, newPlanState(r.Store, name, stateOptions{now: r.Now}), store.Changes{All: true})
 }
 
 // reconcile makes a pass that starts with the state that the last one left, and with what changed since.
@@ -136,7 +137,7 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		}
 		c.Ledger = o.Keys.Ledger
 	}
-	if c.Changes.Empty() && len(orders) == 0 && reflect.DeepEqual(c.Ledger, o.Keys.Ledger) {
+	if c.Changes.Empty() && len(orders) == 0 && !ledgerDue(o.Assessment, c.Ledger) {
 		if len(c.Last) == 0 || !limit.allow(o.Now) {
 			return fleetstore.Committed{}, nil
 		}
@@ -149,6 +150,15 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		r.Log.V(1).Info("committed", "plan", o.Plan.Name, "what", written.String(), "starts", o.Decision.Starts())
 	}
 	return written, err
+}
+
+// ledgerDue reports whether the ledger has to be written even if nothing else is. Watermarks alone wait until they are due.
+func ledgerDue(a *pass.Assessment, l fleet.Ledger) bool {
+	if due := a.Decision.WatermarksDue; !due.IsZero() && !due.After(a.Now) {
+		return true
+	}
+	l.Watermarks = a.Keys.Ledger.Watermarks
+	return !reflect.DeepEqual(l, a.Keys.Ledger)
 }
 
 // controlOp records a halt or a rollback together with what else the decision changes. The fence checks, in the same

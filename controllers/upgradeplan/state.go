@@ -33,6 +33,10 @@ type planState struct {
 	requeueAt  time.Time
 	status     statusLimit
 	incomplete incompleteRetry
+	// watermarks are those of the last decision. They are stored with the next commit, or when they are due. Nil means those
+	// of the ledger.
+	watermarks fleet.Watermarks
+	now        func() time.Time
 }
 
 type stateOptions struct {
@@ -41,6 +45,7 @@ type stateOptions struct {
 	fullReadInterval time.Duration
 	// seen is that of an earlier term. Nil means none.
 	seen *seenLedger
+	now  func() time.Time
 }
 
 // seenLedger remembers a ledger, to find that the store was restored from a backup.
@@ -61,7 +66,7 @@ func newPlanState(s cache.Store, plan string, o stateOptions) *planState {
 	if o.seen == nil {
 		o.seen = &seenLedger{}
 	}
-	p := &planState{seen: o.seen, reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
+	p := &planState{seen: o.seen, now: o.now, reader: planstore.SnapshotReader{Plan: plan, Ages: o.ages}}
 	p.cache = cache.New(cache.Options{Store: s, Load: p.load, FullReadInterval: o.fullReadInterval})
 	return p
 }
@@ -73,6 +78,10 @@ func (p *planState) load(ctx context.Context, s store.Reader, now time.Time) (ca
 		return cache.Fleet{}, err
 	}
 	read.WentBack = p.seen.compare(read.Own.Ledger, read.Keys.Ledger)
+	if read.WentBack != "" || read.Own.Ledger.CreateIndex != p.snapshot.Own.Ledger.CreateIndex {
+		p.watermarks = nil
+	}
+	p.watermarks = read.Keys.Ledger.Watermarks.Extend(p.watermarks)
 	p.snapshot = read
 	p.snapshot.Keys = keys.Snapshot{Ledger: read.Keys.Ledger}
 	return cache.Fleet{Layout: read.Layout, Keys: read.Keys, Options: p.reader.Options(&read)}, nil
@@ -112,21 +121,21 @@ func (p *planState) observe(ctx context.Context, r cache.Request) (observed, err
 	if err != nil {
 		return observed{}, err
 	}
-	o := observed{p.assess(s, r.Now), s.Drift}
+	o := observed{p.assess(s, p.now()), s.Drift}
 	if !s.Full && !o.needsFullRead() && !o.Changes().Empty() {
 		var changed bool
 		if s, changed, err = p.cache.Verify(ctx, r); err != nil {
 			return observed{}, err
 		}
 		if changed {
-			o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
+			o = observed{p.assess(s, p.now()), append(o.drift, s.Drift...)}
 		}
 	}
 	if !s.Full && o.needsFullRead() {
 		if s, err = p.cache.Load(ctx, r.Now); err != nil {
 			return observed{}, err
 		}
-		o = observed{p.assess(s, r.Now), append(o.drift, s.Drift...)}
+		o = observed{p.assess(s, p.now()), append(o.drift, s.Drift...)}
 	}
 	return o, nil
 }
@@ -135,11 +144,11 @@ func (o observed) needsFullRead() bool {
 	return o.Decision.Switch || o.Decision.Rewrite || o.Decision.UpdatesControl() || len(fleetHoldOps(o.Assessment)) > 0
 }
 
-// assess assesses the plan as it was last read with the fleet as it is now.
+// assess assesses the plan as it was last read with the fleet as it is now. The time is that after the read.
 func (p *planState) assess(f cache.Snapshot, now time.Time) *pass.Assessment {
 	s := p.snapshot
 	s.Now, s.Keys = now, f.Keys
-	s.Keys.Ledger = p.snapshot.Keys.Ledger
+	s.Keys.Ledger, s.Watermarks = p.snapshot.Keys.Ledger, p.watermarks
 	return pass.Assess(s)
 }
 
@@ -176,6 +185,13 @@ func (p *planState) decided(a *pass.Assessment) {
 	}
 	p.requeueAt = a.Decision.RequeueAt()
 	p.incomplete.observed(a)
+	if a.Decision.ReadOnly {
+		return
+	}
+	p.watermarks = a.Decision.Ledger.Watermarks
+	if due := a.Decision.WatermarksDue; due.After(a.Now) {
+		p.requeueAt = earliest(p.requeueAt, due)
+	}
 }
 
 // dueAt returns when the next pass is due even if nothing changes. Zero means never.

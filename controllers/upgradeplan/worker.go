@@ -94,7 +94,7 @@ func (w *Worker) state(session, plan string) *planState {
 	if w.seen[plan] == nil {
 		w.seen[plan] = &seenLedger{}
 	}
-	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval, seen: w.seen[plan]})
+	p := newPlanState(w.Store, plan, stateOptions{fullReadInterval: w.FullReadInterval, seen: w.seen[plan], now: w.Now})
 	w.states[plan] = termState{session, p}
 	return p
 }

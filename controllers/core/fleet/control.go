@@ -29,6 +29,15 @@ type Promotion struct {
 // Holds reports whether the promotion is for the version.
 func (p *Promotion) Holds(version string) bool { return p != nil && p.Version == version }
 
+// Resumption is when the controller first saw an order to resume, by its own clock.
+type Resumption struct {
+	// Ordered is the time in the order, which tells it from others.
+	Ordered time.Time `json:"ordered"`
+	// Index is not below that of the order. What hosts reported up to it was reported before.
+	Index uint64    `json:"index"`
+	Time  time.Time `json:"time"`
+}
+
 // Override opens the maintenance windows of a plan for the rollout of one version.
 type Override struct {
 	By     string    `json:"by,omitempty"`

@@ -233,12 +233,6 @@ type Control struct {
 	Shrunk *Shrunk `json:"shrunk,omitempty"`
 }
 
-// Watermark says that all records with a CreateIndex up to Index were known at Time, in Unix seconds.
-type Watermark struct {
-	Index uint64 `json:"index"`
-	Time  int64  `json:"time"`
-}
-
 // Size is the number of hosts of a fleet, as the ledger keeps it.
 type Size struct {
 	Hosts int `json:"hosts"`
@@ -259,8 +253,10 @@ type Ledger struct {
 	Roles []string `json:"roles,omitempty"`
 	// Size is that of the fleet at the last pass, or before it shrank. Zero means unknown.
 	Size Size `json:"size,omitzero"`
-	// Watermarks say since when records are known, ascending.
-	Watermarks []Watermark `json:"watermarks,omitempty"`
+	// Watermarks say when the controller first saw what was written.
+	Watermarks Watermarks `json:"watermarks,omitempty"`
+	// Resumption is the order to resume that the controller saw last. Nil means none.
+	Resumption *Resumption `json:"resumption,omitempty"`
 	// Checks are by host: checks that have failed since the grant, and may fail again.
 	Checks map[string]CheckTimes `json:"checks,omitempty"`
 	// Promoted is the version whose canaries have been promoted.
@@ -282,6 +278,8 @@ type Host struct {
 	Record Record
 	// Report is the last report of its agent. Nil means a legacy host: it was never seen as an agent.
 	Report *Report
+	// ReportIndex is the ModifyIndex of its report.
+	ReportIndex uint64
 	// Started is its started marker, and Grant its grant. Nil means none.
 	Started *Started
 	Grant   *Grant
@@ -327,7 +325,7 @@ type Fleet struct {
 	// Incomplete says why the snapshot may lack keys that exist. Empty means that it is complete. No host may be granted from
 	// an incomplete snapshot.
 	Incomplete string
-	// Index is the one up to which records are known.
+	// Index is the newest one in the snapshot.
 	Index uint64
 	// Notes are oddities for the operator, sorted.
 	Notes []string

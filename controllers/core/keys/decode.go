@@ -39,7 +39,7 @@ func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
 		Roles:      d.roles,
 		Ledger:     s.Ledger,
 		Incomplete: s.Incomplete,
-		Index:      s.RecordIndex,
+		Index:      s.newestIndex(),
 	}
 	f.UnknownHostGrants, f.Holds, f.Hold = d.unknownGrants, d.holdPlaces, d.fleetHold
 	if f.Current.Index != 0 && ValidVersion(f.Current.Name) != "" {
@@ -127,6 +127,7 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 			known = known || exists
 		case foundReport:
 			h.Report, known = DecodeReport(d.snapshot.Reports[f.at]), true
+			h.ReportIndex = d.snapshot.Reports[f.at].ModifyIndex
 		case foundStarted:
 			h.Started, known = DecodeStarted(d.snapshot.Started[f.at]), true
 		case foundGrant:

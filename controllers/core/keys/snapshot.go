@@ -40,6 +40,17 @@ func (s *Snapshot) Hold(key string) Pair {
 	return Pair{Key: key}
 }
 
+// newestIndex returns the highest index in the snapshot.
+func (s *Snapshot) newestIndex() uint64 {
+	newest := max(s.RecordIndex, s.Current.ModifyIndex, s.Action.ModifyIndex)
+	for _, list := range [][]Pair{s.Config, s.Records, s.Grants, s.Started, s.Reports, s.Holds} {
+		for i := range list {
+			newest = max(newest, list[i].ModifyIndex)
+		}
+	}
+	return newest
+}
+
 // Versions returns the versions that have records, in the order of their keys. A version of two trees is there twice.
 func (s Snapshot) Versions(l Layout) []string {
 	trees := l.RecordTrees()

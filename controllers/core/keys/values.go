@@ -278,8 +278,15 @@ func DecodeControl(p Pair) (fleet.Control, error) {
 	return c, err
 }
 
-// DecodeLedger decodes a plan's key ledger. A missing key is an error.
-func DecodeLedger(p Pair) (fleet.Ledger, error) { return decode[fleet.Ledger](p) }
+// DecodeLedger decodes a plan's key ledger. A missing key is an error. A ledger is written after what its watermarks date: it
+// was copied from another store if one of them is not below its own index.
+func DecodeLedger(p Pair) (fleet.Ledger, error) {
+	l, err := decode[fleet.Ledger](p)
+	if l.Watermarks.Last().Index >= p.ModifyIndex {
+		l.Watermarks = nil
+	}
+	return l, err
+}
 
 func decode[T any](p Pair) (v T, err error) {
 	if !p.Exists() {

@@ -30,6 +30,7 @@ type Assessment struct {
 func Assess(s Snapshot) *Assessment {
 	a := &Assessment{Snapshot: s}
 	a.Fleet = keys.Decode(s.Keys, s.Layout, keys.Options{Now: s.Now, RolePattern: s.Plan.RolePattern()})
+	a.Fleet.Index = max(a.Fleet.Index, s.Own.Ledger.ModifyIndex)
 	a.Decision = rollout.Compute(a.input())
 	// Both cost as much as the decision, and most readers need neither.
 	a.changes = sync.OnceValue(a.computeChanges)
@@ -40,7 +41,7 @@ func Assess(s Snapshot) *Assessment {
 // input returns what the decision depends on.
 func (a *Assessment) input() rollout.Input {
 	in := rollout.Input{Plan: a.Plan, Control: a.Orders(), Fleet: &a.Fleet, Conflict: a.Conflict, WentBack: a.WentBack,
-		Now: a.Now}
+		Watermarks: a.Watermarks, ControlIndex: a.Own.Control.ModifyIndex, Now: a.Now}
 	if a.Fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: a.Fallback.Generation, Version: a.Fallback.Spec.Version}
 	}

@@ -49,7 +49,7 @@ type Preview struct {
 // Preview makes a pass without a store. After a rollback, checks, nodes and the times of records that only the fallback needs
 // are missing.
 func (a *Assessment) Preview() Preview {
-	p, after, index := Preview{Last: a}, a.Snapshot, a.newestIndex()
+	p, after, index := Preview{Last: a}, a.Snapshot, a.Fleet.Index
 	err := Run(func() (*rollout.Decision, error) {
 		if len(p.Steps) > 0 {
 			p.Last = Assess(after)
@@ -78,6 +78,7 @@ func (a *Assessment) after(index uint64) Snapshot {
 	next.Keys = keys.Apply(a.Keys, a.Layout, a.Changes(), index)
 	next.Keys.Ledger = d.Ledger
 	next.Keys.Ledger.Counter++
+	next.Watermarks = nil
 	next.Control = Control(a.Control, d, a.Digest)
 	if d.Rollback != nil {
 		next.Plan, next.Fallback, next.Pinned = a.Fallback, nil, true

@@ -15,7 +15,7 @@ import (
 // Snapshot is what one read of the store gave about a plan and its fleet, or about a fleet without a plan. It must not be
 // changed. It has more than ten fields because each is an input of its own: nothing in it is derived from another.
 type Snapshot struct {
-	// Now is the time of the read.
+	// Now is the time after the read, so that everything in the snapshot was written before.
 	Now time.Time
 	// Plan is the effective plan: the stored one, unless an earlier revision is pinned in place of its spec. Nil means that the
 	// fleet has no plan; then Stored is nil, too.
@@ -34,6 +34,8 @@ type Snapshot struct {
 	// WentBack says how the store was found to be restored from a backup: it holds less than was read before. Empty means that
 	// it was not.
 	WentBack string
+	// Watermarks are those that this process knows, which may not be stored yet. Nil means those of the ledger.
+	Watermarks fleet.Watermarks
 	// Layout is the layout of the fleet's keys, and Keys is their content.
 	Layout keys.Layout
 	Keys   keys.Snapshot
@@ -68,13 +70,4 @@ func (s *Snapshot) RecordsOf(host string) []string {
 		}
 	}
 	return found
-}
-
-// newestIndex returns the highest index in the snapshot that a change of the fleet's keys could have.
-func (s *Snapshot) newestIndex() uint64 {
-	newest := max(s.Keys.Current.ModifyIndex, s.Keys.RecordIndex)
-	for _, p := range s.Keys.Config {
-		newest = max(newest, p.ModifyIndex)
-	}
-	return newest
 }

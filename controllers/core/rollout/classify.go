@@ -49,15 +49,17 @@ type hostFacts struct {
 	newcomer bool
 	// implicit says that a host is enabled without a proper key: by no key, or by one that other hosts read differently.
 	implicit bool
-	// hasReportedVersion says that the host's report tells since when it has the version.
-	hasReportedVersion bool
 	// requiredCheckFails says that a required check fails, and failingSinceGrant that it did not when the host was granted.
 	requiredCheckFails, failingSinceGrant bool
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
 	failedAt time.Time
+	// failedIndex is the index of what shows a reported failure: the report, or a later grant.
+	failedIndex uint64
 	// since is when the host was granted or started, or when its soak began. Zero means unknown.
 	since time.Time
+	// seenBy is the index of what shows since. Zero means that watermarks do not date it.
+	seenBy uint64
 	// next is when time alone changes these facts. Zero means never.
 	next time.Time
 }
@@ -142,7 +144,7 @@ func Flights(in Input) []Flight {
 type classifier struct {
 	plan       *Plan
 	current    fleet.CurrentVersion
-	watermarks []fleet.Watermark
+	watermarks fleet.Watermarks
 	checks     map[string]fleet.CheckTimes
 	soaks      bool // whether the plan needs to know since when hosts are upgraded
 	now        time.Time
@@ -151,7 +153,7 @@ type classifier struct {
 // classify returns the facts of all hosts, and when time alone changes them next.
 func classify(in Input) (facts []hostFacts, next time.Time) {
 	plan := in.Plan.orEmpty()
-	c := &classifier{plan: plan, current: in.Fleet.Current, watermarks: in.Fleet.Ledger.Watermarks,
+	c := &classifier{plan: plan, current: in.Fleet.Current, watermarks: in.watermarks(),
 		checks: in.Fleet.Ledger.Checks, soaks: plan.Soak() > 0, now: in.Now}
 	facts = make([]hostFacts, len(in.Fleet.Hosts))
 	for i := range facts {
@@ -202,7 +204,8 @@ func (c *classifier) hasStarted(h *fleet.Host) bool {
 	if m == nil || m.By != fleet.ByController {
 		return m != nil
 	}
-	return h.Record.ModifyIndex <= m.Index && c.now.Before(c.past(m.Time).Add(c.plan.deadline))
+	at, _ := c.ownTime(m.Time, m.Index)
+	return h.Record.ModifyIndex <= m.Index && c.now.Before(at.Add(c.plan.deadline))
 }
 
 // hasVersion reports whether the record of a host says the current version, and its report does not contradict.
@@ -263,17 +266,13 @@ func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
 	return f.marked && h.Started.Version == c.current.Name
 }
 
-// classifySoak classifies a host that has the version. Its soak begins with its report, or when its record was first seen,
-// and not before its checks pass.
+// classifySoak classifies a host that has the version. Its soak begins when the controller first saw that, and not before its
+// checks pass.
 func (c *classifier) classifySoak(h *fleet.Host, f *hostFacts) {
 	f.progress = progressUpgraded
 	if c.soaks {
-		f.since = c.firstSeen(h.Record.CreateIndex)
-		if h.Agent() && h.Report.Version == c.current.Name && !h.Report.Time.IsZero() {
-			f.hasReportedVersion = true
-			f.since = c.past(h.Report.Time)
-		}
-		f.since = later(f.since, c.passingSince(h.Name))
+		f.seenBy = c.reachedIndex(h)
+		f.since = later(c.firstSeen(f.seenBy), c.passingSince(h.Name))
 	}
 	switch end := f.since.Add(c.plan.minReady); {
 	case f.failingSinceGrant:
@@ -281,6 +280,20 @@ func (c *classifier) classifySoak(h *fleet.Host, f *hostFacts) {
 	case c.plan.minReady > 0 && end.After(c.now):
 		f.progress, f.next = progressSoaking, end
 	}
+}
+
+// reachedIndex returns the index of the key by which a host showed that it reached the version. Zero means unknown. A legacy
+// host writes its record again and again. An agent writes record and report in one transaction, and again only for reasons
+// that concern one of them.
+func (c *classifier) reachedIndex(h *fleet.Host) uint64 {
+	r := h.Report
+	switch {
+	case r == nil:
+		return h.Record.CreateIndex
+	case r.Version != c.current.Name || r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed:
+		return h.Record.ModifyIndex
+	}
+	return min(cmp.Or(h.Record.ModifyIndex, h.ReportIndex), h.ReportIndex)
 }
 
 // passingSince returns since when the checks of a host pass that had failed. Zero means that they had not.
@@ -295,15 +308,28 @@ func (c *classifier) passingSince(host string) time.Time {
 	}
 }
 
-// firstSeen returns when the controller first saw a record, to the accuracy of the watermarks. An unknown index counts as
-// new.
+// firstSeen returns when the controller first saw an index, to the accuracy of the watermarks. An unknown index is new.
 func (c *classifier) firstSeen(index uint64) time.Time {
-	for _, m := range c.watermarks {
-		if index != 0 && m.Index >= index {
-			return c.past(time.Unix(m.Time, 0))
-		}
+	if t, ok := c.watermarks.Seen(index); ok {
+		return c.past(t)
 	}
 	return c.now
+}
+
+// ownTime returns a time that a controller wrote in a key. It does not rely on a clock that was ahead.
+func (c *classifier) ownTime(t time.Time, index uint64) (at time.Time, seenBy uint64) {
+	if t.After(c.now) || t.IsZero() {
+		return c.firstSeen(index), index
+	}
+	return t, 0
+}
+
+// startedAt returns when the controller first saw a started marker, or when it wrote it.
+func (c *classifier) startedAt(m *fleet.Started) (at time.Time, seenBy uint64) {
+	if m.By == fleet.ByController {
+		return c.ownTime(m.Time, m.Index)
+	}
+	return c.firstSeen(m.Index), m.Index
 }
 
 // classifyFailure finds whether a host in flight has failed: its checks fail, it reported a failure, or it was silent past
@@ -318,18 +344,23 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	if f.upgraded() {
 		return
 	}
+	var granted uint64
 	if c.byGrant(h) && h.Grant.For(c.current) {
-		f.since = c.past(h.Grant.Time)
+		granted = h.Grant.Index
+		f.since, f.seenBy = c.ownTime(h.Grant.Time, granted)
 	} else if f.enabled && h.Setting.Granted != 0 {
-		f.since = c.past(time.Unix(h.Setting.Granted, 0))
+		granted = h.Setting.Index
+		f.since, f.seenBy = c.ownTime(time.Unix(h.Setting.Granted, 0), granted)
 	}
 	if f.progress == progressStarted {
-		f.since = later(c.past(h.Started.Time), f.since)
+		if at, index := c.startedAt(h.Started); !at.Before(f.since) {
+			f.since, f.seenBy = at, index
+		}
 	}
 	end := f.since.Add(c.plan.deadline)
 	switch r := h.Report; {
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name:
-		f.failure, f.failedAt = v1alpha1.ReasonReportedFailure, later(c.past(r.Time), f.since)
+		f.failure, f.failedIndex = v1alpha1.ReasonReportedFailure, max(h.ReportIndex, granted)
 	case f.failed():
 	case f.since.IsZero(): // the next commit stamps the grant with a time
 	case !end.After(c.now):
@@ -368,7 +399,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// past clamps a time in the future to now, since clocks of hosts may be fast.
+// past clamps a time in the future to now, since the clock of an earlier leader may have been ahead.
 func (c *classifier) past(t time.Time) time.Time {
 	if t.After(c.now) {
 		return c.now

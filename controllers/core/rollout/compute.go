@@ -90,6 +90,9 @@ func (ad *admission) conclude() Decision {
 	}
 	d.Complete = ad.complete(&d)
 	d.Ledger = ad.ledger(d.Complete)
+	if !d.ReadOnly {
+		d.WatermarksDue = ad.watermarksDue()
+	}
 	return d
 }
 

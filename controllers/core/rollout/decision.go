@@ -23,7 +23,11 @@ type Input struct {
 	Conflict string
 	// WentBack says how the caller found that the store was restored from a backup. Empty means that it did not.
 	WentBack string
-	Now      time.Time
+	// Watermarks date what is in the fleet. Nil means those of its ledger.
+	Watermarks fleet.Watermarks
+	// ControlIndex is the index of the key that Control was read from. Zero means unknown.
+	ControlIndex uint64
+	Now          time.Time
 }
 
 // Fallback is a revision that was complete once.
@@ -157,6 +161,9 @@ type Decision struct {
 	StartedMarkers []fleet.StartedMarker
 	// Ledger is what a restart must not forget. The commit moves its counter.
 	Ledger fleet.Ledger
+	// WatermarksDue is when the watermarks of the ledger must be stored, even if nothing else is written. Zero means that they
+	// are, as far as anything depends on them.
+	WatermarksDue time.Time
 	// Warnings are for the operator, sorted.
 	Warnings []string
 	// Halt is a new halt, to be recorded in control with the other changes. Nil means none.

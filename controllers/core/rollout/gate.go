@@ -289,8 +289,14 @@ func (a *assessment) countsAsFailure(i int) bool {
 	if !f.failed() || !touched || !f.counts() && !lost {
 		return false
 	}
-	resumed := a.in.Control.Resumed
-	return resumed == nil || f.failedAt.IsZero() || f.failedAt.After(resumed.Time)
+	switch resumed := a.in.resumption(); {
+	case resumed == nil:
+		return true
+	case f.failedIndex != 0:
+		return f.failedIndex > resumed.Index
+	default:
+		return f.failedAt.IsZero() || f.failedAt.After(resumed.Time)
+	}
 }
 
 // revocations finds the grants that this pass revokes: those of agents that are stopped and have not started. A start is

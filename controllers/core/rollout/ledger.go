@@ -4,12 +4,15 @@
 package rollout
 
 import (
+	"cmp"
+	"time"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 const (
-	// watermarkSteps is the resolution of first-seen times: a soak can last longer by one step of this many.
+	// watermarkSteps is how often watermarks alone are stored during a soak or a deadline.
 	watermarkSteps = 16
 	// maxCheckTimes bounds the failing checks in the ledger. Beyond it, a soak does not restart when checks pass again, and a
 	// resume does not forgive the failures.
@@ -27,6 +30,7 @@ func (ad *admission) ledger(complete bool) fleet.Ledger {
 	l.Roles = ad.limits.seen(l.Roles)
 	l.Size = ad.ledgerSize()
 	l.Watermarks = ad.watermarks()
+	l.Resumption = ad.in.resumption()
 	l.Checks = ad.checkTimes()
 	l.Promoted = ""
 	if ad.canaries.promoted {
@@ -41,40 +45,71 @@ func (ad *admission) ledger(complete bool) fleet.Ledger {
 	return l
 }
 
-// watermarks returns since when which records are known, coarsely, as far back as a soak reaches.
-func (ad *admission) watermarks() []fleet.Watermark {
-	soak := int64(ad.plan.Soak().Seconds())
-	if soak == 0 || ad.in.Fleet.Index == 0 {
-		return nil
+// watermarks returns the valid watermarks of the input.
+func (in *Input) watermarks() fleet.Watermarks {
+	marks := in.Watermarks
+	if marks == nil {
+		marks = in.Fleet.Ledger.Watermarks
 	}
-	marks, now := ad.in.Fleet.Ledger.Watermarks, ad.in.Now.Unix()
-	if len(marks) > 0 && marks[len(marks)-1].Index > ad.in.Fleet.Index {
-		marks = nil // indexes went back, as after a restore of Consul
-	}
-	expired := 0
-	for expired < len(marks)-1 && marks[expired+1].Time <= now-soak {
-		expired++
-	}
-	marks = marks[expired:]
-	last := fleet.Watermark{}
-	if len(marks) > 0 {
-		last = marks[len(marks)-1]
-	}
-	if ad.newestRecord() <= last.Index || now < last.Time+soak/watermarkSteps {
-		return marks
-	}
-	return append(marks[:len(marks):len(marks)], fleet.Watermark{Index: ad.in.Fleet.Index, Time: now})
+	return marks.Valid(in.Fleet.Index, in.Now)
 }
 
-// newestRecord returns the newest index of a record of the current version whose host does not report since when.
-func (ad *admission) newestRecord() uint64 {
-	var newest uint64
+// resumption returns when the controller first saw the order to resume. Nil means that there is none.
+func (in *Input) resumption() *fleet.Resumption {
+	order, known := in.Control.Resumed, in.Fleet.Ledger.Resumption
+	switch {
+	case order == nil:
+		return nil
+	case known != nil && known.Ordered.Equal(order.Time):
+		return known
+	}
+	return &fleet.Resumption{Ordered: order.Time, Index: cmp.Or(in.ControlIndex, in.Fleet.Index), Time: wholeSecond(in.Now)}
+}
+
+// watermarks returns the watermarks after this pass. A new one dates what was first seen now, if anything depends on it.
+func (ad *admission) watermarks() fleet.Watermarks {
+	marks := ad.in.watermarks()
 	for i := range ad.facts {
-		if f := &ad.facts[i]; f.upgraded() && !f.hasReportedVersion {
-			newest = max(newest, ad.in.Fleet.Hosts[i].Record.CreateIndex)
+		if ad.facts[i].seenBy > marks.Last().Index {
+			return marks.Add(ad.in.Fleet.Index, ad.in.Now, ad.plan.minReady, ad.plan.canarySoak, ad.plan.deadline)
 		}
 	}
-	return newest
+	return marks
+}
+
+// watermarksDue returns when the watermarks must be stored: once a soak or a deadline depends on them, a restart prolongs it by
+// a fraction of it at most. Zero means that all that matter are stored.
+func (ad *admission) watermarksDue() time.Time {
+	stored := ad.in.Fleet.Ledger.Watermarks
+	last, span := stored.Last(), time.Duration(0)
+	if valid := stored.Valid(ad.in.Fleet.Index, ad.in.Now); valid.Last() != last {
+		return ad.in.Now
+	}
+	for i := range ad.facts {
+		if f := &ad.facts[i]; f.seenBy > last.Index {
+			span = shortest(span, ad.dependsOn(f))
+		}
+	}
+	if span == 0 {
+		return time.Time{}
+	}
+	return time.Unix(last.Time, 0).Add(span / watermarkSteps).UTC()
+}
+
+// dependsOn returns the shortest duration that counts from when the host was first seen in its state.
+func (ad *admission) dependsOn(f *hostFacts) time.Duration {
+	if f.upgraded() {
+		return shortest(ad.plan.minReady, ad.plan.canarySoak)
+	}
+	return ad.plan.deadline
+}
+
+// shortest returns the shorter of two durations, of which zero means none.
+func shortest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // checkTimes returns which hosts had failing checks since they were granted, and since when these pass again.
@@ -86,6 +121,7 @@ func (ad *admission) checkTimes() map[string]fleet.CheckTimes {
 	for i := range ad.facts {
 		f, host, inFlight := &ad.facts[i], ad.in.Fleet.Hosts[i].Name, ad.verdicts[i].InFlight
 		c, known := ad.in.Fleet.Ledger.Checks[host]
+		c.Failed, c.Passed = min(c.Failed, now), min(c.Passed, now) // an earlier clock may have been ahead
 		switch {
 		case f.failingSinceGrant && inFlight && (!known || c.Passed != 0):
 			c = fleet.CheckTimes{Failed: now}

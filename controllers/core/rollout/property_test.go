@@ -184,13 +184,26 @@ func (w *world) busy() map[string]bool {
 		h := &f.Hosts[i]
 		begun := h.Started != nil && h.Started.By == ""
 		if m := h.Started; m != nil && m.By != "" {
-			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(m.Time) < time.Hour
+			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(w.writtenAt(m)) < time.Hour
 		}
 		if h.Role != "" && (begun || mayBegin(&f, h)) {
 			out[h.Name] = true
 		}
 	}
 	return out
+}
+
+// writtenAt is when the controller wrote a marker. One of a clock that was ahead is as old as what was seen with it.
+func (w *world) writtenAt(m *fleet.Started) time.Time {
+	if !m.Time.After(w.now) {
+		return m.Time
+	}
+	for _, mark := range w.raw.Ledger.Watermarks {
+		if mark.Index >= m.Index {
+			return time.Unix(min(mark.Time, w.now.Unix()), 0)
+		}
+	}
+	return w.now
 }
 
 // starts are the hosts that may begin after, and could not before.

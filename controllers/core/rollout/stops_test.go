@@ -120,12 +120,12 @@ func TestFailureBudget(t *testing.T) {
 		want:  "web1..2 Failed ReportedFailure\nweb3 Upgrading Starting\nweb4..9 Pending NoFreeSlot",
 	}, {
 		name:  "what failed since is not",
-		fleet: failed("web1", "web2") + "resumed -6m",
+		fleet: "resumed -6m\n" + failed("web1", "web2"),
 		spec:  one,
 		want:  "web1..2 Failed ReportedFailure\nweb3..9 Pending FailureBudgetExceeded",
 	}, {
-		name:  "a host that was released since, and whose clock is behind, is not either",
-		fleet: failed("web1") + "report web1 Failed v2 -5h\nkey host/web1 True -1m\nresumed -6m",
+		name:  "a host that was granted since is not either",
+		fleet: failed("web1") + "report web1 Failed v2 -5h\nresumed -6m\nkey host/web1 True -1m",
 		spec:  "failurePolicy: {maxFailed: 0}",
 		want:  "web1 Failed ReportedFailure\nweb2..9 Pending FailureBudgetExceeded",
 	}, {

@@ -277,28 +277,28 @@ func TestSoak(t *testing.T) {
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:09:00Z after soaking for 600 s\nweb2 Pending NoFreeSlot: taken by web1\nnot complete",
 	}, {
-		name:  "it ends by the time in the host's report",
+		name:  "it ends",
 		fleet: "record v2 web1 at -10m\nagent web1\nkey host/web1 True -19m\nrecord v1 web2",
 		spec:  soak,
 		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Starting",
 	}, {
 		name:  "the future counts as now",
-		fleet: "record v2 web1 at 100h\nagent web1\nkey host/web1 True -9m",
+		fleet: "clocks 100h\nrecord v2 web1\nagent web1\nkey host/web1 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:10:00Z",
 	}, {
 		name:  "without a report: from now if the record is new, not from the time in the record",
-		fleet: "record v2 web1 at -5h\nkey host/web1 True -9m",
+		fleet: "clocks -5h\nrecord v2 web1\nkey host/web1 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:10:00Z",
 	}, {
 		name:  "without a report: from when its record was first seen",
-		fleet: "record v2 web1\nwatermark -4m\nrecord v2 web2\nwatermark -2m\nkey host/web1..2 True -9m",
+		fleet: "record v2 web1\nunseen\nwatermark -4m\nrecord v2 web2 at -2m\nkey host/web1..2 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:06:00Z\nweb2 Upgraded Soaking: at 2026-03-06T12:08:00Z",
 	}, {
 		name:  "a report of another version tells nothing of this soak",
-		fleet: "record v2 web1\nwatermark -4m\nreport web1 Idle v1 -5h\nkey host/web1 True -9m",
+		fleet: "record v2 web1 at -4m\nreport web1 Idle v1 -5h\nkey host/web1 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:06:00Z",
 	}, {

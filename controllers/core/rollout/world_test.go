@@ -47,6 +47,7 @@ type world struct {
 	fallback *rollout.Fallback
 	conflict string
 	wentBack string
+	skew     time.Duration // of the clocks of hosts
 }
 
 // newWorld reads a fleet, a line each ("web1..3" are web1, web2 and web3; times are "-5m"):
@@ -66,6 +67,8 @@ type world struct {
 //	hold SCOPE [exempt] [until TIME] [REASON]
 //	seen ROLE...                         roles in the ledger
 //	watermark TIME                       all above had been seen then
+//	clocks DURATION                      the clocks of hosts are ahead of the controller's by that, below
+//	unseen                               the controller has not stored when it saw the lines above
 //	paused [REASON]                      an operator's pause of the plan
 //	halted VERSION [REASON]              the controller's own order to stop
 //	resumed TIME                         when an operator let the rollout go on
@@ -141,8 +144,17 @@ func (w *world) line(line string) {
 		return w.now.Add(d)
 	}
 	text := func(i int) string { return strings.Join(rest[min(i, len(rest)):], " ") }
+	defer func(before uint64) {
+		if w.index > before && slices.Contains([]string{"record", "report", "started"}, f[0]) {
+			w.saw(f)
+		}
+	}(w.index)
 	switch f[0] {
 	case "bare":
+	case "clocks":
+		w.skew, _ = time.ParseDuration(rest[0])
+	case "unseen":
+		w.raw.Ledger.Watermarks = nil
 	case "current":
 		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], keys.CurrentFlags(1, false))
 		w.raw.Ledger.Rollout = 1
@@ -154,7 +166,7 @@ func (w *world) line(line string) {
 			when, rest = at(i+1), rest[:i]
 		}
 		for _, h := range expand(rest[1:]) {
-			put(&w.raw.Records, w.pair(w.layout.Record(rest[0], h), strconv.FormatInt(when.Unix(), 10), 0))
+			put(&w.raw.Records, w.pair(w.layout.Record(rest[0], h), strconv.FormatInt(when.Add(w.skew).Unix(), 10), 0))
 		}
 	case "agent":
 		for _, h := range expand(rest) {
@@ -178,9 +190,10 @@ func (w *world) line(line string) {
 		v, when := w.recordOf(rest[0])
 		w.report(rest[0], fleet.Report{Role: rest[1], Version: v, Phase: fleet.PhaseIdle, Time: when})
 	case "report":
-		w.report(rest[0], fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`), Time: at(3), Message: text(4)})
+		w.report(rest[0], fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`),
+			Time: at(3).Add(w.skew), Message: text(4)})
 	case "started":
-		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2)})
+		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2).Add(w.skew)})
 	case "marked":
 		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2), By: fleet.ByController})
 	case "key":
@@ -230,7 +243,8 @@ func (w *world) line(line string) {
 	case "halted":
 		w.control.Halt = &fleet.Halt{Time: w.now, Version: rest[0], Reason: text(1)}
 	case "resumed":
-		w.control.Resumed = &fleet.Pause{By: "ops", Time: at(0)}
+		w.control.Resumed = &fleet.Pause{By: "ops", Time: at(0).Add(w.skew)}
+		w.raw.Ledger.Resumption = &fleet.Resumption{Ordered: at(0).Add(w.skew), Index: w.index, Time: at(0)}
 	case "override":
 		w.control.Override = &fleet.Override{By: "ops", Version: rest[0], Until: at(1)}
 	case "check":
@@ -270,6 +284,20 @@ func (w *world) line(line string) {
 	default:
 		w.Fatalf("what is %q?", line)
 	}
+}
+
+// saw notes that the controller saw a host's line at its time. A line without a time, or with one in the future, is of now.
+func (w *world) saw(f []string) {
+	i := map[string]int{"started": 3, "report": 4}[f[0]]
+	if f[0] == "record" {
+		i = slices.Index(f, "at") + 1
+	}
+	var ago time.Duration
+	if i > 0 && i < len(f) {
+		ago, _ = time.ParseDuration(f[i])
+	}
+	at := w.now.Add(min(ago, 0)).Unix()
+	w.raw.Ledger.Watermarks = append(w.raw.Ledger.Watermarks, fleet.Watermark{Index: w.index, Time: at})
 }
 
 func unquote(s string) string {

@@ -111,6 +111,7 @@ func TestRun_SilentHostsStaySilent(t *testing.T) {
 	s.Failures = 0
 	s.Pass()
 	s.Act()
+	s.Pass() // sees that they started
 	raw := s.Snapshot()
 	o := s.Options
 	o.Hosts, o.Snapshot, o.Start = nil, &raw, start.Add(24*time.Hour)

@@ -24,8 +24,7 @@ type world struct {
 	shared map[string]keys.Pair
 	hosts  map[string]*hostKeys
 	// rest holds the trees that a simulation does not write.
-	rest        keys.Snapshot
-	recordIndex uint64
+	rest keys.Snapshot
 
 	// decoded is the fleet as decoded last. changed holds the hosts whose keys changed since. stale means that everything
 	// must be decoded again, as it must at staleAt.
@@ -54,7 +53,7 @@ func newWorld(l keys.Layout) *world {
 func (w *world) load(raw keys.Snapshot) {
 	w.rest = keys.Snapshot{Holds: raw.Holds, Checks: raw.Checks, Nodes: raw.Nodes, Ledger: raw.Ledger, Action: raw.Action,
 		Incomplete: raw.Incomplete}
-	w.current, w.recordIndex = raw.Current, raw.RecordIndex
+	w.current = raw.Current
 	w.index = max(raw.Current.ModifyIndex, raw.RecordIndex)
 	values := make(map[string]keys.Pair, len(raw.Records))
 	for _, p := range raw.Records {
@@ -134,7 +133,6 @@ func (w *world) place(key string) (*keys.Pair, string) {
 // record replaces the records of a host with one.
 func (w *world) record(name, version string, at time.Time) {
 	w.host(name).records = []keys.Pair{w.pair(w.layout.Record(version, name), string(keys.EncodeTime(at)))}
-	w.recordIndex = w.index
 	w.changed[name] = struct{}{}
 }
 
@@ -142,7 +140,7 @@ func (w *world) record(name, version string, at time.Time) {
 func (w *world) leave(name string) {
 	h := w.host(name)
 	h.records, h.report, h.started, h.grant = nil, keys.Pair{}, keys.Pair{}, keys.Pair{}
-	w.recordIndex, w.stale = w.index, true
+	w.stale = true
 	if !h.enable.Exists() {
 		delete(w.hosts, name)
 	}
@@ -161,7 +159,7 @@ func (w *world) snapshot() keys.Snapshot {
 // snapshotOf returns a read that is restricted to some hosts.
 func (w *world) snapshotOf(names []string) keys.Snapshot {
 	raw := w.rest
-	raw.Current, raw.RecordIndex = w.current, w.recordIndex
+	raw.Current, raw.RecordIndex = w.current, w.index
 	for _, p := range w.shared {
 		raw.Config = append(raw.Config, p)
 	}
@@ -197,7 +195,7 @@ func (w *world) fleet(now time.Time, rolePattern *regexp.Regexp) *fleet.Fleet {
 		w.decodeChanged(now)
 	}
 	clear(w.changed)
-	w.decoded.Ledger, w.decoded.Index = w.rest.Ledger, w.recordIndex
+	w.decoded.Ledger, w.decoded.Index = w.rest.Ledger, w.index
 	return &w.decoded
 }
 
