@@ -58,6 +58,27 @@ func (c Changes) kept() string {
 	return "not in the repository anymore, but kept: " + strings.Join(c.Kept, ", ")
 }
 
+// overlap is the error of a plan for the fleet of another one.
+type overlap interface {
+	error
+	OverlapsWith() string
+}
+
+// explain adds to an error why the plan that it names was not deleted, as when a plan was renamed.
+func (c Changes) explain(err error) error {
+	o, ok := errors.AsType[overlap](err)
+	if !ok {
+		return err
+	}
+	for _, kept := range c.Kept {
+		if reason, ok := strings.CutPrefix(kept, o.OverlapsWith()+": "); ok {
+			return fmt.Errorf("%w; %s has left the repository and is kept, because %s: end that order, or delete it by "+
+				"`upgradectl delete %[2]s --force`", err, o.OverlapsWith(), reason)
+		}
+	}
+	return err
+}
+
 // apply stores the plans of a source. It validates all of them with dry runs first, so that either all are stored or none.
 func apply(ctx context.Context, plans Plans, s Source, c Content) (Changes, error) {
 	var changes Changes
@@ -74,7 +95,7 @@ func apply(ctx context.Context, plans Plans, s Source, c Content) (Changes, erro
 	}
 	for _, d := range c.Documents {
 		if _, err := plans.Apply(ctx, d.Plan, originOf(s, c, d), leaving, true); err != nil {
-			return changes, locate(c, d, err)
+			return changes, locate(c, d, changes.explain(err))
 		}
 	}
 	for _, name := range leaving {

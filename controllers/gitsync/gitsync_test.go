@@ -161,7 +161,9 @@ func TestRunner_PrunesPlans(t *testing.T) {
 		t.Error("the same plan caused another event")
 	}
 	f.git.Commit("other.yaml", plan("other", "v1", "b"))
-	f.wantFailed("replacement of a paused plan", gitsync.ReasonRefused, "other.yaml:1", "b=v1 c=v1 mine=v1")
+	f.wantFailed("replacement of a paused plan", gitsync.ReasonRefused, "other.yaml:1: upgradeplan \"other\" is invalid: spec.keys.prefix: "+
+		`"b" overlaps with "b" of upgradeplan "b": a fleet has one plan; b has left the repository and is kept, because `+
+		"it is paused by alice: end that order, or delete it by `upgradectl delete b --force`", "b=v1 c=v1 mine=v1")
 	_, err = f.plans.SetPause(t.Context(), "b", nil)
 	f.must(err)
 	f.wantSynced("b is resumed and replaced", "c=v1 mine=v1 other=v1")

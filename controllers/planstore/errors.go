@@ -31,3 +31,13 @@ func (e *InvalidPlanError) Unwrap() error { return e.Err }
 
 // Is reports whether the target is reconcile.ErrStalled.
 func (e *InvalidPlanError) Is(target error) bool { return target == reconcile.ErrStalled }
+
+// OverlapError says that the keys of a plan belong to another plan.
+type OverlapError struct{ Prefix, OtherPrefix, Other string }
+
+func (e *OverlapError) Error() string {
+	return fmt.Sprintf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: a fleet has one plan", e.Prefix, e.OtherPrefix, e.Other)
+}
+
+// OverlapsWith returns the name of the other plan.
+func (e *OverlapError) OverlapsWith() string { return e.Other }

@@ -213,8 +213,7 @@ func (p Plans) refuseOverlap(ctx context.Context, plan *v1alpha1.UpgradePlan, le
 	}
 	for _, other := range others {
 		if other.Name != plan.Name && !slices.Contains(leaving, other.Name) && validation.KeysOverlap(plan.Spec.Keys, other.Spec.Keys) {
-			return &InvalidPlanError{plan.Name, fmt.Errorf("spec.keys.prefix: %q overlaps with %q of upgradeplan %q: a fleet has one plan",
-				plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name)}
+			return &InvalidPlanError{plan.Name, &OverlapError{plan.Spec.Keys.Prefix, other.Spec.Keys.Prefix, other.Name}}
 		}
 	}
 	return nil
