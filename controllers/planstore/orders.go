@@ -209,6 +209,8 @@ func unpromotable(o *pass.Assessment) string {
 		return "their state is unknown: " + o.Fleet.Incomplete
 	case canary == nil && o.Decision.Current != version:
 		return "the version is not switched to " + version + " yet (--force promotes them beforehand)"
+	case canary != nil && canary.Unmatched:
+		return "canary.hosts match no host that counts (--force promotes the version without canaries)"
 	case canary != nil && !canary.Awaiting:
 		return fmt.Sprintf("%d of %d are upgraded and have soaked (--force promotes them anyway)", canary.Complete, canary.Total)
 	}

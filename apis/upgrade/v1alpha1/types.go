@@ -80,7 +80,8 @@ type UpgradePlanSpec struct {
 	// +optional
 	HealthGate HealthGate `json:"healthGate,omitzero"`
 
-	// Which hosts are upgraded before all others. Without it, there are no canaries.
+	// Which hosts are upgraded before all others, also before the roles that roleOrder puts first: a canary waits only for
+	// the canaries of those roles. Without it, there are no canaries.
 	// +optional
 	Canary Canary `json:"canary,omitzero"`
 
@@ -161,7 +162,7 @@ type Instructions struct {
 	RollingRules RollingRules `json:"rollingRules,omitzero"`
 
 	// Maps a role or group to the roles or groups that it waits for: all their hosts must be upgraded and have soaked before
-	// any of its hosts gets a grant. Values are a string or a list.
+	// any of its hosts gets a grant. Values are a string or a list. A canary waits only for the canaries of these roles.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
@@ -248,7 +249,7 @@ type HealthGate struct {
 }
 
 // Canary selects the hosts that are upgraded first. No other host gets a grant for a version until all canaries are upgraded,
-// have soaked and are promoted. Limits and roleOrder apply to canaries as well.
+// have soaked and are promoted. Limits apply to canaries as well, and roleOrder among canaries.
 type Canary struct {
 	// Host names or shell patterns (`*`, `?`, `[a-z]`). If they match no host, no host gets a grant.
 	// +optional

@@ -77,7 +77,8 @@ func TestReconcile_ShowsABarForEachRoleOnATerminal(t *testing.T) {
 	if _, err := screen.WriteString(strings.ReplaceAll(x.err.String(), "\n", "\r\n")); err != nil { // as the driver of a terminal does
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 of 3 hosts upgraded, 2 pending\n", "\nweb █████░░░░░░░░░░░ 1█ 2░  0/0 in flight  the limit of web is 0\n", "\nerror: "} {
+	for _, want := range []string{"1 of 3 hosts upgraded, 2 pending\n", "\nweb █████░░░░░░░░░░░ 1█ 2░  0/0 in flight\n",
+		"\n    the limit of web is 0 by rollingRules.global\n", "\nerror: "} {
 		if !strings.Contains(screen.String(), want) {
 			t.Errorf("%q is missing from\n%s", want, screen.String())
 		}

@@ -37,7 +37,7 @@ func (c *canaries) state() *CanaryState {
 	if !c.active {
 		return nil
 	}
-	return &CanaryState{Total: c.total, Complete: c.complete, Awaiting: c.awaiting()}
+	return &CanaryState{Total: c.total, Complete: c.complete, Awaiting: c.awaiting(), Unmatched: c.unmatched}
 }
 
 // findCanaries finds the canaries, and whether other hosts wait for them. Once canaries are promoted, that holds for the
@@ -56,6 +56,9 @@ func (a *assessment) findCanaries() canaries {
 	c.unmatched = !matched && len(spec.Hosts) > 0
 	a.soakCanaries(&c)
 	c.blocker = Blocker{Kind: BlockedByCanaries, Have: c.complete, Limit: c.total}
+	if c.unmatched {
+		c.blocker.Have, c.blocker.Limit = 0, 0
+	}
 	if !c.unmatched && c.complete == c.total && spec.Promote != v1alpha1.PromoteManual {
 		return canaries{promoted: true, next: c.next}
 	}

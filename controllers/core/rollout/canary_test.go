@@ -47,6 +47,18 @@ func TestCanaries(t *testing.T) {
 		spec:  "canary: {perRole: 0}",
 		want:  "db1..3 Upgrading Starting\nweb1..4 Upgrading Starting\ncanaries none",
 	}, {
+		name:  "none of each role, which an operator promotes",
+		fleet: fleet,
+		spec:  "canary: {perRole: 0, promote: Manual}",
+		want: "db1..3 Pending AwaitingPromotion: =no host is a canary; the other hosts follow after `upgradectl rollout promote`\n" +
+			"web1..4 Pending AwaitingPromotion\ncanaries 0 of 0",
+	}, {
+		name:  "of a role whose limit is 0",
+		fleet: fleet,
+		spec:  "canary: {perRole: 1}\ninstructions: {rollingRules: {global: 0}}",
+		want: "db1 Pending LimitZero: =the limit of db is 0 by rollingRules.global\ndb2..3 Pending WaitingForCanary\n" +
+			"web1 Pending LimitZero: =the limit of web is 0 by rollingRules.global\nweb2..4 Pending WaitingForCanary",
+	}, {
 		name:  "hosts that do not count are none",
 		fleet: fleet + "hold host/db1 exempt",
 		spec:  "canary: {perRole: 1}\nhosts: {exclude: [web1]}",
@@ -56,7 +68,7 @@ func TestCanaries(t *testing.T) {
 		name:  "names that match no host grant no host, with a warning",
 		fleet: fleet,
 		spec:  "canary: {hosts: [wbe1]}",
-		want: "db1..3 Pending WaitingForCanary: canary.hosts (wbe1) match no host that counts, so no host is granted\n" +
+		want: "db1..3 Pending WaitingForCanary: canary.hosts (wbe1) match no host that counts, so no host is granted; change them, or run `upgradectl rollout promote --force`\n" +
 			"web1..4 Pending WaitingForCanary\n!canary.hosts (wbe1) match no host",
 	}, {
 		name:  "they keep to the limits",
@@ -70,6 +82,11 @@ func TestCanaries(t *testing.T) {
 		spec:  "canary: {perRole: 1}\ninstructions: {roleOrder: {web: db}}",
 		want: "db1 Upgrading Starting\ndb2..3 Pending WaitingForCanary\nweb1 Pending WaitingForRole: waits for db: 0 of 1 hosts\n" +
 			"web2..4 Pending WaitingForCanary",
+	}, {
+		name:  "and start before the roles that the order puts first",
+		fleet: fleet,
+		spec:  "canary: {hosts: [web1]}\ninstructions: {roleOrder: {web: db}}",
+		want:  "db1..3 Pending WaitingForCanary\nweb1 Upgrading Starting\nweb2..4 Pending WaitingForCanary",
 	}, {
 		name:  "a canary does not wait for the hosts that wait for it",
 		fleet: fleet + done("db1", "-1h"),

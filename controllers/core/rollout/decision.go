@@ -81,7 +81,8 @@ type Blocker struct {
 	Name string
 	// Have and Limit are the numbers of the kind.
 	Have, Limit int
-	// Hosts names the first hosts that take the slots of a limit.
+	// Rule is the field of the plan that sets the limit, and Hosts names the first hosts that take its slots.
+	Rule  string
 	Hosts []string
 }
 
@@ -98,7 +99,7 @@ const (
 	BlockedByPauseKey BlockerKind = "PauseKey"
 	// BlockedByRole: Have of Limit hosts of the role or group Name are complete. Limit 0 means that its hosts have vanished.
 	BlockedByRole BlockerKind = "Role"
-	// BlockedByCanaries: Have of Limit canaries are complete.
+	// BlockedByCanaries: Have of Limit canaries are complete. Limit 0 means that canary.hosts match no host that counts.
 	BlockedByCanaries BlockerKind = "Canaries"
 	// BlockedByRoleLimit: Have of Limit slots of the role Name are taken.
 	BlockedByRoleLimit BlockerKind = "RoleLimit"
@@ -183,6 +184,8 @@ type CanaryState struct {
 	Total, Complete int
 	// Awaiting says that the other hosts wait only for an operator to promote the canaries.
 	Awaiting bool
+	// Unmatched says that canary.hosts match no host that counts.
+	Unmatched bool
 }
 
 // Starts counts the hosts that the decision grants.

@@ -21,6 +21,7 @@ type limitScope struct {
 	enabled  int    // of those in flight, hosts that are enabled
 	limit    *int   // nil means no limit
 	origin   string // how the limit was computed from a percentage
+	rule     string // the field of the plan that sets the limit
 
 	// blocker and message are cached until a grant changes the scope.
 	blocker *Blocker
@@ -65,9 +66,9 @@ func (s *limitScope) free(inFlight bool) bool {
 	return s.inFlight < *s.limit
 }
 
-func (s *limitScope) setLimit(limit hostLimit) {
+func (s *limitScope) setLimit(limit hostLimit, rule string) {
 	n := limit.slots(s.counted)
-	s.limit, s.origin = &n, limit.origin(s.counted)
+	s.limit, s.origin, s.rule = &n, limit.origin(s.counted), "rollingRules."+rule
 }
 
 // role is a role with all scopes whose limits apply to it.
@@ -163,18 +164,18 @@ func tally(plan *Plan, hosts []fleet.Host, facts []hostFacts) *limits {
 // compute sets the limits, once all hosts are counted.
 func (l *limits) compute(rules planLimits) {
 	if rules.fleet != nil {
-		l.fleet.setLimit(*rules.fleet)
+		l.fleet.setLimit(*rules.fleet, "fleet")
 	}
 	for _, g := range l.byGroup {
 		if limit, ok := rules.roles[g.name]; ok {
-			g.setLimit(limit)
+			g.setLimit(limit, "roles."+g.name)
 		} else if rules.global != nil {
-			g.setLimit(*rules.global)
+			g.setLimit(*rules.global, "global")
 		}
 	}
 	for _, r := range l.byRole {
 		if limit, ok := rules.roles[r.name]; ok && !r.group.implicit {
-			r.setLimit(limit)
+			r.setLimit(limit, "roles."+r.name)
 		}
 	}
 }

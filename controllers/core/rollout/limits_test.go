@@ -32,17 +32,17 @@ func TestLimits(t *testing.T) {
 		name:  "0 blocks a role even if global allows more",
 		fleet: "record v1 web1 db1",
 		spec:  "instructions: {rollingRules: {global: 5, roles: {web: 0}}}",
-		want:  "db1 Upgrading Starting\nweb1 Pending LimitZero: the limit of web is 0\n+host/db1 = True",
+		want:  "db1 Upgrading Starting\nweb1 Pending LimitZero: =the limit of web is 0 by rollingRules.roles.web\n+host/db1 = True",
 	}, {
 		name:  "0 as global blocks all but those with a rule of their own",
 		fleet: "record v1 web1 db1",
 		spec:  "instructions: {rollingRules: {global: 0, roles: {web: 1}}}",
-		want:  "db1 Pending LimitZero: the limit of db is 0\nweb1 Upgrading Starting",
+		want:  "db1 Pending LimitZero: =the limit of db is 0 by rollingRules.global\nweb1 Upgrading Starting",
 	}, {
 		name:  "0 as the fleet's blocks all",
 		fleet: "record v1 web1",
 		spec:  "instructions: {rollingRules: {global: 5, fleet: 0}}",
-		want:  "web1 Pending LimitZero: the limit of the fleet is 0\nno change",
+		want:  "web1 Pending LimitZero: =the limit of the fleet is 0 by rollingRules.fleet\nno change",
 	}, {
 		name:  "numbers as strings",
 		fleet: "record v1 web1..2",
@@ -65,7 +65,7 @@ func TestLimits(t *testing.T) {
 		name:  "0% blocks",
 		fleet: "record v1 web1",
 		spec:  "instructions: {rollingRules: {global: '0%'}}",
-		want:  "web1 Pending LimitZero: the limit of web is 0 (0% of 1)",
+		want:  "web1 Pending LimitZero: =the limit of web is 0 (0% of 1) by rollingRules.global",
 	}, {
 		name:  "100% is all",
 		fleet: "record v1 web1..2",

@@ -201,7 +201,9 @@ func (c *canaries) message() string {
 	switch {
 	case c.unmatched:
 		return "canary.hosts (" + strings.Join(c.patterns, ", ") + ") match no host that counts, so no host is granted; " +
-			"change them, or run `upgradectl rollout promote`"
+			"change them, or run `upgradectl rollout promote --force`"
+	case c.total == 0:
+		return "no host is a canary; the other hosts follow after `upgradectl rollout promote`"
 	case c.awaiting():
 		return fmt.Sprintf("the canaries are upgraded (%d of %d); the other hosts follow after `upgradectl rollout promote`",
 			c.complete, c.total)
@@ -234,7 +236,7 @@ func (ad *admission) limitMessage(s *limitScope) string {
 	switch b := s.blocker; {
 	case s.message != "":
 	case b.Limit == 0:
-		s.message = "the limit of " + s.name + " is 0" + s.origin
+		s.message = "the limit of " + s.name + " is 0" + s.origin + " by " + s.rule
 	default:
 		s.message = fmt.Sprintf("%d of %d slots of %s are taken by %s%s", b.Have, b.Limit, s.name, nameList(b.Hosts, b.Have), s.origin)
 		if failed := ad.failedHosts(s); len(failed) > 0 {

@@ -56,13 +56,13 @@ func (b *Blocker) remedies() []string {
 	case b.Kind == BlockedByRole:
 		return []string{fmt.Sprintf("after: %d more %s", missing, b.Name)}
 	case b.Kind == BlockedByCanaries && b.Limit == 0:
-		return []string{"canary.hosts", "`upgradectl rollout promote`"}
+		return []string{"canary.hosts", "`upgradectl rollout promote --force`"}
 	case b.Kind == BlockedByCanaries:
 		return []string{fmt.Sprintf("after: %d more of the canaries", missing)}
 	case b.Kind == BlockedByBatch:
 		return []string{fmt.Sprintf("after: %d more of this batch", b.Have)}
 	case b.Limit == 0:
-		return []string{"a limit of " + b.Name + " above 0"}
+		return []string{b.Rule + " above 0"}
 	}
 	return []string{fmt.Sprintf("after: %d more of %s", b.Have-b.Limit+1, b.Name)}
 }

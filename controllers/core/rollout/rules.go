@@ -4,6 +4,8 @@
 package rollout
 
 import (
+	"slices"
+
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -170,21 +172,42 @@ func (ad *admission) starting(*subject) (*Blocker, bool) { return nil, true }
 // limitBlocker describes the hosts that take the slots of a scope. All hosts that wait for the scope share it.
 func (ad *admission) limitBlocker(s *limitScope) *Blocker {
 	if s.blocker == nil {
-		s.blocker = &Blocker{Kind: s.kind, Name: s.name, Have: s.inFlight, Limit: *s.limit, Hosts: ad.takers(s)}
+		s.blocker = &Blocker{Kind: s.kind, Name: s.name, Have: s.inFlight, Limit: *s.limit, Rule: s.rule,
+			Hosts: ad.takers(s)}
 	}
 	return s.blocker
 }
 
-// takers returns the first hosts that take the slots of a scope.
+// takers names the first hosts that take the slots of a scope: those that have failed, then those in flight for the longest time.
 func (ad *admission) takers(s *limitScope) []string {
-	var names []string
+	var taking []int
 	for _, i := range s.hosts {
-		if len(names) == maxNames {
-			break
-		}
 		if !ad.facts[i].newcomer && (ad.facts[i].inFlight() || ad.verdicts[i].InFlight) {
-			names = append(names, ad.in.Fleet.Hosts[i].Name)
+			taking = append(taking, i)
 		}
 	}
+	slices.SortStableFunc(taking, func(i, j int) int { return byFailureAndAge(&ad.facts[i], &ad.facts[j]) })
+	names := make([]string, 0, maxNames)
+	for _, i := range taking[:min(len(taking), maxNames)] {
+		names = append(names, ad.in.Fleet.Hosts[i].Name)
+	}
 	return names
+}
+
+// byFailureAndAge orders hosts in flight: failed hosts first, then by how long they are in flight. An unknown time comes last.
+func byFailureAndAge(a, b *hostFacts) int {
+	switch {
+	case a.failed() != b.failed():
+		return trueFirst(a.failed())
+	case a.since.IsZero() != b.since.IsZero():
+		return trueFirst(b.since.IsZero())
+	}
+	return a.since.Compare(b.since)
+}
+
+func trueFirst(is bool) int {
+	if is {
+		return -1
+	}
+	return 1
 }

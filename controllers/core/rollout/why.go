@@ -131,7 +131,7 @@ func (c *computation) hostIndexes() []int {
 }
 
 // slowest returns the host that is furthest from being complete, of those for which a function is true: one that has
-// failed, else one in flight, else the first. A negative index means that all are complete.
+// failed, else the one that is in flight for the longest time, else the first. A negative index means that all are complete.
 func (c *computation) slowest(hosts []int, is func(int) bool) int {
 	best, highest := -1, 0
 	for _, i := range hosts {
@@ -146,7 +146,7 @@ func (c *computation) slowest(hosts []int, is func(int) bool) int {
 		case v.InFlight:
 			rank = 2
 		}
-		if rank > highest {
+		if rank > highest || rank == highest && rank > 1 && byFailureAndAge(&c.facts[i], &c.facts[best]) < 0 {
 			best, highest = i, rank
 		}
 	}

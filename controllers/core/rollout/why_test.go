@@ -56,7 +56,7 @@ db1: OnHold → end the hold: ` + "`upgradectl unhold role/db`" + ` | it expires
 `},
 		"a pause key": {fleetOfTwo + "pausekey role/db False", "", "db1",
 			"\ndb1: PausedByKey → the key config_state/role/db/enable_puppet is deleted\n"},
-		"a limit of nothing": {fleetOfTwo, "instructions: {rollingRules: {global: 0}}", "db1", "\ndb1: LimitZero → a limit of db above 0\n"},
+		"a limit of nothing": {fleetOfTwo, "instructions: {rollingRules: {global: 0}}", "db1", "\ndb1: LimitZero → rollingRules.global above 0\n"},
 		"canaries": {fleetOfTwo, "canary: {hosts: [db2]}", "db1", `
 db1: WaitingForCanary → after: 1 more of the canaries
 db2: Starting → the next pass
