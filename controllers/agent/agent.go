@@ -95,7 +95,9 @@ type Options struct {
 	Spool Spool
 	// Memory is optional. Without it, the host forgets its rollouts when the process ends.
 	Memory Memory
-	Clock  Clock
+	// Machine is optional. Without it, the agent cannot tell another machine that has the same host name.
+	Machine Machine
+	Clock   Clock
 	// Random returns numbers in [0,1).
 	Random func() float64
 	// Interval is the time between two passes. Run adds a random time of up to Jitter. Only Run needs them.
@@ -111,6 +113,10 @@ type Agent struct {
 	retry retry
 	// logged is the last verdict that was logged.
 	logged Permission
+	// machine identifies the machine. Empty means unknown.
+	machine string
+	// others is the last report of other machines that this one saw.
+	others seenReport
 }
 
 // New returns an agent.
@@ -134,7 +140,15 @@ func New(o Options) (*Agent, error) {
 		o.Memory = &processMemory{}
 	}
 	o.Log = o.Log.WithValues("host", o.Host)
-	return &Agent{Options: o}, nil
+	a := &Agent{Options: o}
+	if o.Machine != nil {
+		id, err := o.Machine.ID()
+		if err != nil {
+			o.Log.Error(err, "cannot tell other machines with the name of this host")
+		}
+		a.machine = id
+	}
+	return a, nil
 }
 
 func refuseCommand(_ context.Context, _ Change, a fleet.Action) (string, error) {

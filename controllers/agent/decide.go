@@ -62,6 +62,11 @@ func (o Observation) Message(r permission.Reason, version string) string {
 			return "the fleet is on hold" + detail(o.Hold.Reason)
 		}
 		return o.scopeName(o.HoldScope) + " is on hold" + detail(o.Hold.Reason)
+	case permission.OtherMachine:
+		return fmt.Sprintf("the report of %s is by machine %s, and this is machine %s: it waits whether the other one answers",
+			o.Host, fleet.ShortMachine(o.Own.Report.Machine), fleet.ShortMachine(o.Machine))
+	case permission.Duplicate:
+		return duplicateMessage(o.Host, *o.Own.Report)
 	case permission.Resuming:
 		return fmt.Sprintf("%s started to change to %s and may finish", o.Host, current)
 	case permission.FirstBoot:

@@ -32,7 +32,9 @@ type Observation struct {
 	Own       OwnKeys
 	// Memory is what the host remembers of rollouts.
 	Memory Remembered
-	Now    time.Time
+	// Machine identifies the machine on which the agent runs. Empty means unknown.
+	Machine string
+	Now     time.Time
 }
 
 // OwnKeys are the keys that the host writes itself.
@@ -84,6 +86,8 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 	}
 	o := newObservation(a.Layout, a.Host, a.Role, local, read, a.Clock.Now())
 	o.Memory, o.View.LastRollout, o.View.LastGrant = memory, memory.Rollout, memory.Grant
+	o.Machine = a.machine
+	o.View.Foreign, o.View.Duplicate = o.foreign(), o.duplicate()
 	return o, nil
 }
 

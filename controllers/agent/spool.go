@@ -22,8 +22,11 @@ func (a *Agent) send(ctx context.Context, o Observation, r fleet.Report) error {
 	return a.clearSpool()
 }
 
-// sendSpooled sends the saved report, unless it is stale.
+// sendSpooled sends the saved report, unless it is stale. It waits while the report of the host is by another machine.
 func (a *Agent) sendSpooled(ctx context.Context, o Observation) (sent bool, err error) {
+	if o.foreign() {
+		return false, nil
+	}
 	u, ok, err := a.Spool.Load()
 	if err != nil {
 		a.Log.Error(err, "cannot read the saved report; it is lost")

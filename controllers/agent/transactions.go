@@ -39,8 +39,8 @@ func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	}
 	ops = append(ops, store.Op{Verb: store.Set, Key: a.Layout.Started(a.Host), Value: keys.EncodeStarted(marker)})
 	if !reportsStart(o.Own.Report, current.Name) {
-		ops = append(ops, a.setReport(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
-			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.Rollout}))
+		ops = append(ops, a.setReport(o, a.signed(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
+			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.Rollout})))
 	}
 	return ops
 }
@@ -66,10 +66,10 @@ func (a *Agent) enableKey(s fleet.Scope) string {
 }
 
 // syncOps returns the operations that bring the store in line with an idle host: its report, its record, and no started
-// marker. There are none for a host with an unfinished change.
+// marker. A host with an unfinished change, and one whose report is by another machine, keep them.
 func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
-	if o.View.Started != "" {
-		return nil
+	if o.View.Started != "" || o.foreign() {
+		return a.machineOps(o)
 	}
 	local, own := o.View.Local, o.Own
 	report := fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: local, Phase: fleet.PhaseIdle, Message: keyProblem(v),
@@ -80,6 +80,7 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 	if own.reportsIdle(local) {
 		report.DurationSeconds = own.Report.DurationSeconds
 	}
+	report = a.signed(o, report)
 	obsolete := own.obsoleteMarker(local)
 	if own.reports(report) && (own.Recorded || local == "") && !obsolete {
 		return nil
@@ -99,10 +100,10 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 // reportOps reports the result of a change. A success also writes the record and deletes the started marker.
 func (a *Agent) reportOps(o Observation, r fleet.Report) []store.Op {
 	if r.Phase == fleet.PhaseFailed {
-		return []store.Op{a.setReport(o, r)}
+		return []store.Op{a.setReport(o, a.signed(o, r))}
 	}
 	ops := append([]store.Op{a.setRecord(r.Version, r.Time)}, a.deleteRecords(o, r.Version)...)
-	return append(ops, a.setReport(o, r), store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
+	return append(ops, a.setReport(o, a.signed(o, r)), store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})
 }
 
 // deleteRecords deletes the records of other versions that the host is known to have left: those of its version file, its

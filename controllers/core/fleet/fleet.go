@@ -115,6 +115,10 @@ type Report struct {
 	Rollout uint64 `json:"rollout,omitempty"`
 	// DurationSeconds is how long the reported change took. Zero means no change, or that the host was interrupted.
 	DurationSeconds int64 `json:"durationSeconds,omitempty"`
+	// Machine identifies the machine that the report is about. Empty means unknown.
+	Machine string `json:"machine,omitempty"`
+	// Other is another machine whose agent has the same host name. Zero means none.
+	Other OtherMachine `json:"otherMachine,omitzero"`
 }
 
 // Started is the marker of a host that has started to change its version. The controller writes it for a legacy host
@@ -303,8 +307,11 @@ func (h *Host) Agent() bool { return h.Report != nil }
 // KnowsGrants reports whether the host's agent changes its version by grants.
 func (h *Host) KnowsGrants() bool { return h.Report != nil && h.Report.Schema >= ReportSchema }
 
-// Held reports whether a pause key or a hold keeps the host at its version.
-func (h *Host) Held() bool { return h.PausedBy != ScopeNone || h.Hold != nil }
+// Held reports whether a pause key or a hold keeps the host at its version, or that two machines report as it.
+func (h *Host) Held() bool { return h.PausedBy != ScopeNone || h.Hold != nil || h.Duplicate() }
+
+// Duplicate reports whether two machines report as the host.
+func (h *Host) Duplicate() bool { return h.Report != nil && h.Report.Other.Duplicate }
 
 // Fleet is a snapshot of a fleet.
 type Fleet struct {

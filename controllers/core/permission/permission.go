@@ -34,6 +34,8 @@ type View struct {
 	PausedBy fleet.Scope
 	// OnHold says that a hold on the host, its role or the fleet applies.
 	OnHold bool
+	// Foreign says that the report of the host is by another machine. Duplicate says that two machines report as the host.
+	Foreign, Duplicate bool
 }
 
 // Kind says which keys a host understands.
@@ -84,6 +86,8 @@ const (
 	Granted        Reason = "Granted"        // the grant, or a deciding key that is newer than current_version, permits the change
 	FirstBoot      Reason = "FirstBoot"      // the host has no version yet, and the deciding key enables it
 	Resuming       Reason = "Resuming"       // the host started, was interrupted, and may finish
+	OtherMachine   Reason = "OtherMachine"   // the report of the host is by another machine, which may still answer
+	Duplicate      Reason = "Duplicate"      // two machines report as the host
 	Retrying       Reason = "Retrying"       // the host started, failed, and may try again by the same grant
 )
 
@@ -112,12 +116,18 @@ func Change(v View) Permission {
 		return deny(Paused)
 	case v.Kind == Legacy:
 		return Grant(v)
+	case v.Foreign && !v.Duplicate:
+		return deny(OtherMachine)
+	case v.Foreign:
+		return deny(Duplicate)
 	case v.Current.HasAction != v.HasAction:
 		return deny(ActionUnclear)
 	case v.HasAction && v.Local == "":
 		return deny(NoVersionYet)
 	case v.startedCurrent() && !v.Failed && v.lookup():
 		return allow(Resuming)
+	case v.Duplicate:
+		return deny(Duplicate)
 	case v.OnHold:
 		return deny(OnHold)
 	}
