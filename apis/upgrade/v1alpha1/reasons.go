@@ -14,6 +14,8 @@ const (
 	ReasonLostFromCatalog Reason = "LostFromCatalog"
 	// ReasonChecksFailing: a required check fails.
 	ReasonChecksFailing Reason = "ChecksFailing"
+	// ReasonDuplicate: two machines report as the host.
+	ReasonDuplicate Reason = "Duplicate"
 	// ReasonSoaking: the host has the version, and not yet for minReadySeconds.
 	ReasonSoaking Reason = "Soaking"
 	// ReasonAtVersion: the host has the version.

@@ -173,7 +173,7 @@ func (ad *admission) firstWaiting(r *role) int {
 	for _, i := range r.hosts {
 		switch v := &ad.verdicts[i]; {
 		case !v.Counts || v.Base != Pending || v.Reason == v1alpha1.ReasonStarting:
-		case v.Reason != v1alpha1.ReasonOnHold && v.Reason != v1alpha1.ReasonPausedByKey:
+		case v.Reason != v1alpha1.ReasonOnHold && v.Reason != v1alpha1.ReasonPausedByKey && v.Reason != v1alpha1.ReasonDuplicate:
 			return i
 		case held < 0:
 			held = i
@@ -214,7 +214,7 @@ func (ad *admission) warnings() []string {
 		if ad.canaries.unmatched {
 			w = append(w, ad.canaries.message())
 		}
-		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage()} {
+		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage(), ad.duplicatesMessage()} {
 			if message != "" {
 				w = append(w, message)
 			}

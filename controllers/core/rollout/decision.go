@@ -49,6 +49,7 @@ const (
 	Exempt    State = "Exempt"
 	Lost      State = "Lost"
 	Unknown   State = "Unknown"
+	Duplicate State = "Duplicate"
 )
 
 // Verdict is the decision for one host. Each host has exactly one.

@@ -73,6 +73,14 @@ func (ad *admission) checksMessage(s *subject) string {
 	return text
 }
 
+func (ad *admission) duplicateMessage(s *subject) string {
+	text := "reported by two machines (" + s.Report.Machines() + "): "
+	if s.upgraded() {
+		text = "has reached " + ad.target + ", but it is " + text
+	}
+	return text + "it is not granted until one of them is gone or has another name" + s.slotNote()
+}
+
 func (ad *admission) soakingMessage(s *subject) string {
 	end := s.since.Add(ad.plan.minReady)
 	return ad.messages.get(messageKey{v1alpha1.ReasonSoaking, "", end.Unix()}, func() string {
@@ -394,6 +402,16 @@ func (a *assessment) lostHostsMessage() string {
 	}
 	return fmt.Sprintf("spec.hosts.source is Catalog, and %d of %d hosts have no node in the catalog (%s): they do not count",
 		lost.total, len(a.facts), nameList(lost.names, lost.total))
+}
+
+// duplicatesMessage warns of hosts that two machines report as. Empty means that there are none.
+func (a *assessment) duplicatesMessage() string {
+	duplicates := a.sample(func(i int) bool { return a.in.Fleet.Hosts[i].Duplicate() })
+	if duplicates.total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d hosts are each reported by two machines (%s): they are not granted",
+		duplicates.total, len(a.facts), nameList(duplicates.names, duplicates.total))
 }
 
 // unverifiableMessage warns of hosts that cannot count as upgraded. Empty means that there are none.

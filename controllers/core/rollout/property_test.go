@@ -63,6 +63,9 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 			if yes("knows grants", 2) {
 				line("knows %s", h)
 			}
+			if yes("duplicate", 6) {
+				line("duplicate %s", h)
+			}
 		} else if yes("reports", 4) {
 			line("report %s %s %s %s", h, pick("phase", "Idle", "Upgrading", "Failed"), pick("reported", "v1", "v2"), mark("reported at"))
 		}
@@ -305,7 +308,11 @@ func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bo
 			count[s]++
 		}
 	}
+	f := w.observe()
 	for _, h := range started {
+		if host, _ := f.Host(h); host.Duplicate() {
+			t.Fatalf("%s starts %s, which two machines report as\n%s", step, h, verdictLines(w.decide()))
+		}
 		for _, s := range scopes(h) {
 			if limit, ok := r.limit[s]; ok && count[s] > limit {
 				t.Fatalf("%s makes %s the %dth in flight of %s, the limit is %d\n%s", step, h, count[s], s, limit, verdictLines(w.decide()))

@@ -21,6 +21,9 @@ func (c *computation) remedies(i int) []string {
 		return nil
 	case v1alpha1.ReasonLostFromCatalog:
 		return []string{"it reports " + c.target, "`upgradectl forget host/" + h.Name + "`, if it is gone"}
+	case v1alpha1.ReasonDuplicate:
+		return []string{"one of the two machines is stopped or gets another name, and the other one reports that",
+			"`upgradectl forget --force host/" + h.Name + "`, when one is gone"}
 	case v1alpha1.ReasonChecksFailing:
 		return []string{"its checks pass"}
 	case v1alpha1.ReasonSoaking:

@@ -25,6 +25,7 @@ type rule struct {
 var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonLostFromCatalog, Lost, when((*subject).isLost), (*admission).lostMessage},
 	{v1alpha1.ReasonChecksFailing, Failed, failedBy(v1alpha1.ReasonChecksFailing), (*admission).checksMessage},
+	{v1alpha1.ReasonDuplicate, Duplicate, when((*subject).isDuplicate), (*admission).duplicateMessage},
 	{v1alpha1.ReasonSoaking, "", when((*subject).isSoaking), (*admission).soakingMessage},
 	{v1alpha1.ReasonAtVersion, "", when((*subject).isUpgraded), (*admission).atVersionMessage},
 	{v1alpha1.ReasonNoRole, Unknown, when((*subject).hasNoRole), (*admission).noRoleMessage},
@@ -67,7 +68,11 @@ func when(is func(*subject) bool) func(*admission, *subject) (*Blocker, bool) {
 	return func(_ *admission, s *subject) (*Blocker, bool) { return nil, is(s) }
 }
 
-func (s *subject) isLost() bool         { return s.exclusion&(lostFromCatalog|expiredMarker) != 0 }
+func (s *subject) isLost() bool { return s.exclusion&(lostFromCatalog|expiredMarker) != 0 }
+
+// isDuplicate does not apply to a host that has the verdict of a failure.
+func (s *subject) isDuplicate() bool { return s.Duplicate() && !(s.failed() && s.enabled) }
+
 func (s *subject) isSoaking() bool      { return s.progress == progressSoaking }
 func (s *subject) isUpgraded() bool     { return s.upgraded() }
 func (s *subject) hasNoRole() bool      { return s.exclusion&withoutRole != 0 }

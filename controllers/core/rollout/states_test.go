@@ -3,7 +3,10 @@
 
 package rollout_test
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // docs/design/protocol.md, sections 1 to 3: what a host is.
 func TestHostStates(t *testing.T) {
@@ -113,11 +116,43 @@ func TestHostStates(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 1}}",
 		want:  "web1 Upgrading Starting",
 	}, {
+		name:  "Duplicate: two machines report as it, and it is not released",
+		fleet: "record v1 web1\nagent web1\nduplicate web1",
+		want: `web1 Duplicate Duplicate: reported by two machines (3f2a…, 91cc…): it is not granted until one of them is gone
+			no change`,
+	}, {
+		name:  "a Duplicate loses its unused grant",
+		fleet: "record v1 web1\nagent web1\nknows web1\nduplicate web1\ngrant web1 -1m",
+		want: `web1 Duplicate Duplicate: (its grant is revoked before it started)
+			-grants/web1`,
+	}, {
+		name:  "a Duplicate that has started keeps its slot",
+		fleet: "record v1 web1 web2\nagent web1\nduplicate web1\nstarted web1 v2 -1m",
+		spec:  "instructions: {rollingRules: {global: 1}}",
+		want: `web1 Duplicate Duplicate: (it may have started, and keeps its slot until it reports)
+			web2 Pending NoFreeSlot: 1 of 1 slots of web are taken by web1`,
+	}, {
+		name:  "a Duplicate that failed is shown as failed",
+		fleet: "record v1 web1\nreport web1 Failed v2 -1m disk full\nduplicate web1\nkey host/web1 True -5m\nstarted web1 v2 -4m",
+		want:  "web1 Failed ReportedFailure",
+	}, {
+		name:  "a Duplicate that has the version is complete, and its state says so",
+		fleet: "record v2 web1\nagent web1\nduplicate web1",
+		want:  "web1 Duplicate Duplicate: has reached v2, but it is reported by two machines\ncomplete",
+	}, {
 		name:  "without a plan current_version decides the states, and nothing is written",
 		fleet: "record v2 web1\nrecord v1 web2 web3\nkey host/web2 True",
 		spec:  "no plan",
 		want:  "web1 Upgraded AtVersion\nweb2 Upgrading Granted\nweb3 Pending NoPlan\nno change\nnot complete",
 	}})
+}
+
+func TestDuplicatesAreWarnedOf(t *testing.T) {
+	d := newWorld(t, "record v2 web1..2\nagent web1..2\nduplicate web2", "").decide()
+	want := []string{"1 of 2 hosts are each reported by two machines (web2): they are not granted"}
+	if !slices.Equal(d.Warnings, want) {
+		t.Errorf("%q, want %q", d.Warnings, want)
+	}
 }
 
 // Section 1 and 3: what enables a host, as that host reads it.

@@ -58,6 +58,7 @@ type world struct {
 //	agent HOST...                        an idle report of the version of the host's record
 //	report HOST PHASE VERSION TIME [MESSAGE]
 //	says HOST ROLE                       an idle report with a role
+//	duplicate HOST                       another machine reports as the host
 //	started HOST VERSION TIME            the host's own mark
 //	marked HOST VERSION TIME             a mark by the controller
 //	key SCOPE VALUE [TIME] [unhealthy]   an enable_puppet key, granted then, to a host whose checks failed already
@@ -236,6 +237,10 @@ func (w *world) line(line string) {
 		}
 	case "seen":
 		w.raw.Ledger.Roles = rest
+	case "duplicate":
+		r := w.reportOf(rest[0])
+		r.Machine, r.Other = "3f2a0000", fleet.OtherMachine{Machine: "91cc0000", Time: noon, Answered: noon, Duplicate: true}
+		w.report(rest[0], r)
 	case "watermark":
 		w.raw.Ledger.Watermarks = append(w.raw.Ledger.Watermarks, fleet.Watermark{Index: w.index, Time: at(0).Unix()})
 	case "paused":

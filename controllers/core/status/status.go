@@ -125,14 +125,18 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 		return
 	}
 	c.Total++
-	switch v.State {
+	state := v.State
+	if state == rollout.Duplicate && v.Base == rollout.Upgraded { // one of its machines is upgraded
+		state = rollout.Upgraded
+	}
+	switch state {
 	case rollout.Upgraded:
 		c.Upgraded++
 	case rollout.Upgrading:
 		c.Upgrading++
 	case rollout.Failed:
 		c.Failed++
-	case rollout.OnHold:
+	case rollout.OnHold, rollout.Duplicate:
 		c.Held++
 	default:
 		c.Pending++

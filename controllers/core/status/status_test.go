@@ -54,6 +54,16 @@ func TestOf_CountsHosts(t *testing.T) {
 	}
 }
 
+// A host that two machines report as is held, or upgraded if it has the version.
+func TestOf_CountsDuplicatesAsHeld(t *testing.T) {
+	d := decision()
+	d.Verdicts[3].State, d.Verdicts[4].State = rollout.Duplicate, rollout.Duplicate
+	want := v1alpha1.HostCounts{Total: 3, Upgraded: 1, Failed: 1, Held: 1, InFlight: 1, Excluded: 1, Unknown: 1}
+	if d := cmp.Diff(want, status.Of(d, v1alpha1.UpgradePlanStatus{}, 7, time.Unix(100, 0)).Hosts); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestOf_PhasesAndConditions(t *testing.T) {
 	for _, e := range []struct {
 		name    string

@@ -23,7 +23,7 @@ type Host struct {
 	Group string `json:"group,omitempty"`
 	// Version is that of its newest record. Empty means none.
 	Version string `json:"version,omitempty"`
-	// State is Upgraded, Upgrading, Pending, Failed, Held, Exempt, Lost or Unknown.
+	// State is Upgraded, Upgrading, Pending, Failed, Held, Exempt, Lost, Unknown or Duplicate.
 	State string `json:"state"`
 	// Reason is the reason of its verdict, and Message the sentence.
 	Reason  string `json:"reason"`
@@ -134,5 +134,6 @@ func (h *Host) InRole(roles []string) bool {
 // States are all that a host can be in.
 func States() []string {
 	return []string{string(rollout.Upgraded), string(rollout.Upgrading), string(rollout.Pending), string(rollout.Failed),
-		string(rollout.OnHold), string(rollout.Exempt), string(rollout.Lost), string(rollout.Unknown)}
+		string(rollout.OnHold), string(rollout.Exempt), string(rollout.Lost), string(rollout.Unknown),
+		string(rollout.Duplicate)}
 }
