@@ -65,7 +65,8 @@ func (ad *admission) admissionOrder() []int {
 // decide gives a host the verdict of the first rule that applies, and its key.
 func (ad *admission) decide(s *subject, v *Verdict) {
 	base := s.base(s.Host)
-	*v = Verdict{Host: s.Name, Role: s.Role, Base: base, State: base, Counts: s.counts(), InFlight: s.inFlight(), Complete: s.complete()}
+	*v = Verdict{Host: s.Name, Role: s.Role, Base: base, State: base, Counts: s.counts(), InFlight: s.inFlight(), Complete: s.complete(),
+		ClockOffset: s.clockOffset}
 	if s.Role != "" && !s.vanishes() {
 		s.role = ad.limits.role(s.Role)
 		v.Group = s.role.group.name

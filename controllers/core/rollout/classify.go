@@ -60,6 +60,8 @@ type hostFacts struct {
 	since time.Time
 	// seenBy is the index of what shows since. Zero means that watermarks do not date it.
 	seenBy uint64
+	// clockOffset is how far the host's clock is ahead of the controller's. Zero means less than a minute, or unknown.
+	clockOffset time.Duration
 	// next is when time alone changes these facts. Zero means never.
 	next time.Time
 }
@@ -192,6 +194,7 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 		c.classifyFailure(h, f)
 	}
 	f.exclusion = c.exclusion(h, f)
+	f.clockOffset = c.clockOffset(h)
 	if h.Hold != nil {
 		f.next = soonest(f.next, h.Hold.Expires)
 	}

@@ -62,6 +62,45 @@ func TestHostClocks(t *testing.T) {
 	}
 }
 
+// A clock that is more than a minute off causes a warning.
+func TestHostClocks_CauseAWarning(t *testing.T) {
+	const key = "record v1 web1\nagent web1\nknows web1\nkey host/web1 True -20m\n"
+	check(t, []example{{
+		name:  "ahead, by a started marker",
+		fleet: key + "clocks 1h\nstarted web1 v2 -19m",
+		want:  "web1 Upgrading Granted\n!the clocks of 1 of 1 hosts are more than a minute off (web1 ahead)",
+	}, {
+		name:  "years ahead, by a report",
+		fleet: "clocks 26281h\nrecord v2 web1 at -10m\nagent web1",
+		spec:  "minReadySeconds: 60",
+		want:  "web1 Upgraded AtVersion\n!the clocks of 1 of 1 hosts are more than a minute off (web1 ahead)",
+	}, {
+		name:  "behind, by a started marker: a host does not start before its grant",
+		fleet: key + "clocks -1h\nstarted web1 v2 -19m in 1",
+		want:  "web1 Upgrading Granted\n!the clocks of 1 of 1 hosts are more than a minute off (web1 behind)",
+	}, {
+		name:  "behind, by the report of a rollout: a host does not finish before its grant",
+		fleet: key + "clocks -1h\nrecord v2 web1 at -10m\nagent web1\nfinished web1 1",
+		want:  "web1 Upgraded AtVersion\n!the clocks of 1 of 1 hosts are more than a minute off (web1 behind)",
+	}, {
+		name:  "a report of before the rollout",
+		fleet: "record v2 web1 at -9h\nagent web1\nkey host/web1 True -20m",
+		want:  "web1 Upgraded AtVersion\n!no warning",
+	}, {
+		name:  "less than a minute",
+		fleet: key + "clocks 59s\nstarted web1 v2 -19m in 1",
+		want:  "web1 Upgrading Granted\n!no warning",
+	}})
+}
+
+func TestClockOffsetText(t *testing.T) {
+	for offset, want := range map[time.Duration]string{3 * 365 * 24 * time.Hour: "3y ahead", -59 * time.Minute: "59m behind"} {
+		if got := rollout.ClockOffsetText(offset); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // The decision for any fleet is the same whatever times its hosts write, but for the times that it shows.
 func TestHostClocks_ChangeNoDecision(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,6 +130,7 @@ func TestHostClocks_ChangeNoDecision(t *testing.T) {
 		for _, d := range []*rollout.Decision{&want, &got} {
 			d.Warnings = nil
 			for i := range d.Verdicts {
+				d.Verdicts[i].ClockOffset = 0
 				if d.Verdicts[i].Reason == v1alpha1.ReasonReportedFailure {
 					d.Verdicts[i].Message = ""
 				}

@@ -214,7 +214,8 @@ func (ad *admission) warnings() []string {
 		if ad.canaries.unmatched {
 			w = append(w, ad.canaries.message())
 		}
-		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage(), ad.duplicatesMessage()} {
+		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage(), ad.duplicatesMessage(),
+			ad.clocksMessage()} {
 			if message != "" {
 				w = append(w, message)
 			}

@@ -64,6 +64,9 @@ type Verdict struct {
 	Blocker *Blocker
 	// GrantedAt is the time of the grant in its key, in Unix seconds.
 	GrantedAt int64
+	// ClockOffset is how far the clock of the host is ahead of the controller's, or behind if it is negative. Zero means less
+	// than a minute, or unknown.
+	ClockOffset time.Duration
 	// Counts is false for hosts that are listed, but that nothing waits for.
 	Counts bool
 	// InFlight says that the host takes a slot. Complete says that it is upgraded and has soaked.

@@ -59,7 +59,7 @@ type world struct {
 //	report HOST PHASE VERSION TIME [MESSAGE]
 //	says HOST ROLE                       an idle report with a role
 //	duplicate HOST                       another machine reports as the host
-//	started HOST VERSION TIME            the host's own mark
+//	started HOST VERSION TIME [in N]     the host's own mark, of a rollout
 //	marked HOST VERSION TIME             a mark by the controller
 //	key SCOPE VALUE [TIME] [unhealthy]   an enable_puppet key, granted then, to a host whose checks failed already
 //	action VERSION NAME                  what hosts do instead of an upgrade
@@ -194,7 +194,7 @@ func (w *world) line(line string) {
 		w.report(rest[0], fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`),
 			Time: at(3).Add(w.skew), Message: text(4)})
 	case "started":
-		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2).Add(w.skew)})
+		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2).Add(w.skew), Rollout: number(rest, "in")})
 	case "marked":
 		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2), By: fleet.ByController})
 	case "key":
@@ -289,6 +289,16 @@ func (w *world) line(line string) {
 	default:
 		w.Fatalf("what is %q?", line)
 	}
+}
+
+// number is the one that follows a word.
+func number(fields []string, word string) uint64 {
+	i := slices.Index(fields, word) + 1
+	if i == 0 || i == len(fields) {
+		return 0
+	}
+	n, _ := strconv.ParseUint(fields[i], 10, 64)
+	return n
 }
 
 // saw notes that the controller saw a host's line at its time. A line without a time, or with one in the future, is of now.
@@ -583,6 +593,10 @@ func (e example) check(t *testing.T) {
 		case strings.HasPrefix(line, "gate "):
 			if got := "gate " + string(d.Gate.Reason); got != line {
 				t.Errorf("%s, want %s", got, line)
+			}
+		case line == "!no warning":
+			if len(d.Warnings) != 0 {
+				t.Errorf("warnings %q", d.Warnings)
 			}
 		case line[0] == '!':
 			if !strings.Contains(strings.Join(d.Warnings, "\n"), line[1:]) {

@@ -40,6 +40,9 @@ type Host struct {
 	Started *fleet.Started `json:"started,omitempty"`
 	// Report is the last report of its agent. Nil means none.
 	Report *fleet.Report `json:"report,omitempty"`
+	// ClockOffsetSeconds is how far its clock is ahead of the controller's, or behind if negative. Zero means less than a minute,
+	// or unknown.
+	ClockOffsetSeconds int64 `json:"clockOffsetSeconds,omitempty"`
 	// PausedBy is the pause key that stops it, and Hold the hold on it or its role.
 	PausedBy string      `json:"pausedBy,omitempty"`
 	Hold     *fleet.Hold `json:"hold,omitempty"`
@@ -75,6 +78,7 @@ func Hosts(o *pass.Assessment, records map[string]fleet.Record) []Host {
 			Reason: string(v.Reason), Message: v.Message, InFlight: v.InFlight, Counts: v.Counts, Agent: h.Agent(),
 			DecidedBy: decidingKey(o.Layout, h), RecordedAt: h.Record.Time, Started: h.Started, Report: h.Report,
 			PausedBy: pauseKey(o.Layout, h), Hold: h.Hold, Unhealthy: h.Setting.Unhealthy,
+			ClockOffsetSeconds: int64(v.ClockOffset.Seconds()),
 		}
 		for _, c := range h.Checks {
 			hosts[i].Checks = append(hosts[i].Checks, Check{c.ID, string(c.Status)})

@@ -7,10 +7,12 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
 // Facts returns what is known about the host, with one fact for each of the records. They may be nil.
@@ -33,6 +35,7 @@ func (h *Host) Facts(o *pass.Assessment, records []keys.Pair) []Fact {
 		{"Hold", holdText(h.Hold)},
 		{"Started", startedText(h.Started)},
 		{"Report", reportText(h.Report)},
+		{"Clock", h.clockText()},
 		{"Checks", h.checksText()},
 	}
 	for _, p := range records {
@@ -56,6 +59,13 @@ func (h *Host) agentText() string {
 		return "yes"
 	}
 	return "never seen as one"
+}
+
+func (h *Host) clockText() string {
+	if h.ClockOffsetSeconds == 0 {
+		return ""
+	}
+	return rollout.ClockOffsetText(time.Duration(h.ClockOffsetSeconds)*time.Second) + "; nothing is decided by it"
 }
 
 func (h *Host) checksText() string {
