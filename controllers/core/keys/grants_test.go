@@ -64,6 +64,15 @@ func TestDecode_ReadsValuesOfTheFormerRelease(t *testing.T) {
 	if m := keys.DecodeStarted(pair(`{"version":"v2","from":"v1","time":"2026-03-06T14:00:00Z"}`)); m.Rollout != 0 || m.Version != "v2" {
 		t.Errorf("started marker %+v", m)
 	}
+	copied := pair(`{"counter":41,"watermarks":[{"index":1,"time":5},{"index":999,"time":9}]}`)
+	copied.CreateIndex, copied.ModifyIndex = 999, 999
+	if l, err := keys.DecodeLedger(copied); err != nil || l.Watermarks != nil {
+		t.Errorf("a ledger that was copied from another store: %v, watermarks %v", err, l.Watermarks)
+	}
+	copied.ModifyIndex = 1000
+	if l, err := keys.DecodeLedger(copied); err != nil || len(l.Watermarks) != 2 {
+		t.Errorf("%v, watermarks %v", err, l.Watermarks)
+	}
 	ledger, err := keys.DecodeLedger(pair(`{"counter":41,"version":"v2","roles":["db","web"],"completed":3}`))
 	if err != nil || ledger.Rollout != 0 || ledger.Counter != 41 || ledger.WentBack != "" {
 		t.Errorf("ledger %+v: %v", ledger, err)

@@ -87,7 +87,15 @@ func TestHostClocks_CauseAWarning(t *testing.T) {
 		fleet: "record v2 web1 at -9h\nagent web1\nkey host/web1 True -20m",
 		want:  "web1 Upgraded AtVersion\n!no warning",
 	}, {
-		name:  "less than a minute",
+		name:  "a report of an earlier rollout",
+		fleet: "bare\ncurrent v2 2\nkey global False\nkey host/web1 True -20m\nrecord v2 web1 at -9h\nagent web1\nfinished web1 1",
+		want:  "web1 Upgraded AtVersion\n!no warning",
+	}, {
+		name:  "less than a minute behind",
+		fleet: key + "clocks -90s\nstarted web1 v2 -19m in 1",
+		want:  "web1 Upgrading Granted\n!no warning",
+	}, {
+		name:  "less than a minute ahead",
 		fleet: key + "clocks 59s\nstarted web1 v2 -19m in 1",
 		want:  "web1 Upgrading Granted\n!no warning",
 	}})

@@ -53,7 +53,7 @@ type world struct {
 // newWorld reads a fleet, a line each ("web1..3" are web1, web2 and web3; times are "-5m"):
 //
 //	bare                                 no current_version v2 and no global False (which are written first otherwise)
-//	current VERSION
+//	current VERSION [ROLLOUT]
 //	record VERSION HOST... [at TIME]
 //	agent HOST...                        an idle report of the version of the host's record
 //	report HOST PHASE VERSION TIME [MESSAGE]
@@ -157,8 +157,11 @@ func (w *world) line(line string) {
 	case "unseen":
 		w.raw.Ledger.Watermarks = nil
 	case "current":
-		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], keys.CurrentFlags(1, false))
 		w.raw.Ledger.Rollout = 1
+		if len(rest) > 1 {
+			w.raw.Ledger.Rollout, _ = strconv.ParseUint(rest[1], 10, 64)
+		}
+		w.raw.Current = w.pair(w.layout.CurrentVersion(), rest[0], keys.CurrentFlags(w.raw.Ledger.Rollout, false))
 	case "ungoverned":
 		w.raw.Current.Flags, w.raw.Ledger.Rollout = 0, 0
 	case "record":
