@@ -77,3 +77,12 @@ func (l *Log) Logger(w io.Writer) (logr.Logger, error) {
 	level := zapcore.Level(-l.Verbosity) // zap counts more verbose levels downwards
 	return zapr.NewLogger(zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
 }
+
+// RedirectStandardLog sends what the standard logger prints to log until restore is called. Of the libraries, net/http uses it.
+func RedirectStandardLog(log logr.Logger) (restore func()) {
+	sink, ok := log.GetSink().(zapr.Underlier)
+	if !ok {
+		return func() {}
+	}
+	return zap.RedirectStdLog(sink.GetUnderlying())
+}

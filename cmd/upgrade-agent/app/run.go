@@ -145,9 +145,14 @@ type process struct {
 	// checks is nil if the configuration has none.
 	checks *checks.Reporter
 	lock   *os.File
+	// restoreLog ends the redirection of the standard logger.
+	restoreLog func()
 }
 
-func (p process) close() { _ = p.lock.Close() }
+func (p process) close() {
+	_ = p.lock.Close()
+	p.restoreLog()
+}
 
 // start builds the agent. It holds a lock until close: two agents on a host would run the step twice.
 func (o *runOptions) start(args []string) (p process, err error) {
@@ -162,8 +167,11 @@ func (o *runOptions) start(args []string) (p process, err error) {
 	if p.agent, p.checks, err = o.build(file, log); err != nil {
 		return p, err
 	}
-	p.lock, err = lockFile(o.host.versionFile + ".lock")
-	return p, err
+	if p.lock, err = lockFile(o.host.versionFile + ".lock"); err != nil {
+		return p, err
+	}
+	p.restoreLog = flags.RedirectStandardLog(log)
+	return p, nil
 }
 
 func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *checks.Reporter, error) {

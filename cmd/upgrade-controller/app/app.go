@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
@@ -68,6 +69,7 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return cli.FlagError(err)
 	}
+	defer flags.RedirectStandardLog(log)()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, version(), o.resync)
 	o.consul.Observe = m.Request
