@@ -15,8 +15,8 @@ import (
 // Catalog reads nodes and their health. Consul silently leaves out what an ACL forbids. Meta.Filtered says so, because a hidden
 // node must look neither healthy nor gone.
 type Catalog interface {
-	// Unhealthy returns all warning and critical checks of all nodes at one moment, sorted by node, then id. Checks of nodes and
-	// services in maintenance are left out: see the function Unhealthy.
+	// Unhealthy returns all warning and critical checks of all nodes at one moment, sorted by node, then id, and those that
+	// mark nodes in maintenance. See the function Unhealthy.
 	Unhealthy(ctx context.Context) ([]fleet.Check, Meta, error)
 	// Nodes returns the names of all nodes in the catalog, sorted. The result is nil only with an error.
 	Nodes(ctx context.Context) ([]string, Meta, error)
@@ -28,11 +28,8 @@ const (
 	ChecksPolicy = NodesPolicy + ` and service_prefix "" { policy = "read" }`
 )
 
-// The ids of the checks with which Consul marks maintenance. The id for a service ends in the id of the service.
-const (
-	nodeMaintenance    = "_node_maintenance"
-	serviceMaintenance = "_service_maintenance:"
-)
+// serviceMaintenance begins the id of the check with which Consul marks a service in maintenance. The id of the service follows.
+const serviceMaintenance = "_service_maintenance:"
 
 // ServiceCheck is a check of a service.
 type ServiceCheck struct {
@@ -44,9 +41,9 @@ type ServiceCheck struct {
 // place is a service of a node. Without a service it is the node itself.
 type place struct{ node, service string }
 
-// Unhealthy returns the warning and critical checks, sorted by node, then id. Maintenance is no failure: it leaves out a node
-// whose check _node_maintenance is critical, and a service whose check _service_maintenance:<service> is. Every implementation
-// of Catalog calls it.
+// Unhealthy returns the warning and critical checks, sorted by node, then id. Maintenance is no failure: of a node whose check
+// fleet.NodeMaintenance is critical it returns that check alone, with the status fleet.Maintenance. It leaves out a service
+// whose check _service_maintenance:<service> is critical. Every implementation of Catalog calls it.
 func Unhealthy(checks []ServiceCheck) []fleet.Check {
 	maintained := map[place]bool{}
 	for _, c := range checks {
@@ -56,8 +53,10 @@ func Unhealthy(checks []ServiceCheck) []fleet.Check {
 	}
 	var bad []fleet.Check
 	for _, c := range checks {
-		_, maintains := c.maintains()
+		at, maintains := c.maintains()
 		switch {
+		case maintains && at.service == "":
+			bad = append(bad, fleet.Check{Node: c.Node, ID: c.ID, Status: fleet.Maintenance})
 		case c.Status != fleet.Warning && c.Status != fleet.Critical:
 		case maintains, maintained[place{node: c.Node}], maintained[place{c.Node, c.Service}]:
 		default:
@@ -77,7 +76,7 @@ func (c ServiceCheck) maintains() (place, bool) {
 	}
 	service, ofService := strings.CutPrefix(c.ID, serviceMaintenance)
 	switch {
-	case c.ID == nodeMaintenance:
+	case c.ID == fleet.NodeMaintenance:
 		return place{node: c.Node}, true
 	case ofService && service != "":
 		return place{c.Node, service}, true

@@ -53,7 +53,7 @@ func runGetFailures(ctx context.Context, o *getFailuresOptions) error {
 		switch {
 		case check.Fails():
 			failures = append(failures, check)
-		case o.showWarnings:
+		case o.showWarnings && check.Status == fleet.Warning:
 			warnings = append(warnings, check)
 		}
 	}

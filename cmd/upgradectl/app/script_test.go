@@ -158,7 +158,9 @@ func fail(ctx context.Context, s *consul.Store, id, status string) error {
 	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		bad, _, err := s.Unhealthy(ctx)
-		if err != nil || slices.ContainsFunc(bad, func(c fleet.Check) bool { return c.ID == id && string(c.Status) == status }) {
+		if err != nil || slices.ContainsFunc(bad, func(c fleet.Check) bool {
+			return c.ID == id && (string(c.Status) == status || c.Status == fleet.Maintenance)
+		}) {
 			return err
 		}
 		select {

@@ -3,6 +3,8 @@
 
 package fleet
 
+import "slices"
+
 // CheckStatus is the status of a Consul check that does not pass.
 type CheckStatus string
 
@@ -10,7 +12,12 @@ type CheckStatus string
 const (
 	Warning  CheckStatus = "warning"
 	Critical CheckStatus = "critical"
+	// Maintenance is the status of NodeMaintenance while it is on.
+	Maintenance CheckStatus = "maintenance"
 )
+
+// NodeMaintenance is the id of the check with which Consul marks a node in maintenance.
+const NodeMaintenance = "_node_maintenance"
 
 // Check is a check on a node, or on a service of it, that does not pass.
 type Check struct {
@@ -27,12 +34,12 @@ func (c Check) Fails() bool {
 
 // Critical reports whether any check of the host is critical.
 func (h *Host) Critical() bool {
-	for _, c := range h.Checks {
-		if c.Status == Critical {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.Checks, func(c Check) bool { return c.Status == Critical })
+}
+
+// InMaintenance reports whether the node of the host is in maintenance.
+func (h *Host) InMaintenance() bool {
+	return slices.ContainsFunc(h.Checks, func(c Check) bool { return c.Status == Maintenance })
 }
 
 // CheckTimes are when required checks of a host first failed, and passed again, in Unix seconds. Passed is 0 while they

@@ -29,7 +29,7 @@ func Catalog(t *testing.T, open func(t *testing.T) (store.Store, Registry)) {
 		run  func(registered)
 	}{
 		{"checks that do not pass, sorted", unhealthy},
-		{"a node in maintenance has not failed", nodeMaintenance},
+		{"a node in maintenance has not failed, and is in maintenance", nodeMaintenance},
 		{"a service in maintenance has not failed, the rest of its node may have", serviceMaintenance},
 		{"nodes are sorted and complete", nodes},
 		{"a node that is removed takes its checks along", nodeGoes},
@@ -106,7 +106,7 @@ func nodeMaintenance(h registered) {
 	h.register("web1", "http", check("port", fleet.Warning))
 	h.register("web2", "", check("disk", fleet.Critical), check("_node_maintenance", passing))
 	other := fleet.Check{Node: "web2", ID: "disk", Status: fleet.Critical}
-	h.wantUnhealthy(other)
+	h.wantUnhealthy(fleet.Check{Node: "web1", ID: fleet.NodeMaintenance, Status: fleet.Maintenance}, other)
 	h.register("web1", "", check("disk", fleet.Critical))
 	h.wantUnhealthy(fleet.Check{Node: "web1", ID: "disk", Status: fleet.Critical},
 		fleet.Check{Node: "web1", ID: "port", Status: fleet.Warning}, other)
