@@ -205,7 +205,7 @@ func snapshotOptions(plan *v1alpha1.UpgradePlan) fleetstore.SnapshotOptions {
 
 // ReadsChecks reports whether a plan depends on checks.
 func ReadsChecks(spec *v1alpha1.UpgradePlanSpec) bool {
-	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil
+	return len(spec.HealthGate.Checks) > 0 || spec.HealthGate.MaxUnhealthy != nil || len(spec.Instructions.RollingRules.AlsoCount) > 0
 }
 
 // conflictOf says which older plan manages the same fleet. Empty means none. Apply refuses such a plan, but others can write

@@ -76,7 +76,7 @@ type UpgradePlanSpec struct {
 	// +optional
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
 
-	// How Consul's health checks affect the rollout. Without it, no checks are read.
+	// How Consul's health checks affect the rollout. Without it and rollingRules.alsoCount, no checks are read.
 	// +optional
 	HealthGate HealthGate `json:"healthGate,omitzero"`
 
@@ -196,7 +196,25 @@ type RollingRules struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	Fleet *intstr.IntOrString `json:"fleet,omitempty"`
+
+	// Which hosts take a slot of their role, group and fleet although they are not in flight, because they do not serve.
+	// Maintenance: hosts whose node is in Consul's maintenance (`consul maint`). Critical: hosts on which serfHealth or a
+	// check of healthGate.checks is critical; a node in maintenance has no critical checks. Only hosts that count take a
+	// slot. The default is none.
+	// +kubebuilder:validation:MaxItems=2
+	// +optional
+	AlsoCount []Outage `json:"alsoCount,omitempty"`
 }
+
+// Outage is why a host that is not in flight does not serve.
+// +kubebuilder:validation:Enum=Maintenance;Critical
+type Outage string
+
+// The outages.
+const (
+	OutageMaintenance Outage = "Maintenance"
+	OutageCritical    Outage = "Critical"
+)
 
 // FailurePolicy limits how many hosts may fail before the controller stops the rollout.
 //
@@ -246,6 +264,10 @@ type HealthGate struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
 	// +optional
 	MaxUnhealthy *intstr.IntOrString `json:"maxUnhealthy,omitempty"`
+
+	// Whether hosts in maintenance count against maxUnhealthy as well. The default is false.
+	// +optional
+	CountMaintenance bool `json:"countMaintenance,omitempty"`
 }
 
 // Canary selects the hosts that are upgraded first. No other host gets a grant for a version until all canaries are upgraded,

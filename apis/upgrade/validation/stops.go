@@ -33,6 +33,10 @@ const maxChecks = 64
 
 func validateHealthGate(gate v1alpha1.HealthGate, at *field.Path) field.ErrorList {
 	errs := validateLimit(gate.MaxUnhealthy, at.Child("maxUnhealthy"))
+	if gate.CountMaintenance && gate.MaxUnhealthy == nil {
+		errs = append(errs, field.Required(at.Child("maxUnhealthy"), "must be the number (3) or percentage (10%) of hosts that may be "+
+			"critical or in maintenance, because countMaintenance is true"))
+	}
 	checks := at.Child("checks")
 	if len(gate.Checks) > maxChecks {
 		errs = append(errs, field.TooMany(checks, len(gate.Checks), maxChecks))

@@ -105,7 +105,15 @@ func validateRules(rules *v1alpha1.RollingRules, at *field.Path) field.ErrorList
 		errs = append(errs, validateSegment(name, at.Child("roles").Key(name), "a role or group")...)
 		errs = append(errs, validateLimit(&limit, at.Child("roles").Key(name))...)
 	}
-	return append(errs, validateLimit(rules.Fleet, at.Child("fleet"))...)
+	errs = append(errs, validateLimit(rules.Fleet, at.Child("fleet"))...)
+	for i, outage := range rules.AlsoCount {
+		at := at.Child("alsoCount").Index(i)
+		errs = append(errs, oneOf(outage, at, v1alpha1.OutageMaintenance, v1alpha1.OutageCritical)...)
+		if slices.Contains(rules.AlsoCount[:i], outage) {
+			errs = append(errs, field.Duplicate(at, outage))
+		}
+	}
+	return errs
 }
 
 func validateLimit(limit *intstr.IntOrString, at *field.Path) field.ErrorList {

@@ -69,6 +69,26 @@ func TestValidateUpgradePlan(t *testing.T) {
 				at + `rollingRules.fleet: Invalid value: "101%": must be at most 100%`,
 			},
 		},
+		"outages that take slots": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.Instructions.RollingRules.AlsoCount = []v1alpha1.Outage{v1alpha1.OutageMaintenance, "maintenance", v1alpha1.OutageCritical,
+					v1alpha1.OutageMaintenance}
+			},
+			[]string{
+				at + `rollingRules.alsoCount[1]: Unsupported value: "maintenance": supported values: "Maintenance", "Critical"`,
+				at + `rollingRules.alsoCount[3]: Duplicate value: "Maintenance"`,
+			},
+		},
+		"maintenance without a limit": {
+			func(p *v1alpha1.UpgradePlan) { p.Spec.HealthGate.CountMaintenance = true },
+			[]string{"spec.healthGate.maxUnhealthy: Required value: must be the number (3) or percentage (10%) of hosts that may be critical or in " +
+				"maintenance, because countMaintenance is true"},
+		},
+		"maintenance with a limit": {
+			func(p *v1alpha1.UpgradePlan) {
+				p.Spec.HealthGate = v1alpha1.HealthGate{MaxUnhealthy: new(intstr.FromInt32(0)), CountMaintenance: true}
+			}, nil,
+		},
 		"names in the order": {order(lists{"a/b": {"c"}, "d": {"", "e"}}, nil), []string{
 			at + `roleOrder[a/b]: Invalid value: "a/b": the name of`, at + `roleOrder[d][0]: Invalid value: "": the name of`,
 		}},

@@ -16,8 +16,11 @@ const (
 	Maintenance CheckStatus = "maintenance"
 )
 
-// NodeMaintenance is the id of the check with which Consul marks a node in maintenance.
-const NodeMaintenance = "_node_maintenance"
+// The ids of the checks by which Consul says that a node is in maintenance, and whether its agent is alive.
+const (
+	NodeMaintenance = "_node_maintenance"
+	SerfHealth      = "serfHealth"
+)
 
 // Check is a check on a node, or on a service of it, that does not pass.
 type Check struct {

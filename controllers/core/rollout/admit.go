@@ -96,7 +96,7 @@ func (ad *admission) decide(s *subject, v *Verdict) {
 // grant gives a host a slot of its role, its group and the fleet, and its key.
 func (ad *admission) grant(s *subject, v *Verdict) {
 	if !s.newcomer {
-		s.role.grant(s.inFlight())
+		s.role.grant(s.hostFacts)
 	}
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true
 	v.Enable, v.GrantedAt, v.Renew, v.Unhealthy = true, ad.in.Now.Unix(), true, s.requiredCheckFails

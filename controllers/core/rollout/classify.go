@@ -51,6 +51,8 @@ type hostFacts struct {
 	implicit bool
 	// requiredCheckFails says that a required check fails, and failingSinceGrant that it did not when the host was granted.
 	requiredCheckFails, failingSinceGrant bool
+	// outage is why the host takes a slot although it is not in flight. Empty means that it takes none.
+	outage v1alpha1.Outage
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
 	failedAt time.Time
@@ -195,6 +197,7 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	}
 	f.exclusion = c.exclusion(h, f)
 	f.clockOffset = c.clockOffset(h)
+	f.outage = c.outage(h, f)
 	if h.Hold != nil {
 		f.next = soonest(f.next, h.Hold.Expires)
 	}
@@ -390,6 +393,30 @@ func (c *classifier) exclusion(h *fleet.Host, f *hostFacts) (e exclusion) {
 		e |= expiredMarker
 	}
 	return e
+}
+
+// outage returns why a host that is not in flight takes a slot by rollingRules.alsoCount. A newcomer takes none, since it does not
+// serve yet.
+func (c *classifier) outage(h *fleet.Host, f *hostFacts) v1alpha1.Outage {
+	counted := c.plan.Spec.Instructions.RollingRules.AlsoCount
+	if len(counted) == 0 || len(h.Checks) == 0 || f.inFlight() || f.newcomer || !f.counts() {
+		return ""
+	}
+	outage := v1alpha1.Outage("")
+	if h.InMaintenance() {
+		outage = v1alpha1.OutageMaintenance
+	} else if slices.ContainsFunc(h.Checks, c.takesOutOfService) {
+		outage = v1alpha1.OutageCritical
+	}
+	if !slices.Contains(counted, outage) {
+		return ""
+	}
+	return outage
+}
+
+// takesOutOfService reports whether a check says that its host does not serve.
+func (c *classifier) takesOutOfService(check fleet.Check) bool {
+	return check.Status == fleet.Critical && (check.ID == fleet.SerfHealth || slices.Contains(c.plan.Spec.HealthGate.Checks, check.ID))
 }
 
 // knownByMarker reports whether a host has neither a record nor a report.

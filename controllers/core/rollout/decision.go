@@ -85,8 +85,18 @@ type Blocker struct {
 	Name string
 	// Have and Limit are the numbers of the kind.
 	Have, Limit int
-	// Rule is the field of the plan that sets the limit, and Hosts names the first hosts that take its slots.
+	// Rule is the field of the plan that sets the limit, and Hosts names the first hosts in flight that take its slots.
 	Rule  string
+	Hosts []string
+	// Outages are the other hosts that take slots of a limit, by rollingRules.alsoCount.
+	Outages []Outage
+}
+
+// Outage is a number of hosts that take slots for the same reason although they are not in flight.
+type Outage struct {
+	Kind  v1alpha1.Outage
+	Total int
+	// Hosts names the first of them.
 	Hosts []string
 }
 

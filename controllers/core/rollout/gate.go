@@ -170,15 +170,28 @@ const maxNames = 5
 // sample collects the hosts for which a function of their index is true.
 func (a *assessment) sample(is func(int) bool) (s hostSample) {
 	for i := range a.facts {
-		if !is(i) {
-			continue
-		}
-		s.total++
-		if len(s.names) < maxNames {
-			s.names = append(s.names, a.in.Fleet.Hosts[i].Name)
+		if is(i) {
+			s.add(a.in.Fleet.Hosts[i].Name)
 		}
 	}
 	return s
+}
+
+// sampleOf is sample among some hosts.
+func (a *assessment) sampleOf(hosts []int, is func(int) bool) (s hostSample) {
+	for _, i := range hosts {
+		if is(i) {
+			s.add(a.in.Fleet.Hosts[i].Name)
+		}
+	}
+	return s
+}
+
+func (s *hostSample) add(name string) {
+	s.total++
+	if len(s.names) < maxNames {
+		s.names = append(s.names, name)
+	}
 }
 
 // legacyHosts returns the hosts that count and have never been seen as agents, if a rule of the plan is about them.
@@ -189,14 +202,18 @@ func (a *assessment) legacyHosts() hostSample {
 	return a.sample(func(i int) bool { return a.facts[i].counts() && !a.in.Fleet.Hosts[i].Agent() })
 }
 
-// tooManyUnhealthy says how many more hosts have a critical check than healthGate.maxUnhealthy allows. Empty means that
-// they have not.
+// tooManyUnhealthy says how many more hosts have a critical check, or are in maintenance if that counts, than
+// healthGate.maxUnhealthy allows. Empty means that they are not too many.
 func (a *assessment) tooManyUnhealthy() string {
 	budget := a.plan.limits.maxUnhealthy
 	if budget == nil {
 		return ""
 	}
-	unhealthy := a.sample(func(i int) bool { return a.facts[i].counts() && a.in.Fleet.Hosts[i].Critical() })
+	maintenance := a.plan.Spec.HealthGate.CountMaintenance
+	unhealthy := a.sample(func(i int) bool {
+		h := &a.in.Fleet.Hosts[i]
+		return a.facts[i].counts() && (h.Critical() || maintenance && h.InMaintenance())
+	})
 	if unhealthy.total <= budget.budget(a.limits.fleet.counted) {
 		return ""
 	}

@@ -19,6 +19,7 @@ type limitScope struct {
 	complete int   // of those, hosts that are upgraded and have soaked
 	inFlight int
 	enabled  int    // of those in flight, hosts that are enabled
+	down     int    // hosts that are not in flight, and take a slot by alsoCount
 	limit    *int   // nil means no limit
 	origin   string // how the limit was computed from a percentage
 	rule     string // the field of the plan that sets the limit
@@ -36,34 +37,42 @@ func (s *limitScope) add(i int, f *hostFacts) {
 			s.complete++
 		}
 	}
-	if !f.takesSlot() {
-		return
-	}
-	s.inFlight++
-	if f.enabled {
-		s.enabled++
+	switch {
+	case f.takesSlot():
+		s.inFlight++
+		if f.enabled {
+			s.enabled++
+		}
+	case f.outage != "":
+		s.down++
 	}
 }
 
-// grant counts a grant. A host that is in flight has its slot already.
-func (s *limitScope) grant(inFlight bool) {
+// taken returns how many slots are taken.
+func (s *limitScope) taken() int { return s.inFlight + s.down }
+
+// grant counts a grant. A host that is in flight or down has its slot already.
+func (s *limitScope) grant(f *hostFacts) {
 	s.enabled++
-	if !inFlight {
+	if f.outage != "" {
+		s.down--
+	}
+	if !f.inFlight() {
 		s.inFlight++
 	}
 	s.blocker, s.message = nil, ""
 }
 
 // free reports whether one more host can be granted. A host in flight takes no further slot, but no more of them are
-// granted than the limit.
+// granted than the slots that hosts which are down leave.
 func (s *limitScope) free(inFlight bool) bool {
 	switch {
 	case s.limit == nil:
 		return true
 	case inFlight:
-		return s.enabled < *s.limit
+		return s.enabled+s.down < *s.limit
 	}
-	return s.inFlight < *s.limit
+	return s.taken() < *s.limit
 }
 
 func (s *limitScope) setLimit(limit hostLimit, rule string) {
@@ -85,9 +94,9 @@ type group struct {
 	implicit bool // of a role that no group matches
 }
 
-func (r *role) grant(inFlight bool) {
+func (r *role) grant(f *hostFacts) {
 	for _, s := range r.scopes {
-		s.grant(inFlight)
+		s.grant(f)
 	}
 }
 
@@ -115,7 +124,7 @@ func (r *role) zeroLimit() *limitScope {
 func (r *role) tightest() *limitScope {
 	best := r.scopes[0]
 	for _, s := range r.scopes[1:] {
-		if s.limit != nil && (best.limit == nil || *s.limit-s.inFlight < *best.limit-best.inFlight) {
+		if s.limit != nil && (best.limit == nil || *s.limit-s.taken() < *best.limit-best.taken()) {
 			best = s
 		}
 	}

@@ -239,19 +239,41 @@ func (ad *admission) noFreeSlotMessage(s *subject) string {
 	return ad.limitMessage(s.role.exhausted(s.inFlight()))
 }
 
-// limitMessage names the first hosts that take the slots of a scope, and those that have failed.
+// limitMessage names the first hosts that take the slots of a scope, those that have failed, and those that are down.
 func (ad *admission) limitMessage(s *limitScope) string {
 	switch b := s.blocker; {
 	case s.message != "":
 	case b.Limit == 0:
 		s.message = "the limit of " + s.name + " is 0" + s.origin + " by " + s.rule
 	default:
-		s.message = fmt.Sprintf("%d of %d slots of %s are taken by %s%s", b.Have, b.Limit, s.name, nameList(b.Hosts, b.Have), s.origin)
+		s.message = fmt.Sprintf("%d of %d slots of %s are taken", b.Have, b.Limit, s.name)
+		separator := ": "
+		if s.inFlight > 0 {
+			s.message += " by " + nameList(b.Hosts, s.inFlight)
+			separator = "; "
+		}
+		s.message += s.origin
 		if failed := ad.failedHosts(s); len(failed) > 0 {
 			s.message += "; failed: " + strings.Join(failed, ", ")
 		}
+		for _, outage := range b.Outages {
+			s.message += separator + outage.message()
+			separator = "; "
+		}
 	}
 	return s.message
+}
+
+// message says which hosts take slots by alsoCount.
+func (o *Outage) message() string {
+	verb, state := " are ", "critical"
+	if o.Total == 1 {
+		verb = " is "
+	}
+	if o.Kind == v1alpha1.OutageMaintenance {
+		state = "in maintenance"
+	}
+	return nameList(o.Hosts, o.Total) + verb + state
 }
 
 // failedHosts returns the names of the first hosts of a scope that have failed.
@@ -285,10 +307,10 @@ func (ad *admission) startingMessage(s *subject) string {
 		return ad.messages.get(messageKey{v1alpha1.ReasonStarting, "", 0}, func() string {
 			return "granted now: nothing limits its role"
 		})
-	case s.inFlight():
+	case s.inFlight() || s.outage != "":
 		return "granted now: it holds a slot of " + scope.name + " already"
 	default:
-		return fmt.Sprintf("granted now: it takes slot %d of %d of %s", scope.inFlight+1, *scope.limit, scope.name)
+		return fmt.Sprintf("granted now: it takes slot %d of %d of %s", scope.taken()+1, *scope.limit, scope.name)
 	}
 }
 
@@ -363,7 +385,11 @@ func (a *assessment) budgetMessage(failed hostSample) string {
 }
 
 func (a *assessment) unhealthyMessage(unhealthy hostSample) string {
-	return a.exceeds(unhealthy, "are critical", "healthGate.maxUnhealthy", a.plan.limits.maxUnhealthy)
+	what := "are critical"
+	if a.plan.Spec.HealthGate.CountMaintenance {
+		what += " or in maintenance"
+	}
+	return a.exceeds(unhealthy, what, "healthGate.maxUnhealthy", a.plan.limits.maxUnhealthy)
 }
 
 func (a *assessment) exceeds(s hostSample, what, field string, limit *hostLimit) string {

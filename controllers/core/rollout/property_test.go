@@ -82,6 +82,11 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 			line("pausekey host/%s %s", h, pick("pause", "True", "False"))
 		}
 	}
+	for _, h := range hosts {
+		if yes("fails a check", 5) {
+			line("check %s %s", h, pick("check", "serfHealth critical", "puppet critical", "disk critical", "_node_maintenance maintenance"))
+		}
+	}
 	if yes("role key", 5) {
 		line("key role/web %s %s", value("role's"), when("role's since"))
 	}
@@ -120,6 +125,9 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	if yes("by an action", 5) {
 		s.WriteString("action: {type: Command, name: reboot, args: [now]}\n")
 	}
+	if yes("gated by health", 4) {
+		s.WriteString("healthGate: {checks: [puppet]}\n")
+	}
 	fmt.Fprintf(&s, "keys: {format: %s}\n", pick("format", "Boolean", "Version"))
 	fmt.Fprintf(&s, "strategy: %s\nminReadySeconds: %d\n", pick("strategy", "Rolling", "Batch"), rapid.SampledFrom([]int{0, 600}).Draw(t, "soak"))
 	exclude := "[]"
@@ -139,6 +147,7 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 		r.limit["fleet"] = n
 		fmt.Fprintf(&s, "    fleet: %d\n", n)
 	}
+	fmt.Fprintf(&s, "    alsoCount: [%s]\n", pick("also counted", "", "", "Maintenance", "Critical", "Maintenance, Critical"))
 	if rapid.Bool().Draw(t, "ordered") {
 		r.after["web"] = "mons"
 		s.WriteString("  roleOrder: {web: mons}\n")
@@ -300,6 +309,11 @@ func (w *world) limitless(host string) bool {
 func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
 	started = slices.DeleteFunc(slices.Clone(started), w.limitless)
 	count := map[string]int{}
+	for h := range w.outOfService(busy) {
+		for _, s := range scopes(h) {
+			count[s]++
+		}
+	}
 	for h := range busy {
 		if w.limitless(h) {
 			continue

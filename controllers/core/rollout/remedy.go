@@ -67,7 +67,23 @@ func (b *Blocker) remedies() []string {
 	case b.Limit == 0:
 		return []string{b.Rule + " above 0"}
 	}
-	return []string{fmt.Sprintf("after: %d more of %s", b.Have-b.Limit+1, b.Name)}
+	return b.slotRemedies()
+}
+
+// slotRemedies says what frees slots of a limit.
+func (b *Blocker) slotRemedies() []string {
+	var remedies []string
+	if len(b.Hosts) > 0 {
+		remedies = append(remedies, fmt.Sprintf("after: %d more of %s", b.Have-b.Limit+1, b.Name))
+	}
+	for _, o := range b.Outages {
+		if o.Kind == v1alpha1.OutageMaintenance {
+			remedies = append(remedies, "the maintenance of "+nameList(o.Hosts, o.Total)+" ends")
+		} else {
+			remedies = append(remedies, "the checks of "+nameList(o.Hosts, o.Total)+" pass")
+		}
+	}
+	return remedies
 }
 
 // reports says what a host in flight is expected to do, and by when.
@@ -136,6 +152,9 @@ func (c *computation) gateRemedies(reason v1alpha1.Reason) []string {
 	case v1alpha1.ReasonOutsideWindow:
 		return c.windowRemedies()
 	case v1alpha1.ReasonTooManyUnhealthy:
+		if c.plan.Spec.HealthGate.CountMaintenance {
+			return []string{"fewer hosts are critical or in maintenance", "healthGate.maxUnhealthy"}
+		}
 		return []string{"fewer hosts are critical", "healthGate.maxUnhealthy"}
 	case v1alpha1.ReasonAwaitingPromotion:
 		return []string{"`upgradectl rollout promote`"}

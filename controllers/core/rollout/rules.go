@@ -177,13 +177,29 @@ func (ad *admission) starting(*subject) (*Blocker, bool) { return nil, true }
 // limitBlocker describes the hosts that take the slots of a scope. All hosts that wait for the scope share it.
 func (ad *admission) limitBlocker(s *limitScope) *Blocker {
 	if s.blocker == nil {
-		s.blocker = &Blocker{Kind: s.kind, Name: s.name, Have: s.inFlight, Limit: *s.limit, Rule: s.rule,
-			Hosts: ad.takers(s)}
+		s.blocker = &Blocker{Kind: s.kind, Name: s.name, Have: s.taken(), Limit: *s.limit, Rule: s.rule,
+			Hosts: ad.takers(s), Outages: ad.outages(s)}
 	}
 	return s.blocker
 }
 
-// takers names the first hosts that take the slots of a scope: those that have failed, then those in flight for the longest time.
+// outages returns the hosts that take slots of a scope by alsoCount.
+func (ad *admission) outages(s *limitScope) []Outage {
+	if s.down == 0 {
+		return nil
+	}
+	var outages []Outage
+	for _, kind := range []v1alpha1.Outage{v1alpha1.OutageMaintenance, v1alpha1.OutageCritical} {
+		hosts := ad.sampleOf(s.hosts, func(i int) bool { return ad.facts[i].outage == kind && !ad.verdicts[i].InFlight })
+		if hosts.total > 0 {
+			outages = append(outages, Outage{Kind: kind, Total: hosts.total, Hosts: hosts.names})
+		}
+	}
+	return outages
+}
+
+// takers names the first hosts in flight that take the slots of a scope: those that have failed, then those in flight for the
+// longest time.
 func (ad *admission) takers(s *limitScope) []string {
 	var taking []int
 	for _, i := range s.hosts {
