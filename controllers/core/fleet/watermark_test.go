@@ -82,7 +82,7 @@ func TestWatermarks_ProlongSpansByASixth(t *testing.T) {
 			}
 			for _, span := range spans {
 				if late := seen.Sub(at) - time.Second; now.Sub(at) <= span && late > span/6 {
-					t.Fatalf("%d was written %s ago and is seen %s later: more than a sixth of %s\n%v", i, now.Sub(at), late, span, marks)
+					t.Fatalf("%d was written %s ago and appears %s later: more than a sixth of %s\n%v", i, now.Sub(at), late, span, marks)
 				}
 			}
 		}

@@ -110,7 +110,7 @@ func TestClockOffsetText(t *testing.T) {
 	}
 }
 
-// The decision for any fleet is the same whatever times its hosts write, but for the times that it shows.
+// The decision for any fleet does not depend on the times that its hosts write, but for the times that it shows.
 func TestHostClocks_ChangeNoDecision(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := anyWorld(t)
@@ -187,7 +187,7 @@ func TestWatermarks_AreStoredInTime(t *testing.T) {
 				again = w.now
 			}
 			if late := again.Sub(first); !ok || late < 0 || late > 110*time.Second {
-				t.Fatalf("after %d s: %s is seen %s later", second, f.Hosts[i].Name, late)
+				t.Fatalf("after %d s: %s appears %s later", second, f.Hosts[i].Name, late)
 			}
 		}
 	}

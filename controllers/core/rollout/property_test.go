@@ -205,7 +205,7 @@ func (w *world) busy() map[string]bool {
 	return out
 }
 
-// writtenAt is when the controller wrote a marker. One of a clock that was ahead is as old as what was seen with it.
+// writtenAt is when the controller wrote a marker. One of a clock that was ahead is as old as its watermark.
 func (w *world) writtenAt(m *fleet.Started) time.Time {
 	if !m.Time.After(w.now) {
 		return m.Time

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -207,7 +208,7 @@ func (ad *admission) takers(s *limitScope) []string {
 			taking = append(taking, i)
 		}
 	}
-	slices.SortStableFunc(taking, func(i, j int) int { return byFailureAndAge(&ad.facts[i], &ad.facts[j]) })
+	slices.SortStableFunc(taking, func(i, j int) int { return ad.byFailureAndAge(&ad.facts[i], &ad.facts[j]) })
 	names := make([]string, 0, maxNames)
 	for _, i := range taking[:min(len(taking), maxNames)] {
 		names = append(names, ad.in.Fleet.Hosts[i].Name)
@@ -215,20 +216,14 @@ func (ad *admission) takers(s *limitScope) []string {
 	return names
 }
 
-// byFailureAndAge orders hosts in flight: failed hosts first, then by how long they are in flight. An unknown time comes last.
-func byFailureAndAge(a, b *hostFacts) int {
-	switch {
-	case a.failed() != b.failed():
-		return trueFirst(a.failed())
-	case a.since.IsZero() != b.since.IsZero():
-		return trueFirst(b.since.IsZero())
+// byFailureAndAge orders hosts in flight: failed hosts first, then by how long they are in flight. A host that this pass grants
+// is in flight since now, as the next pass finds it.
+func (ad *admission) byFailureAndAge(a, b *hostFacts) int {
+	if a.failed() != b.failed() {
+		if a.failed() {
+			return -1
+		}
+		return 1
 	}
-	return a.since.Compare(b.since)
-}
-
-func trueFirst(is bool) int {
-	if is {
-		return -1
-	}
-	return 1
+	return cmp.Or(a.since, wholeSecond(ad.in.Now)).Compare(cmp.Or(b.since, wholeSecond(ad.in.Now)))
 }

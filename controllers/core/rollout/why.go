@@ -146,7 +146,7 @@ func (c *computation) slowest(hosts []int, is func(int) bool) int {
 		case v.InFlight:
 			rank = 2
 		}
-		if rank > highest || rank == highest && rank > 1 && byFailureAndAge(&c.facts[i], &c.facts[best]) < 0 {
+		if rank > highest || rank == highest && rank > 1 && c.byFailureAndAge(&c.facts[i], &c.facts[best]) < 0 {
 			best, highest = i, rank
 		}
 	}
