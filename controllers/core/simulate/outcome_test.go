@@ -176,6 +176,24 @@ func TestNew_ContinuesSnapshot(t *testing.T) {
 	}
 }
 
+// A started host whose clock is years ahead finishes as soon as one that starts now.
+func TestNew_IgnoresClocksThatAreAhead(t *testing.T) {
+	o := simulate.Options{Plan: plan(t, "version: v2"), Hosts: hosts(true, "v1", "web1"), Start: start, Gap: time.Second,
+		Duration: simulate.Span{Mean: 10 * time.Minute}, Rand: rand.New(rand.NewPCG(1, 1))}
+	before := simulate.New(o)
+	before.SetVersion("v1")
+	before.Pass()
+	before.Act()
+	raw := before.Snapshot()
+	marker := keys.DecodeStarted(raw.Started[0])
+	marker.Time = marker.Time.AddDate(3, 0, 0)
+	raw.Started[0].Value = keys.EncodeStarted(*marker)
+	o.Hosts, o.Snapshot = nil, &raw
+	if got := simulate.New(o).Run(24 * time.Hour); !got.Complete || got.Duration() != 10*time.Minute {
+		t.Errorf("complete %t after %s", got.Complete, got.Duration())
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	durations := []time.Duration{5, 1, 4, 2, 3}
 	for p, want := range map[int]time.Duration{1: 1, 50: 3, 80: 4, 95: 5, 100: 5} {

@@ -139,12 +139,16 @@ func (s *Simulation) adopt() {
 		case reason == v1alpha1.ReasonDeadlineExceeded:
 			s.silent[h.Name] = true
 		case m != nil && m.By == "":
-			end := m.Time.Add(s.duration(h.Role))
+			began := m.Time
+			if began.After(s.Now) { // the host's clock is ahead
+				began = s.Now
+			}
+			end := began.Add(s.duration(h.Role))
 			if end.Before(s.Now) {
 				end = s.Now
 			}
-			s.Running[h.Name] = Run{Version: m.Version, Started: m.Time, End: end}
-			s.recorder.started(h, m.Time)
+			s.Running[h.Name] = Run{Version: m.Version, Started: began, End: end}
+			s.recorder.started(h, began)
 		}
 	}
 }
