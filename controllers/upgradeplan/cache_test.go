@@ -466,6 +466,9 @@ func TestWorker_CacheEqualsAFullRead(t *testing.T) {
 		f.inTree(keys.RunningVersionsOld, func() { f.hosts(false, "1", "db3", "db4", "db5", "db6") })
 		spec := "version: '%s'\ninstructions: {rollingRules: {global: 3}}\nprogressDeadlineSeconds: 3600\n" + rapid.SampledFrom([]string{
 			"", "minReadySeconds: 60\n", "strategy: Batch\n"}).Draw(rt, "spec")
+		if rapid.Bool().Draw(rt, "also counts") {
+			spec = strings.Replace(spec, "{global: 3}", "{global: 3, alsoCount: [Maintenance, Critical]}", 1)
+		}
 		version := 2
 		f.apply(fmt.Sprintf(spec, "2"))
 		r := newCaching(f)
@@ -513,7 +516,7 @@ func (f *fixture) act(t *rapid.T, h fleet.Host, to string) string {
 // disturb changes something that no host in flight changes.
 func (r *caching) disturb(t *rapid.T, spec string, version *int) string {
 	what := rapid.SampledFrom([]string{"nothing", "time", "more time", "edit", "delete", "pause", "resume", "hold", "spec", "new host",
-		"new agent", "gone", "again", "by hand", "agent", "current"}).Draw(t, "what")
+		"new agent", "gone", "again", "by hand", "agent", "current", "maintenance", "critical", "in service"}).Draw(t, "what")
 	f, plans := r.fixture, planstore.Plans{Store: r.store}
 	host := rapid.SampledFrom([]string{"web5", "db5"}).Draw(t, "host")
 	switch what {
@@ -554,6 +557,12 @@ func (r *caching) disturb(t *rapid.T, spec string, version *int) string {
 		f.txn(f.saysOp("1", fleet.PhaseIdle, "db6"))
 	case "current":
 		f.set("current_version", "9")
+	case "maintenance":
+		f.setChecks(host, fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Critical}, fleet.Check{ID: "disk", Status: fleet.Critical})
+	case "critical":
+		f.setChecks(host, fleet.Check{ID: fleet.SerfHealth, Status: fleet.Critical})
+	case "in service":
+		f.setChecks(host)
 	}
 	r.forgive(t)
 	return what + " " + host
