@@ -74,6 +74,11 @@ func TestPlan_NamesLimitsLeaderAndPhase(t *testing.T) {
 	wantTexts(t, describe.Plan(o, nil, "main: fleet.yaml"), map[string]string{"Name": "fleet", "Managed by": "main: fleet.yaml",
 		"Limits": "global 1", "Paused": "no", "Windows": "", "Keys": "no prefix, records below running/versions/ and running_version/",
 		"Leader": "none: start upgrade-controller, or run upgradectl reconcile fleet", "Phase": string(describe.Status(o).Phase)})
+	o.Plan.Spec.Instructions.RollingRules.AlsoCount = []v1alpha1.Outage{v1alpha1.OutageMaintenance, v1alpha1.OutageCritical}
+	o.Plan.Spec.HealthGate = v1alpha1.HealthGate{MaxUnhealthy: new(intstr.FromInt32(2)), CountMaintenance: true}
+	wantTexts(t, describe.Plan(o, nil, ""), map[string]string{
+		"Limits":      "global 1; hosts that also take slots: Maintenance, Critical",
+		"Health gate": "at most 2 hosts critical or in maintenance"})
 	wantTexts(t, describe.Plan(o, &leaderelection.LockHeldError{Holder: "alice", Since: now}, ""), map[string]string{"Managed by": "",
 		"Leader": "alice since 2026-03-06T14:00:00Z"})
 }

@@ -35,7 +35,19 @@ func limitsText(r v1alpha1.RollingRules) string {
 	if r.Fleet != nil {
 		parts = append(parts, "fleet "+r.Fleet.String())
 	}
-	return cmp.Or(strings.Join(parts, ", "), "none")
+	text := cmp.Or(strings.Join(parts, ", "), "none")
+	if len(r.AlsoCount) > 0 {
+		text += "; hosts that also take slots: " + outagesText(r.AlsoCount)
+	}
+	return text
+}
+
+func outagesText(outages []v1alpha1.Outage) string {
+	names := make([]string, 0, len(outages))
+	for _, o := range outages {
+		names = append(names, string(o))
+	}
+	return strings.Join(names, ", ")
 }
 
 func listsText(m map[string]v1alpha1.StringList, between string) string {
@@ -59,7 +71,11 @@ func healthText(g v1alpha1.HealthGate) string {
 		parts = append(parts, strings.Join(g.Checks, ", ")+" must pass")
 	}
 	if g.MaxUnhealthy != nil {
-		parts = append(parts, "at most "+g.MaxUnhealthy.String()+" hosts critical")
+		text := "at most " + g.MaxUnhealthy.String() + " hosts critical"
+		if g.CountMaintenance {
+			text += " or in maintenance"
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
 }
