@@ -120,3 +120,52 @@ func TestWait_WakesForTheCatalog(t *testing.T) {
 		}
 	})
 }
+
+func TestRestore_IndexesGoBackAndWaitsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(time.Now)
+		set := func(key, value string) uint64 {
+			t.Helper()
+			result, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: key, Value: []byte(value)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return result.Index
+		}
+		get := func(key string) (string, uint64) {
+			t.Helper()
+			pairs, _, err := s.Get(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(pairs[0].Value), pairs[0].ModifyIndex
+		}
+		first := set("a", "1")
+		backup := s.Snapshot()
+		second := set("a", "2")
+		set("b", "1")
+		woken := make(chan store.WatchIndex, 1)
+		go func() {
+			at, err := s.Wait(t.Context(), store.WatchTarget{Prefix: "a"}, second, store.MaxWait)
+			if err != nil {
+				t.Error(err)
+			}
+			woken <- at
+		}()
+		synctest.Wait()
+		begun := time.Now()
+		s.Restore(backup)
+		if at := <-woken; at.Index != first || time.Since(begun) != 0 {
+			t.Errorf("the wait ended after %s with %+v, want index %d", time.Since(begun), at, first)
+		}
+		if value, index := get("a"); value != "1" || index != first {
+			t.Errorf("a is %q at %d after the restore, want 1 at %d", value, index, first)
+		}
+		if _, index := get("b"); index != 0 {
+			t.Error("b exists after the restore")
+		}
+		if third := set("a", "3"); third <= second {
+			t.Errorf("the index of the first write after the restore is %d, not above %d", third, second)
+		}
+	})
+}

@@ -16,6 +16,8 @@ type waiter struct {
 	target   store.WatchTarget
 	anything bool
 	wake     chan struct{}
+	// restored says that a backup was restored, which ends the wait.
+	restored bool
 }
 
 // Wait returns when the index of the target is above the given one, or after the time that is given, store.MaxWait at most.
@@ -45,6 +47,7 @@ func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64
 		expiry.Stop()
 		s.mu.Lock()
 		delete(s.waiters, w)
+		timeout = timeout || w.restored
 		s.mu.Unlock()
 	}
 }
