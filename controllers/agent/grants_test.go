@@ -66,6 +66,40 @@ func TestAgent_RefusesAUsedGrant(t *testing.T) {
 	b.wantReason(permission.Granted)
 }
 
+// A restored backup of the same rollout holds an earlier started marker, and a grant that the host has used since. The marker must
+// not replace what the host remembers.
+func TestAgent_RefusesARestoredGrantBesideAnEarlierMarker(t *testing.T) {
+	b := newBench(t, "v1")
+	b.switchTo("v2")
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("broken package") }
+	b.grantOnce("v2", "1.4")
+	_, _ = b.agent.Once(t.Context())
+	b.grantOnce("v2", "1.12")
+	backup := b.pairs()
+	b.clock.now = b.clock.now.Add(maxRetry)
+	_, _ = b.agent.Once(t.Context())
+	if b.memory.Grant != "1.12" {
+		t.Fatalf("the memory is %+v", b.memory)
+	}
+
+	for key := range b.pairs() {
+		b.delete(key)
+	}
+	for key, p := range backup {
+		b.write(store.Op{Verb: store.Set, Key: key, Value: p.Value, Flags: p.Flags})
+	}
+	b.set(enableHost, "False") // so that it must not try again by its marker
+	b.restart()
+	b.clock.now = b.clock.now.Add(maxRetry)
+	changes := len(b.changes)
+	for range 2 {
+		_, _ = b.agent.Once(t.Context())
+	}
+	if b.memory.Grant != "1.12" || len(b.changes) != changes {
+		t.Errorf("the memory is %+v after the restore, and the host started %d times", b.memory, len(b.changes)-changes)
+	}
+}
+
 // After a restore of Consul, no key starts a host that has finished a later rollout. The report says so.
 func TestAgent_RefusesWhenTheStoreWentBack(t *testing.T) {
 	b := newBench(t, "v1")

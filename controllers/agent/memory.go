@@ -6,6 +6,7 @@ package agent
 import (
 	"fmt"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/permission"
 )
 
@@ -16,7 +17,8 @@ func (a *Agent) remember(o *Observation) error {
 	if o.View.Current.Governed && o.View.Local == o.View.Current.Name && o.View.Started == "" {
 		m.Rollout = max(m.Rollout, o.View.Current.Rollout)
 	}
-	if s := o.Own.Started; s != nil && s.By == "" && s.Grant != "" {
+	// Ids of grants ascend. A marker with an earlier one is of a store that was restored from a backup.
+	if s := o.Own.Started; s != nil && s.By == "" && fleet.CompareNatural(s.Grant, m.Grant) > 0 {
 		m.Grant = s.Grant
 	}
 	if m == o.Memory {
