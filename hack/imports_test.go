@@ -68,6 +68,8 @@ var table = []row{
 	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync", "controllers/agent", "controllers/manager", "controllers/store/consul",
 		"github.com/hashicorp/..."}},
 
+	{of: "controllers/internal/dst", ours: []string{}},
+
 	// Commands print what the planner says, so upgradectl names its states and reasons; that it does not plan by itself is
 	// the linter's rule on rollout.Compute.
 	{of: "cmd/..."},

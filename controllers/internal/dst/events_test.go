@@ -1,0 +1,293 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// faultKind is what can happen.
+type faultKind uint8
+
+const (
+	noFault faultKind = iota
+	// These happen to the next call.
+	loseReply
+	failCall
+	throttleCall
+	delayCall
+	// These happen to processes and hosts.
+	outage
+	killController
+	bootController
+	pauseController
+	clockController
+	killHost
+	bootHost
+	pauseHost
+	clockHost
+	failUpgrade
+	reinstallHost
+	joinHost
+	leaveHost
+	renameHost
+	// These are done by operators and others.
+	orderPlan
+	editPlan
+	changeKeys
+	saveBackup
+	restoreBackup
+)
+
+var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail a call", throttleCall: "answer 429", delayCall: "delay a call",
+	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
+	clockController: "set a controller's clock", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
+	clockHost: "set a host's clock", failUpgrade: "fail upgrades", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
+	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+
+// event is one fault, at a step. Rand decides its details.
+type event struct {
+	Step int
+	Kind faultKind
+	Rand uint64
+}
+
+func (e event) String() string {
+	return fmt.Sprintf("step %d: %s (%x)", e.Step, kindNames[e.Kind], e.Rand)
+}
+
+// weights say how often each kind comes.
+var weights = []struct {
+	kind   faultKind
+	weight int
+}{
+	{loseReply, 12}, {failCall, 8}, {throttleCall, 5}, {delayCall, 12}, {outage, 1},
+	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1},
+	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3},
+	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1},
+	{orderPlan, 12}, {editPlan, 4}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
+}
+
+// newEvents makes the faults of a scenario: up to one each 25 steps.
+func newEvents(r *rand.Rand, steps int) []event {
+	total := 0
+	var enabled []int
+	for i, w := range weights { // each scenario has some kinds only, so that all faults do not hide each other
+		if r.IntN(3) > 0 {
+			enabled = append(enabled, i)
+			total += w.weight
+		}
+	}
+	var events []event
+	most := 25 << r.IntN(4)
+	for step := r.IntN(most); step < steps && total > 0; step += 1 + r.IntN(most) {
+		pick := r.IntN(total)
+		for _, i := range enabled {
+			if pick -= weights[i].weight; pick < 0 {
+				events = append(events, event{step, weights[i].kind, r.Uint64()})
+				break
+			}
+		}
+	}
+	return events
+}
+
+// inject makes an event happen.
+func (w *world) inject(e event) {
+	r := rand.New(rand.NewPCG(e.Rand, 3))
+	switch e.Kind {
+	case loseReply, failCall, throttleCall, delayCall:
+		w.next = append(w.next, e.Kind)
+	case outage:
+		for range 5 + r.IntN(40) {
+			w.next = append(w.next, throttleCall)
+		}
+		w.note("fault", "outage", "")
+	case killController, bootController, pauseController, clockController:
+		w.injectController(e.Kind, w.controllers[r.IntN(len(w.controllers))], r)
+	case killHost, bootHost, pauseHost, clockHost, failUpgrade, reinstallHost, leaveHost, renameHost:
+		w.injectHost(e.Kind, w.machines[r.IntN(len(w.machines))], r)
+	case joinHost:
+		w.join(r)
+	case orderPlan:
+		w.order(r)
+	case editPlan:
+		w.editPlan(r)
+	case changeKeys:
+		w.changeKeys(r)
+	case saveBackup:
+		backup := w.store.Snapshot()
+		w.backup = &backup
+		w.note("fault", "save a backup", "")
+	case restoreBackup:
+		w.restore()
+	}
+}
+
+func (w *world) injectController(kind faultKind, c *controller, r *rand.Rand) {
+	name := kindNames[kind]
+	switch {
+	case kind == bootController:
+		if c.process != nil {
+			return
+		}
+		c.boot()
+	case c.process == nil:
+		return
+	case kind == killController:
+		c.kill()
+	case kind == pauseController:
+		d := time.Duration(5+r.IntN(300)) * time.Second
+		c.process.pausedUntil = time.Now().Add(d)
+		name += " for " + d.String()
+	case kind == clockController:
+		c.kill()
+		c.offset = wrongClock(r)
+		c.boot()
+		name += ": " + c.offset.String()
+	}
+	w.note("fault", c.name+": "+name, "")
+}
+
+// wrongClock is wrong by seconds, hours or years, or right. The process then starts again: while it runs, Go compares times by the
+// monotonic clock, which a simulation cannot keep while it steps the other one.
+func wrongClock(r *rand.Rand) time.Duration {
+	d := []time.Duration{0, 10 * time.Second, 3 * time.Hour, 3 * 365 * 24 * time.Hour}[r.IntN(4)]
+	if r.IntN(2) == 0 {
+		return -d
+	}
+	return d
+}
+
+func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
+	name := kindNames[kind]
+	switch {
+	case m.truth.gone:
+		return
+	case kind == bootHost:
+		if m.process != nil {
+			return
+		}
+		m.boot()
+	case kind == failUpgrade:
+		m.failures = 1 + r.IntN(3)
+	case kind == reinstallHost:
+		m.reinstall([]string{"", "1", "1"}[r.IntN(3)])
+		name += " at " + m.disk.version
+	case kind == leaveHost || kind == renameHost:
+		if len(w.machines) < 3 {
+			return
+		}
+		m.kill()
+		m.truth.gone, m.truth.running = true, ""
+		if kind == renameHost {
+			w.addMachine(fmt.Sprint(m.role, 50+len(w.machines)), m.disk.version, m.legacy)
+		}
+	case m.process == nil:
+		return
+	case kind == killHost:
+		m.kill()
+	case kind == pauseHost:
+		d := time.Duration(5+r.IntN(600)) * time.Second
+		m.process.pausedUntil = time.Now().Add(d)
+		name += " for " + d.String()
+	case kind == clockHost:
+		m.kill()
+		m.offset = wrongClock(r)
+		m.boot()
+		name += ": " + m.offset.String()
+	}
+	w.note("fault", m.name+": "+name, "")
+}
+
+// reinstall replaces the disk. The host forgets everything.
+func (m *machine) reinstall(version string) {
+	m.kill()
+	m.disk = disk{version: version}
+	m.truth = truth{seen: m.truth.seen, seenAt: m.truth.seenAt, reinstalled: true}
+	m.boot()
+}
+
+func (w *world) addMachine(name, version string, legacy bool) *machine {
+	m := &machine{world: w, name: name, role: fleet.RoleOf(name), legacy: legacy, disk: disk{version: version}}
+	w.machines = append(w.machines, m)
+	m.boot()
+	return m
+}
+
+// join adds a host: without a version, or from an old image.
+func (w *world) join(r *rand.Rand) {
+	if len(w.machines) > 20 {
+		return
+	}
+	role := w.machines[r.IntN(len(w.machines))].role
+	m := w.addMachine(fmt.Sprint(role, 20+len(w.machines)), []string{"", "1"}[r.IntN(2)], false)
+	w.note("fault", m.name+": join at "+m.disk.version, "")
+}
+
+// restore restores the backup of the store, if there is one.
+func (w *world) restore() {
+	if w.backup == nil {
+		return
+	}
+	w.store.Restore(*w.backup)
+	w.referee.storeRestored()
+	w.note("fault", "restore the backup", "")
+}
+
+// changeKeys changes keys as others may, by docs/how-to/troubleshoot.md.
+func (w *world) changeKeys(r *rand.Rand) {
+	l, plan := keys.Layout{}, keys.Plan(planName)
+	m := w.machines[r.IntN(len(w.machines))]
+	op := []store.Op{
+		{Verb: store.Delete, Key: plan.Status()},
+		{Verb: store.Set, Key: plan.Status(), Value: []byte("{")},
+		{Verb: store.Delete, Key: l.EnableHost(m.name)},
+		{Verb: store.Set, Key: l.EnableHost(m.name), Value: []byte("False")},
+		{Verb: store.Delete, Key: l.EnableRole(m.role)},
+		{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte("False")},
+		{Verb: store.DeleteTree, Key: plan.Events()},
+	}[r.IntN(7)]
+	if _, err := w.store.Txn(context.Background(), []store.Op{op}); err != nil {
+		panic(err)
+	}
+	w.note("fault", fmt.Sprintf("another writer: %s %s %s", op.Verb, short(op.Key), op.Value), "")
+}
+
+// install brings up the fleet and the controllers, and applies the plan.
+func (w *world) install() {
+	s := w.scenario
+	for _, host := range s.Hosts {
+		legacy := false
+		for _, l := range s.Legacy {
+			legacy = legacy || l == host
+		}
+		w.addMachine(host, "1", legacy)
+	}
+	if _, err := w.store.Txn(context.Background(), []store.Op{{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("1")}}); err != nil {
+		panic(err)
+	}
+	for i := range s.Controllers {
+		c := &controller{world: w, name: fmt.Sprint("controller", i+1)}
+		w.controllers = append(w.controllers, c)
+	}
+	for range 6 * len(w.machines) { // each host records its version
+		w.step()
+	}
+	w.apply(s.Plan)
+	for !w.referee.get(keys.Plan(planName).Spec()).Exists() {
+		w.step()
+	}
+	for _, c := range w.controllers {
+		c.boot()
+	}
+	w.steps = 0
+}

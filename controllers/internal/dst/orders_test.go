@@ -1,0 +1,261 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+)
+
+// operator runs one command. It calls end with the command's error.
+func (w *world) operator(what string, run func(context.Context, planstore.Plans, *process) error, end func(error)) {
+	w.operators++
+	p := w.newProcess(fmt.Sprintf("operator#%d", w.operators))
+	w.note(p.name, what, "")
+	w.running.Go(func() {
+		ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+		defer cancel()
+		err := run(ctx, planstore.Plans{Store: port{p}}, p)
+		done := "done"
+		if err != nil {
+			done = err.Error()
+		}
+		w.note(p.name, what, done)
+		if end != nil {
+			end(err)
+		}
+	})
+}
+
+// apply stores a plan.
+func (w *world) apply(r rules) {
+	stops := w.referee.lifts("aborted", "fleet")
+	w.operator("apply version "+r.Version, func(ctx context.Context, p planstore.Plans, _ *process) error {
+		_, _, err := p.Apply(ctx, r.plan(), false)
+		return err
+	}, stops)
+}
+
+// editPlan applies a plan with other rules, or another version.
+func (w *world) editPlan(r *rand.Rand) {
+	plan := w.scenario.Plan.clone()
+	plan.Version = []string{"2", "2", "3", "4", "1"}[r.IntN(5)]
+	plan.Global = 1 + r.IntN(3)
+	for _, role := range slices.Sorted(maps.Keys(plan.Roles)) {
+		plan.Roles[role] = 1 + r.IntN(3)
+	}
+	plan.Paused = r.IntN(8) == 0
+	w.apply(plan)
+}
+
+// order gives one of the orders of operators.
+func (w *world) order(r *rand.Rand) {
+	m := w.machines[r.IntN(len(w.machines))]
+	by := fleet.Pause{By: "operator", Reason: "simulated"}
+	place := fleet.Place{Scope: fleet.ScopeHost, Name: m.name}
+	if r.IntN(3) == 0 {
+		place = fleet.Place{Scope: fleet.ScopeRole, Name: m.role}
+	}
+	ref := w.referee
+	switch r.IntN(11) {
+	case 0, 1:
+		w.operator("pause", func(ctx context.Context, p planstore.Plans, me *process) error {
+			by.Time, by.Kind = me.now(), fleet.PausedByOperator
+			_, err := p.SetPause(ctx, planName, &by)
+			return err
+		}, ref.stopping("fleet", "pause"))
+	case 2, 3:
+		w.resume(false)
+	case 4:
+		w.operator("abort", func(ctx context.Context, p planstore.Plans, me *process) error {
+			by.Time = me.now()
+			_, err := p.Abort(ctx, planName, by)
+			return err
+		}, ref.stopping("fleet", "aborted"))
+	case 5:
+		lifted := ref.lifts("aborted", "fleet")
+		w.operator("undo", func(ctx context.Context, p planstore.Plans, me *process) error {
+			by.Time = me.now()
+			_, err := p.Undo(ctx, planName, planstore.Undo{Pause: by})
+			return err
+		}, lifted)
+	case 6, 7:
+		w.operator("hold "+place.String(), func(ctx context.Context, p planstore.Plans, me *process) error {
+			_, err := planstore.Holds{Store: p.Store}.Set(ctx, place, fleet.Hold{Owner: "operator", Time: me.now()})
+			return err
+		}, ref.stopping(place.String(), "hold"))
+	case 8:
+		w.unhold(place)
+	case 9:
+		w.operator("promote", func(ctx context.Context, p planstore.Plans, me *process) error {
+			by.Time = me.now()
+			_, err := p.Promote(ctx, planName, by, r.IntN(3) == 0)
+			return err
+		}, nil)
+	case 10:
+		w.forget(m, false)
+	}
+}
+
+func (w *world) resume(accept bool) {
+	lifted := w.referee.lifts("", "fleet")
+	w.operator(fmt.Sprintf("resume (accept-restored: %t)", accept), func(ctx context.Context, p planstore.Plans, me *process) error {
+		_, err := p.Resume(ctx, planName, planstore.Resumption{Pause: fleet.Pause{By: "operator", Time: me.now()}, AcceptRestored: accept})
+		return err
+	}, lifted)
+}
+
+func (w *world) unhold(place fleet.Place) {
+	lifted := w.referee.lifts("", place.String())
+	w.operator("unhold "+place.String(), func(ctx context.Context, p planstore.Plans, _ *process) error {
+		_, err := planstore.Holds{Store: p.Store}.Unhold(ctx, place)
+		return err
+	}, lifted)
+}
+
+func (w *world) forget(m *machine, force bool) {
+	lifted := w.referee.lifts("hold", "host/"+m.name)
+	w.operator("forget "+m.name, func(ctx context.Context, p planstore.Plans, me *process) error {
+		_, err := p.Forget(ctx, planstore.ForgetOptions{Plan: planName, Host: m.name, Force: force, Now: me.now()})
+		return err
+	}, lifted)
+}
+
+// stopping returns what to do when an order to stop has returned: from then on no host may start, if nothing has lifted it since it
+// was given.
+func (r *referee) stopping(place, what string) func(error) {
+	given := r.lifted[place]
+	return func(err error) {
+		if err == nil && r.lifted[place] == given && r.lifting[place] == 0 {
+			r.stops[place] = &stop{what: what, at: time.Now()}
+		}
+	}
+}
+
+// lifts notes that an order which ends stops was given: all stops of a place, or those of a kind. The order may be applied at any
+// time from now on, also if it seems to have failed.
+func (r *referee) lifts(kind, place string) func(error) {
+	if stop := r.stops[place]; stop != nil && (kind == "" || stop.what == kind) {
+		delete(r.stops, place)
+	}
+	r.lifted[place]++
+	r.lifting[place]++
+	return func(error) { r.lifting[place]-- }
+}
+
+// recoveryRounds is how often operators do something about what blocks the plan.
+const recoveryRounds = 12
+
+// recover ends all faults, and lets operators end what blocks the plan. Then the plan must complete.
+func (w *world) recover() {
+	w.quiet, w.next = true, nil
+	for _, c := range w.controllers {
+		if c.process != nil {
+			c.process.pausedUntil = time.Time{}
+		}
+		if c.offset != 0 {
+			c.offset = 0
+			c.kill()
+		}
+		c.boot()
+	}
+	for _, m := range w.machines {
+		m.failures = 0
+		if m.process != nil {
+			m.process.pausedUntil = time.Time{}
+		}
+		if m.offset != 0 {
+			m.offset = 0
+			m.kill()
+		}
+		if !m.truth.gone {
+			m.boot()
+		}
+	}
+	w.note("world", "the faults end", "")
+	why := ""
+	for range recoveryRounds {
+		w.unblock()
+		until := time.Now().Add(30 * time.Minute)
+		for time.Now().Before(until) && w.referee.ok() {
+			for range 20 {
+				w.step()
+			}
+			if why = w.incomplete(); why == "" {
+				w.referee.completed = true
+				return
+			}
+		}
+		if !w.referee.ok() {
+			return
+		}
+	}
+	w.referee.violate("convergence", "not complete long after the last fault: %s", why)
+}
+
+// unblock gives the orders that status asks for.
+func (w *world) unblock() {
+	o, err := planstore.Observe(context.Background(), w.store, planName, time.Now())
+	if err != nil {
+		w.apply(w.scenario.Plan)
+		return
+	}
+	w.note("world", "the plan is blocked by", string(o.Decision.Gate.Reason)+" "+o.Decision.Gate.Message)
+	if o.Plan.Spec.Paused {
+		plan := w.scenario.Plan.clone()
+		plan.Version = o.Plan.Spec.Version
+		w.apply(plan)
+	}
+	for _, h := range o.Fleet.Hosts {
+		if m := w.machine(h.Name); m != nil && m.truth.gone {
+			w.forget(m, true)
+		}
+		if h.Hold != nil {
+			place := fleet.Place{Scope: h.HoldScope, Name: h.Name}
+			if h.HoldScope == fleet.ScopeRole {
+				place.Name = h.HoldRole
+			}
+			w.unhold(place)
+		}
+	}
+	w.resume(o.Decision.Gate.Reason == v1alpha1.ReasonStoreWentBack)
+	if o.Decision.Canary != nil {
+		by := fleet.Pause{By: "operator", Time: time.Now()}
+		w.operator("promote", func(ctx context.Context, p planstore.Plans, _ *process) error {
+			_, err := p.Promote(ctx, planName, by, false)
+			return err
+		}, nil)
+	}
+}
+
+// incomplete says why the plan is not complete. Empty means that it is, and that all hosts really have its version.
+func (w *world) incomplete() string {
+	o, err := planstore.Observe(context.Background(), w.store, planName, time.Now())
+	if err != nil {
+		return err.Error()
+	}
+	if !o.Decision.Complete {
+		why := string(o.Decision.Gate.Reason) + " " + o.Decision.Gate.Message
+		for _, v := range o.Decision.Verdicts {
+			if v.Reason != v1alpha1.ReasonAtVersion {
+				why += fmt.Sprintf("; %s %s: %s", v.Host, v.Reason, v.Message)
+			}
+		}
+		return why
+	}
+	for _, m := range w.machines {
+		if !m.truth.gone && m.disk.version != o.Decision.Version {
+			return fmt.Sprintf("it is complete, and %s is at %s", m.name, m.disk.version)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,393 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// truth is what really happens on a machine, whatever the store says.
+type truth struct {
+	// running is the version that the host has started to change to and has not reached, and from the one before.
+	running, from string
+	// used are the ids of grants by which this installation has started, and finished its last rollout.
+	used     map[string]bool
+	finished uint64
+	rollout  uint64 // of the change that runs
+	// seen is the version that the store last got from the host, and seenAt when.
+	seen   string
+	seenAt time.Time
+	gone   bool
+	// unseen says that a restored backup does not know that the host runs.
+	unseen bool
+	// reinstalled says that it has not changed its version since it was reinstalled.
+	reinstalled bool
+	// reached is when it finished its last change.
+	reached time.Time
+}
+
+// referee judges each write by what hosts really do. It keeps the first violation.
+type referee struct {
+	world           *world
+	layout          keys.Layout
+	rule, violation string
+	completed       bool
+	// starts counts the starts by a grant.
+	starts int
+
+	// force are the rules that were in force, oldest first.
+	force []inForce
+	// grants are by host: when the grant in the store was written.
+	grants map[string]time.Time
+	// switched is when current_version was last written.
+	switched time.Time
+	// stops are orders that have returned and stand, by what they stop.
+	stops map[string]*stop
+	// lifted counts the orders that end stops, and lifting those that have not returned, by what they apply to.
+	lifted, lifting map[string]int
+	// restored is when a backup was last restored. Zero means never.
+	restored time.Time
+}
+
+// stop is an order to stop that has returned.
+type stop struct {
+	what string
+	at   time.Time
+}
+
+// inForce are the specs that may be carried out from a time on: the stored one, and a pinned revision.
+type inForce struct {
+	since time.Time
+	specs []v1alpha1.UpgradePlanSpec
+}
+
+func newReferee(w *world) *referee {
+	return &referee{world: w, grants: map[string]time.Time{}, stops: map[string]*stop{}, lifted: map[string]int{}, lifting: map[string]int{}}
+}
+
+func (r *referee) ok() bool { return r.violation == "" }
+
+func (r *referee) violate(rule, format string, args ...any) {
+	if r.violation != "" {
+		return
+	}
+	r.rule, r.violation = rule, fmt.Sprintf(format, args...)
+	r.world.note("referee", "VIOLATION of "+rule, r.violation)
+	pairs, _, err := r.world.store.List(context.Background(), "")
+	if err != nil {
+		panic(err)
+	}
+	for _, p := range pairs {
+		if key := short(p.Key); !strings.HasPrefix(key, "plans/") || strings.HasSuffix(key, "/control") || strings.HasSuffix(key, "/ledger") {
+			r.world.note("store", key, fmt.Sprintf("%.200s (%d)", p.Value, p.ModifyIndex))
+		}
+	}
+	o, err := planstore.Observe(context.Background(), r.world.store, planName, time.Now())
+	if err != nil {
+		return
+	}
+	for _, v := range o.Decision.Verdicts {
+		r.world.note("planner", v.Host, fmt.Sprintf("%s: %s", v.Reason, v.Message))
+	}
+}
+
+func (r *referee) get(key string) keys.Pair {
+	pairs, _, err := r.world.store.Get(context.Background(), key)
+	if err != nil {
+		panic(err)
+	}
+	return pairs[0]
+}
+
+// state is what the store held before a transaction, as far as the transaction is judged by it.
+type state struct {
+	started *fleet.Started
+	grant   *fleet.Grant
+	stopped string
+	current fleet.CurrentVersion
+}
+
+// before reads what the judgment of a transaction needs.
+func (r *referee) before(c *call) (s state) {
+	for _, op := range c.ops {
+		switch {
+		case c.process.machine != nil && op.Key == r.layout.Started(c.process.machine.name) && op.Verb == store.Set:
+			host := c.process.machine.name
+			s.started = keys.DecodeStarted(r.get(r.layout.Started(host)))
+			s.grant = keys.DecodeGrant(r.get(r.layout.Grant(host)))
+			s.current = keys.DecodeCurrent(r.get(r.layout.CurrentVersion()))
+		case c.process.leads && strings.HasPrefix(op.Key, r.layout.GrantTree()) && op.Verb == store.CAS && s.stopped == "":
+			s.stopped = r.storedStop()
+		}
+	}
+	return s
+}
+
+// storedStop says which order in the store stops the plan. Empty means none.
+func (r *referee) storedStop() string {
+	spec, err := planstore.DecodePlan(planName, r.get(keys.Plan(planName).Spec()))
+	if err != nil {
+		return "there is no plan"
+	}
+	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
+	switch {
+	case err != nil:
+		return "there are no orders"
+	case spec.Spec.Paused:
+		return "spec.paused"
+	case control.Pause != nil:
+		return "paused"
+	}
+	return ""
+}
+
+// applied judges a transaction that was applied.
+func (r *referee) applied(c *call, s state) {
+	plan := keys.Plan(planName)
+	for _, op := range c.ops {
+		switch {
+		case op.Key == plan.Spec() || op.Key == plan.Control():
+			r.readRules()
+		case op.Key == r.layout.CurrentVersion() && op.Verb.Writes():
+			r.switched = time.Now()
+		case strings.HasPrefix(op.Key, r.layout.GrantTree()) && op.Verb == store.CAS:
+			r.granted(strings.TrimPrefix(op.Key, r.layout.GrantTree()), op, s)
+		}
+		if m := c.process.machine; m != nil {
+			r.hostWrote(c, m, op, s)
+		} else if _, host, ok := r.layout.RecordTrees().Cut(op.Key); ok && r.world.machine(host) != nil {
+			r.world.machine(host).truth.seen = "" // an operator has forgotten it
+		}
+	}
+}
+
+// storeRestored notes that a backup was restored. It lifts all stops that came after it. A host that started after it runs on, and
+// no controller can know that: docs/how-to/restore-consul.md.
+func (r *referee) storeRestored() {
+	r.restored = time.Now()
+	r.stops = map[string]*stop{}
+	for _, m := range r.world.machines {
+		marker := keys.DecodeStarted(r.get(r.layout.Started(m.name)))
+		m.truth.unseen = m.truth.running != "" && !startedByHost(marker, m.truth.running)
+	}
+	r.readRules()
+}
+
+// readRules notes the rules that may be in force now.
+func (r *referee) readRules() {
+	now := inForce{since: time.Now()}
+	if plan, err := planstore.DecodePlan(planName, r.get(keys.Plan(planName).Spec())); err == nil {
+		now.specs = append(now.specs, plan.Spec)
+	}
+	if control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control())); err == nil && control.Pin != nil {
+		pair := r.get(keys.Plan(planName).Revision(control.Pin.Revision))
+		if plan, err := planstore.DecodePlan(planName, pair); err == nil {
+			now.specs = append(now.specs, plan.Spec)
+		}
+	}
+	r.force = append(r.force, now)
+}
+
+// specsSince are all specs that may have been carried out since a time.
+func (r *referee) specsSince(t time.Time) (specs []v1alpha1.UpgradePlanSpec) {
+	for i, f := range r.force {
+		if i+1 < len(r.force) && r.force[i+1].since.Before(t) {
+			continue
+		}
+		specs = append(specs, f.specs...)
+	}
+	return specs
+}
+
+// granted judges a grant as it is written.
+func (r *referee) granted(host string, op store.Op, s state) {
+	r.grants[host] = time.Now()
+	if s.stopped != "" {
+		r.violate("stop", "%s was granted although the plan is stopped: %s", host, s.stopped)
+	}
+	g := keys.DecodeGrant(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
+	m := r.world.machine(host)
+	if g == nil || m == nil {
+		return
+	}
+	if why := r.outsideWindow(g.Time); why != "" {
+		r.violate("window", "%s was granted %s", host, why)
+	}
+	if m.disk.version != "" {
+		r.order(m, g)
+	}
+}
+
+// outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours.
+func (r *referee) outsideWindow(decided time.Time) string {
+	for _, spec := range r.specsSince(time.Now()) {
+		if len(spec.Windows.Allow) == 0 || decided.UTC().Hour()%2 == 0 {
+			return ""
+		}
+	}
+	return "at " + decided.UTC().Format(time.TimeOnly) + ", outside of the windows"
+}
+
+// late is after what time a controller must have noticed a change.
+const late = 15 * time.Minute
+
+// order judges whether the roles that go before are upgraded. Canaries wait for canaries alone.
+func (r *referee) order(m *machine, g *fleet.Grant) {
+	if r.world.scenario.Plan.Canaries > 0 {
+		return
+	}
+	for _, first := range r.world.scenario.Plan.Order[m.role] {
+		for _, o := range r.world.machines {
+			behind := o.role == first && !o.truth.gone && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
+			if behind && time.Since(o.truth.seenAt) > late {
+				r.violate("order", "%s was granted %s before %s, which is at %s for %s", m.name, g.Version, o.name, o.truth.seen,
+					time.Since(o.truth.seenAt).Round(time.Second))
+			}
+		}
+	}
+}
+
+// hostWrote judges what a host has written.
+func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
+	switch {
+	case op.Key == r.layout.Started(m.name) && op.Verb == store.Set:
+		marker := keys.DecodeStarted(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
+		if marker != nil {
+			r.started(c, m, *marker, s)
+		}
+	case op.Verb == store.Set:
+		if version, _, ok := r.layout.RecordTrees().Cut(op.Key); ok && m.truth.seen != version {
+			m.truth.seen, m.truth.seenAt = version, time.Now()
+		}
+	}
+}
+
+// started judges the start of an agent: by a grant, or going on with what it began.
+func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
+	byGrant := slices.ContainsFunc(c.ops, func(op store.Op) bool {
+		return op.Key == r.layout.Grant(m.name) && op.Verb == store.CheckIndex
+	})
+	if !byGrant {
+		if !startedByHost(s.started, marker.Version) && s.current.Governed {
+			r.violate("grant", "%s started %s without a grant and without a marker of its own", m.name, marker.Version)
+		}
+		r.goesOn(m, marker)
+		return
+	}
+	r.starts++
+	if s.grant != nil {
+		r.usesGrant(m, *s.grant)
+	}
+	r.stopped(m, marker)
+	r.goesOn(m, marker)
+	if m.truth.from != "" {
+		r.limits(m, r.grants[m.name])
+	}
+}
+
+// goesOn notes that a change runs.
+func (r *referee) goesOn(m *machine, marker fleet.Started) {
+	if m.truth.running == "" {
+		m.truth.from = m.disk.version
+	}
+	m.truth.running, m.truth.rollout, m.truth.unseen = marker.Version, marker.Rollout, false
+	r.world.note(m.process.name, "START "+m.disk.version+" -> "+marker.Version, fmt.Sprintf("grant %s, rollout %d", marker.Grant, marker.Rollout))
+}
+
+// usesGrant judges the use of a grant.
+func (r *referee) usesGrant(m *machine, g fleet.Grant) {
+	if m.truth.used == nil {
+		m.truth.used = map[string]bool{}
+	}
+	if m.truth.used[g.ID] {
+		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
+	}
+	m.truth.used[g.ID] = true
+	if g.Rollout < m.truth.finished {
+		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, g.Version, g.Rollout)
+	}
+}
+
+// stopped judges a start by the orders that have returned.
+func (r *referee) stopped(m *machine, marker fleet.Started) {
+	for _, what := range []string{"fleet", "role/" + m.role, "host/" + m.name} {
+		if stop := r.stops[what]; stop != nil {
+			r.violate("stop", "%s started %s after %s had returned %s ago", m.name, marker.Version, stop.what,
+				time.Since(stop.at).Round(time.Millisecond))
+		}
+	}
+}
+
+// limits judges how many hosts really change at the same time, by the limits that stood since the grant.
+func (r *referee) limits(m *machine, granted time.Time) {
+	role, all := 0, 0
+	var names []string
+	for _, o := range r.world.machines {
+		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen {
+			continue
+		}
+		all++
+		if o.role == m.role {
+			role++
+			names = append(names, o.name)
+		}
+	}
+	limit, whole := 0, 0
+	specs := r.specsSince(granted)
+	for _, spec := range specs {
+		rules := spec.Instructions.RollingRules
+		of := unlimited
+		if n, ok := rules.Roles[m.role]; ok {
+			of = n.IntValue()
+		} else if rules.Global != nil {
+			of = rules.Global.IntValue()
+		}
+		limit = max(limit, of)
+		of = unlimited
+		if rules.Fleet != nil {
+			of = rules.Fleet.IntValue()
+		}
+		whole = max(whole, of)
+	}
+	switch {
+	case len(specs) == 0: // the plan is gone, and its grants stand
+	case role > limit:
+		r.violate("limit", "%s started when %d of %s ran with it (%s), the limit is %d", m.name, role, m.role, strings.Join(names, ", "), limit)
+	case all > whole:
+		r.violate("limit", "%s started when %d hosts ran with it, the limit of the fleet is %d", m.name, all, whole)
+	}
+}
+
+const unlimited = 1 << 30
+
+// legacyStart judges the start of a legacy host, which decides by its keys alone.
+func (r *referee) legacyStart(m *machine, version string) {
+	m.truth.running, m.truth.from = version, m.disk.version
+	if m.truth.reinstalled { // its key enabled it before it came back, which no controller can know
+		m.truth.from = ""
+	}
+	r.world.note(m.process.name, "START "+m.disk.version+" -> "+version, "by its keys")
+	if m.truth.from != "" && r.restored.IsZero() {
+		r.limits(m, r.switched)
+	}
+}
+
+// reached notes that a host has a version on its disk.
+func (r *referee) reached(m *machine, version string, rollout uint64) {
+	if m.truth.running == version {
+		m.truth.running, m.truth.reinstalled = "", false
+		m.truth.finished = max(m.truth.finished, m.truth.rollout)
+		m.truth.reached = time.Now()
+	}
+}

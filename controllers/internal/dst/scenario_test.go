@@ -1,0 +1,164 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+)
+
+// planName is the name of the one plan.
+const planName = "fleet"
+
+// scenario is a fleet, its plan and the faults. It follows from its seed, until events are removed.
+type scenario struct {
+	Seed uint64
+	// Hosts and Legacy are names. All hosts begin at version 1.
+	Hosts, Legacy []string
+	Controllers   int
+	Plan          rules
+	// StepSeconds bounds how long an upgrade takes.
+	StepSeconds int
+	// Steps is how many calls are executed while faults come.
+	Steps  int
+	Events []event
+}
+
+// rules are a plan's spec, as far as scenarios vary it.
+type rules struct {
+	Version         string
+	Roles           map[string]int
+	Global, Fleet   int // 0 means no limit
+	Order           map[string][]string
+	MinReadySeconds int
+	MaxFailed       int // negative means none
+	Rollback        bool
+	Canaries        int
+	Manual          bool
+	Windows         bool
+	Batch           bool
+	ByRules         bool
+	Paused          bool
+	Deadline        int
+}
+
+func (r rules) clone() rules {
+	r.Roles = maps.Clone(r.Roles)
+	return r
+}
+
+// limit is that of a role. 0 means none.
+func (r rules) limit(role string) int {
+	if n, ok := r.Roles[role]; ok {
+		return n
+	}
+	return r.Global
+}
+
+// plan is the UpgradePlan.
+func (r rules) plan() *v1alpha1.UpgradePlan {
+	number := func(n int) *intstr.IntOrString { v := intstr.FromInt32(int32(n)); return &v }
+	p := &v1alpha1.UpgradePlan{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: planName}}
+	s := &p.Spec
+	s.Version, s.Paused, s.MinReadySeconds = r.Version, r.Paused, int32(r.MinReadySeconds)
+	if r.Global > 0 {
+		s.Instructions.RollingRules.Global = number(r.Global)
+	}
+	if r.Fleet > 0 {
+		s.Instructions.RollingRules.Fleet = number(r.Fleet)
+	}
+	for role, n := range r.Roles {
+		if s.Instructions.RollingRules.Roles == nil {
+			s.Instructions.RollingRules.Roles = map[string]intstr.IntOrString{}
+		}
+		s.Instructions.RollingRules.Roles[role] = *number(n)
+	}
+	for role, first := range r.Order {
+		if s.Instructions.RoleOrder == nil {
+			s.Instructions.RoleOrder = map[string]v1alpha1.StringList{}
+		}
+		s.Instructions.RoleOrder[role] = first
+	}
+	if r.MaxFailed >= 0 {
+		s.FailurePolicy.MaxFailed = number(r.MaxFailed)
+		if r.Rollback {
+			s.FailurePolicy.OnExceeded = v1alpha1.RollbackOnFailure
+		}
+	}
+	if r.Canaries > 0 {
+		s.Canary.PerRole = number(r.Canaries)
+		if r.Manual {
+			s.Canary.Promote = v1alpha1.PromoteManual
+		}
+	}
+	if r.Windows { // open in even hours
+		s.Windows.Allow = []v1alpha1.Window{{Schedule: "0 */2 * * *", Duration: "60m"}}
+	}
+	if r.Batch {
+		s.Strategy = v1alpha1.Batch
+	}
+	if r.ByRules {
+		s.Hosts.Newcomers = v1alpha1.NewcomersByRules
+	}
+	deadline := int32(r.Deadline)
+	s.ProgressDeadlineSeconds = &deadline
+	return p
+}
+
+// newScenario makes a scenario of a seed.
+func newScenario(seed uint64, steps int) scenario {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := scenario{Seed: seed, Controllers: 1 + r.IntN(2), StepSeconds: 20 + r.IntN(150), Steps: steps}
+	roles := []string{"db", "web", "app"}[:1+r.IntN(3)]
+	s.Plan = rules{Version: "2", MaxFailed: -1, Deadline: 3600, Roles: map[string]int{}}
+	for _, role := range roles {
+		for i := range 2 + r.IntN(4) {
+			s.Hosts = append(s.Hosts, fmt.Sprint(role, i+1))
+		}
+		if r.IntN(2) == 0 {
+			s.Plan.Roles[role] = 1 + r.IntN(2)
+		}
+	}
+	s.Plan.Global = 1 + r.IntN(2)
+	one := func(in int) bool { return r.IntN(in) == 0 }
+	if one(3) {
+		s.Plan.Fleet = 1 + r.IntN(3)
+	}
+	if len(roles) > 1 && one(2) {
+		s.Plan.Order = map[string][]string{roles[1]: {roles[0]}}
+	}
+	if one(3) {
+		s.Plan.MinReadySeconds = 30 + r.IntN(300)
+	}
+	if one(2) {
+		s.Plan.MaxFailed, s.Plan.Rollback = r.IntN(3), one(3)
+	}
+	if one(4) {
+		s.Plan.Canaries, s.Plan.Manual = 1, one(2)
+	}
+	s.Plan.Windows, s.Plan.Batch, s.Plan.ByRules = one(6), one(6), one(4)
+	if one(5) { // a mixed fleet
+		for _, host := range s.Hosts {
+			if one(3) {
+				s.Legacy = append(s.Legacy, host)
+			}
+		}
+	}
+	s.Events = newEvents(r, steps)
+	return s
+}
+
+// without returns the scenario without some events.
+func (s scenario) without(from, to int) scenario {
+	s.Events = slices.Concat(s.Events[:from], s.Events[to:])
+	return s
+}

@@ -1,0 +1,39 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// seams revert fixes of the product, so that the referee must find the faults that they fix. Nil means that nothing is reverted.
+type seams struct {
+	// pairs changes what a process reads, and ops what it writes.
+	pairs func(*process, []keys.Pair) []keys.Pair
+	ops   func(*process, []store.Op) []store.Op
+	// options changes an agent.
+	options func(*agent.Options)
+}
+
+func (s seams) read(p *process, pairs []keys.Pair) []keys.Pair {
+	if s.pairs == nil {
+		return pairs
+	}
+	return s.pairs(p, pairs)
+}
+
+func (s seams) write(p *process, ops []store.Op) []store.Op {
+	if s.ops == nil {
+		return ops
+	}
+	return s.ops(p, ops)
+}
+
+func (s seams) agent(o *agent.Options) {
+	if s.options != nil {
+		s.options(o)
+	}
+}

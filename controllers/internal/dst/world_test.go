@@ -1,0 +1,299 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	mathrand "math/rand"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
+)
+
+// world is one simulated run. Its scheduler is the goroutine of the test. It executes one call of one process at a time, and waits
+// until every process waits again. So no two calls race, and a seed decides the order of all.
+type world struct {
+	scenario scenario
+	// seams are faults of the product, to calibrate the referee. The zero value is the product as it is.
+	seams   seams
+	store   *memory.Store
+	random  *rand.Rand
+	begun   time.Time
+	referee *referee
+
+	controllers []*controller
+	machines    []*machine
+	operators   int
+	backup      *memory.Snapshot
+
+	mu       sync.Mutex
+	parked   []*call // in order of arrival
+	arrivals uint64
+	arrived  chan struct{}
+	running  sync.WaitGroup
+
+	// steps counts the calls that were executed, and quiet says that no more faults come.
+	steps int
+	quiet bool
+	// next is what happens to the next call.
+	next    []faultKind
+	history []line
+}
+
+// line is one event of a history.
+type line struct {
+	at                  time.Duration
+	process, what, done string
+}
+
+func (l line) String() string {
+	text := fmt.Sprintf("%-13s %-15s %s", l.at.Round(time.Millisecond), l.process, l.what)
+	if l.done != "" {
+		text += "  -> " + l.done
+	}
+	return text
+}
+
+// result is the outcome of a run.
+type result struct {
+	steps   int
+	virtual time.Duration
+	starts  int
+	history []line
+	// violation is empty if all rules held, and rule is the broken one.
+	rule, violation string
+	complete        bool
+}
+
+// text is the readable history.
+func (r result) text() string {
+	var b strings.Builder
+	for _, l := range r.history {
+		b.WriteString(l.String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// run simulates a scenario once.
+func run(t *testing.T, s scenario, with seams) (out result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		mathrand.Seed(int64(s.Seed)) //nolint:staticcheck // the delays of retries use the global source
+		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1)}
+		w.store = memory.New(time.Now)
+		w.referee = newReferee(w)
+		w.simulate()
+		w.shutDown()
+		out = result{steps: w.steps, virtual: time.Since(w.begun), starts: w.referee.starts, history: w.history,
+			rule: w.referee.rule, violation: w.referee.violation, complete: w.referee.completed}
+	})
+	return out
+}
+
+// simulate runs the scenario: first with faults, and then without, until the plan is complete.
+func (w *world) simulate() {
+	w.install()
+	events := w.scenario.Events
+	for w.steps < w.scenario.Steps && w.referee.ok() {
+		for len(events) > 0 && events[0].Step <= w.steps {
+			w.inject(events[0])
+			events = events[1:]
+		}
+		w.step()
+	}
+	if w.referee.ok() {
+		w.recover()
+	}
+}
+
+// step executes one call. If none waits, it lets time pass until one does.
+func (w *world) step() {
+	synctest.Wait()
+	c, next := w.choose()
+	if c == nil {
+		w.idle(next)
+		return
+	}
+	time.Sleep(time.Duration(1+w.random.IntN(2000)) * time.Microsecond)
+	synctest.Wait() // calls may have arrived, or been given up
+	w.steps++
+	w.execute(c)
+}
+
+// idle lets time pass until a call arrives, at most until a time.
+func (w *world) idle(until time.Time) {
+	select { // what arrived before is known
+	case <-w.arrived:
+	default:
+	}
+	wait := maxIdle
+	if !until.IsZero() {
+		wait = min(wait, time.Until(until))
+	}
+	timer := time.NewTimer(max(wait, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-w.arrived:
+	case <-timer.C:
+		w.steps++ // so that the next fault comes even if no process runs
+	}
+}
+
+// maxIdle bounds how long no process calls anything.
+const maxIdle = 10 * time.Minute
+
+// choose returns a call that may be executed. If there is none, it returns when the next one may be. Zero means unknown.
+func (w *world) choose() (c *call, next time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	var ready []*call
+	for _, c := range w.parked {
+		at := c.readyAt()
+		if !at.After(now) {
+			ready = append(ready, c)
+		} else if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if len(ready) == 0 {
+		return nil, next
+	}
+	slices.SortFunc(ready, func(a, b *call) int {
+		return cmp.Or(cmp.Compare(a.process.name, b.process.name), cmp.Compare(a.op, b.op), cmp.Compare(a.what, b.what),
+			cmp.Compare(a.arrival, b.arrival))
+	})
+	return ready[w.random.IntN(len(ready))], time.Time{}
+}
+
+// execute executes a call, or does to it what a fault says.
+func (w *world) execute(c *call) {
+	fault := noFault
+	if len(w.next) > 0 && c.faulty() {
+		fault, w.next = w.next[0], w.next[1:]
+	}
+	if fault == delayCall {
+		c.notBefore = time.Now().Add(time.Duration(1+w.random.IntN(120)) * time.Second)
+		w.note(c.process.name, c.op+" "+c.what, "delayed")
+		return
+	}
+	if !w.remove(c) {
+		return
+	}
+	if c.orphan && w.random.IntN(2) == 0 {
+		w.note(c.process.name, c.op+" "+c.what, "lost on its way")
+		return
+	}
+	var err error
+	switch fault {
+	case failCall:
+		err = &store.UnavailableError{Address: "memory", Err: errors.New("503 no leader")}
+	case throttleCall:
+		err = &store.UnavailableError{Address: "memory", Err: errors.New("429 too many requests")}
+	default:
+		err = w.applyCall(c)
+		if fault == loseReply && err == nil {
+			err = &store.UnavailableError{Address: "memory", Err: errors.New("the reply was lost")}
+		}
+	}
+	w.note(c.process.name, c.op+" "+c.what, outcome(err, fault, c.orphan))
+	if !c.orphan {
+		c.done <- err
+	}
+	synctest.Wait()
+}
+
+// applyCall executes a call on the store. The referee sees each transaction.
+func (w *world) applyCall(c *call) error {
+	if c.ops == nil {
+		return c.do()
+	}
+	before := w.referee.before(c)
+	err := c.do()
+	if err == nil {
+		w.referee.applied(c, before)
+	}
+	return err
+}
+
+func outcome(err error, fault faultKind, orphan bool) string {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if fault == loseReply {
+		text = "applied, " + text
+	}
+	if orphan {
+		text += " (its caller is gone)"
+	}
+	return text
+}
+
+// remove takes a call from those that wait. It returns false if it is gone.
+func (w *world) remove(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.Index(w.parked, c)
+	if i < 0 {
+		return false
+	}
+	w.parked = slices.Delete(w.parked, i, i+1)
+	return true
+}
+
+func (w *world) note(process, what, done string) {
+	w.history = append(w.history, line{time.Since(w.begun), process, what, done})
+}
+
+// shutDown ends all processes.
+func (w *world) shutDown() {
+	for _, c := range w.controllers {
+		c.kill()
+	}
+	for _, m := range w.machines {
+		m.kill()
+	}
+	ended := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(ended)
+	}()
+	for over := false; !over; {
+		synctest.Wait()
+		w.mu.Lock()
+		parked := w.parked
+		w.parked = nil
+		w.mu.Unlock()
+		for _, c := range parked {
+			if !c.orphan {
+				c.done <- errKilled
+			}
+		}
+		timer := time.NewTimer(time.Minute)
+		select {
+		case <-ended:
+			over = true
+		case <-w.arrived:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// newContext returns a context that ends with its process.
+func newContext() (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.Background())
+}
