@@ -100,6 +100,16 @@ type Outage struct {
 	Hosts []string
 }
 
+// OnlyOutages reports whether slots of a limit would be free without the hosts that take them by rollingRules.alsoCount. Those come
+// back without an order for the plan.
+func (b *Blocker) OnlyOutages() bool {
+	down := 0
+	for i := range b.Outages {
+		down += b.Outages[i].Total
+	}
+	return down > 0 && b.Have-down < b.Limit
+}
+
 // BlockerKind is the kind of a blocker.
 type BlockerKind string
 

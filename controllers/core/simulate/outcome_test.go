@@ -6,6 +6,7 @@ package simulate_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,24 @@ func TestRun_RecordsExceededFailureBudget(t *testing.T) {
 	}
 	if len(o.BlockedBy) != 1 || !strings.HasPrefix(o.BlockedBy[0], "halted since") {
 		t.Errorf("%q", o.BlockedBy)
+	}
+}
+
+// A host in maintenance takes its slot in a simulation too, and the outcome names it.
+func TestRun_NamesHostsInMaintenance(t *testing.T) {
+	s := simulate.New(simulate.Options{Plan: plan(t, "version: v2\ninstructions: {rollingRules: {global: 2, alsoCount: [Maintenance]}}"),
+		Hosts: hosts(true, "v1", numbered("db", 3)...), Start: start, Gap: time.Second, Duration: simulate.Span{Mean: 10 * time.Minute},
+		Rand: rand.New(rand.NewPCG(1, 1))})
+	s.SetVersion("v1")
+	s.SetChecks("db2", fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Maintenance})
+	s.SetChecks("db3", fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Maintenance})
+	o := s.Run(time.Hour)
+	if want := []string{"db: 2 of 2 slots of db are taken: db2, db3 are in maintenance"}; o.Upgraded != 0 || !slices.Equal(o.BlockedBy, want) {
+		t.Errorf("%d upgraded, blocked by %q, want %q", o.Upgraded, o.BlockedBy, want)
+	}
+	s.SetChecks("db3")
+	if o = s.Run(2 * time.Hour); !o.Complete || o.Roles[0].Peak > 2 {
+		t.Errorf("%+v", o)
 	}
 }
 

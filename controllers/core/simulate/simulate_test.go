@@ -254,12 +254,28 @@ func (r *checker) checkStops(t *rapid.T, s *simulate.Simulation, name string) {
 	}
 }
 
+// inMaintenance returns the hosts that take slots because they are in maintenance, and are not busy.
+func inMaintenance(s *simulate.Simulation, busy map[string]bool) (out []string) {
+	f := s.Fleet()
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		if h.InMaintenance() && !busy[h.Name] && !h.Lost && slices.Contains(s.Plan.Spec.Instructions.RollingRules.AlsoCount, v1alpha1.OutageMaintenance) {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
 // check fails if a host became busy above a limit, out of order or against a stop.
 func (r *checker) check(t *rapid.T, s *simulate.Simulation) {
 	now := busy(s)
 	if r.before != nil {
 		count := map[string]int{}
 		for name := range now {
+			count[r.group(fleet.RoleOf(name))]++
+		}
+		maintained := inMaintenance(s, now)
+		for _, name := range maintained {
 			count[r.group(fleet.RoleOf(name))]++
 		}
 		for name := range now {
@@ -271,8 +287,8 @@ func (r *checker) check(t *rapid.T, s *simulate.Simulation) {
 			if limit, ok := r.limit[g]; ok && count[g] > limit {
 				t.Fatalf("%s became busy, %d of %s are, the limit is %d\n%s", name, count[g], g, limit, tail(s))
 			}
-			if r.fleet > 0 && len(now) > r.fleet {
-				t.Fatalf("%s became busy, %d of the fleet are, the limit is %d\n%s", name, len(now), r.fleet, tail(s))
+			if all := len(now) + len(maintained); r.fleet > 0 && all > r.fleet {
+				t.Fatalf("%s became busy, %d of the fleet are, the limit is %d\n%s", name, all, r.fleet, tail(s))
 			}
 			if first := r.after[g]; first != "" {
 				r.checkOrder(t, s, name, first)
@@ -420,6 +436,8 @@ func randomFleet(t *rapid.T) (simulate.Options, *checker) {
 		spec.Instructions.RollingRules.Fleet = new(intstr.FromInt32(int32(n)))
 		r.fleet = n
 	}
+	spec.Instructions.RollingRules.AlsoCount = rapid.SampledFrom([][]v1alpha1.Outage{nil, {v1alpha1.OutageMaintenance},
+		{v1alpha1.OutageMaintenance, v1alpha1.OutageCritical}}).Draw(t, "also counted")
 	if rapid.Bool().Draw(t, "batch") {
 		spec.Strategy = v1alpha1.Batch
 	}
@@ -487,7 +505,7 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 		}
 		return f.Hosts[rapid.IntRange(0, len(f.Hosts)-1).Draw(t, "host")].Name
 	}
-	switch rapid.IntRange(0, 12).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 13).Draw(t, "disturbance") {
 	case 0:
 		s.Control.Pause = &fleet.Pause{By: "alice"}
 	case 1:
@@ -521,6 +539,9 @@ func disturbance(t *rapid.T, s *simulate.Simulation, r *checker, joined *int) {
 		}
 		s.SetNodes(known)
 		r.before = nil // the hosts that go first and the awaited hosts may differ from now on
+	case 13: // consul maint
+		s.SetChecks(anyHost(), fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Maintenance})
+		r.before = nil // a host that was granted before does not wait for it
 	case 7: // a version set by hand starts no agent; legacy hosts follow their old keys
 		if agentsOnly(s) {
 			s.SetVersion("9")

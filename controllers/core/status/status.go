@@ -165,14 +165,15 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 	return v1alpha1.PhaseProgressing
 }
 
-// stalled reports whether nothing moves, and the passing of time changes nothing.
+// stalled reports whether nothing moves, and neither the passing of time nor the recovery of hosts changes that.
 func stalled(d *rollout.Decision) bool {
 	if d.Gate.Reason == v1alpha1.ReasonRevoking || d.Gate.Reason == v1alpha1.ReasonTooManyUnhealthy || d.Rollback != nil {
 		return false
 	}
 	for i := range d.Verdicts {
 		v := &d.Verdicts[i]
-		if v.Reason == v1alpha1.ReasonStarting || v.InFlight && v.State != rollout.Failed {
+		moves := v.Reason == v1alpha1.ReasonStarting || v.InFlight && v.State != rollout.Failed
+		if moves || v.Blocker != nil && v.Blocker.OnlyOutages() {
 			return false
 		}
 	}

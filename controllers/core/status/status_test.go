@@ -91,6 +91,12 @@ func TestOf_PhasesAndConditions(t *testing.T) {
 		{"the switch is due", func(d *rollout.Decision) { d.Switch = true; d.Gate.Reason = v1alpha1.ReasonVersionSwitch }, v1alpha1.PhasePending, ""},
 		{"too many hosts are critical", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonTooManyUnhealthy },
 			v1alpha1.PhaseProgressing, ""},
+		{"a host in maintenance takes the last slot", func(d *rollout.Decision) {
+			d.Verdicts[4].Blocker = &rollout.Blocker{Have: 2, Limit: 2, Outages: []rollout.Outage{{Kind: v1alpha1.OutageMaintenance, Total: 1}}}
+		}, v1alpha1.PhaseProgressing, ""},
+		{"failed hosts take all slots beside it", func(d *rollout.Decision) {
+			d.Verdicts[4].Blocker = &rollout.Blocker{Have: 3, Limit: 2, Outages: []rollout.Outage{{Kind: v1alpha1.OutageMaintenance, Total: 1}}}
+		}, v1alpha1.PhaseStalled, "Why"},
 		{"canaries await promotion", func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1, Complete: 1, Awaiting: true} },
 			v1alpha1.PhaseAwaiting, ""},
 		{"rolling back", func(d *rollout.Decision) {
