@@ -156,3 +156,29 @@ func TestUncancelableStore_FinishesATransactionAndStartsNoOther(t *testing.T) {
 		t.Errorf("%d transactions, error %v, want one", late.txns, err)
 	}
 }
+
+// A plan that an earlier release stored has no alsoCount: it reads no checks for it, and the same spec does not change it.
+func TestGet_ReadsAPlanOfAnEarlierRelease(t *testing.T) {
+	f := newFixture(t)
+	const spec = `{"version":"v2","instructions":{"rollingRules":{"global":1,"roles":{"web":"10%"},"fleet":3}}`
+	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Spec(), Value: []byte(`{"kind":"UpgradePlan",` +
+		`"apiVersion":"upgrade.jiocloud.com/v1alpha1","metadata":{"name":"fleet","generation":1},"spec":` + spec + `,"strategy":"Rolling",` +
+		`"progressDeadlineSeconds":3600,"revisionHistoryLimit":10}}`)})
+	plan, err := f.plans.Get(t.Context(), "fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules := plan.Spec.Instructions.RollingRules; len(rules.AlsoCount) > 0 || plan.Spec.HealthGate.CountMaintenance {
+		t.Errorf("alsoCount %q, countMaintenance %v", rules.AlsoCount, plan.Spec.HealthGate.CountMaintenance)
+	}
+	if planstore.ReadsChecks(&plan.Spec) {
+		t.Error("it reads checks")
+	}
+	if _, outcome, err := f.plans.Apply(t.Context(), f.plan("fleet", spec+"}"), false); err != nil || outcome != planstore.Unchanged {
+		t.Errorf("applied again: %s, %v", outcome, err)
+	}
+	plan.Spec.Instructions.RollingRules.AlsoCount = []v1alpha1.Outage{v1alpha1.OutageCritical}
+	if !planstore.ReadsChecks(&plan.Spec) {
+		t.Error("with alsoCount it reads no checks")
+	}
+}
