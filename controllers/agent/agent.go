@@ -205,17 +205,21 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 		return v, err
 	}
 	if ops := a.syncOps(o, v); len(ops) > 0 {
-		if err := a.write(ctx, &o, ops); err != nil {
+		if _, err := a.write(ctx, &o, ops); err != nil {
 			return v, fmt.Errorf("write the report: %w", err)
 		}
 	}
 	a.logVerdict(v)
-	if !v.Change.Allowed || a.retry.waits(o) {
+	if !v.Change.Allowed || a.retry.waits(o) && !v.usesGrant(o) {
 		return v, nil
 	}
-	if err := a.write(ctx, &o, a.startOps(o, v)); err != nil {
+	marker := o.nextMarker(v)
+	result, err := a.write(ctx, &o, a.startOps(o, v))
+	if err != nil {
 		return v, fmt.Errorf("start the change to %s: %w", o.View.Current.Name, err)
 	}
+	marker.Index = result.ModifyIndex[a.Layout.Started(a.Host)]
+	o.Own.Started = &marker
 	if v.usesGrant(o) {
 		o.Memory.Grant = o.View.Grant.ID
 		if err := a.save(o.Memory); err != nil {
@@ -226,15 +230,15 @@ func (a *Agent) attempt(ctx context.Context) (Verdict, error) {
 }
 
 // write applies a transaction, and notes the index of the report that it wrote.
-func (a *Agent) write(ctx context.Context, o *Observation, ops []store.Op) error {
+func (a *Agent) write(ctx context.Context, o *Observation, ops []store.Op) (store.Result, error) {
 	result, err := a.Store.Txn(ctx, ops)
 	if err != nil {
-		return err
+		return store.Result{}, err
 	}
 	if index, ok := result.ModifyIndex[a.Layout.Report(a.Host)]; ok {
 		o.Own.ReportIndex = index
 	}
-	return nil
+	return result, nil
 }
 
 // logVerdict logs a verdict. An unchanged one needs verbosity 1.

@@ -283,7 +283,7 @@ func TestAgent_ChangesVersionWhenGranted(t *testing.T) {
 		b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseUpgrading, Time: noon})
 		marker := *keys.DecodeStarted(b.pairs()[startedKey])
 		marker.Index = 0
-		if marker != (fleet.Started{Version: "v2", From: "v1", Time: noon}) {
+		if marker != (fleet.Started{Version: "v2", From: "v1", Time: noon, Attempt: 1}) {
 			t.Errorf("started marker %+v", marker)
 		}
 		b.clock.now = noon.Add(time.Hour)
@@ -489,9 +489,11 @@ func TestAgent_ReportsAFailureAndRetries(t *testing.T) {
 	}
 	b.wantLocal("v1")
 	b.wantOwn("running/versions/v1/web1", reportKey, startedKey)
-	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseFailed, Time: noon,
+	b.wantReport(fleet.Report{Role: "web", Version: "v2", Phase: fleet.PhaseFailed, Time: noon, Attempt: 1,
 		Message: "attempt 1 failed: exit status 3; next attempt in 45s at the earliest\nno space left"})
-	marker := b.pairs()[startedKey]
+	if m := keys.DecodeStarted(b.pairs()[startedKey]); m.Attempt != 1 || !m.Waiting {
+		t.Errorf("after the failure the marker is %+v", m)
+	}
 
 	b.once() // too early
 	if len(b.changes) != 1 {
@@ -502,6 +504,9 @@ func TestAgent_ReportsAFailureAndRetries(t *testing.T) {
 		if r := b.report(); r.Phase != fleet.PhaseFailed {
 			t.Errorf("during the second attempt the phase is %s", r.Phase)
 		}
+		if m := keys.DecodeStarted(b.pairs()[startedKey]); m.Attempt != 2 || m.Waiting || !m.Time.Equal(noon) {
+			t.Errorf("during the second attempt the marker is %+v: another attempt does not extend the deadline", m)
+		}
 		return "", errors.New("exit status 4")
 	}
 	if _, err := b.agent.Once(t.Context()); err == nil {
@@ -510,8 +515,8 @@ func TestAgent_ReportsAFailureAndRetries(t *testing.T) {
 	if got := b.report().Message; got != "attempt 2 failed: exit status 4; next attempt in 1m30s at the earliest" {
 		t.Errorf("message %q", got)
 	}
-	if b.pairs()[startedKey].ModifyIndex != marker.ModifyIndex {
-		t.Error("another attempt wrote the started marker, which extends the deadline")
+	if m := keys.DecodeStarted(b.pairs()[startedKey]); m.Attempt != 2 || !m.Waiting {
+		t.Errorf("after the second failure the marker is %+v", m)
 	}
 
 	b.clock.now = b.clock.now.Add(time.Hour)

@@ -71,8 +71,9 @@ func (a *Agent) logNewerVersion(ctx context.Context, c Change) {
 func (a *Agent) fail(ctx context.Context, o Observation, report fleet.Report, failure *StepError) error {
 	delay := a.retry.failed(failure.Change.To, report.Time, a.Random())
 	report.Phase = fleet.PhaseFailed
+	report.Attempt, report.AttemptRollout = o.Own.Started.Attempt, o.View.Current.Rollout
 	report.Message = fmt.Sprintf("attempt %d failed: %v; next attempt in %s at the earliest",
-		a.retry.attempts, failure.Err, delay.Round(time.Second))
+		report.Attempt, failure.Err, delay.Round(time.Second))
 	if failure.Output != "" {
 		report.Message += "\n" + failure.Output
 	}

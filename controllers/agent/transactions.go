@@ -31,18 +31,59 @@ func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	if o.HoldEpoch != 0 { // after a hold was acknowledged, no host may start
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: a.Layout.HoldEpoch(), Index: o.HoldEpoch})
 	}
-	marker := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now, Rollout: current.Rollout}
-	if v.usesGrant(o) {
-		marker.Grant = o.View.Grant.ID
-	} else if s := o.Own.Started; s != nil && s.By == "" && s.Version == current.Name {
-		marker = *s // another attempt does not extend the deadline
+	started := a.Layout.Started(a.Host)
+	if own := o.Own.ownMarker(current.Name); own != nil && !v.usesGrant(o) { // the controller may delete it, to set the host aside
+		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: started, Index: own.Index})
 	}
-	ops = append(ops, store.Op{Verb: store.Set, Key: a.Layout.Started(a.Host), Value: keys.EncodeStarted(marker)})
+	ops = append(ops, store.Op{Verb: store.Set, Key: started, Value: keys.EncodeStarted(o.nextMarker(v))})
 	if !reportsStart(o.Own.Report, current.Name) {
 		ops = append(ops, a.setReport(o, a.signed(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
 			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.Rollout})))
 	}
 	return ops
+}
+
+// nextMarker is the started marker of the attempt that begins. An attempt without a new grant does not extend the deadline, and
+// one that resumes an interrupted attempt is the same one.
+func (o Observation) nextMarker(v Verdict) fleet.Started {
+	current, own := o.View.Current, o.Own.ownMarker(o.View.Current.Name)
+	m := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now, Rollout: current.Rollout}
+	switch {
+	case v.usesGrant(o):
+		m.Grant = o.View.Grant.ID
+	case own != nil && !own.Waiting && own.Attempt > 0 && !o.View.Failed:
+		return *own
+	case own != nil:
+		m = *own
+		m.Waiting = false
+	}
+	m.Attempt = o.Own.attempts(current) + 1
+	return m
+}
+
+// ownMarker returns the marker of the host's own change to a version, or nil.
+func (k OwnKeys) ownMarker(version string) *fleet.Started {
+	if s := k.Started; s != nil && s.By == "" && s.Version == version {
+		return s
+	}
+	return nil
+}
+
+// attempts returns how many attempts the host made in the current rollout.
+func (k OwnKeys) attempts(current fleet.CurrentVersion) (n int) {
+	if m := k.ownMarker(current.Name); m != nil && m.Rollout == current.Rollout {
+		n = m.Attempt
+	}
+	if k.failedIn(current) {
+		n = max(n, k.Report.Attempt)
+	}
+	return n
+}
+
+// failedIn reports whether the report is of a failure in the current rollout.
+func (k OwnKeys) failedIn(current fleet.CurrentVersion) bool {
+	r := k.Report
+	return r != nil && r.Phase == fleet.PhaseFailed && r.Version == current.Name && r.AttemptRollout == current.Rollout && r.Attempt > 0
 }
 
 // reportsStart reports whether the report already says that the host started to change to the version, or failed to. A host
@@ -77,6 +118,9 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 	if v.Change.Reason == permission.StoreWentBack {
 		report.Phase, report.Reason, report.Message = fleet.PhaseRefused, string(v.Change.Reason), v.Change.Message
 	}
+	if current := o.View.Current; current.Governed && local != current.Name && own.failedIn(current) && report.Phase == fleet.PhaseIdle {
+		report = *own.Report // the host is set aside; the failure stands until another grant or rollout
+	}
 	if own.reportsIdle(local) {
 		report.DurationSeconds = own.Report.DurationSeconds
 	}
@@ -100,7 +144,13 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 // reportOps reports the result of a change. A success also writes the record and deletes the started marker.
 func (a *Agent) reportOps(o Observation, r fleet.Report) []store.Op {
 	if r.Phase == fleet.PhaseFailed {
-		return []store.Op{a.setReport(o, a.signed(o, r))}
+		ops := []store.Op{a.setReport(o, a.signed(o, r))}
+		if m := o.Own.ownMarker(r.Version); m != nil && m.Index != 0 && m.Attempt > 0 && !m.Waiting {
+			waiting := *m
+			waiting.Waiting = true
+			ops = append(ops, store.Op{Verb: store.CAS, Key: a.Layout.Started(a.Host), Index: m.Index, Value: keys.EncodeStarted(waiting)})
+		}
+		return ops
 	}
 	ops := append([]store.Op{a.setRecord(r.Version, r.Time)}, a.deleteRecords(o, r.Version)...)
 	return append(ops, a.setReport(o, a.signed(o, r)), store.Op{Verb: store.Delete, Key: a.Layout.Started(a.Host)})

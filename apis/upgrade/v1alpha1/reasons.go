@@ -26,6 +26,8 @@ const (
 	ReasonExcluded Reason = "Excluded"
 	// ReasonExemptByHold: a hold exempts the host from the counts.
 	ReasonExemptByHold Reason = "ExemptByHold"
+	// ReasonSetAside: the host failed again and again, or an operator set it aside. It makes no attempt until `rollout retry`.
+	ReasonSetAside Reason = "SetAside"
 	// ReasonReportedFailure: the agent reported that the upgrade failed.
 	ReasonReportedFailure Reason = "ReportedFailure"
 	// ReasonDeadlineExceeded: the host was silent for longer than progressDeadlineSeconds.

@@ -235,7 +235,34 @@ type FailurePolicy struct {
 	// +kubebuilder:default=Pause
 	// +optional
 	OnExceeded FailureAction `json:"onExceeded,omitempty"`
+
+	// Whether a host that fails again and again gives its slot to others. Never (default when absent): it keeps its slot until
+	// it succeeds. Failed: after afterAttempts attempts it is set aside. A host that is set aside makes no further attempt,
+	// counts as failed, and the plan does not complete, until `rollout retry`. Roles that wait for its role do not wait for it.
+	// +kubebuilder:validation:Enum=Never;Failed
+	// +optional
+	SetAside SetAsidePolicy `json:"setAside,omitempty"`
+
+	// After how many failed attempts a host is set aside, from 1 to 100. Absent means 3. Only with setAside: Failed.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	AfterAttempts int `json:"afterAttempts,omitempty"`
 }
+
+// SetAsidePolicy decides which hosts are set aside.
+type SetAsidePolicy string
+
+// The policies.
+const (
+	// SetAsideNever keeps failed hosts in flight.
+	SetAsideNever SetAsidePolicy = "Never"
+	// SetAsideFailed sets hosts aside that fail again and again.
+	SetAsideFailed SetAsidePolicy = "Failed"
+)
+
+// DefaultAfterAttempts is the value of FailurePolicy.AfterAttempts when it is absent.
+const DefaultAfterAttempts = 3
 
 // FailureAction decides what happens when too many hosts have failed.
 type FailureAction string
@@ -476,6 +503,8 @@ type HostCounts struct {
 	Excluded  int `json:"excluded,omitempty"`
 	Lost      int `json:"lost,omitempty"`
 	Unknown   int `json:"unknown,omitempty"`
+	// Hosts that failed again and again, or that an operator set aside.
+	SetAside int `json:"setAside,omitempty"`
 }
 
 // HostFailure describes a failed host.
@@ -514,6 +543,8 @@ const (
 	ConditionReady = "Ready"
 	// ConditionComplete is true when every host that counts is upgraded.
 	ConditionComplete = "Complete"
+	// ConditionSettled is true when every host that counts is upgraded or set aside.
+	ConditionSettled = "Settled"
 	// ConditionReconciling is true while the rollout makes progress.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is true when the rollout needs an operator to continue.

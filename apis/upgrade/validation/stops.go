@@ -4,6 +4,7 @@
 package validation
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,6 +25,24 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 	if policy.OnExceeded != "" {
 		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.HaltOnFailure,
 			v1alpha1.RollbackOnFailure)...)
+	}
+	return append(errs, validateSetAside(policy, at)...)
+}
+
+// maxAfterAttempts limits the attempts of a host. They are up to an hour apart.
+const maxAfterAttempts = 100
+
+func validateSetAside(policy v1alpha1.FailurePolicy, at *field.Path) (errs field.ErrorList) {
+	if policy.SetAside != "" {
+		errs = oneOf(policy.SetAside, at.Child("setAside"), v1alpha1.SetAsideNever, v1alpha1.SetAsideFailed)
+	}
+	attempts := at.Child("afterAttempts")
+	switch n := policy.AfterAttempts; {
+	case n == 0:
+	case policy.SetAside != v1alpha1.SetAsideFailed:
+		errs = append(errs, field.Invalid(attempts, n, "must be absent unless setAside is Failed"))
+	case n < 1 || n > maxAfterAttempts:
+		errs = append(errs, field.Invalid(attempts, n, fmt.Sprintf("must be from 1 to %d", maxAfterAttempts)))
 	}
 	return errs
 }

@@ -54,6 +54,22 @@ func (o *Override) Opens(version string, now time.Time) bool {
 	return o != nil && o.Version == version && (o.Until.IsZero() || now.Before(o.Until))
 }
 
+// SetAside takes a failed host out of the rollout, so that it frees its slot.
+type SetAside struct {
+	Pause
+	// Rollout is the only one that it applies to.
+	Rollout uint64 `json:"rollout"`
+}
+
+// Retry grants hosts again that have failed.
+type Retry struct {
+	Pause
+	// Rollout is the only one that it applies to.
+	Rollout uint64 `json:"rollout"`
+	// Hosts are by name: the number of failed attempts after which each may try again once.
+	Hosts map[string]int `json:"hosts"`
+}
+
 // Restored is an operator's order to go on with a store that was restored from a backup.
 type Restored struct {
 	Pause

@@ -50,6 +50,8 @@ type Desired struct {
 	Grants []HostGrant
 	// StartedMarkers are all markers of the controller.
 	StartedMarkers []StartedMarker
+	// LostMarkers are markers of agents that must not exist.
+	LostMarkers []StartedMarker
 	// Holds are all that a pause key must show to legacy hosts.
 	Holds []Place
 }

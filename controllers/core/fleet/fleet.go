@@ -113,6 +113,9 @@ type Report struct {
 	Time    time.Time `json:"time,omitzero"`
 	// Rollout is the number of the last rollout that the host finished. Zero means none.
 	Rollout uint64 `json:"rollout,omitempty"`
+	// Attempt counts the failed attempts of the host in the rollout AttemptRollout, in a report of a failure.
+	Attempt        int    `json:"attempt,omitempty"`
+	AttemptRollout uint64 `json:"attemptRollout,omitempty"`
 	// DurationSeconds is how long the reported change took. Zero means no change, or that the host was interrupted.
 	DurationSeconds int64 `json:"durationSeconds,omitempty"`
 	// Machine identifies the machine that the report is about. Empty means unknown.
@@ -132,6 +135,10 @@ type Started struct {
 	// Rollout and Grant are those of the grant by which the host started. Zero and empty mean an agent that knows no grants.
 	Rollout uint64 `json:"rollout,omitempty"`
 	Grant   string `json:"grant,omitempty"`
+	// Attempt counts the attempts of the host in the rollout, from 1. Zero means unknown. Waiting says that the attempt failed,
+	// and that no other one runs: the next one writes the marker again.
+	Attempt int    `json:"attempt,omitempty"`
+	Waiting bool   `json:"waiting,omitempty"`
 	Index   uint64 `json:"-"`
 }
 
@@ -235,6 +242,9 @@ type Control struct {
 	Restored *Restored `json:"restored,omitempty"`
 	// Shrunk accepts a fleet from which many hosts have gone at once.
 	Shrunk *Shrunk `json:"shrunk,omitempty"`
+	// SetAside are failed hosts by name that give up their slots, and Retry are failed hosts that get another grant.
+	SetAside map[string]SetAside `json:"setAside,omitempty"`
+	Retry    *Retry              `json:"retry,omitempty"`
 }
 
 // Size is the number of hosts of a fleet, as the ledger keeps it.

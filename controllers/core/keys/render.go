@@ -5,6 +5,7 @@ package keys
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
@@ -173,6 +174,12 @@ func disables(value string) bool {
 
 // Changes returns the changes that turn the actual keys into the desired ones.
 func (l Layout) Changes(actual diff.KeySet, d fleet.Desired) diff.Changes {
+	if len(d.LostMarkers) > 0 {
+		actual = slices.Clone(actual)
+		for _, m := range d.LostMarkers {
+			actual = append(actual, diff.Entry{Key: l.Started(m.Host), Index: m.Index})
+		}
+	}
 	c := diff.Compute(actual, Render(d, l, actual))
 	switch {
 	case d.Rewrite: // no grant survives a new number of the rollout

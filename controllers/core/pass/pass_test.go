@@ -5,6 +5,7 @@ package pass_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestRun_EndsWithADecisionThatNeedsNoOther(t *testing.T) {
 
 func TestControl_RecordsHaltAndRollback(t *testing.T) {
 	before := fleet.Control{Pause: &fleet.Pause{By: "me"}, Halt: &fleet.Halt{Version: "v1"}}
-	if got := pass.Control(before, &rollout.Decision{}, "new"); got != before {
+	if got := pass.Control(before, &rollout.Decision{}, "new"); !reflect.DeepEqual(got, before) {
 		t.Errorf("a decision without orders changed the control to %+v", got)
 	}
 	decision := &rollout.Decision{Halt: &fleet.Halt{Version: "v2"}, Rollback: &fleet.Pin{Revision: 3}}

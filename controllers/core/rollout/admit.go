@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -42,10 +43,14 @@ func (a *assessment) admit(g *gate) *admission {
 // part is in the natural order of groups, and within a group of hosts.
 func (ad *admission) admissionOrder() []int {
 	first, rest := make([]int, 0, len(ad.facts)), make([]int, 0, len(ad.facts))
+	var again []int // hosts that failed before let all others go first
 	put := func(i int) {
-		if ad.facts[i].progress != progressPending {
+		switch f := &ad.facts[i]; {
+		case f.progress != progressPending:
 			first = append(first, i)
-		} else {
+		case f.retries:
+			again = append(again, i)
+		default:
 			rest = append(rest, i)
 		}
 	}
@@ -59,7 +64,7 @@ func (ad *admission) admissionOrder() []int {
 			put(i)
 		}
 	}
-	return append(first, rest...)
+	return slices.Concat(first, rest, again)
 }
 
 // decide gives a host the verdict of the first rule that applies, and its key.
@@ -95,7 +100,7 @@ func (ad *admission) decide(s *subject, v *Verdict) {
 
 // grant gives a host a slot of its role, its group and the fleet, and its key.
 func (ad *admission) grant(s *subject, v *Verdict) {
-	if !s.newcomer {
+	if !s.newcomer && !s.enabled {
 		s.role.grant(s.hostFacts)
 	}
 	v.State, v.Base, v.InFlight = Upgrading, Upgrading, true

@@ -53,6 +53,9 @@ type hostFacts struct {
 	requiredCheckFails, failingSinceGrant bool
 	// outage is why the host takes a slot although it is not in flight. Empty means that it takes none.
 	outage v1alpha1.Outage
+	// setAside says that the host has failed and given up its slot. retries says that it has failed and an operator lets it try again.
+	// spent says that it takes a place in the failure budget, whatever else it does.
+	setAside, retries, spent bool
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
 	failedAt time.Time
@@ -73,7 +76,7 @@ func (f *hostFacts) upgraded() bool { return f.progress >= progressSoaking }
 func (f *hostFacts) complete() bool { return f.progress == progressUpgraded }
 
 func (f *hostFacts) inFlight() bool {
-	return f.progress != progressPending && f.progress != progressUpgraded
+	return !f.setAside && f.progress != progressPending && f.progress != progressUpgraded
 }
 
 // takesSlot reports whether the host counts against limits.
@@ -97,7 +100,7 @@ func (f *hostFacts) base(h *fleet.Host) State {
 	switch {
 	case f.upgraded():
 		return Upgraded
-	case enabled:
+	case enabled && !f.setAside:
 		return Upgrading
 	}
 	return Pending
@@ -150,6 +153,7 @@ type classifier struct {
 	current    fleet.CurrentVersion
 	watermarks fleet.Watermarks
 	checks     map[string]fleet.CheckTimes
+	control    *fleet.Control
 	soaks      bool // whether the plan needs to know since when hosts are upgraded
 	now        time.Time
 }
@@ -158,7 +162,7 @@ type classifier struct {
 func classify(in Input) (facts []hostFacts, next time.Time) {
 	plan := in.Plan.orEmpty()
 	c := &classifier{plan: plan, current: in.Fleet.Current, watermarks: in.watermarks(),
-		checks: in.Fleet.Ledger.Checks, soaks: plan.Soak() > 0, now: in.Now}
+		checks: in.Fleet.Ledger.Checks, control: &in.Control, soaks: plan.Soak() > 0, now: in.Now}
 	facts = make([]hostFacts, len(in.Fleet.Hosts))
 	for i := range facts {
 		c.classify(&in.Fleet.Hosts[i], &facts[i])
@@ -172,13 +176,16 @@ func classify(in Input) (facts []hostFacts, next time.Time) {
 // classify fills in the facts of a host, which are zero.
 func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	started := c.hasStarted(h)
-	upgraded := !started && c.hasVersion(h)
+	hasVersion := c.hasVersion(h)
+	upgraded := !started && hasVersion
 	// This pass deletes the grant of a host that is upgraded.
 	f.enabled = c.enabled(h) && !(upgraded && c.byGrant(h))
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(c.current.Name)
 	f.implicit = f.enabled && !explicit && !upgraded && !c.byGrant(h)
+	f.retries = !hasVersion && c.retries(h, started)
+	f.setAside = !hasVersion && !f.retries && c.setAside(h, started)
 	// Only the marker shows that a host without record and report is enabled.
-	f.marked = started || h.Started != nil && f.enabled && knownByMarker(h)
+	f.marked = !f.setAside && (started || h.Started != nil && f.enabled && knownByMarker(h))
 	f.newcomer = c.newcomer(h, f.marked)
 	f.requiredCheckFails = slices.ContainsFunc(h.Checks, func(check fleet.Check) bool {
 		return check.Fails() && slices.Contains(c.plan.Spec.HealthGate.Checks, check.ID)
@@ -194,6 +201,9 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	}
 	if f.inFlight() {
 		c.classifyFailure(h, f)
+	}
+	if f.setAside || f.retries {
+		c.classifyAttempts(h, f)
 	}
 	f.exclusion = c.exclusion(h, f)
 	f.clockOffset = c.clockOffset(h)
@@ -365,7 +375,10 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	}
 	end := f.since.Add(c.plan.deadline)
 	switch r := h.Report; {
-	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name:
+	case c.byGrant(h) && h.Grant.For(c.current) && f.retries: // it is granted again, and has not begun
+		f.next = end
+	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name &&
+		(f.progress == progressStarted || h.ReportIndex > granted): // an older failure was forgiven by the grant
 		f.failure, f.failedIndex = v1alpha1.ReasonReportedFailure, max(h.ReportIndex, granted)
 	case f.failed():
 	case f.since.IsZero(): // the next commit stamps the grant with a time
@@ -373,6 +386,58 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 		f.failure, f.failedAt = v1alpha1.ReasonDeadlineExceeded, end
 	default:
 		f.next = end
+	}
+}
+
+// failedAttempts returns how often a host has failed in this rollout, by its report. Zero means that it has not.
+func (c *classifier) failedAttempts(h *fleet.Host) int {
+	r := h.Report
+	if r == nil || r.Phase != fleet.PhaseFailed || r.Version != c.current.Name || r.AttemptRollout != c.current.Rollout {
+		return 0
+	}
+	return r.Attempt
+}
+
+// retries reports whether an operator lets a host try again that has not failed again since.
+func (c *classifier) retries(h *fleet.Host, started bool) bool {
+	order := c.control.Retry
+	if order == nil || order.Rollout != c.current.Rollout || !c.byGrant(h) {
+		return false
+	}
+	attempts, ok := order.Hosts[h.Name]
+	return ok && attempts != 0 && attempts == c.failedAttempts(h) && (!started || h.Started.Waiting)
+}
+
+// setAside reports whether a host gives up its slot: by an order, or because it has failed often enough. A host that failed and
+// has neither marker nor grant was set aside before. One whose attempt may still run is set aside by an order alone.
+func (c *classifier) setAside(h *fleet.Host, started bool) bool {
+	if order, ok := c.control.SetAside[h.Name]; ok && order.Rollout == c.current.Rollout {
+		return true
+	}
+	attempts, marker := c.failedAttempts(h), h.Started
+	switch {
+	case attempts == 0 || !c.byGrant(h) || h.Grant.For(c.current):
+		return false
+	case !started: // it has no marker, or one of the controller that this pass deletes
+		return true
+	}
+	limit := c.plan.attempts()
+	return limit != 0 && marker.By == "" && marker.Waiting && max(attempts, marker.Attempt) >= limit
+}
+
+// classifyAttempts completes the facts of a host that is set aside or may try again. It has failed until it succeeds, so that no
+// order frees a place in the failure budget.
+func (c *classifier) classifyAttempts(h *fleet.Host, f *hostFacts) {
+	f.spent = true
+	if c.failedAttempts(h) > 0 {
+		f.failedIndex = h.ReportIndex
+	}
+	if f.retries {
+		return
+	}
+	f.next, f.failure = time.Time{}, v1alpha1.ReasonSetAside
+	if order, ok := c.control.SetAside[h.Name]; ok {
+		f.failedAt = order.Time
 	}
 }
 

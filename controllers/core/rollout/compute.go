@@ -80,6 +80,7 @@ func (ad *admission) conclude() Decision {
 		Verdicts:       ad.verdicts,
 		Roles:          ad.decideRoles(),
 		StartedMarkers: ad.startedMarkers(),
+		LostMarkers:    ad.lostMarkers(),
 		Canary:         ad.canaries.state(),
 		Next:           soonest(ad.next, ad.gate.opensAt),
 		WindowClosesAt: ad.gate.closesAt,
@@ -88,7 +89,7 @@ func (ad *admission) conclude() Decision {
 	if pin := ad.in.Control.Pin; pin != nil {
 		d.Pinned = pin.Revision
 	}
-	d.Complete = ad.complete(&d)
+	d.Complete, d.Settled = ad.complete(&d)
 	d.Ledger = ad.ledger(d.Complete)
 	if !d.ReadOnly {
 		d.WatermarksDue = ad.watermarksDue()
@@ -96,19 +97,26 @@ func (ad *admission) conclude() Decision {
 	return d
 }
 
-func (ad *admission) complete(d *Decision) bool {
+// complete reports whether all hosts that count are upgraded, and whether all are upgraded or set aside.
+func (ad *admission) complete(d *Decision) (complete, settled bool) {
 	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" {
-		return false
+		return false, false
 	}
-	counted := false
+	counted, upgraded, aside := 0, 0, 0
 	for i := range d.Verdicts {
 		v := &d.Verdicts[i]
-		if v.Counts && !v.Complete {
-			return false
+		if !v.Counts {
+			continue
 		}
-		counted = counted || v.Counts
+		counted++
+		switch {
+		case v.Complete:
+			upgraded++
+		case v.State == SetAside:
+			aside++
+		}
 	}
-	return counted
+	return counted > 0 && upgraded == counted, counted > 0 && upgraded+aside == counted
 }
 
 // rollout returns the number of the rollout that current_version names after this pass. A new number is higher than all that
@@ -192,6 +200,9 @@ func (ad *admission) startedMarkers() []fleet.StartedMarker {
 	var markers []fleet.StartedMarker
 	for i := range ad.facts {
 		f, h := &ad.facts[i], &ad.in.Fleet.Hosts[i]
+		if f.setAside {
+			continue
+		}
 		started := f.progress == progressStarted
 		byController := h.Started != nil && h.Started.By == fleet.ByController
 		losesPermission := f.implicit || ad.gate.switches() || ad.gate.revokes(i) && !started
@@ -201,6 +212,20 @@ func (ad *admission) startedMarkers() []fleet.StartedMarker {
 				Version: ad.target, Time: wholeSecond(ad.in.Now), By: fleet.ByController}})
 		case byController && f.marked:
 			markers = append(markers, fleet.StartedMarker{Host: h.Name, Started: *h.Started})
+		}
+	}
+	return markers
+}
+
+// lostMarkers returns the markers of agents that are set aside. Without its marker an agent makes no further attempt.
+func (ad *admission) lostMarkers() []fleet.StartedMarker {
+	if ad.gate.readOnly || ad.gate.switches() {
+		return nil
+	}
+	var markers []fleet.StartedMarker
+	for i := range ad.facts {
+		if h := &ad.in.Fleet.Hosts[i]; ad.facts[i].setAside && h.Started != nil && h.Started.By == "" {
+			markers = append(markers, fleet.StartedMarker{Host: h.Name, Started: fleet.Started{Index: h.Started.Index}})
 		}
 	}
 	return markers

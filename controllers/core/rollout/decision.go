@@ -47,6 +47,7 @@ const (
 	Failed    State = "Failed"
 	OnHold    State = "Held"
 	Exempt    State = "Exempt"
+	SetAside  State = "SetAside"
 	Lost      State = "Lost"
 	Unknown   State = "Unknown"
 	Duplicate State = "Duplicate"
@@ -176,6 +177,8 @@ type Decision struct {
 	Complete bool
 	// Size is the number of hosts that count or are exempt.
 	Size int
+	// Settled says that every host that counts is upgraded or set aside.
+	Settled bool
 	// Enabling is the value of keys that enable. Empty means True.
 	Enabling string
 	Gate     Gate
@@ -184,6 +187,8 @@ type Decision struct {
 	Roles    []Role
 	// StartedMarkers are all markers that the controller keeps on behalf of hosts.
 	StartedMarkers []fleet.StartedMarker
+	// LostMarkers are markers of agents that are set aside, and must go.
+	LostMarkers []fleet.StartedMarker
 	// Ledger is what a restart must not forget. The commit moves its counter.
 	Ledger fleet.Ledger
 	// WatermarksDue is when the watermarks of the ledger must be stored, even if nothing else is written. Zero means that they
@@ -238,7 +243,7 @@ func (d *Decision) NeedsAnotherPass() bool {
 func (d *Decision) Desired(in Input) fleet.Desired {
 	out := fleet.Desired{Version: d.Current, Switch: d.Switch, Rollout: d.Rollout, Rewrite: d.Rewrite,
 		Hosts:          make([]fleet.EnableKey, 0, len(d.Verdicts)),
-		StartedMarkers: d.StartedMarkers, Holds: in.Fleet.Holds, Pending: d.Pending, Enabling: d.Enabling}
+		StartedMarkers: d.StartedMarkers, LostMarkers: d.LostMarkers, Holds: in.Fleet.Holds, Pending: d.Pending, Enabling: d.Enabling}
 	if in.Plan != nil {
 		out.Action = in.Plan.action
 	}

@@ -301,9 +301,9 @@ func (a *assessment) budgetExceeded() string {
 // has failed since an operator last resumed the rollout.
 func (a *assessment) countsAsFailure(i int) bool {
 	h, f := &a.in.Fleet.Hosts[i], &a.facts[i]
-	touched := f.enabled || f.marked && h.Started.Version == a.target
+	touched := f.spent || f.enabled || f.marked && h.Started.Version == a.target
 	lost := f.exclusion&lostFromCatalog != 0
-	if !f.failed() || !touched || !f.counts() && !lost {
+	if !f.failed() && !f.spent || !touched || !f.counts() && !lost {
 		return false
 	}
 	switch resumed := a.in.resumption(); {
@@ -325,12 +325,15 @@ func (a *assessment) revocations(g *gate) []bool {
 	var revoked []bool
 	for i := range a.facts {
 		f, h := &a.facts[i], &a.in.Fleet.Hosts[i]
-		if !f.enabled || f.upgraded() {
-			continue
-		}
-		revoke := g.Reason == v1alpha1.ReasonAborted
-		if h.Agent() {
+		revoke := false
+		switch {
+		case f.setAside:
+			revoke = f.enabled || h.Started != nil
+		case !f.enabled || f.upgraded():
+		case h.Agent():
 			revoke = f.progress != progressStarted && (g.stops() || h.Held() || f.exempt())
+		default:
+			revoke = g.Reason == v1alpha1.ReasonAborted
 		}
 		if !revoke {
 			continue

@@ -228,7 +228,7 @@ func TestVerifiedReports(t *testing.T) {
 			"!spec.hosts.verifyReports: 1 hosts were never seen as agents (web1), so they cannot count as upgraded",
 	}, {
 		name:  "a failure reported for the version does not agree",
-		fleet: "record v2 web1\nreport web1 Failed v2 -1m broken\nkey host/web1 True -2m",
+		fleet: "record v2 web1\nkey host/web1 True -2m\nreport web1 Failed v2 -1m broken",
 		spec:  verify,
 		want:  "web1 Failed ReportedFailure",
 	}, {

@@ -17,6 +17,7 @@ type limitScope struct {
 	hosts    []int // in natural order
 	counted  int   // hosts that count
 	complete int   // of those, hosts that are upgraded and have soaked
+	aside    int   // of those, hosts that are set aside
 	inFlight int
 	enabled  int    // of those in flight, hosts that are enabled
 	down     int    // hosts that are not in flight, and take a slot by alsoCount
@@ -33,8 +34,11 @@ func (s *limitScope) add(i int, f *hostFacts) {
 	s.hosts = append(s.hosts, i)
 	if f.counts() {
 		s.counted++
-		if f.complete() {
+		switch {
+		case f.complete():
 			s.complete++
+		case f.setAside:
+			s.aside++
 		}
 	}
 	switch {

@@ -130,6 +130,22 @@ func (ad *admission) reportedFailureMessage(s *subject) string {
 	return text
 }
 
+// setAsideMessage says why a host gave up its slot, and how it comes back.
+func (ad *admission) setAsideMessage(s *subject) string {
+	text := "set aside"
+	order, ordered := ad.in.Control.SetAside[s.Name]
+	if ordered {
+		text += attribution(order.Pause)
+	}
+	if r := s.Report; r != nil && r.Phase == fleet.PhaseFailed && r.Attempt > 0 {
+		text += fmt.Sprintf(" after failed attempt %d", r.Attempt)
+		if limit := ad.plan.attempts(); limit > 0 && !ordered {
+			text += fmt.Sprintf(" of %d", limit)
+		}
+	}
+	return text + "; its slot is free until `upgradectl rollout retry host/" + s.Name + "`"
+}
+
 func (ad *admission) deadlineMessage(s *subject) string {
 	return ad.messages.get(messageKey{v1alpha1.ReasonDeadlineExceeded, "", s.since.Unix()}, func() string {
 		return "silent since " + timestamp(s.since) + ", longer than progressDeadlineSeconds"

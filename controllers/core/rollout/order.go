@@ -11,7 +11,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
-// progressFunc returns how many hosts of a scope other hosts wait for, and how many of those are complete.
+// progressFunc returns how many hosts of a scope other hosts wait for, and how many of those are complete. Nothing waits for hosts
+// that are set aside: the failure budget limits them.
 type progressFunc func(*limitScope) (counted, complete int)
 
 // order is which role or group waits for which, by spec.instructions.roleOrder.

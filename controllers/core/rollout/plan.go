@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"time"
@@ -101,6 +102,15 @@ func (p *Plan) RolePattern() *regexp.Regexp {
 
 // Deadline returns how long a host in flight may be silent. Without a plan it is the default.
 func (p *Plan) Deadline() time.Duration { return p.orEmpty().deadline }
+
+// attempts returns after how many failed attempts a host is set aside. Zero means never.
+func (p *Plan) attempts() int {
+	policy := p.Spec.FailurePolicy
+	if policy.SetAside != v1alpha1.SetAsideFailed {
+		return 0
+	}
+	return cmp.Or(policy.AfterAttempts, v1alpha1.DefaultAfterAttempts)
+}
 
 // Soak returns how far back the plan needs to know when a host was upgraded. Zero means that it does not need to.
 func (p *Plan) Soak() time.Duration { return max(p.minReady, p.canarySoak) }

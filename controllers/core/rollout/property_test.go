@@ -111,6 +111,21 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 		}
 	}
 
+	for _, h := range hosts {
+		if !strings.Contains(b.String(), "agent "+h+"\n") || !strings.Contains(b.String(), "current ") || !yes("has failed", 4) {
+			continue
+		}
+		line("attempt %s %d %s %s", h, rapid.IntRange(1, 4).Draw(t, "attempts"), pick("and", "waits", "waits", "runs", "is_over"), mark("failed at"))
+		if yes("is retried", 3) {
+			line("retry %s %d", h, rapid.IntRange(1, 4).Draw(t, "retries after"))
+		}
+	}
+	for _, h := range hosts {
+		if yes("is set aside", 12) && strings.Contains(b.String(), "current ") {
+			line("setaside %s", h)
+		}
+	}
+
 	r := &rules{limit: map[string]int{}, after: map[string]string{}}
 	var s strings.Builder
 	if yes("an action stands", 8) {
@@ -127,6 +142,10 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	}
 	if yes("gated by health", 4) {
 		s.WriteString("healthGate: {checks: [puppet]}\n")
+	}
+	if yes("sets aside", 2) {
+		fmt.Fprintf(&s, "failurePolicy: {maxFailed: %s, setAside: Failed, afterAttempts: %d}\n", pick("budget", "0", "1", "100%"),
+			rapid.IntRange(1, 3).Draw(t, "attempts until it is set aside"))
 	}
 	fmt.Fprintf(&s, "keys: {format: %s}\n", pick("format", "Boolean", "Version"))
 	fmt.Fprintf(&s, "strategy: %s\nminReadySeconds: %d\n", pick("strategy", "Rolling", "Batch"), rapid.SampledFrom([]int{0, 600}).Draw(t, "soak"))
@@ -250,7 +269,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 			}
 			w.raw.Ledger = d.Ledger
 			for h := range first {
-				if f := w.observe(); before[h] || began {
+				if f := w.observe(); before[h] || began || w.ordered(h) {
 					continue
 				} else if host, _ := f.Host(h); host.Report == nil && first[h] && !before[h] && !expired(w, host) {
 					t.Fatalf("%s was in flight and is not, without having reported\n%s%s", h, shortly(changes), verdictLines(d))
@@ -269,6 +288,15 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ordered reports whether an operator set the host aside.
+func (w *world) ordered(host string) bool { _, ok := w.control.SetAside[host]; return ok }
+
+// aside reports whether nothing waits for a host: it is set aside, or was.
+func (w *world) aside(h *fleet.Host) bool {
+	failed := h.Report != nil && h.Report.Schema >= 2 && h.Report.Phase == fleet.PhaseFailed && h.Report.Attempt > 0
+	return w.ordered(h.Name) || failed && (h.Started == nil || h.Started.Waiting)
 }
 
 func known(f *fleet.Fleet, host string) bool { _, ok := f.Host(host); return ok }
@@ -343,7 +371,7 @@ func (r *rules) checkOrder(t *rapid.T, w *world, started, first, step string) {
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
 		exempt := h.Hold != nil && h.Hold.Exempt || len(w.plan.Spec.Hosts.Exclude) > 0 && strings.HasSuffix(h.Name, "2")
-		if scopes(h.Name)[len(scopes(h.Name))-1] == first && h.Record.Version != f.Current.Name && !exempt {
+		if scopes(h.Name)[len(scopes(h.Name))-1] == first && h.Record.Version != f.Current.Name && !exempt && !w.aside(h) {
 			t.Fatalf("%s starts %s before %s\n%s", step, started, h.Name, verdictLines(w.decide()))
 		}
 	}
@@ -363,9 +391,12 @@ func TestInFlightMatchesTheHostsRules(t *testing.T) {
 		w, _ := anyWorld(t)
 		w.plan.Spec.MinReadySeconds = 0
 		w.plan.Spec.Paused = true // so that the decision itself grants no host
-		d, busy := w.decide(), w.busy()
+		d, busy, f, aside := w.decide(), w.busy(), w.observe(), map[string]bool{}
+		for i := range f.Hosts {
+			aside[f.Hosts[i].Name] = w.aside(&f.Hosts[i])
+		}
 		for _, v := range d.Verdicts {
-			if v.Role != "" && v.InFlight != busy[v.Host] && v.Base != "Upgraded" {
+			if v.Role != "" && v.InFlight != busy[v.Host] && v.Base != "Upgraded" && !aside[v.Host] {
 				t.Fatalf("%s: in flight %v, but by its own rules %v\n%s", v.Host, v.InFlight, busy[v.Host], verdictLines(d))
 			}
 		}

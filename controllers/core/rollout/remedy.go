@@ -29,7 +29,9 @@ func (c *computation) remedies(i int) []string {
 	case v1alpha1.ReasonSoaking:
 		return []string{"after: " + timestamp(f.since.Add(c.plan.minReady))}
 	case v1alpha1.ReasonReportedFailure, v1alpha1.ReasonDeadlineExceeded:
-		return []string{"it reports " + c.target}
+		return []string{"it reports " + c.target, "`upgradectl rollout set-aside host/" + h.Name + "`, to free its slot"}
+	case v1alpha1.ReasonSetAside:
+		return []string{"`upgradectl rollout retry host/" + h.Name + "`"}
 	case v1alpha1.ReasonGranted:
 		return []string{c.reports(f)}
 	case v1alpha1.ReasonUnverified:

@@ -32,6 +32,8 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonNoRole, Unknown, when((*subject).hasNoRole), (*admission).noRoleMessage},
 	{v1alpha1.ReasonExcluded, Exempt, when((*subject).isExcluded), (*admission).excludedMessage},
 	{v1alpha1.ReasonExemptByHold, Exempt, when((*subject).isExemptByHold), (*admission).holdMessage},
+	{v1alpha1.ReasonSetAside, SetAside, when((*subject).isSetAside), (*admission).setAsideMessage},
+	{v1alpha1.ReasonStarting, "", (*admission).triesAgain, (*admission).startingMessage},
 	{v1alpha1.ReasonReportedFailure, Failed, failedBy(v1alpha1.ReasonReportedFailure), (*admission).reportedFailureMessage},
 	{v1alpha1.ReasonDeadlineExceeded, Failed, failedBy(v1alpha1.ReasonDeadlineExceeded), (*admission).deadlineMessage},
 	{v1alpha1.ReasonPausedByKey, OnHold, (*admission).pausedByKey, (*admission).pauseKeyMessage},
@@ -81,6 +83,12 @@ func (s *subject) isExcluded() bool     { return s.exempt() && s.exclusion&exemp
 func (s *subject) isExemptByHold() bool { return s.exclusion&exemptByHold != 0 }
 func (s *subject) isNewcomer() bool     { return s.newcomer }
 func (s *subject) isEnabled() bool      { return s.enabled }
+func (s *subject) isSetAside() bool     { return s.setAside }
+
+// triesAgain applies to a host that waits for its next attempt, and that an operator lets begin it now. It has its slot.
+func (ad *admission) triesAgain(s *subject) (*Blocker, bool) {
+	return nil, s.retries && s.progress == progressStarted && !s.Grant.For(ad.in.Fleet.Current) && ad.gate.Reason == "" && !s.Held()
+}
 
 // failedBy makes the rule of a failure. A host that failed to report its upgrade keeps that verdict only while it is
 // enabled.

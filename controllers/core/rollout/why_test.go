@@ -36,7 +36,7 @@ agent web1..2 db1..3
 			fleetOfTwo + "key host/db2 True -5m\nstarted db2 v2 -5m\nreport db2 Failed v2 -1m broken",
 			"instructions: {rollingRules: {global: 1}, roleOrder: {web: db}}", "web1", `
 web1: WaitingForRole → after: 3 more db
-db2: ReportedFailure → it reports v2
+db2: ReportedFailure → it reports v2 | ` + "`upgradectl rollout set-aside host/db2`" + `, to free its slot
 `},
 		"a slot that is taken": {
 			fleetOfTwo + "key host/db1 True -5m\nstarted db1 v2 -5m",

@@ -146,7 +146,7 @@ func (w *world) line(line string) {
 	}
 	text := func(i int) string { return strings.Join(rest[min(i, len(rest)):], " ") }
 	defer func(before uint64) {
-		if w.index > before && slices.Contains([]string{"record", "report", "started"}, f[0]) {
+		if w.index > before && slices.Contains([]string{"record", "report", "started", "attempt"}, f[0]) {
 			w.saw(f)
 		}
 	}(w.index)
@@ -198,6 +198,31 @@ func (w *world) line(line string) {
 			Time: at(3).Add(w.skew), Message: text(4)})
 	case "started":
 		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2).Add(w.skew), Rollout: number(rest, "in")})
+	case "attempt": // of a host, by number, that failed: it waits or runs again, or has no marker any more
+		n, _ := strconv.Atoi(rest[1])
+		current, r := keys.DecodeCurrent(w.raw.Current), w.reportOf(rest[0])
+		r.Version, r.Phase, r.Message, r.Attempt, r.AttemptRollout = current.Name, fleet.PhaseFailed, "exit status 3", n, current.Rollout
+		w.report(rest[0], r)
+		switch m := (fleet.Started{Version: current.Name, From: "v1", Time: at(3), Rollout: current.Rollout, Attempt: n}); rest[2] {
+		case "waits":
+			m.Waiting = true
+			w.mark(rest[0], m)
+		case "runs":
+			m.Attempt++
+			w.mark(rest[0], m)
+		}
+	case "setaside":
+		rollout := keys.DecodeCurrent(w.raw.Current).Rollout
+		if w.control.SetAside == nil {
+			w.control.SetAside = map[string]fleet.SetAside{}
+		}
+		w.control.SetAside[rest[0]] = fleet.SetAside{Pause: fleet.Pause{By: "ops", Time: w.now, Reason: text(1)}, Rollout: rollout}
+	case "retry":
+		n, _ := strconv.Atoi(rest[1])
+		if w.control.Retry == nil {
+			w.control.Retry = &fleet.Retry{Rollout: keys.DecodeCurrent(w.raw.Current).Rollout, Hosts: map[string]int{}}
+		}
+		w.control.Retry.Hosts[rest[0]] = n
 	case "marked":
 		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2), By: fleet.ByController})
 	case "key":
@@ -306,7 +331,7 @@ func number(fields []string, word string) uint64 {
 
 // saw notes that the controller saw a host's line at its time. A line without a time, or with one in the future, is of now.
 func (w *world) saw(f []string) {
-	i := map[string]int{"started": 3, "report": 4}[f[0]]
+	i := map[string]int{"started": 3, "report": 4, "attempt": 4}[f[0]]
 	if f[0] == "record" {
 		i = slices.Index(f, "at") + 1
 	}
