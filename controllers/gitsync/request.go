@@ -6,7 +6,6 @@ package gitsync
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -22,11 +21,7 @@ type Request struct {
 
 // RequestSync asks the leader to sync a source. It needs no lock.
 func RequestSync(ctx context.Context, w store.Writer, source string, r Request) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		panic(fmt.Sprintf("gitsync: cannot encode a request: %v", err)) // strings and a time
-	}
-	_, err = w.Txn(ctx, []store.Op{{Verb: store.Set, Key: keys.Request(source), Value: data}})
+	_, err := w.Txn(ctx, []store.Op{{Verb: store.Set, Key: keys.Request(source), Value: keys.EncodeObject(r)}})
 	return err
 }
 

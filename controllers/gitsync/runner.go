@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -293,10 +291,7 @@ func asSyncError(c Content, err error) *SyncError {
 // writeStatus writes the status if it has changed. It also creates the request key if it does not exist, because a watch on
 // a missing key returns whenever anything in the store changes.
 func (f *follower) writeStatus(ctx context.Context, pairs []keys.Pair, s Status) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode the status of source %s: %w", f.source.Name, err)
-	}
+	data := keys.EncodeObject(s)
 	var ops []store.Op
 	if !bytes.Equal(data, pairs[0].Value) {
 		ops = append(ops, store.Op{Verb: store.Set, Key: pairs[0].Key, Value: data})
@@ -307,7 +302,7 @@ func (f *follower) writeStatus(ctx context.Context, pairs []keys.Pair, s Status)
 	if len(ops) == 0 {
 		return nil
 	}
-	err = f.write(ctx, f.session, ops...)
+	err := f.write(ctx, f.session, ops...)
 	if errors.Is(err, leaderelection.ErrLost) {
 		return err
 	}

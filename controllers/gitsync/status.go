@@ -5,7 +5,6 @@ package gitsync
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,12 +70,11 @@ type LastError struct {
 	Since    time.Time `json:"since"`
 }
 
-// DecodeStatus decodes the status of a source. It returns false if there is none or it is invalid.
+// DecodeStatus decodes the status of a source. It returns false if there is none, it is invalid, or it has a later schema. The
+// next sync writes it again.
 func DecodeStatus(p keys.Pair) (s Status, ok bool) {
-	if !p.Exists() || json.Unmarshal(p.Value, &s) != nil {
-		return Status{}, false
-	}
-	return s, true
+	s, err := keys.DecodeObject[Status](p)
+	return s, err == nil
 }
 
 // Ready returns the Ready condition, which describes the last sync. Before the first sync its status is Unknown.

@@ -6,6 +6,7 @@ package planstore
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,12 +26,19 @@ func DecodePlan(name string, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
 	if !pair.Exists() {
 		return nil, &NotFoundError{name}
 	}
-	plan := &v1alpha1.UpgradePlan{}
+	if later, ok := errors.AsType[*keys.SchemaError](keys.CheckSchema(pair, keys.Schema)); ok {
+		return nil, &InvalidPlanError{name, later}
+	}
+	var stored struct {
+		Schema int `json:"schema"`
+		v1alpha1.UpgradePlan
+	}
 	d := json.NewDecoder(bytes.NewReader(pair.Value))
 	d.DisallowUnknownFields()
-	if err := d.Decode(plan); err != nil {
+	if err := d.Decode(&stored); err != nil {
 		return nil, &InvalidPlanError{name, fmt.Errorf("%s: %w", pair.Key, err)}
 	}
+	plan := &stored.UpgradePlan
 	plan.TypeMeta, plan.Name = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}, name
 	v1alpha1.SetDefaults(plan)
 	if errs := validation.ValidateUpgradePlan(plan); len(errs) > 0 {
@@ -39,6 +47,7 @@ func DecodePlan(name string, pair keys.Pair) (*v1alpha1.UpgradePlan, error) {
 	return plan, nil
 }
 
+// encodePlan leaves out the schema: controllers of the previous release refuse a spec with an unknown field.
 func encodePlan(plan *v1alpha1.UpgradePlan) []byte {
 	plan = plan.DeepCopy()
 	plan.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.Kind}

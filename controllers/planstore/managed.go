@@ -40,7 +40,11 @@ func (p Plans) origins(ctx context.Context, names ...string) (map[string]fleet.O
 	}
 	found := map[string]fleet.Origin{}
 	for i, pair := range pairs {
-		if origin := keys.DecodeOrigin(pair); origin.Source != "" {
+		origin, err := keys.DecodeOrigin(pair)
+		if err != nil {
+			return nil, err
+		}
+		if origin.Source != "" {
 			found[names[i]] = origin
 		}
 	}
@@ -91,8 +95,8 @@ func (k ManagedPlans) prune(ctx context.Context, name, source string, dryRun boo
 	if err != nil {
 		return "", err
 	}
-	if keys.DecodeOrigin(pairs[2]).Source != source {
-		return "", nil
+	if origin, err := keys.DecodeOrigin(pairs[2]); err != nil || origin.Source != source {
+		return "", err
 	}
 	if kept := standing(name, pairs[0], pairs[1]); kept != "" || dryRun {
 		return kept, nil

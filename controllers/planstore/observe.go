@@ -4,7 +4,9 @@
 package planstore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -72,7 +74,7 @@ func (r *SnapshotReader) Read(ctx context.Context, s store.Reader, now time.Time
 	var problems []string
 	if out.Control, err = keys.DecodeControl(out.Own.Control); err != nil {
 		out.Control = fleet.Control{}
-		problems = append(problems, fmt.Sprintf("%v: %s, which makes a new one", err, remedy(out.Own.Control)))
+		problems = append(problems, withRemedy(err, "", out.Own.Control))
 	}
 	plan, pin, err := effective(ctx, s, out.Stored, digest, out.Control.Pin)
 	if err != nil {
@@ -138,9 +140,8 @@ func (r *SnapshotReader) readFleet(ctx context.Context, s store.Reader, out *pas
 	ledger, err := keys.DecodeLedger(out.Own.Ledger)
 	out.Keys.Ledger = ledger
 	switch {
-	case err != nil && anyEnableKey(out):
-		problems = append(problems, fmt.Sprintf("%v, while %s holds keys: look at these, then %s, which makes a new one",
-			err, out.Layout.EnableTree(), remedy(out.Own.Ledger)))
+	case laterSchema(err) || err != nil && anyEnableKey(out):
+		problems = append(problems, withRemedy(err, ", while "+out.Layout.EnableTree()+" holds keys: look at these, then", out.Own.Ledger))
 	case err == nil && ledger.Version != "" && !out.Keys.Current.Exists():
 		problems = append(problems, fmt.Sprintf("%s is gone, although it was %s", out.Layout.CurrentVersion(), ledger.Version))
 	}
@@ -150,12 +151,22 @@ func (r *SnapshotReader) readFleet(ctx context.Context, s store.Reader, out *pas
 	return nil
 }
 
-// remedy says how an operator restores a key that apply creates. Apply keeps a key that exists.
-func remedy(pair keys.Pair) string {
+// withRemedy says how an operator restores a key that apply creates. Apply keeps a key that exists. A key of a later schema needs
+// a later program.
+func withRemedy(problem error, before string, pair keys.Pair) string {
+	remedy := "apply the plan again"
 	if pair.Exists() {
-		return "delete that key and apply the plan again"
+		remedy = "delete that key and apply the plan again"
 	}
-	return "apply the plan again"
+	if laterSchema(problem) {
+		return problem.Error()
+	}
+	return fmt.Sprintf("%v%s %s, which makes a new one", problem, cmp.Or(before, ":"), remedy)
+}
+
+func laterSchema(err error) bool {
+	_, later := errors.AsType[*keys.SchemaError](err)
+	return later
 }
 
 func anyEnableKey(s *pass.Snapshot) bool {

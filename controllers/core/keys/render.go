@@ -78,8 +78,13 @@ func entry(p Pair, rank int) diff.Entry {
 // Render returns the desired keys. A disabling key that another writer chose stays, with its value normalized to False.
 func Render(d fleet.Desired, l Layout, actual diff.KeySet) diff.KeySet {
 	set := make(diff.KeySet, 0, len(d.Hosts)+len(d.Roles)+len(d.StartedMarkers)+len(d.Holds)+2)
-	for _, m := range d.StartedMarkers {
-		set = append(set, diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMarker})
+	markers := entriesBelow(actual, l.StartedTree())
+	for _, m := range d.StartedMarkers { // one that exists stays as it is
+		e, exists := markers[l.Started(m.Host)]
+		if !exists || m.Index == 0 {
+			e = diff.Entry{Key: l.Started(m.Host), Value: string(EncodeStarted(m.Started)), Rank: rankMarker}
+		}
+		set = append(set, e)
 	}
 	for _, p := range d.Holds {
 		set = append(set, diff.Entry{Key: l.Pause(p), Value: Disabled, Flags: HoldFlags, Rank: rankMarker})
@@ -116,12 +121,7 @@ func (l Layout) version(set diff.KeySet, d fleet.Desired, actual diff.KeySet) di
 
 // grants appends the grants. One that exists stays as it is.
 func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) diff.KeySet {
-	existing := map[string]diff.Entry{}
-	for _, e := range actual {
-		if strings.HasPrefix(e.Key, l.GrantTree()) {
-			existing[e.Key] = e
-		}
-	}
+	existing := entriesBelow(actual, l.GrantTree())
 	for _, g := range d.Grants {
 		e := diff.Entry{Key: l.Grant(g.Host), Rank: rankHost}
 		if g.Index != 0 {
@@ -132,6 +132,17 @@ func (l Layout) grants(set diff.KeySet, d fleet.Desired, actual diff.KeySet) dif
 		set = append(set, e)
 	}
 	return set
+}
+
+// entriesBelow returns the entries below a tree by their keys.
+func entriesBelow(set diff.KeySet, tree string) map[string]diff.Entry {
+	found := map[string]diff.Entry{}
+	for _, e := range set {
+		if strings.HasPrefix(e.Key, tree) {
+			found[e.Key] = e
+		}
+	}
+	return found
 }
 
 // enableKeys appends the keys of hosts and roles.

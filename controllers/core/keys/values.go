@@ -6,6 +6,7 @@ package keys
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -146,20 +147,17 @@ func DecodeTime(value []byte) time.Time {
 }
 
 // EncodeStarted encodes the value of started/<host>.
-func EncodeStarted(s fleet.Started) []byte { return encode(s) }
+func EncodeStarted(s fleet.Started) []byte { return EncodeObject(s) }
 
 // EncodeGrant encodes the value of grants/<host>.
-func EncodeGrant(g fleet.Grant) []byte { return encode(g) }
+func EncodeGrant(g fleet.Grant) []byte { return EncodeObject(g) }
 
 // DecodeGrant decodes grants/<host>. It returns nil if the key does not exist. A malformed grant permits nothing.
 func DecodeGrant(p Pair) *fleet.Grant {
 	if !p.Exists() {
 		return nil
 	}
-	var g fleet.Grant
-	if json.Unmarshal(p.Value, &g) != nil {
-		g = fleet.Grant{}
-	}
+	g, _ := DecodeObject[fleet.Grant](p)
 	g.Index = p.ModifyIndex
 	return &g
 }
@@ -167,7 +165,7 @@ func DecodeGrant(p Pair) *fleet.Grant {
 // EncodeReport encodes the value of hosts/<host>.
 func EncodeReport(r fleet.Report) []byte { return encode(r) }
 
-// EncodeAction encodes the value of the key action.
+// EncodeAction encodes the value of the key action. It leaves out the schema: an action of the previous release must not differ.
 func EncodeAction(a fleet.Action) []byte { return encode(a) }
 
 // DecodeAction decodes the key action. It returns nil if the key does not exist, and an action for no version if the value
@@ -176,31 +174,27 @@ func DecodeAction(p Pair) *fleet.Action {
 	if !p.Exists() {
 		return nil
 	}
-	var a fleet.Action
-	if json.Unmarshal(p.Value, &a) != nil {
-		return &fleet.Action{}
-	}
+	a, _ := DecodeObject[fleet.Action](p)
 	return &a
 }
 
 // EncodeControl encodes the value of a plan's key control.
-func EncodeControl(c fleet.Control) []byte { return encode(c) }
+func EncodeControl(c fleet.Control) []byte { return EncodeObject(c) }
 
 // EncodeLedger encodes the value of a plan's key ledger.
-func EncodeLedger(l fleet.Ledger) []byte { return encode(l) }
+func EncodeLedger(l fleet.Ledger) []byte { return EncodeObject(l) }
 
 // EncodeOrigin encodes the value of a plan's key manager.
-func EncodeOrigin(o fleet.Origin) []byte { return encode(o) }
+func EncodeOrigin(o fleet.Origin) []byte { return EncodeObject(o) }
 
 // EncodeEvent encodes the value of an event's key.
-func EncodeEvent(e fleet.Event) []byte { return encode(e) }
+func EncodeEvent(e fleet.Event) []byte { return EncodeObject(e) }
 
 // DecodeEvents decodes the events of a plan, oldest first. It skips malformed events.
 func DecodeEvents(pairs []Pair) []fleet.Event {
 	events := make([]fleet.Event, 0, len(pairs))
 	for _, p := range pairs {
-		var e fleet.Event
-		if json.Unmarshal(p.Value, &e) == nil {
+		if e, err := DecodeObject[fleet.Event](p); err == nil {
 			events = append(events, e)
 		}
 	}
@@ -209,7 +203,7 @@ func DecodeEvents(pairs []Pair) []fleet.Event {
 }
 
 // EncodeHold encodes the value of holds/host/<name> and holds/role/<name>.
-func EncodeHold(h fleet.Hold) []byte { return encode(h) }
+func EncodeHold(h fleet.Hold) []byte { return EncodeObject(h) }
 
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
@@ -225,16 +219,13 @@ func DecodeStarted(p Pair) *fleet.Started {
 	if !p.Exists() {
 		return nil
 	}
-	var s fleet.Started
-	if json.Unmarshal(p.Value, &s) != nil {
-		s = fleet.Started{}
-	}
+	s, _ := DecodeObject[fleet.Started](p)
 	s.Index = p.ModifyIndex
 	return &s
 }
 
 // DecodeReport decodes hosts/<host>. It returns nil if the key does not exist. A malformed report still shows that the host
-// has an agent.
+// has an agent. One of a later schema also shows that the agent knows grants.
 func DecodeReport(p Pair) *fleet.Report {
 	if !p.Exists() {
 		return nil
@@ -242,6 +233,10 @@ func DecodeReport(p Pair) *fleet.Report {
 	var r fleet.Report
 	if json.Unmarshal(p.Value, &r) != nil {
 		r = fleet.Report{Message: "the report cannot be read: " + bounded(p.Value)}
+	}
+	if r.Schema > fleet.ReportSchema {
+		err := &SchemaError{p.Key, r.Schema, fleet.ReportSchema}
+		r = fleet.Report{Schema: fleet.ReportSchema, Message: "the report cannot be read: " + err.Error()}
 	}
 	r.Rollout = min(r.Rollout, maxRollout-1)
 	return &r
@@ -252,26 +247,29 @@ func DecodeHold(p Pair) *fleet.Hold {
 	if !p.Exists() {
 		return nil
 	}
-	var h fleet.Hold
-	if json.Unmarshal(p.Value, &h) != nil {
-		h = fleet.Hold{Reason: "the hold cannot be read: " + bounded(p.Value)}
+	h, err := DecodeObject[fleet.Hold](p)
+	if later, ok := errors.AsType[*SchemaError](err); ok {
+		h.Reason = later.Error()
+	} else if err != nil {
+		h.Reason = "the hold cannot be read: " + bounded(p.Value)
 	}
 	return &h
 }
 
-// DecodeOrigin decodes a plan's key manager. A malformed value is no origin: the next sync writes it again.
-func DecodeOrigin(p Pair) fleet.Origin {
-	origin, err := decode[fleet.Origin](p)
-	if err != nil {
-		return fleet.Origin{}
+// DecodeOrigin decodes a plan's key manager. A missing or malformed value is no origin: the next sync writes it again. The error
+// is a *SchemaError.
+func DecodeOrigin(p Pair) (fleet.Origin, error) {
+	origin, err := DecodeObject[fleet.Origin](p)
+	if later, ok := errors.AsType[*SchemaError](err); ok {
+		return origin, later
 	}
-	return origin
+	return origin, nil
 }
 
 // DecodeControl decodes a plan's key control. A missing key is an error. Earlier releases stored no kind of a pause: there, the
 // reason says that global-disable-puppet set it.
 func DecodeControl(p Pair) (fleet.Control, error) {
-	c, err := decode[fleet.Control](p)
+	c, err := DecodeObject[fleet.Control](p)
 	if c.Pause != nil && c.Pause.Kind == "" && c.Pause.Reason == "global-disable-puppet" {
 		c.Pause.Kind = fleet.PausedByDisablePuppet
 	}
@@ -281,19 +279,9 @@ func DecodeControl(p Pair) (fleet.Control, error) {
 // DecodeLedger decodes a plan's key ledger. A missing key is an error. A ledger is written after what its watermarks date: it
 // was copied from another store if one of them is not below its own index.
 func DecodeLedger(p Pair) (fleet.Ledger, error) {
-	l, err := decode[fleet.Ledger](p)
+	l, err := DecodeObject[fleet.Ledger](p)
 	if l.Watermarks.Last().Index >= p.ModifyIndex {
 		l.Watermarks = nil
 	}
 	return l, err
-}
-
-func decode[T any](p Pair) (v T, err error) {
-	if !p.Exists() {
-		return v, fmt.Errorf("%s does not exist", p.Key)
-	}
-	if err := json.Unmarshal(p.Value, &v); err != nil {
-		return v, fmt.Errorf("%s cannot be read: %w", p.Key, err)
-	}
-	return v, nil
 }
