@@ -74,7 +74,11 @@ func (h *Host) checksText() string {
 	}
 	var parts []string
 	for _, c := range h.Checks {
-		parts = append(parts, c.ID+" is "+c.Status)
+		if c.Status == string(fleet.Maintenance) {
+			parts = append(parts, "the node is in maintenance")
+		} else {
+			parts = append(parts, c.ID+" is "+c.Status)
+		}
 	}
 	text := strings.Join(parts, ", ")
 	if h.Unhealthy {
