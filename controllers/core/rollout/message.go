@@ -255,7 +255,7 @@ func (ad *admission) noFreeSlotMessage(s *subject) string {
 	return ad.limitMessage(s.role.exhausted(s.inFlight()))
 }
 
-// limitMessage names the first hosts that take the slots of a scope, those that have failed, and those that are down.
+// limitMessage names the first hosts that take the slots of a scope, those that are down, and those that have failed.
 func (ad *admission) limitMessage(s *limitScope) string {
 	switch b := s.blocker; {
 	case s.message != "":
@@ -269,12 +269,12 @@ func (ad *admission) limitMessage(s *limitScope) string {
 			separator = "; "
 		}
 		s.message += s.origin
-		if failed := ad.failedHosts(s); len(failed) > 0 {
-			s.message += "; failed: " + strings.Join(failed, ", ")
-		}
 		for _, outage := range b.Outages {
 			s.message += separator + outage.message()
 			separator = "; "
+		}
+		if failed := ad.failedHosts(s); len(failed) > 0 {
+			s.message += "; failed: " + strings.Join(failed, ", ")
 		}
 	}
 	return s.message

@@ -116,6 +116,18 @@ func TestAlsoCount(t *testing.T) {
 		spec:  rules("global: 1, alsoCount: [Maintenance]"),
 		want:  "db1 Upgrading Starting: slot 1 of 1\ndb2 Upgrading Starting: it has no version yet",
 	}, {
+		name:  "hosts out of service are named before those that have failed",
+		fleet: "record v1 db1..4\nagent db1..4\nkey host/db3 True -2h" + maintained,
+		spec:  rules("global: 2, alsoCount: [Maintenance]"),
+		want: "db1..2 Pending NoFreeSlot: =2 of 2 slots of db are taken by db3; db2 is in maintenance; failed: db3\n" +
+			"db3 Failed ProgressDeadlineExceeded\ndb4 Pending NoFreeSlot",
+	}, {
+		name:  "a host that is set aside frees its slot, and takes one while it does not serve",
+		fleet: knowing + "attempt web1 3 is_over\ncheck web1 serfHealth critical",
+		spec: "failurePolicy: {maxFailed: 2, setAside: Failed, afterAttempts: 3}\n" +
+			rules("global: 1, alsoCount: [Critical]"),
+		want: "web1 SetAside SetAside\nweb2..3 Pending NoFreeSlot: 1 of 1 slots of web are taken: web1 is critical",
+	}, {
 		name:  "under ByRules it takes one",
 		fleet: "record v1 db1\nagent db1\nreport db2 Idle \"\" -1m\nknows db1..2" + maintained,
 		spec:  rules("global: 1, alsoCount: [Maintenance]") + "\nhosts: {newcomers: ByRules}",
