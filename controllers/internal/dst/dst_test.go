@@ -5,48 +5,112 @@
 package dst
 
 import (
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
+const (
+	// defaultSteps is how many calls go test simulates. UPGRADE_DST_STEPS is another number, or a duration.
+	defaultSteps = 1_000_000
+	// stepsOfRun is how many calls of each run come with faults.
+	stepsOfRun = 2500
+	// maxFailures is after how many violations the test ends, and shrinkSteps how many steps it takes to shrink each.
+	maxFailures = 3
+	shrinkSteps = 500_000
+)
+
+// budget says how long to simulate.
+type budget struct {
+	steps int
+	until time.Time
+}
+
+func budgetOf(t *testing.T) budget {
+	t.Helper()
+	text := os.Getenv("UPGRADE_DST_STEPS")
+	if text == "" {
+		if testing.Short() {
+			return budget{steps: defaultSteps / 20}
+		}
+		return budget{steps: defaultSteps}
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return budget{until: time.Now().Add(d)}
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("UPGRADE_DST_STEPS: %q is neither a number nor a duration", text)
+	}
+	return budget{steps: n}
+}
+
+func (b budget) over(steps int) bool {
+	if !b.until.IsZero() {
+		return time.Now().After(b.until)
+	}
+	return steps >= b.steps
+}
+
+// seedOf is UPGRADE_DST_SEED: the seed to begin with, and whether it is given.
+func seedOf(t *testing.T) (uint64, bool) {
+	t.Helper()
+	text := os.Getenv("UPGRADE_DST_SEED")
+	if text == "" {
+		return 1, false
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("UPGRADE_DST_SEED: %q is not a number", text)
+	}
+	return seed, true
+}
+
+// TestSimulation simulates one scenario after another. A failing seed prints its history, with as few faults as possible.
 func TestSimulation(t *testing.T) {
-	seeds, first := 20, uint64(1)
-	if v := os.Getenv("UPGRADE_DST_SEED"); v != "" {
-		n, err := strconv.ParseUint(v, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, seeds = n, 1
-	}
-	if v := os.Getenv("UPGRADE_DST_SEEDS"); v != "" {
-		seeds, _ = strconv.Atoi(v)
-	}
-	steps, begun := 0, time.Now()
+	seed, one := seedOf(t)
+	limit, begun := budgetOf(t), time.Now()
+	steps, runs, starts, failures := 0, 0, 0, 0
 	var virtual time.Duration
-	starts := 0
-	for seed := first; seed < first+uint64(seeds); seed++ {
-		r := run(t, newScenario(seed, 2500), seams{})
-		steps += r.steps
-		starts += r.starts
-		virtual += r.virtual
+	for ; !limit.over(steps) && failures < maxFailures && (!one || runs == 0); seed++ {
+		s := newScenario(seed, stepsOfRun)
+		r := run(t, s, seams{})
+		steps, runs, starts, virtual = steps+r.steps, runs+1, starts+r.starts, virtual+r.virtual
 		if r.violation != "" {
-			t.Errorf("seed %d: %s: %s", seed, r.rule, r.violation)
-			if seeds == 1 {
-				t.Log("\n" + r.text())
-			}
+			failures++
+			report(t, s, r)
 		}
 	}
-	t.Logf("%d steps in %s, %s of virtual time, %d starts", steps, time.Since(begun), virtual, starts)
+	took := time.Since(begun)
+	t.Logf("%d steps in %d runs, %s (%.0f steps per second): %d hours of virtual time, %d starts", steps, runs,
+		took.Round(time.Millisecond), float64(steps)/took.Seconds(), int(virtual.Hours()), starts)
+}
+
+// report shrinks a failing scenario and prints it.
+func report(t *testing.T, s scenario, r result) {
+	t.Helper()
+	small := shrink(s, r.rule, shrinkSteps, func(s scenario) result { return run(t, s, seams{}) })
+	r = run(t, small, seams{})
+	var events strings.Builder
+	for _, e := range small.Events {
+		fmt.Fprintln(&events, e)
+	}
+	t.Errorf("seed %d breaks a rule: %s: %s\nrun it again: UPGRADE_DST_SEED=%d go test ./controllers/internal/dst -run 'TestSimulation$'\n"+
+		"plan: %+v\nhosts: %q, legacy: %q\n%d of %d faults are needed:\n%s\nhistory:\n%s", s.Seed, r.rule, r.violation, s.Seed, s.Plan, s.Hosts,
+		s.Legacy, len(small.Events), len(s.Events), events.String(), r.text())
 }
 
 // The same seed makes the same history, call by call.
 func TestRun_ReplaysExactly(t *testing.T) {
 	for seed := range uint64(10) {
 		s := newScenario(1000+seed, 1500)
-		first, second := run(t, s, seams{}), run(t, s, seams{})
-		a, b := first.history, second.history
+		a, b := run(t, s, seams{}).history, run(t, s, seams{}).history
 		for i := range max(len(a), len(b)) {
 			if i >= len(a) || i >= len(b) || a[i] != b[i] {
 				from := max(0, i-20)
@@ -55,4 +119,23 @@ func TestRun_ReplaysExactly(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A fault of the product is found, and only the events that it needs are left.
+func TestShrink_KeepsTheFaultsThatAreNeeded(t *testing.T) {
+	broken := seams{ops: without(func(p *process, op store.Op) bool { return p.machine == nil && op.Key == keys.Layout{}.HoldFleet() })}
+	for seed := uint64(1); seed < 200; seed++ {
+		s := newScenario(seed, stepsOfRun)
+		r := run(t, s, broken)
+		if r.rule != "stop" {
+			continue
+		}
+		small := shrink(s, r.rule, shrinkSteps, func(s scenario) result { return run(t, s, broken) })
+		if again := run(t, small, broken); again.rule != r.rule || len(small.Events) > len(s.Events)/2 {
+			t.Errorf("seed %d: %d of %d events are left, and the rule is %q", seed, len(small.Events), len(s.Events), again.rule)
+		}
+		t.Logf("seed %d: %d of %d events are left: %v", seed, len(small.Events), len(s.Events), small.Events)
+		return
+	}
+	t.Error("not found")
 }

@@ -42,6 +42,7 @@ const (
 	// These are done by operators and others.
 	orderPlan
 	editPlan
+	unblockPlan
 	changeKeys
 	saveBackup
 	restoreBackup
@@ -51,7 +52,7 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // event is one fault, at a step. Rand decides its details.
 type event struct {
@@ -73,7 +74,7 @@ var weights = []struct {
 	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1},
 	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3},
 	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1},
-	{orderPlan, 12}, {editPlan, 4}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
+	{orderPlan, 10}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
 }
 
 // newEvents makes the faults of a scenario: up to one each 25 steps.
@@ -121,6 +122,8 @@ func (w *world) inject(e event) {
 		w.order(r)
 	case editPlan:
 		w.editPlan(r)
+	case unblockPlan:
+		w.unblock()
 	case changeKeys:
 		w.changeKeys(r)
 	case saveBackup:

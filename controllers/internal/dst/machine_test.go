@@ -89,7 +89,7 @@ func (m *machine) boot() {
 }
 
 func (m *machine) agentOptions(p *process, random *rand.Rand) agent.Options {
-	o := agent.Options{Host: m.name, Store: port{p}, Version: versionFile{p}, Spool: spool{p}, Memory: memoryFile{p}, Clock: clock{p},
+	o := agent.Options{Host: m.name, Layout: keys.Layout{Records: m.world.scenario.Records[m.name]}, Store: port{p}, Version: versionFile{p}, Spool: spool{p}, Memory: memoryFile{p}, Clock: clock{p},
 		Random: random.Float64, Interval: lookEvery, Jitter: lookJitter, Log: logr.Discard(),
 		Step: func(ctx context.Context, c agent.Change) (string, error) { return m.upgrade(ctx, p, random, c.To) }}
 	m.world.seams.agent(&o)
@@ -168,7 +168,7 @@ func permittedLegacy(pairs []keys.Pair) bool {
 
 // updateOwnInfo records the version of a legacy host, and deletes its other records, as jorc update_own_info does.
 func (m *machine) updateOwnInfo(p *process) {
-	l := keys.Layout{}
+	l := keys.Layout{Records: m.world.scenario.Records[m.name]}
 	ops := []store.Op{{Verb: store.Set, Key: l.Record(m.disk.version, m.name), Value: strconv.AppendInt(nil, p.now().Unix(), 10)}}
 	for _, version := range versions() {
 		if version != m.disk.version {

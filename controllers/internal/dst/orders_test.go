@@ -19,10 +19,12 @@ import (
 // operator runs one command. It calls end with the command's error.
 func (w *world) operator(what string, run func(context.Context, planstore.Plans, *process) error, end func(error)) {
 	w.operators++
-	p := w.newProcess(fmt.Sprintf("operator#%d", w.operators))
+	number := w.operators
+	p := w.newProcess(fmt.Sprintf("operator#%d", number))
 	w.note(p.name, what, "")
 	w.running.Go(func() {
-		ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+		// No two commands end at the same moment, or their order would not follow from the seed.
+		ctx, cancel := context.WithTimeout(p.ctx, time.Minute+time.Duration(number)*time.Millisecond)
 		defer cancel()
 		err := run(ctx, planstore.Plans{Store: port{p}}, p)
 		done := "done"

@@ -6,6 +6,7 @@ package dst
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -155,11 +156,19 @@ func read[T any](ctx context.Context, p port, op, what string, do func(context.C
 }
 
 func (p port) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
-	return read(ctx, p, "list", prefix, func(ctx context.Context) ([]keys.Pair, store.Meta, error) { return p.memory().List(ctx, prefix) })
+	return read(ctx, p, "list", prefix, func(ctx context.Context) ([]keys.Pair, store.Meta, error) {
+		pairs, meta, err := p.memory().List(ctx, prefix)
+		return p.process.world.seams.read(p.process, pairs), meta, err
+	})
 }
 
 func (p port) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) ([]string, store.Meta, error) {
-	return read(ctx, p, "keys", prefix, func(ctx context.Context) ([]string, store.Meta, error) { return p.memory().Keys(ctx, prefix, hints...) })
+	return read(ctx, p, "keys", prefix, func(ctx context.Context) ([]string, store.Meta, error) {
+		if hides := p.process.world.seams.hides; hides != nil && hides(p.process, prefix) {
+			return nil, store.Meta{Index: 1}, nil
+		}
+		return p.memory().Keys(ctx, prefix, hints...)
+	})
 }
 
 func (p port) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
@@ -221,7 +230,7 @@ func (p port) Wait(ctx context.Context, target store.WatchTarget, index uint64, 
 	if err != nil || at.Index == index {
 		return at, err
 	}
-	if err := p.process.wait(ctx, &call{op: "watch", what: target.String(), do: func() error { return nil }}); err != nil {
+	if err := p.process.wait(ctx, &call{op: "watch", what: fmt.Sprintf("%s from %d", short(target.String()), index), do: func() error { return nil }}); err != nil {
 		return store.WatchIndex{}, err
 	}
 	return at, nil

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
 // planName is the name of the one plan.
@@ -23,8 +23,10 @@ type scenario struct {
 	Seed uint64
 	// Hosts and Legacy are names. All hosts begin at version 1.
 	Hosts, Legacy []string
-	Controllers   int
-	Plan          rules
+	// Records are the trees of records of some hosts.
+	Records     map[string]string
+	Controllers int
+	Plan        rules
 	// StepSeconds bounds how long an upgrade takes.
 	StepSeconds int
 	// Steps is how many calls are executed while faults come.
@@ -153,12 +155,14 @@ func newScenario(seed uint64, steps int) scenario {
 			}
 		}
 	}
+	s.Records = map[string]string{}
+	if one(5) { // hosts with an older installation
+		for _, host := range s.Hosts {
+			if one(2) {
+				s.Records[host] = keys.RunningVersionsOld
+			}
+		}
+	}
 	s.Events = newEvents(r, steps)
-	return s
-}
-
-// without returns the scenario without some events.
-func (s scenario) without(from, to int) scenario {
-	s.Events = slices.Concat(s.Events[:from], s.Events[to:])
 	return s
 }

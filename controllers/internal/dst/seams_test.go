@@ -4,6 +4,8 @@
 package dst
 
 import (
+	"slices"
+
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -14,8 +16,12 @@ type seams struct {
 	// pairs changes what a process reads, and ops what it writes.
 	pairs func(*process, []keys.Pair) []keys.Pair
 	ops   func(*process, []store.Op) []store.Op
+	// hides says that a process does not know a tree.
+	hides func(*process, string) bool
 	// options changes an agent.
 	options func(*agent.Options)
+	// ignore are rules that are not judged.
+	ignore []string
 }
 
 func (s seams) read(p *process, pairs []keys.Pair) []keys.Pair {
@@ -35,5 +41,12 @@ func (s seams) write(p *process, ops []store.Op) []store.Op {
 func (s seams) agent(o *agent.Options) {
 	if s.options != nil {
 		s.options(o)
+	}
+}
+
+// without leaves out some of the operations of transactions.
+func without(left func(*process, store.Op) bool) func(*process, []store.Op) []store.Op {
+	return func(p *process, ops []store.Op) []store.Op {
+		return slices.DeleteFunc(slices.Clone(ops), func(op store.Op) bool { return left(p, op) })
 	}
 }

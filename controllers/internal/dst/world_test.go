@@ -46,6 +46,8 @@ type world struct {
 	// steps counts the calls that were executed, and quiet says that no more faults come.
 	steps int
 	quiet bool
+	// over says that the run has ended, and its processes end.
+	over bool
 	// next is what happens to the next call.
 	next    []faultKind
 	history []line
@@ -254,12 +256,22 @@ func (w *world) remove(c *call) bool {
 	return true
 }
 
+// note adds a line to the history, until the run is over.
 func (w *world) note(process, what, done string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
 	w.history = append(w.history, line{time.Since(w.begun), process, what, done})
 }
 
 // shutDown ends all processes.
 func (w *world) shutDown() {
+	synctest.Wait()
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
 	for _, c := range w.controllers {
 		c.kill()
 	}
