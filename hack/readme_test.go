@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write pages: what commands in them print, and the import table")
 
 // changing matches what differs from run to run: times, indexes, and the user.
-var changing = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)|by \S+@\S+`)
+var changing = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)|by \S+@\S+|"id":"[\d.]+"`)
 
 // TestPages runs each command in a console block of a page, in one shell and against a Consul of its own, and compares what it
 // prints with the page.

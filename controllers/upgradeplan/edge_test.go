@@ -115,3 +115,33 @@ func TestWorker_WakesWhenAHoldExpires(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// In a store that was restored from a backup, the numbers of rollouts and commits come again. A host that used a grant before must
+// be able to tell the new one.
+func TestReconcile_GrantsAfterARestoreHaveNewIDs(t *testing.T) {
+	s, c := memory.New(time.Now), newClock()
+	f := newFixture(t, s, c)
+	f.set("current_version", "1")
+	f.hosts(true, "1", "web1")
+	f.apply(twoAtATime)
+	backup := s.Snapshot()
+	grant := func() fleet.Grant {
+		t.Helper()
+		f.reconcile()
+		g := keys.DecodeGrant(f.get(f.layout.Grant("web1")))
+		if g == nil {
+			t.Fatal("web1 has no grant")
+		}
+		return *g
+	}
+	first := grant()
+	s.Restore(backup)
+	c.Advance(time.Minute)
+	second := grant()
+	if first.Rollout != second.Rollout || first.ID == second.ID {
+		t.Errorf("first %+v, after the restore %+v", first, second)
+	}
+	if fleet.CompareNatural(first.ID, second.ID) >= 0 {
+		t.Errorf("%s does not precede %s", first.ID, second.ID)
+	}
+}

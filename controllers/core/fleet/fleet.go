@@ -148,7 +148,8 @@ type Grant struct {
 	Rollout uint64    `json:"rollout"`
 	Version string    `json:"version"`
 	Time    time.Time `json:"time"`
-	// ID differs from that of every earlier grant of the host in the same rollout.
+	// ID differs from that of every earlier grant of the host, also of grants that a restored store does not know. Ids ascend in
+	// natural order.
 	ID string `json:"id"`
 	// Unhealthy says that required checks failed already at the grant.
 	Unhealthy bool   `json:"unhealthy,omitempty"`

@@ -109,8 +109,8 @@ func (ad *admission) grant(s *subject, v *Verdict) {
 		v.GrantedAt++ // the same value with the same flags would not move the index of the key, and so grant nothing
 	}
 	if current := ad.in.Fleet.Current; s.KnowsGrants() && current.Governed {
-		// Each commit increases the counter, so the id is unique in its rollout.
-		id := fmt.Sprintf("%d.%d", current.Rollout, ad.in.Fleet.Ledger.Counter+1)
+		// Each commit increases the counter. In a store that was restored from a backup both numbers come again, at another time.
+		id := fmt.Sprintf("%d.%d.%d", current.Rollout, ad.in.Fleet.Ledger.Counter+1, ad.in.Now.Unix())
 		v.Grant = &fleet.Grant{Rollout: current.Rollout, Version: ad.target, Time: wholeSecond(ad.in.Now), ID: id,
 			Unhealthy: s.requiredCheckFails}
 	}
