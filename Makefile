@@ -12,6 +12,8 @@ SHELL := bash
 SOAK_CHECKS ?= 20000
 SOAK_SIMULATIONS ?= 5000
 SOAK_RACE_CHECKS ?= 5000
+# How long make soak simulates the whole system with faults: a duration, or a number of steps.
+SOAK_SYSTEM ?= 30m
 
 # The tools of the tests. A change of this value makes go test run tests again that it would not have to (see hack/testtool).
 TOOLS = $(shell id -u; command -v apt-get dpkg dpkg-deb dpkg-scanpackages facter puppet run-parts dbus-daemon systemd-analyze promtool \
@@ -95,12 +97,13 @@ bench: consul ## Run benchmarks with a real Consul, one package at a time
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
-soak: consul ## Check properties thousands of times, and 24 rounds of chaos: about an hour on two cores
+soak: consul ## Check properties thousands of times, and 24 rounds of chaos, and the system for SOAK_SYSTEM (30m)
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_CHAOS_ROUNDS=24
 	simulate=$$(go list ./controllers/core/simulate)
 	RAPID_CHECKS=$(SOAK_CHECKS) go test -count=1 -timeout 2h $$(go list ./apis/... ./controllers/core/... | grep -vFx "$$simulate")
 	RAPID_CHECKS=$(SOAK_SIMULATIONS) go test -count=1 -timeout 2h "$$simulate"
 	RAPID_CHECKS=$(SOAK_RACE_CHECKS) go test -race -count=1 -timeout 2h $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
+	UPGRADE_DST_STEPS=$(SOAK_SYSTEM) go test -count=1 -timeout 0 -v ./controllers/internal/dst -run '^TestSimulation$$'
 
 .PHONY: generate
 generate: bin/controller-gen ## Write deepcopy functions, the CRD and the reference of commands

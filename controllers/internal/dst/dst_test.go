@@ -7,6 +7,8 @@ package dst
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,8 +38,8 @@ func budgetOf(t *testing.T) budget {
 	t.Helper()
 	text := os.Getenv("UPGRADE_DST_STEPS")
 	if text == "" {
-		if testing.Short() {
-			return budget{steps: defaultSteps / 20}
+		if testing.Short() || raceDetector() {
+			return budget{steps: defaultSteps / 50}
 		}
 		return budget{steps: defaultSteps}
 	}
@@ -58,6 +60,12 @@ func (b budget) over(steps int) bool {
 	return steps >= b.steps
 }
 
+// raceDetector says that the test was built with the race detector, which makes it slow.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
 // seedOf is UPGRADE_DST_SEED: the seed to begin with, and whether it is given.
 func seedOf(t *testing.T) (uint64, bool) {
 	t.Helper()
@@ -76,6 +84,9 @@ func seedOf(t *testing.T) (uint64, bool) {
 func TestSimulation(t *testing.T) {
 	seed, one := seedOf(t)
 	limit, begun := budgetOf(t), time.Now()
+	if !one && !limit.until.IsZero() {
+		seed = uint64(begun.Unix()) * 1_000_000 // others each time
+	}
 	steps, runs, starts, failures := 0, 0, 0, 0
 	var virtual time.Duration
 	for ; !limit.over(steps) && failures < maxFailures && (!one || runs == 0); seed++ {
