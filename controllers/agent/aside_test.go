@@ -50,7 +50,7 @@ func TestAgent_MakesNoAttemptWhenSetAside(t *testing.T) {
 }
 
 // A new grant lets it try again at once, also while it waits, and its attempts go on counting.
-func TestAgent_TriesAgainAtOnceByANewGrant(t *testing.T) {
+func TestAgent_TriesAgainAtOnceByAnotherGrant(t *testing.T) {
 	for name, aside := range map[string]bool{"set aside": true, "waiting for its next attempt": false} {
 		t.Run(name, func(t *testing.T) {
 			b := failing(t)

@@ -34,7 +34,7 @@ const (
 
 // states returns all states of hosts in the order of the legend and the bars.
 func states() []rollout.State {
-	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.OnHold, rollout.Pending, rollout.Exempt,
+	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.SetAside, rollout.OnHold, rollout.Pending, rollout.Exempt,
 		rollout.Lost, rollout.Unknown, rollout.Duplicate}
 }
 

@@ -107,6 +107,7 @@ hosts{plan="fleet",role="web",state="Failed"} 1
 hosts{plan="fleet",role="web",state="Held"} 1
 hosts{plan="fleet",role="web",state="Lost"} 0
 hosts{plan="fleet",role="web",state="Pending"} 1
+hosts{plan="fleet",role="web",state="SetAside"} 0
 hosts{plan="fleet",role="web",state="Upgraded"} 1
 hosts{plan="fleet",role="web",state="Upgrading"} 1
 hosts_in_flight{plan="fleet",role=""} 2

@@ -106,6 +106,9 @@ const (
 	ReasonDrift Reason = "Drift"
 )
 
+// ReasonHostsSetAside is the reason of ConditionComplete when all hosts but those that are set aside are upgraded.
+const ReasonHostsSetAside Reason = "HostsSetAside"
+
 // The reasons of ConditionAccepted, besides ReasonConflict.
 const (
 	ReasonAccepted Reason = "Accepted"

@@ -18,7 +18,7 @@ import (
 func newCmdRollout(f *factory) *cobra.Command {
 	return cli.Parent("rollout", "Pause, resume, abort or undo the rollout of a plan, and show its status", newCmdRolloutStatus(f, nil),
 		newCmdRolloutPause(f, nil), newCmdRolloutResume(f, nil), newCmdRolloutAbort(f, nil), newCmdRolloutUndo(f, nil),
-		newCmdRolloutPromote(f, nil), newCmdRolloutHistory(f, nil))
+		newCmdRolloutPromote(f, nil), newCmdRolloutSetAside(f, nil), newCmdRolloutRetry(f, nil), newCmdRolloutHistory(f, nil))
 }
 
 // orderOptions are the options of an operator's order to a plan.

@@ -54,7 +54,7 @@ type hostFacts struct {
 	// outage is why the host takes a slot although it is not in flight. Empty means that it takes none.
 	outage v1alpha1.Outage
 	// setAside says that the host has failed and given up its slot. retries says that it has failed and an operator lets it try again.
-	// spent says that it takes a place in the failure budget, whatever else it does.
+	// spent says that it takes a place in the failure budget, also while it is granted again.
 	setAside, retries, spent bool
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
@@ -421,7 +421,7 @@ func (c *classifier) setAside(h *fleet.Host, started bool) bool {
 	case !started: // it has no marker, or one of the controller that this pass deletes
 		return true
 	}
-	limit := c.plan.attempts()
+	limit := c.plan.Attempts()
 	return limit != 0 && marker.By == "" && marker.Waiting && max(attempts, marker.Attempt) >= limit
 }
 

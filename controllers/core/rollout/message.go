@@ -139,7 +139,7 @@ func (ad *admission) setAsideMessage(s *subject) string {
 	}
 	if r := s.Report; r != nil && r.Phase == fleet.PhaseFailed && r.Attempt > 0 {
 		text += fmt.Sprintf(" after failed attempt %d", r.Attempt)
-		if limit := ad.plan.attempts(); limit > 0 && !ordered {
+		if limit := ad.plan.Attempts(); limit > 0 && !ordered {
 			text += fmt.Sprintf(" of %d", limit)
 		}
 	}

@@ -103,9 +103,9 @@ func (p *Plan) RolePattern() *regexp.Regexp {
 // Deadline returns how long a host in flight may be silent. Without a plan it is the default.
 func (p *Plan) Deadline() time.Duration { return p.orEmpty().deadline }
 
-// attempts returns after how many failed attempts a host is set aside. Zero means never.
-func (p *Plan) attempts() int {
-	policy := p.Spec.FailurePolicy
+// Attempts returns after how many failed attempts a host is set aside. Zero means never.
+func (p *Plan) Attempts() int {
+	policy := p.orEmpty().Spec.FailurePolicy
 	if policy.SetAside != v1alpha1.SetAsideFailed {
 		return 0
 	}

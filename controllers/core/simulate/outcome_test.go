@@ -233,3 +233,25 @@ func TestFormatDuration(t *testing.T) {
 		}
 	}
 }
+
+// Hosts that fail each attempt keep their slots, so that the role stalls; set aside, they free them, and all others are upgraded.
+func TestRun_SetsFailedHostsAside(t *testing.T) {
+	const limits = "\ninstructions: {rollingRules: {global: 2}}"
+	stuck := run(t, "version: v2\nfailurePolicy: {maxFailed: 50%}"+limits, 0.3, numbered("web", 20)...)
+	aside := run(t, "version: v2\nfailurePolicy: {maxFailed: 50%, setAside: Failed}"+limits, 0.3, numbered("web", 20)...)
+	if stuck.Upgraded == 20 || aside.Complete || aside.Upgraded <= stuck.Upgraded || aside.Roles[0].Peak > 2 {
+		t.Errorf("%d upgraded, and %d with failed hosts set aside", stuck.Upgraded, aside.Upgraded)
+	}
+	failed := 0
+	for _, r := range aside.Runs {
+		if r.Failed {
+			failed++
+		}
+	}
+	if failed == 0 || aside.Upgraded+failed != 20 {
+		t.Errorf("%d upgraded and %d failed of 20 hosts, so some never began", aside.Upgraded, failed)
+	}
+	if len(aside.BlockedBy) != 1 || !strings.Contains(aside.BlockedBy[0], "set aside after failed attempt 3 of 3") {
+		t.Errorf("blocked by %q", aside.BlockedBy)
+	}
+}

@@ -77,6 +77,7 @@ type Simulation struct {
 
 	world    *world
 	recorder recorder
+	attempts map[string]int    // host → attempts that failed, of a host that tries again
 	failed   map[string]string // host → version that it failed to reach
 	silent   map[string]bool   // hosts that were silent for too long at the start: nothing says that they would come back
 }
@@ -93,7 +94,7 @@ func New(o Options) *Simulation {
 		o.Layout = keys.Layout{Prefix: o.Plan.Spec.Keys.Prefix, Records: o.Plan.Spec.Keys.RunningVersions}
 	}
 	s := &Simulation{Options: o, Now: o.Start, Running: map[string]Run{}, world: newWorld(o.Layout),
-		failed: map[string]string{}, silent: map[string]bool{}}
+		attempts: map[string]int{}, failed: map[string]string{}, silent: map[string]bool{}}
 	s.recorder = newRecorder(o.Start)
 	for _, h := range o.Hosts {
 		s.Join(h)
@@ -344,13 +345,17 @@ func (s *Simulation) finishHosts() {
 
 func (s *Simulation) finishHost(name string, run Run) {
 	delete(s.Running, name)
-	agent, failed := s.world.host(name).report.Exists(), s.Rand.Float64() < s.Failures
+	agent, failed := s.world.host(name).report.Exists(), s.attempts[name] > 0 || s.Rand.Float64() < s.Failures
+	if failed && agent && s.triesAgain(name, run) {
+		return
+	}
 	s.recorder.finished(name, run.End, failed)
 	if failed {
 		s.failed[name] = run.Version
 		if agent {
-			s.report(name, fleet.Report{Version: run.Version, Phase: fleet.PhaseFailed, Message: "simulated", Time: run.End})
+			s.reportFailure(name, run, true)
 		}
+		delete(s.attempts, name)
 		s.logAt(run.End, "%s fails to reach %s", name, run.Version)
 		return
 	}
@@ -361,6 +366,36 @@ func (s *Simulation) finishHost(name string, run Run) {
 		s.report(name, fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle, Time: run.End})
 	}
 	s.logAt(run.End, "%s reaches %s", name, run.Version)
+}
+
+// triesAgain lets a host that failed try again, as agents do, while its plan does not set it aside. It fails each time.
+func (s *Simulation) triesAgain(name string, run Run) bool {
+	attempt := s.attempts[name] + 1
+	if attempt >= s.Input().Plan.Attempts() {
+		return false
+	}
+	s.reportFailure(name, run, false)
+	s.attempts[name] = attempt
+	delay := min(time.Minute<<(attempt-1), time.Hour)
+	role := cmp.Or(keys.DecodeReport(s.world.host(name).report).Role, fleet.RoleOf(name))
+	again := run
+	again.End = run.End.Add(delay + s.duration(role))
+	s.Running[name] = again
+	s.logAt(run.End, "%s fails to reach %s, attempt %d", name, run.Version, attempt)
+	return true
+}
+
+// reportFailure writes the report of a failed attempt, and the marker of a host that waits, or whose next attempt has begun.
+func (s *Simulation) reportFailure(name string, run Run, waits bool) {
+	r := fleet.Report{Version: run.Version, Phase: fleet.PhaseFailed, Message: "simulated", Time: run.End, Attempt: s.attempts[name] + 1}
+	if m := keys.DecodeStarted(s.world.host(name).started); m != nil && m.By == "" {
+		r.AttemptRollout, m.Attempt, m.Waiting = m.Rollout, r.Attempt, waits
+		if !waits {
+			m.Attempt++
+		}
+		s.world.put(s.world.pair(s.Layout.Started(name), string(keys.EncodeStarted(*m))))
+	}
+	s.report(name, r)
 }
 
 // report replaces the report of a host, which keeps reporting its role.

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,6 +137,8 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 		c.Upgrading++
 	case rollout.Failed:
 		c.Failed++
+	case rollout.SetAside:
+		c.SetAside++
 	case rollout.OnHold, rollout.Duplicate:
 		c.Held++
 	default:
@@ -221,14 +224,21 @@ func conditions(d *rollout.Decision, s v1alpha1.UpgradePlanStatus) []metav1.Cond
 	if d.Gate.Reason != "" {
 		moves.Reason, moves.Message = string(d.Gate.Reason), bounded(d.Gate.Message, maxText)
 	}
-	return []metav1.Condition{accepted, is(v1alpha1.ConditionReady, d.Complete), is(v1alpha1.ConditionComplete, d.Complete),
+	complete := is(v1alpha1.ConditionComplete, d.Complete)
+	if d.Settled && !d.Complete {
+		complete.Reason, complete.Message = string(v1alpha1.ReasonHostsSetAside), bounded(setAsideMessage(d), maxText)
+	}
+	return []metav1.Condition{accepted, is(v1alpha1.ConditionReady, d.Complete), complete, is(v1alpha1.ConditionSettled, d.Settled),
 		moves, stall}
 }
 
 // stallReason returns the gate, or without one the verdict of the first host that should move and does not.
 func stallReason(d *rollout.Decision) (reason, message string) {
-	if d.Gate.Reason != "" {
+	switch {
+	case d.Gate.Reason != "":
 		return string(d.Gate.Reason), d.Gate.Message
+	case d.Settled:
+		return string(v1alpha1.ReasonHostsSetAside), setAsideMessage(d)
 	}
 	for i := range d.Verdicts {
 		if v := &d.Verdicts[i]; v.Counts && !v.Complete {
@@ -238,6 +248,17 @@ func stallReason(d *rollout.Decision) (reason, message string) {
 	return string(v1alpha1.PhaseStalled), ""
 }
 
+// setAsideMessage says how many hosts are set aside, and names the first of them.
+func setAsideMessage(d *rollout.Decision) string {
+	n, first := 0, ""
+	for i := range d.Verdicts {
+		if v := &d.Verdicts[i]; v.Counts && v.State == rollout.SetAside {
+			n, first = n+1, cmp.Or(first, v.Host+": "+v.Message)
+		}
+	}
+	return fmt.Sprintf("all other hosts are upgraded, and %d are set aside; %s", n, first)
+}
+
 // Line summarizes a status in one line.
 func Line(s v1alpha1.UpgradePlanStatus) string {
 	h := s.Hosts
@@ -245,7 +266,7 @@ func Line(s v1alpha1.UpgradePlanStatus) string {
 	for _, p := range []struct {
 		n    int
 		word string
-	}{{h.Upgrading, "upgrading"}, {h.Failed, "failed"}, {h.Held, "held"}, {h.Pending, "pending"},
+	}{{h.Upgrading, "upgrading"}, {h.Failed, "failed"}, {h.SetAside, "set aside"}, {h.Held, "held"}, {h.Pending, "pending"},
 		{h.Excluded, "left out"}, {h.Lost, "lost"}, {h.Unknown, "without a role"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))

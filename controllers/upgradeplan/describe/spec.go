@@ -62,7 +62,11 @@ func failureText(p v1alpha1.FailurePolicy) string {
 	if p.MaxFailed == nil {
 		return ""
 	}
-	return fmt.Sprintf("more than %s failed: %s", p.MaxFailed, p.OnExceeded)
+	text := fmt.Sprintf("more than %s failed: %s", p.MaxFailed, p.OnExceeded)
+	if p.SetAside == v1alpha1.SetAsideFailed {
+		text += fmt.Sprintf("; set aside after failed attempt %d", cmp.Or(p.AfterAttempts, v1alpha1.DefaultAfterAttempts))
+	}
+	return text
 }
 
 func healthText(g v1alpha1.HealthGate) string {

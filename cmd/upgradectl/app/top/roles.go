@@ -33,6 +33,7 @@ func shares(c *v1alpha1.HostCounts) []share {
 		{good, "█", "upgraded", c.Upgraded},
 		{busy, "▓", "upgrading", c.Upgrading},
 		{bad, "!", "failed", c.Failed},
+		{bad, "×", "set aside", c.SetAside},
 		{kept, "▒", "held", c.Held},
 		{faint, "░", "pending", c.Pending},
 	}
@@ -70,7 +71,7 @@ func bar(parts []share, width int) line {
 // columns are the widths of the columns in the rows of roles.
 type columns struct {
 	name, bar, flight int
-	counts            [5]int // 0 means that no role has a host in the state
+	counts            [6]int // 0 means that no role has a host in the state
 }
 
 func (p *Picture) columns(width int) columns {

@@ -1,0 +1,100 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package planstore_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// failedFleet is a fixture at v2, rollout 1, in which web1 has failed twice and waits, web2 was set aside, web3 is idle and db1
+// is silent since long ago.
+func failedFleet(t *testing.T) *fixture {
+	f, l := newFixture(t), keys.Layout{}
+	set := func(key string, value []byte, flags uint64) { f.txn(store.Op{Verb: store.Set, Key: key, Value: value, Flags: flags}) }
+	set(l.CurrentVersion(), []byte("v2"), keys.CurrentFlags(1, false))
+	ledger := f.control(keys.Plan("fleet").Ledger())
+	set(ledger.Key, keys.EncodeLedger(fleet.Ledger{Rollout: 1}), 0)
+	for _, host := range []string{"web1", "web2", "web3", "db1"} {
+		set(l.Record("v1", host), []byte("1772800000"), 0)
+		r := fleet.Report{Schema: fleet.ReportSchema, Version: "v1", Phase: fleet.PhaseIdle}
+		if host == "web1" || host == "web2" {
+			r.Version, r.Phase, r.Attempt, r.AttemptRollout = "v2", fleet.PhaseFailed, 2, 1
+		}
+		set(l.Report(host), keys.EncodeReport(r), 0)
+		set(l.EnableHost(host), []byte("True"), 0)
+	}
+	old := noon.AddDate(0, 0, -1)
+	set(l.Started("web1"), keys.EncodeStarted(fleet.Started{Version: "v2", From: "v1", Time: old, Rollout: 1, Attempt: 2, Waiting: true}), 0)
+	set(l.Started("db1"), keys.EncodeStarted(fleet.Started{Version: "v2", From: "v1", Time: old, Rollout: 1, Attempt: 1}), 0)
+	return f
+}
+
+func (f *fixture) control(key string) keys.Pair {
+	f.Helper()
+	pairs, _, err := f.store.Get(f.Context(), key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return pairs[0]
+}
+
+func (f *fixture) orders() fleet.Control {
+	f.Helper()
+	c, err := keys.DecodeControl(f.control(keys.Plan("fleet").Control()))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+func TestSetAside_TakesFailedHostsOnly(t *testing.T) {
+	f := failedFleet(t)
+	order := fleet.Pause{By: "alice", Time: noon}
+	for _, host := range []string{"web3", "web9"} {
+		if _, err := f.plans.SetAside(t.Context(), "fleet", []string{"web1", host}, order); !isA[*planstore.NotFailedError](err) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if c := f.orders(); c.SetAside != nil {
+		t.Errorf("a refused order was written: %+v", c)
+	}
+	set, err := f.plans.SetAside(t.Context(), "fleet", []string{"web1", "web2"}, order)
+	if err != nil || !slices.Equal(set, []string{"web1"}) { // web2 was before
+		t.Errorf("set aside %q, %v", set, err)
+	}
+	if c := f.orders(); len(c.SetAside) != 1 || c.SetAside["web1"].By != "alice" || c.SetAside["web1"].Rollout != 1 {
+		t.Errorf("control %+v", c)
+	}
+}
+
+func TestRetry_TakesHostsThatReportedAFailure(t *testing.T) {
+	f := failedFleet(t)
+	order := fleet.Pause{By: "alice", Time: noon}
+	if _, err := f.plans.Retry(t.Context(), "fleet", []fleet.Place{{Scope: fleet.ScopeHost, Name: "web3"}}, order); !isA[*planstore.NotFailedError](err) {
+		t.Errorf("a host that has not failed: %v", err)
+	}
+	if _, err := f.plans.SetAside(t.Context(), "fleet", []string{"web1"}, order); err != nil {
+		t.Fatal(err)
+	}
+	again, err := f.plans.Retry(t.Context(), "fleet", []fleet.Place{{Scope: fleet.ScopeRole, Name: "web"}}, order)
+	if err != nil || !slices.Equal(again, []string{"web1", "web2"}) {
+		t.Errorf("retried %q, %v", again, err)
+	}
+	c := f.orders()
+	if len(c.SetAside) != 0 || c.Retry == nil || c.Retry.Rollout != 1 || c.Retry.Hosts["web1"] != 2 || c.Retry.Hosts["web2"] != 2 {
+		t.Errorf("control %+v", c)
+	}
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
