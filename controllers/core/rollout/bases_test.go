@@ -19,7 +19,8 @@ func TestBasesPrecedeGrants(t *testing.T) {
 		bases := rollout.Bases(w.input(&f))
 		for i, v := range d.Verdicts {
 			want := v.Base
-			if v.Reason == v1alpha1.ReasonStarting {
+			// A host that waits for its next attempt, and may begin it now, is in flight already.
+			if again := f.Hosts[i].Started != nil && f.Hosts[i].Started.Waiting; v.Reason == v1alpha1.ReasonStarting && !again {
 				want = rollout.Pending
 			}
 			if bases[i] != want {

@@ -378,7 +378,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	case c.byGrant(h) && h.Grant.For(c.current) && f.retries: // it is granted again, and has not begun
 		f.next = end
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name &&
-		(f.progress == progressStarted || h.ReportIndex > granted): // an older failure was forgiven by the grant
+		(c.startedCurrent(h) || h.ReportIndex > granted): // the grant is for another attempt than the one that failed
 		f.failure, f.failedIndex = v1alpha1.ReasonReportedFailure, max(h.ReportIndex, granted)
 	case f.failed():
 	case f.since.IsZero(): // the next commit stamps the grant with a time
@@ -439,6 +439,11 @@ func (c *classifier) classifyAttempts(h *fleet.Host, f *hostFacts) {
 	if order, ok := c.control.SetAside[h.Name]; ok {
 		f.failedAt = order.Time
 	}
+}
+
+// startedCurrent reports whether the host's own marker is of the current version.
+func (c *classifier) startedCurrent(h *fleet.Host) bool {
+	return h.Started != nil && h.Started.By == "" && h.Started.Version == c.current.Name
 }
 
 func (c *classifier) exclusion(h *fleet.Host, f *hostFacts) (e exclusion) {

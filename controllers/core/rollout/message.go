@@ -299,7 +299,7 @@ func (ad *admission) failedHosts(s *limitScope) []string {
 		if len(failed) == maxNames {
 			break
 		}
-		if ad.facts[i].failed() {
+		if ad.facts[i].failed() && !ad.facts[i].setAside {
 			failed = append(failed, ad.in.Fleet.Hosts[i].Name)
 		}
 	}
