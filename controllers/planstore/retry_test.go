@@ -18,7 +18,9 @@ import (
 // is silent since long ago.
 func failedFleet(t *testing.T) *fixture {
 	f, l := newFixture(t), keys.Layout{}
-	set := func(key string, value []byte, flags uint64) { f.txn(store.Op{Verb: store.Set, Key: key, Value: value, Flags: flags}) }
+	set := func(key string, value []byte, flags uint64) {
+		f.txn(store.Op{Verb: store.Set, Key: key, Value: value, Flags: flags})
+	}
 	set(l.CurrentVersion(), []byte("v2"), keys.CurrentFlags(1, false))
 	ledger := f.control(keys.Plan("fleet").Ledger())
 	set(ledger.Key, keys.EncodeLedger(fleet.Ledger{Rollout: 1}), 0)
