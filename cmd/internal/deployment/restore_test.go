@@ -22,6 +22,9 @@ type fleetOfFiles struct {
 	consul *consuldev.Agent
 	dir    string
 	hosts  []string
+	// oldReconciler says that reconcile is of the previous release, as the agents of oldAgents are.
+	oldReconciler bool
+	oldAgents     []string
 }
 
 func newFleetOfFiles(t *testing.T, hosts ...string) *fleetOfFiles {
@@ -30,6 +33,40 @@ func newFleetOfFiles(t *testing.T, hosts ...string) *fleetOfFiles {
 		f.install(host, "v0")
 	}
 	return f
+}
+
+// use chooses which programs are of the previous release.
+func (f *fleetOfFiles) use(oldReconciler bool, oldAgents ...string) {
+	f.oldReconciler, f.oldAgents = oldReconciler, oldAgents
+}
+
+// agent is the agent of a host.
+func (f *fleetOfFiles) agent(host string) program {
+	if slices.Contains(f.oldAgents, host) {
+		return f.program(previous + "/upgrade-agent")
+	}
+	return f.program("upgrade-agent")
+}
+
+// reconciler is the command that makes passes, as a controller does.
+func (f *fleetOfFiles) reconciler() program {
+	if f.oldReconciler {
+		return f.program(previous + "/upgradectl")
+	}
+	return f.program("upgradectl")
+}
+
+// upgraded counts the hosts at a version.
+func (f *fleetOfFiles) upgraded(version string) (n int) {
+	f.Helper()
+	for _, host := range f.hosts {
+		if data, err := os.ReadFile(filepath.Join(f.dir, host)); err != nil {
+			f.Fatal(err)
+		} else if strings.TrimSpace(string(data)) == version {
+			n++
+		}
+	}
+	return n
 }
 
 // install gives a host a version, as an image does.
@@ -47,7 +84,7 @@ func (f *fleetOfFiles) once() []string {
 	var versions []string
 	for _, host := range f.hosts {
 		file := filepath.Join(f.dir, host)
-		f.program("upgrade-agent").must(f.T, "once", "--hostname", host, "--version-file", file, "--exec", "/bin/true")
+		f.agent(host).must(f.T, "once", "--hostname", host, "--version-file", file, "--exec", "/bin/true")
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
@@ -65,7 +102,7 @@ func (f *fleetOfFiles) apply(version, also string) {
 
 func (f *fleetOfFiles) reconcile() string {
 	f.Helper()
-	_, out := f.program("upgradectl").run(f.T, "reconcile", "fleet")
+	_, out := f.reconciler().run(f.T, "reconcile", "fleet")
 	return out
 }
 
