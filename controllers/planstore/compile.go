@@ -36,6 +36,24 @@ func (c *compiler) compile(plan *v1alpha1.UpgradePlan, digest string) (*rollout.
 		return WithPlan(compiled, plan), nil
 	}
 	compiled, err := Compile(plan)
+	return c.add(digest, compiled, err)
+}
+
+// compileRollback compiles a revision that a rollback carries out in place of a spec. The digests are those of the two specs.
+func (c *compiler) compileRollback(revision *v1alpha1.UpgradePlan, digest string, replaced *v1alpha1.UpgradePlan, replacedDigest string) (
+	*rollout.Plan, error) {
+	both := digest + " for " + replacedDigest
+	if compiled := c.plans[both]; compiled != nil {
+		return WithPlan(compiled, rollout.RollbackPlan(revision, replaced)), nil
+	}
+	compiled, err := rollout.CompileRollback(revision, replaced, schedule.LoadZone)
+	if err != nil {
+		err = &InvalidPlanError{revision.Name, err}
+	}
+	return c.add(both, compiled, err)
+}
+
+func (c *compiler) add(digest string, compiled *rollout.Plan, err error) (*rollout.Plan, error) {
 	if err != nil {
 		return nil, err
 	}

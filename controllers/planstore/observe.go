@@ -84,7 +84,12 @@ func (r *SnapshotReader) Read(ctx context.Context, s store.Reader, now time.Time
 		problems = append(problems, pin.problem)
 	}
 	out.Digest, out.Pinned = pin.digest, pin.active
-	if out.Plan, err = r.compiled.compile(plan, pin.digest); err != nil {
+	if pin.policy == fleet.PinRollback {
+		out.Plan, err = r.compiled.compileRollback(plan, pin.digest, out.Stored, digest)
+	} else {
+		out.Plan, err = r.compiled.compile(plan, pin.digest)
+	}
+	if err != nil {
 		return out, err
 	}
 	if err := r.readFleet(ctx, s, &out, problems); err != nil {
@@ -194,7 +199,7 @@ func (r *SnapshotReader) readFallback(ctx context.Context, s store.Reader, out *
 	}
 	plan := inPlace(out.Stored, revision)
 	plan.Generation = completed
-	out.Fallback, err = r.compiled.compile(plan, digestOf(pairs[0].Value))
+	out.Fallback, err = r.compiled.compileRollback(plan, digestOf(pairs[0].Value), out.Stored, out.Digest)
 	return err
 }
 

@@ -33,14 +33,16 @@ func digestOf(value []byte) string {
 // pinned says whether an earlier revision replaces the stored spec.
 type pinned struct {
 	active bool
+	// policy decides by which rules the revision is carried out.
+	policy fleet.PinPolicy
 	// digest is that of the effective spec.
 	digest string
 	// problem says why the revision cannot be read. Empty means that it can.
 	problem string
 }
 
-// effective returns the plan that is carried out: the stored one, whose spec has the digest, or the pinned revision of it. If
-// the revision cannot be read, effective returns the stored plan and the problem.
+// effective returns the plan that is carried out: the stored one, whose spec has the digest, or the pinned revision of it, without
+// the changes of a rollback policy. If the revision cannot be read, effective returns the stored plan and the problem.
 func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan, digest string, pin *fleet.Pin) (
 	*v1alpha1.UpgradePlan, pinned, error) {
 	if pin == nil || pin.Digest != digest {
@@ -56,7 +58,7 @@ func effective(ctx context.Context, s store.Reader, stored *v1alpha1.UpgradePlan
 		return stored, pinned{active: true, digest: digest, problem: fmt.Sprintf(
 			"revision %d is pinned, and cannot be carried out: %v", pin.Revision, err)}, nil
 	}
-	return inPlace(stored, revision), pinned{active: true, digest: digestOf(pairs[0].Value)}, nil
+	return inPlace(stored, revision), pinned{active: true, policy: pin.Policy, digest: digestOf(pairs[0].Value)}, nil
 }
 
 // inPlace returns the stored plan with the spec of a revision. The stored spec still decides whether the plan is paused, and

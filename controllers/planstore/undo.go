@@ -19,6 +19,8 @@ type Undo struct {
 	fleet.Pause
 	// Revision 0 means the newest earlier revision whose spec differs from the stored one.
 	Revision int64
+	// Policy decides by which rules the revision is carried out.
+	Policy fleet.PinPolicy
 }
 
 // Undone is what Undo did.
@@ -81,8 +83,9 @@ func (p Plans) undo(ctx context.Context, u *controlUpdate, order Undo) (did Undo
 		u.Pin = nil
 		return did, true, nil
 	}
-	u.Pin = &fleet.Pin{Revision: number, Digest: digest, By: order.By, Time: order.Time, Reason: order.Reason}
-	return did, before == nil || before.Revision != number || before.Digest != digest, nil
+	u.Pin = &fleet.Pin{Revision: number, Digest: digest, By: order.By, Time: order.Time, Reason: order.Reason,
+		Policy: order.Policy}
+	return did, before == nil || before.Revision != number || before.Digest != digest || before.Policy != order.Policy, nil
 }
 
 // choose returns the revision with the number, or for 0 the newest earlier one whose spec differs.

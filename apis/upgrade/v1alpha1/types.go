@@ -206,6 +206,9 @@ type RollingRules struct {
 	AlsoCount []Outage `json:"alsoCount,omitempty"`
 }
 
+// LimitsAll reports whether there is a limit for all hosts.
+func (r *RollingRules) LimitsAll() bool { return r.Global != nil || r.Fleet != nil }
+
 // Outage is why a host that is not in flight does not serve.
 // +kubebuilder:validation:Enum=Maintenance;Critical
 type Outage string
@@ -248,7 +251,56 @@ type FailurePolicy struct {
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	AfterAttempts int `json:"afterAttempts,omitempty"`
+
+	// The rules by which an earlier revision is carried out after a rollback or `rollout undo`. Other rules are those of that
+	// revision, but windows.allow does not apply and there are no canaries. Of maxFailed and the health gate both specs apply.
+	// Packages that a host cannot downgrade fail on the way back.
+	// +optional
+	Rollback *RollbackPolicy `json:"rollback,omitempty"`
 }
+
+// RollbackPolicy has the rules by which an earlier revision is carried out in place of the spec. If too many hosts fail on
+// the way back, the controller always halts the plan. Pause, abort and holds apply as ever, and so does windows.deny of both
+// specs.
+type RollbackPolicy struct {
+	// Replaces the rolling rules of the earlier revision. It must have global or fleet. Absent means the rules of that
+	// revision.
+	// +optional
+	RollingRules RollingRules `json:"rollingRules,omitzero"`
+
+	// Whether hosts may go back outside of windows.allow. The default is true. If false, windows.allow of both specs apply.
+	// +optional
+	IgnoreWindows *bool `json:"ignoreWindows,omitempty"`
+
+	// Replaces minReadySeconds of the earlier revision. Absent means the value of that revision.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MinReadySeconds *int32 `json:"minReadySeconds,omitempty"`
+
+	// How many hosts may fail on the way back: a number (`3` or `"3"`) or a percentage of the hosts that count (`"2%"`,
+	// rounded down). Absent means the smaller of both specs' failurePolicy.maxFailed.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^[0-9]+%?$`
+	// +optional
+	MaxFailed *intstr.IntOrString `json:"maxFailed,omitempty"`
+
+	// Failed: hosts that failed go back before all others: those that reported a failure, were silent past their deadline, or
+	// have a failing check of the health gate. Absent means the natural order.
+	// +kubebuilder:validation:Enum=Failed
+	// +optional
+	First RollbackOrder `json:"first,omitempty"`
+}
+
+// IgnoresWindows reports whether hosts may go back outside of windows.allow. Nil means yes.
+func (r *RollbackPolicy) IgnoresWindows() bool {
+	return r == nil || r.IgnoreWindows == nil || *r.IgnoreWindows
+}
+
+// RollbackOrder decides which hosts go back first.
+type RollbackOrder string
+
+// FailedFirst lets hosts that failed go back first.
+const FailedFirst RollbackOrder = "Failed"
 
 // SetAsidePolicy decides which hosts are set aside.
 type SetAsidePolicy string

@@ -5,6 +5,7 @@ package validation
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -26,7 +27,25 @@ func validateFailurePolicy(policy v1alpha1.FailurePolicy, at *field.Path) field.
 		errs = append(errs, oneOf(policy.OnExceeded, at.Child("onExceeded"), v1alpha1.HaltOnFailure,
 			v1alpha1.RollbackOnFailure)...)
 	}
-	return append(errs, validateSetAside(policy, at)...)
+	errs = append(errs, validateSetAside(policy, at)...)
+	return append(errs, validateRollback(policy.Rollback, at.Child("rollback"))...)
+}
+
+func validateRollback(policy *v1alpha1.RollbackPolicy, at *field.Path) field.ErrorList {
+	if policy == nil {
+		return nil
+	}
+	rules := at.Child("rollingRules")
+	errs := validateRules(&policy.RollingRules, rules)
+	if !reflect.ValueOf(policy.RollingRules).IsZero() && !policy.RollingRules.LimitsAll() {
+		errs = append(errs, field.Required(rules, "must have global or fleet, because no host goes back without a limit"))
+	}
+	errs = append(errs, between(policy.MinReadySeconds, 0, 0, at.Child("minReadySeconds"))...)
+	errs = append(errs, validateLimit(policy.MaxFailed, at.Child("maxFailed"))...)
+	if policy.First != "" {
+		errs = append(errs, oneOf(policy.First, at.Child("first"), v1alpha1.FailedFirst)...)
+	}
+	return errs
 }
 
 // maxAfterAttempts limits the attempts of a host. They are up to an hour apart.

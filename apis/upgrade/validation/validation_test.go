@@ -134,6 +134,24 @@ func TestValidateUpgradePlan(t *testing.T) {
 		"failure policy": {func(p *v1alpha1.UpgradePlan) {
 			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromString("2%")), OnExceeded: "Pause"}
 		}, nil},
+		"rollback policy": {func(p *v1alpha1.UpgradePlan) {
+			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromString("2%")), Rollback: &v1alpha1.RollbackPolicy{
+				RollingRules:  v1alpha1.RollingRules{Global: new(intstr.FromString("33%")), Fleet: new(intstr.FromInt32(0))},
+				IgnoreWindows: new(false), MinReadySeconds: new(int32(60)), MaxFailed: new(intstr.FromString("10%")), First: "Failed"}}
+		}, nil},
+		"empty rollback policy": {func(p *v1alpha1.UpgradePlan) {
+			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromInt32(1)), Rollback: &v1alpha1.RollbackPolicy{}}
+		}, nil},
+		"invalid rollback policy": {func(p *v1alpha1.UpgradePlan) {
+			p.Spec.FailurePolicy = v1alpha1.FailurePolicy{MaxFailed: new(intstr.FromInt32(1)), Rollback: &v1alpha1.RollbackPolicy{
+				RollingRules:    v1alpha1.RollingRules{Roles: map[string]intstr.IntOrString{"db": intstr.FromString("some")}},
+				MinReadySeconds: new(int32(-1)), MaxFailed: new(intstr.FromString("few")), First: "Last"}}
+		}, []string{
+			`spec.failurePolicy.rollback.rollingRules.roles[db]: Invalid value: "some": must be a number of hosts (3) or a percentage (10%)`,
+			`spec.failurePolicy.rollback.rollingRules: Required value: must have global or fleet, because no host goes back without a limit`,
+			`spec.failurePolicy.rollback.minReadySeconds: Invalid value: -1: must be 0 or more`,
+			`spec.failurePolicy.rollback.maxFailed: Invalid value: "few": must be a number of hosts (3) or a percentage (10%)`,
+			`spec.failurePolicy.rollback.first: Unsupported value: "Last": supported values: "Failed"`}},
 		"failure policy without a budget": {
 			func(p *v1alpha1.UpgradePlan) { p.Spec.FailurePolicy.OnExceeded = "Explode" },
 			[]string{`spec.failurePolicy.maxFailed: Required value: must be the number (3) or percentage (10%) of hosts`,

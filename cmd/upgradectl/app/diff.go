@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
@@ -178,6 +179,7 @@ func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []st
 	if out.after, err = describe.Manifest(next); err != nil {
 		return nil, err
 	}
+	warnOfRollback(f, next)
 	o, err := planstore.ObserveAs(ctx, s, d.Plan, f.Now())
 	if err != nil {
 		return nil, err
@@ -188,6 +190,20 @@ func diffPlan(ctx context.Context, f *factory, d manifest.Document, leaving []st
 	}
 	out.changes, out.Keys, out.review = preview.Changes, preview.Changes.JSON(), upgradeplan.NewReview(o)
 	return out, nil
+}
+
+// warnOfRollback says what a rollback leaves out, unless the plan has a policy for that.
+func warnOfRollback(f *factory, plan *v1alpha1.UpgradePlan) {
+	spec, left := &plan.Spec, []string{}
+	if len(spec.Windows.Allow) > 0 {
+		left = append(left, "does not wait for windows.allow")
+	}
+	if spec.Canary.Given() {
+		left = append(left, "has no canaries")
+	}
+	if spec.FailurePolicy.OnExceeded == v1alpha1.RollbackOnFailure && spec.FailurePolicy.Rollback == nil && len(left) > 0 {
+		f.warn("upgradeplan/%s: a rollback %s; failurePolicy.rollback has its rules", plan.Name, strings.Join(left, " and "))
+	}
 }
 
 func (d *PlanDiff) text() string {

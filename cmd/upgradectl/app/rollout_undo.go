@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
@@ -18,17 +19,28 @@ import (
 type undoOptions struct {
 	orderOptions
 	revision int64
+	policy   *cli.Choice
 }
 
+// The values of undo --policy.
+const (
+	policyRollback = "rollback"
+	policyAsSpec   = "as-spec"
+)
+
 func newCmdRolloutUndo(f *factory, runF func(context.Context, *undoOptions) error) *cobra.Command {
-	o := &undoOptions{orderOptions: orderOptions{planOptions: planOptions{factory: f}}}
+	o := &undoOptions{orderOptions: orderOptions{planOptions: planOptions{factory: f}},
+		policy: cli.NewChoice(policyRollback, policyAsSpec)}
 	cmd := &cobra.Command{
 		Use:   "undo [NAME]",
 		Short: "Carry out an earlier revision of a plan again",
 		Long: "Pins an earlier revision in place of the plan's spec: by default the newest earlier one that differs. The spec stays\n" +
 			"as it is, so to apply it again, as Git does, changes nothing. A spec that differs ends the pin.\n" +
 			"`undo --to-revision` with the revision of the spec itself ends a pin; `rollout resume` does not. A pause stays.\n" +
-			"`rollout history` lists the revisions.",
+			"`rollout history` lists the revisions.\n\n" +
+			"The hosts go back by failurePolicy.rollback of the spec: without it, by the limits of that revision, also outside of\n" +
+			"windows.allow, and without canaries. If too many fail by either spec, the plan halts. --policy as-spec carries the\n" +
+			"revision out by its own rules alone.",
 		Example:           "  upgradectl rollout undo fleet --reason 'v2 does not boot'\n  upgradectl rollout undo fleet --to-revision 3",
 		Args:              cli.Args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: f.completeArgs(completePlans),
@@ -36,6 +48,7 @@ func newCmdRolloutUndo(f *factory, runF func(context.Context, *undoOptions) erro
 	}
 	cmd.Flags().Int64Var(&o.revision, "to-revision", 0, "revision to carry out; 0 means the one before")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, shown wherever the pin is shown")
+	cmd.Flags().Var(o.policy, "policy", "rules by which hosts go back: rollback (failurePolicy.rollback) or as-spec (those of the revision)")
 	return cmd
 }
 
@@ -51,7 +64,11 @@ func runRolloutUndo(ctx context.Context, o *undoOptions) error {
 	if err != nil {
 		return err
 	}
-	did, err := planstore.Plans{Store: s}.Undo(ctx, name, planstore.Undo{Pause: o.order(), Revision: o.revision})
+	order := planstore.Undo{Pause: o.order(), Revision: o.revision, Policy: fleet.PinRollback}
+	if o.policy.Value == policyAsSpec {
+		order.Policy = fleet.PinAsSpec
+	}
+	did, err := planstore.Plans{Store: s}.Undo(ctx, name, order)
 	if err != nil {
 		return err
 	}

@@ -215,7 +215,20 @@ type Pin struct {
 	By     string    `json:"by,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 	Reason string    `json:"reason,omitempty"`
+	// Policy says by which rules the revision is carried out. Empty means its own, as in the values of earlier releases.
+	Policy PinPolicy `json:"policy,omitempty"`
 }
+
+// PinPolicy decides by which rules a pinned revision is carried out.
+type PinPolicy string
+
+// The policies.
+const (
+	// PinAsSpec carries out the revision by its own rules.
+	PinAsSpec PinPolicy = ""
+	// PinRollback carries out the revision by the rollback policy of the spec that it replaces.
+	PinRollback PinPolicy = "Rollback"
+)
 
 // Abort revokes all grants and keeps a spec from being tried again.
 type Abort struct {

@@ -4,6 +4,7 @@
 package maintenance
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,8 +16,10 @@ import (
 
 // Windows are the compiled windows of a plan. The zero value is always open.
 type Windows struct {
-	allow, deny []opening
-	zone        *time.Location
+	// allow has a list of each spec that allows times. One window of each list must be open.
+	allow [][]opening
+	deny  []opening
+	zone  *time.Location
 }
 
 // opening is a window and its name in messages.
@@ -45,7 +48,10 @@ func Compile(w v1alpha1.Windows, zones func(string) (*time.Location, error)) (Wi
 	if err != nil {
 		return Windows{}, err
 	}
-	out := Windows{allow: allow, deny: deny, zone: time.UTC}
+	out := Windows{deny: deny}
+	if len(allow) > 0 {
+		out.allow = [][]opening{allow}
+	}
 	compiled := slices.Concat(allow, deny)
 	named := func(one v1alpha1.Window) bool { return strings.TrimSpace(one.TimeZone) != "" }
 	if i := slices.IndexFunc(slices.Concat(w.Allow, w.Deny), named); i >= 0 {
@@ -76,6 +82,14 @@ func (w Windows) Zone() *time.Location {
 	return w.zone
 }
 
+// WithoutAllow returns the windows that deny.
+func (w Windows) WithoutAllow() Windows { return Windows{deny: w.deny, zone: w.zone} }
+
+// And returns windows that are open while both are.
+func (w Windows) And(other Windows) Windows {
+	return Windows{allow: slices.Concat(w.allow, other.allow), deny: slices.Concat(w.deny, other.deny), zone: cmp.Or(w.zone, other.zone)}
+}
+
 // At returns the state of the windows at a time.
 func (w Windows) At(now time.Time) State {
 	if len(w.allow) == 0 && len(w.deny) == 0 {
@@ -96,16 +110,33 @@ func (w Windows) closed(t time.Time) (until time.Time, why string) {
 			until, why = end, d.name+" denies it until "+end.UTC().Format(time.RFC3339)
 		}
 	}
-	if why != "" || len(w.allow) == 0 {
+	if why != "" {
 		return until, why
 	}
-	for _, a := range w.allow {
-		if _, ok := a.openUntil(t); ok {
-			return time.Time{}, ""
+	for _, list := range w.allow {
+		if _, open := openUntil(list, t); !open {
+			return nextOf(list, t), "no window of windows.allow is open"
 		}
-		until = earlier(until, a.next(t))
 	}
-	return until, "no window of windows.allow is open"
+	return time.Time{}, ""
+}
+
+// openUntil returns until when a window of a list is open that is open at a time. Zero means that none is open.
+func openUntil(list []opening, t time.Time) (last time.Time, ok bool) {
+	for _, one := range list {
+		if end, open := one.openUntil(t); open && end.After(last) {
+			last, ok = end, true
+		}
+	}
+	return last, ok
+}
+
+// nextOf returns the first time after t at which a window of a list opens. Zero means never.
+func nextOf(list []opening, t time.Time) (next time.Time) {
+	for _, one := range list {
+		next = earlier(next, one.next(t))
+	}
+	return next
 }
 
 // maxSteps bounds the search for a time that is allowed and not denied. Each step skips a whole window.
@@ -128,16 +159,13 @@ func (w Windows) nextOpening(t time.Time) time.Time {
 
 // mayClose returns the earliest time after t, when the windows are open, at which they may close. Zero means never.
 func (w Windows) mayClose(t time.Time) time.Time {
-	var first, last time.Time
-	for _, d := range w.deny {
-		first = earlier(first, d.next(t))
-	}
-	for _, a := range w.allow {
-		if end, ok := a.openUntil(t); ok && end.After(last) {
-			last = end
+	first := nextOf(w.deny, t)
+	for _, list := range w.allow {
+		if end, open := openUntil(list, t); open {
+			first = earlier(first, end)
 		}
 	}
-	return earlier(first, last)
+	return first
 }
 
 // earlier returns the earlier of two times, of which zero means never.

@@ -139,6 +139,35 @@ func TestZone(t *testing.T) {
 	}
 }
 
+// The windows of two specs are open while both are.
+func TestAnd(t *testing.T) {
+	night, late := v1alpha1.Windows{Allow: list("0 22 * * * for 4h")}, v1alpha1.Windows{Allow: list("0 0 * * * for 4h")}
+	frozen := v1alpha1.Windows{Deny: list("0 1 * * * for 2h")}
+	for _, e := range []struct {
+		name, at  string
+		one, two  v1alpha1.Windows
+		open      bool
+		next, why string
+	}{
+		{"the first is open alone", "2026-03-06 23:00", night, late, false, "2026-03-07 00:00", "no window of windows.allow is open"},
+		{"both are open", "2026-03-07 00:30", night, late, true, "2026-03-07 02:00", ""},
+		{"the second is open alone", "2026-03-07 03:00", night, late, false, "2026-03-08 00:00", "no window of windows.allow is open"},
+		{"one denies", "2026-03-07 01:30", night, frozen, false, "2026-03-07 22:00", "windows.deny[0]"},
+		{"until one denies", "2026-03-07 00:30", frozen, night, true, "2026-03-07 01:00", ""},
+		{"one has no windows", "2026-03-07 00:30", night, v1alpha1.Windows{}, true, "2026-03-07 02:00", ""},
+	} {
+		t.Run(e.name, func(t *testing.T) {
+			got := compile(t, e.one).And(compile(t, e.two)).At(at(t, e.at))
+			if got.Open != e.open || !got.Next.Equal(at(t, e.next)) || !strings.Contains(got.Why, e.why) {
+				t.Errorf("%+v, want open %v, next %q, why %q", got, e.open, e.next, e.why)
+			}
+		})
+	}
+	if got := compile(t, night).WithoutAllow().At(at(t, "2026-03-06 12:00")); !got.Open {
+		t.Errorf("without windows.allow: %+v", got)
+	}
+}
+
 // At agrees with a walk along the wall clock, minute by minute, in zones whose clocks change by an hour, by half an hour,
 // at midnight, and by a whole day.
 func TestWindowsAgreeWithTheWallClock(t *testing.T) {

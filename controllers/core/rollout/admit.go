@@ -64,7 +64,23 @@ func (ad *admission) admissionOrder() []int {
 			put(i)
 		}
 	}
+	if ad.plan.failedFirst {
+		first, rest = ad.putFailedFirst(first), ad.putFailedFirst(rest)
+	}
 	return slices.Concat(first, rest, again)
+}
+
+// putFailedFirst returns the hosts that failed in the rollout before, then all others.
+func (ad *admission) putFailedFirst(hosts []int) []int {
+	failed, others := make([]int, 0, len(hosts)), make([]int, 0, len(hosts))
+	for _, i := range hosts {
+		if ad.failedBefore(i) {
+			failed = append(failed, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return append(failed, others...)
 }
 
 // decide gives a host the verdict of the first rule that applies, and its key.

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -205,19 +206,29 @@ func (a *assessment) legacyHosts() hostSample {
 // tooManyUnhealthy says how many more hosts have a critical check, or are in maintenance if that counts, than
 // healthGate.maxUnhealthy allows. Empty means that they are not too many.
 func (a *assessment) tooManyUnhealthy() string {
-	budget := a.plan.limits.maxUnhealthy
-	if budget == nil {
+	b := a.unhealthyBudget()
+	if b == nil {
 		return ""
 	}
-	maintenance := a.plan.Spec.HealthGate.CountMaintenance
-	unhealthy := a.sample(func(i int) bool {
+	return a.unhealthyMessage(a.unhealthy(b), b)
+}
+
+// unhealthyBudget returns the first budget of unhealthy hosts that is exceeded, or nil.
+func (a *assessment) unhealthyBudget() *budget {
+	for i := range a.plan.limits.maxUnhealthy {
+		if b := &a.plan.limits.maxUnhealthy[i]; a.unhealthy(b).total > b.of(a.limits.fleet.counted) {
+			return b
+		}
+	}
+	return nil
+}
+
+// unhealthy returns the hosts that count against a budget of unhealthy hosts.
+func (a *assessment) unhealthy(b *budget) hostSample {
+	return a.sample(func(i int) bool {
 		h := &a.in.Fleet.Hosts[i]
-		return a.facts[i].counts() && (h.Critical() || maintenance && h.InMaintenance())
+		return a.facts[i].counts() && (h.Critical() || b.maintenance && h.InMaintenance())
 	})
-	if unhealthy.total <= budget.budget(a.limits.fleet.counted) {
-		return ""
-	}
-	return a.unhealthyMessage(unhealthy)
 }
 
 // windowState is the state of the maintenance windows, overridden by an operator where an override applies.
@@ -263,7 +274,7 @@ func (a *assessment) failureBudget() failureBudget {
 		obstacle := a.rollbackObstacle()
 		if obstacle == "" {
 			return failureBudget{rollback: &fleet.Pin{Revision: a.in.Fallback.Revision, By: fleet.ByController,
-				Time: wholeSecond(a.in.Now), Reason: reason}}
+				Time: wholeSecond(a.in.Now), Reason: reason, Policy: fleet.PinRollback}}
 		}
 		reason += "; " + obstacle
 	}
@@ -286,15 +297,16 @@ func (a *assessment) rollbackObstacle() string {
 
 // budgetExceeded says how many more hosts have failed than failurePolicy.maxFailed allows. Empty means that they have not.
 func (a *assessment) budgetExceeded() string {
-	budget := a.plan.limits.maxFailed
-	if a.readOnly() || budget == nil || !a.switched() { // before the switch no host is in flight to the plan's version
+	budgets, counted := a.plan.limits.maxFailed, a.limits.fleet.counted
+	if a.readOnly() || len(budgets) == 0 || !a.switched() { // before the switch no host is in flight to the plan's version
 		return ""
 	}
 	failed := a.sample(a.countsAsFailure)
-	if failed.total <= budget.budget(a.limits.fleet.counted) {
+	strictest := slices.MinFunc(budgets, func(a, b budget) int { return cmp.Compare(a.of(counted), b.of(counted)) })
+	if failed.total <= strictest.of(counted) {
 		return ""
 	}
-	return a.budgetMessage(failed)
+	return a.budgetMessage(failed, &strictest)
 }
 
 // countsAsFailure reports whether a host counts against maxFailed: it counts, was granted or has started this version, and

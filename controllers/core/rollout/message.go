@@ -396,22 +396,22 @@ func correctionMessage(n int) string {
 	return fmt.Sprintf("%d hosts are enabled but should not be; correcting their keys first", n)
 }
 
-func (a *assessment) budgetMessage(failed hostSample) string {
-	return a.exceeds(failed, "have failed", "failurePolicy.maxFailed", a.plan.limits.maxFailed)
+func (a *assessment) budgetMessage(failed hostSample, b *budget) string {
+	return a.exceeds(failed, "have failed", b)
 }
 
-func (a *assessment) unhealthyMessage(unhealthy hostSample) string {
+func (a *assessment) unhealthyMessage(unhealthy hostSample, b *budget) string {
 	what := "are critical"
-	if a.plan.Spec.HealthGate.CountMaintenance {
+	if b.maintenance {
 		what += " or in maintenance"
 	}
-	return a.exceeds(unhealthy, what, "healthGate.maxUnhealthy", a.plan.limits.maxUnhealthy)
+	return a.exceeds(unhealthy, what, b)
 }
 
-func (a *assessment) exceeds(s hostSample, what, field string, limit *hostLimit) string {
+func (a *assessment) exceeds(s hostSample, what string, b *budget) string {
 	counted := a.limits.fleet.counted
 	return fmt.Sprintf("%d of %d hosts %s (%s), more than %s, which is %d%s", s.total, counted, what, nameList(s.names, s.total),
-		field, limit.budget(counted), limit.origin(counted))
+		b.field, b.of(counted), b.origin(counted))
 }
 
 func (a *assessment) versionKeysMessage(legacy hostSample) string {

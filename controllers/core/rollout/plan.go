@@ -28,6 +28,8 @@ type Plan struct {
 	deadline    time.Duration
 	minReady    time.Duration
 	canarySoak  time.Duration
+	// failedFirst says that hosts that failed in the rollout before are granted first.
+	failedFirst bool
 }
 
 // planLimits are the limits and budgets of a plan. Nil means that there is none.
@@ -35,8 +37,8 @@ type planLimits struct {
 	fleet, global *hostLimit
 	roles         map[string]hostLimit // by role or group
 	canaries      *hostLimit           // per role
-	maxFailed     *hostLimit
-	maxUnhealthy  *hostLimit
+	// maxFailed and maxUnhealthy have one budget of each spec that applies. All of them hold.
+	maxFailed, maxUnhealthy []budget
 }
 
 type groupPattern struct {
@@ -63,8 +65,8 @@ func CompilePlan(plan *v1alpha1.UpgradePlan, zones func(string) (*time.Location,
 		p.canarySoak = time.Duration(spec.Canary.SoakSeconds) * time.Second
 	}
 	var err error
-	if p.windows, err = maintenance.Compile(spec.Windows, zones); err != nil {
-		return nil, fmt.Errorf("spec.%w", err)
+	if p.windows, err = compileWindows(spec, zones); err != nil {
+		return nil, err
 	}
 	if p.action, err = compileAction(spec); err != nil {
 		return nil, fmt.Errorf("spec.action.timeout: %w", err)
@@ -79,6 +81,14 @@ func CompilePlan(plan *v1alpha1.UpgradePlan, zones func(string) (*time.Location,
 	}
 	p.limits, err = compileLimits(spec)
 	return p, err
+}
+
+func compileWindows(spec *v1alpha1.UpgradePlanSpec, zones func(string) (*time.Location, error)) (maintenance.Windows, error) {
+	w, err := maintenance.Compile(spec.Windows, zones)
+	if err != nil {
+		return w, fmt.Errorf("spec.%w", err)
+	}
+	return w, nil
 }
 
 // orEmpty returns the plan, or one without rules when there is none.
@@ -147,6 +157,7 @@ func compileGroups(mappings map[string]v1alpha1.StringList) ([]groupPattern, err
 func compileLimits(spec *v1alpha1.UpgradePlanSpec) (planLimits, error) {
 	rules := &spec.Instructions.RollingRules
 	out := planLimits{roles: make(map[string]hostLimit, len(rules.Roles))}
+	var maxFailed, maxUnhealthy *hostLimit
 	for _, one := range []struct {
 		field string
 		from  *intstr.IntOrString
@@ -155,8 +166,8 @@ func compileLimits(spec *v1alpha1.UpgradePlanSpec) (planLimits, error) {
 		{"instructions.rollingRules.fleet", rules.Fleet, &out.fleet},
 		{"instructions.rollingRules.global", rules.Global, &out.global},
 		{"canary.perRole", spec.Canary.PerRole, &out.canaries},
-		{"failurePolicy.maxFailed", spec.FailurePolicy.MaxFailed, &out.maxFailed},
-		{"healthGate.maxUnhealthy", spec.HealthGate.MaxUnhealthy, &out.maxUnhealthy},
+		{"failurePolicy.maxFailed", spec.FailurePolicy.MaxFailed, &maxFailed},
+		{"healthGate.maxUnhealthy", spec.HealthGate.MaxUnhealthy, &maxUnhealthy},
 	} {
 		if one.from == nil {
 			continue
@@ -166,6 +177,12 @@ func compileLimits(spec *v1alpha1.UpgradePlanSpec) (planLimits, error) {
 			return out, fmt.Errorf("spec.%s: %w", one.field, err)
 		}
 		*one.to = &limit
+	}
+	if maxFailed != nil {
+		out.maxFailed = []budget{{hostLimit: *maxFailed, field: "failurePolicy.maxFailed"}}
+	}
+	if maxUnhealthy != nil {
+		out.maxUnhealthy = []budget{{*maxUnhealthy, "healthGate.maxUnhealthy", spec.HealthGate.CountMaintenance}}
 	}
 	for name, v := range rules.Roles {
 		limit, err := parseHostLimit(v)
@@ -191,18 +208,26 @@ func parseHostLimit(v intstr.IntOrString) (hostLimit, error) {
 
 // slots returns how many hosts of a total may be in flight. Percentages are rounded down, but are at least 1 when above 0%.
 func (l hostLimit) slots(total int) int {
-	if n := l.budget(total); n > 0 || l.n == 0 {
+	if n := l.of(total); n > 0 || l.n == 0 {
 		return n
 	}
 	return 1
 }
 
-// budget returns how many hosts of a total may be failed or unhealthy. Percentages are rounded down.
-func (l hostLimit) budget(total int) int {
+// of returns the number of hosts of a total. Percentages are rounded down.
+func (l hostLimit) of(total int) int {
 	if l.percent {
 		return total * l.n / 100
 	}
 	return l.n
+}
+
+// budget is how many hosts may be failed or unhealthy.
+type budget struct {
+	hostLimit
+	field string // of the plan
+	// maintenance says that hosts in maintenance count as unhealthy.
+	maintenance bool
 }
 
 // origin says how the number was computed. It is empty when the plan has the number itself.

@@ -154,7 +154,7 @@ func (c *computation) gateRemedies(reason v1alpha1.Reason) []string {
 	case v1alpha1.ReasonOutsideWindow:
 		return c.windowRemedies()
 	case v1alpha1.ReasonTooManyUnhealthy:
-		if c.plan.Spec.HealthGate.CountMaintenance {
+		if b := c.unhealthyBudget(); b != nil && b.maintenance {
 			return []string{"fewer hosts are critical or in maintenance", "healthGate.maxUnhealthy"}
 		}
 		return []string{"fewer hosts are critical", "healthGate.maxUnhealthy"}

@@ -45,6 +45,7 @@ type world struct {
 	index   uint64
 
 	fallback *rollout.Fallback
+	replaced *v1alpha1.UpgradePlan // that the plan, a revision, rolls back; nil means none
 	conflict string
 	wentBack string
 	skew     time.Duration // of the clocks of hosts
@@ -82,6 +83,7 @@ type world struct {
 //	promotion VERSION                    an operator's word that they are
 //	fallback REVISION VERSION            what was complete last
 //	pinned REVISION                      it is carried out
+//	replaces SPEC                        the plan is a revision that a rollback carries out in place of that spec
 //	aborted                              given up by an operator
 //	conflict WHY
 //	incomplete WHY
@@ -118,6 +120,9 @@ func (w *world) respec(spec string) {
 func (w *world) compile() *rollout.Plan {
 	w.Helper()
 	plan, err := rollout.CompilePlan(w.plan, schedule.LoadZone)
+	if w.replaced != nil {
+		plan, err = rollout.CompileRollback(w.plan, w.replaced, schedule.LoadZone)
+	}
 	if err != nil {
 		w.Fatalf("%v", err)
 	}
@@ -303,6 +308,8 @@ func (w *world) line(line string) {
 	case "pinned":
 		n, _ := strconv.ParseInt(rest[0], 10, 64)
 		w.control.Pin = &fleet.Pin{Revision: n}
+	case "replaces":
+		w.replaced = planOf(w, text(0))
 	case "aborted":
 		w.control.Abort = &fleet.Abort{Pause: fleet.Pause{By: "ops"}}
 	case "accepted":

@@ -13,8 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/schedule"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/simulate"
 )
 
@@ -121,6 +123,50 @@ func TestRun_RecordsRollback(t *testing.T) {
 	}
 	if complete == 0 || blocked == 0 {
 		t.Errorf("%d rollbacks complete, %d blocked: the seeds cover only one case", complete, blocked)
+	}
+}
+
+// The budget is exceeded two minutes before the window closes. The hosts go back at once, by the limits of the rollback policy,
+// outside of the windows and without soaking canaries: 33% of 12 are 3 at a time, and each takes 20 minutes and soaks for one.
+func TestRun_RollsBackByThePolicyOutsideOfWindows(t *testing.T) {
+	const rules = `
+instructions: {rollingRules: {global: 25%}}
+canary: {hosts: [web1], soakSeconds: 3600}
+windows: {allow: [{schedule: "0 22 * * *", duration: 7h}]}
+minReadySeconds: 300
+`
+	replaced := plan(t, "version: v2"+rules+`failurePolicy: {maxFailed: 2, onExceeded: Rollback,
+  rollback: {rollingRules: {global: 33%, fleet: 33%}, ignoreWindows: true, minReadySeconds: 60, maxFailed: 10%, first: Failed}}`)
+	revision := plan(t, "version: v1"+rules).DeepCopy()
+	revision.Generation = 4
+	back, err := rollout.CompileRollback(revision, replaced.UpgradePlan, schedule.LoadZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exceeded := time.Date(2026, 3, 7, 4, 58, 0, 0, time.UTC)
+	s := simulate.New(simulate.Options{Plan: replaced, Fallback: back, Hosts: hosts(true, "v1", numbered("web", 12)...),
+		Start: exceeded.Add(-45 * time.Minute), Duration: simulate.Span{Mean: 20 * time.Minute},
+		Control: fleet.Control{Promotion: &fleet.Promotion{Version: "v2"}}, Rand: rand.New(rand.NewPCG(1, 1))})
+	s.SetVersion("v1")
+	s.Run(40 * time.Minute)
+	s.Failures = 1
+	if o := s.Run(25 * time.Minute); o.Rollback == nil || !o.Rollback.Time.Equal(exceeded) {
+		t.Fatalf("%+v", o)
+	}
+	s.Failures = 0
+	o := s.Run(24 * time.Hour)
+	if r := o.Rollback; !r.Complete || r.Upgraded != 12 || o.End.Sub(exceeded) != 2*21*time.Minute || len(o.ClosedWindows) != 0 {
+		t.Errorf("back after %s: %+v, windows closed %v", o.End.Sub(exceeded), r, o.ClosedWindows)
+	}
+	var again []string
+	for _, run := range o.Runs[6:] {
+		again = append(again, run.Host)
+	}
+	if want := []string{"web4", "web5", "web6", "web1", "web2", "web3"}; !slices.Equal(again, want) {
+		t.Errorf("back in the order %q, want %q: those that failed first", again, want)
+	}
+	if peak := o.Roles[0].Peak; peak > 3 {
+		t.Errorf("%d hosts in flight at once", peak)
 	}
 }
 

@@ -87,7 +87,7 @@ func (w *world) order(r *rand.Rand) {
 		lifted := ref.lifts("aborted", "fleet")
 		w.operator("undo", func(ctx context.Context, p planstore.Plans, me *process) error {
 			by.Time = me.now()
-			_, err := p.Undo(ctx, planName, planstore.Undo{Pause: by})
+			_, err := p.Undo(ctx, planName, planstore.Undo{Pause: by, Policy: fleet.PinRollback})
 			return err
 		}, lifted)
 	case 6, 7:

@@ -195,6 +195,9 @@ func (r *referee) readRules() {
 	if control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control())); err == nil && control.Pin != nil {
 		pair := r.get(keys.Plan(planName).Revision(control.Pin.Revision))
 		if plan, err := planstore.DecodePlan(planName, pair); err == nil {
+			if control.Pin.Policy == fleet.PinRollback {
+				plan.Spec.Windows.Allow = nil
+			}
 			now.specs = append(now.specs, plan.Spec)
 		}
 	}

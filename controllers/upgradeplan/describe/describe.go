@@ -47,6 +47,7 @@ func Plan(o *pass.Assessment, leader *leaderelection.LockHeldError, managedBy st
 		{"Soak", fmt.Sprintf("%d s", spec.MinReadySeconds)},
 		{"Progress deadline", fmt.Sprintf("%d s", *spec.ProgressDeadlineSeconds)},
 		{"Failure policy", failureText(spec.FailurePolicy)},
+		{"Rollback", rollbackText(spec.FailurePolicy.Rollback)},
 		{"Health gate", healthText(spec.HealthGate)},
 		{"Canaries", canaryText(o)},
 		{"Windows", windowsText(spec.Windows)},

@@ -69,6 +69,30 @@ func failureText(p v1alpha1.FailurePolicy) string {
 	return text
 }
 
+// rollbackText describes by which rules a rollback is carried out.
+func rollbackText(p *v1alpha1.RollbackPolicy) string {
+	if p == nil {
+		return ""
+	}
+	text := "limits of the earlier revision"
+	if p.RollingRules.LimitsAll() {
+		text = "limits " + limitsText(p.RollingRules)
+	}
+	if p.MinReadySeconds != nil {
+		text += fmt.Sprintf("; soak %d s", *p.MinReadySeconds)
+	}
+	if p.MaxFailed != nil {
+		text += fmt.Sprintf("; more than %s failed: Pause", p.MaxFailed)
+	}
+	if p.First == v1alpha1.FailedFirst {
+		text += "; failed hosts first"
+	}
+	if p.IgnoresWindows() {
+		return text + "; outside of windows.allow too"
+	}
+	return text + "; in windows.allow of both specs"
+}
+
 func healthText(g v1alpha1.HealthGate) string {
 	var parts []string
 	if len(g.Checks) > 0 {
