@@ -82,9 +82,6 @@ func (w Windows) Zone() *time.Location {
 	return w.zone
 }
 
-// WithoutAllow returns the windows that deny.
-func (w Windows) WithoutAllow() Windows { return Windows{deny: w.deny, zone: w.zone} }
-
 // And returns windows that are open while both are.
 func (w Windows) And(other Windows) Windows {
 	return Windows{allow: slices.Concat(w.allow, other.allow), deny: slices.Concat(w.deny, other.deny), zone: cmp.Or(w.zone, other.zone)}

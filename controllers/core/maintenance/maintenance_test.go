@@ -163,9 +163,6 @@ func TestAnd(t *testing.T) {
 			}
 		})
 	}
-	if got := compile(t, night).WithoutAllow().At(at(t, "2026-03-06 12:00")); !got.Open {
-		t.Errorf("without windows.allow: %+v", got)
-	}
 }
 
 // At agrees with a walk along the wall clock, minute by minute, in zones whose clocks change by an hour, by half an hour,

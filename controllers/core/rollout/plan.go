@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -65,7 +66,7 @@ func CompilePlan(plan *v1alpha1.UpgradePlan, zones func(string) (*time.Location,
 		p.canarySoak = time.Duration(spec.Canary.SoakSeconds) * time.Second
 	}
 	var err error
-	if p.windows, err = compileWindows(spec, zones); err != nil {
+	if p.windows, err = compileWindows(spec.Windows, zones); err != nil {
 		return nil, err
 	}
 	if p.action, err = compileAction(spec); err != nil {
@@ -83,8 +84,8 @@ func CompilePlan(plan *v1alpha1.UpgradePlan, zones func(string) (*time.Location,
 	return p, err
 }
 
-func compileWindows(spec *v1alpha1.UpgradePlanSpec, zones func(string) (*time.Location, error)) (maintenance.Windows, error) {
-	w, err := maintenance.Compile(spec.Windows, zones)
+func compileWindows(windows v1alpha1.Windows, zones func(string) (*time.Location, error)) (maintenance.Windows, error) {
+	w, err := maintenance.Compile(windows, zones)
 	if err != nil {
 		return w, fmt.Errorf("spec.%w", err)
 	}
@@ -112,6 +113,22 @@ func (p *Plan) RolePattern() *regexp.Regexp {
 
 // Deadline returns how long a host in flight may be silent. Without a plan it is the default.
 func (p *Plan) Deadline() time.Duration { return p.orEmpty().deadline }
+
+// MaxFailed returns each failurePolicy.maxFailed that applies, as the spec has it. Only a rollback has several.
+func (p *Plan) MaxFailed() []string { return textsOf(p.limits.maxFailed) }
+
+// MaxUnhealthy returns each healthGate.maxUnhealthy that applies, as the spec has it. Only a rollback has several.
+func (p *Plan) MaxUnhealthy() []string { return textsOf(p.limits.maxUnhealthy) }
+
+func textsOf(budgets []budget) []string {
+	var texts []string
+	for _, b := range budgets {
+		if !slices.Contains(texts, b.text) {
+			texts = append(texts, b.text)
+		}
+	}
+	return texts
+}
 
 // Attempts returns after how many failed attempts a host is set aside. Zero means never.
 func (p *Plan) Attempts() int {

@@ -10,12 +10,11 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
-	"github.com/jiocloud/upgrade-controller/controllers/core/maintenance"
 )
 
 // RollbackPlan returns the plan by which a revision is carried out in place of the spec of another plan. It has the rollback
-// policy of the replaced spec, and no canaries. Where both specs have a maxFailed, a maxUnhealthy or windows, RollbackPlan has
-// one of them; CompileRollback has both, because which is stricter depends on the fleet and the time.
+// policy of the replaced spec, and no canaries. Where both specs have a maxFailed, a maxUnhealthy or windows.allow, RollbackPlan has
+// that of the revision; CompileRollback has both, because which is stricter depends on the fleet and the time.
 func RollbackPlan(revision, replaced *v1alpha1.UpgradePlan) *v1alpha1.UpgradePlan {
 	plan, from := revision.DeepCopy(), replaced.Spec.DeepCopy()
 	to := &plan.Spec
@@ -35,8 +34,10 @@ func RollbackPlan(revision, replaced *v1alpha1.UpgradePlan) *v1alpha1.UpgradePla
 	} else if len(to.Windows.Allow) == 0 {
 		to.Windows.Allow = from.Windows.Allow
 	}
-	if len(to.Windows.Deny) == 0 {
-		to.Windows.Deny = from.Windows.Deny
+	for _, w := range from.Windows.Deny {
+		if !slices.Contains(to.Windows.Deny, w) {
+			to.Windows.Deny = append(to.Windows.Deny, w)
+		}
 	}
 	if policy == nil {
 		return plan
@@ -74,11 +75,11 @@ func CompileRollback(revision, replaced *v1alpha1.UpgradePlan, zones func(string
 	if err != nil {
 		return nil, err
 	}
-	to, err := compileStops(&revision.Spec, zones)
+	to, err := compileLimits(&revision.Spec)
 	if err != nil {
 		return nil, err
 	}
-	from, err := compileStops(&replaced.Spec, zones)
+	from, err := compileLimits(&replaced.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -89,27 +90,13 @@ func CompileRollback(revision, replaced *v1alpha1.UpgradePlan, zones func(string
 	} else {
 		p.limits.maxFailed = append(to.maxFailed, from.maxFailed...)
 	}
-	if policy.IgnoresWindows() {
-		to.windows, from.windows = to.windows.WithoutAllow(), from.windows.WithoutAllow()
-	}
-	p.windows = to.windows.And(from.windows)
 	p.failedFirst = policy != nil && policy.First == v1alpha1.FailedFirst
-	return p, nil
-}
-
-// stops are what two specs have that both hold a rollback.
-type stops struct {
-	windows                 maintenance.Windows
-	maxFailed, maxUnhealthy []budget
-}
-
-func compileStops(spec *v1alpha1.UpgradePlanSpec, zones func(string) (*time.Location, error)) (s stops, err error) {
-	if s.windows, err = compileWindows(spec, zones); err != nil {
-		return s, err
+	if policy.IgnoresWindows() {
+		return p, nil
 	}
-	limits, err := compileLimits(spec)
-	s.maxFailed, s.maxUnhealthy = limits.maxFailed, limits.maxUnhealthy
-	return s, err
+	allow, err := compileWindows(v1alpha1.Windows{Allow: replaced.Spec.Windows.Allow}, zones)
+	p.windows = p.windows.And(allow)
+	return p, err
 }
 
 // failedBefore reports whether a host failed in the rollout before, or has failed in this one.

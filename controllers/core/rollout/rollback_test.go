@@ -37,9 +37,9 @@ func TestRollbackPlan(t *testing.T) {
 			want:     "version: v1",
 		},
 		"no windows.allow of either, and windows.deny": {
-			revision: "version: v1\nwindows: {allow: [" + night + "]}",
-			replaced: "version: v2\nwindows: {allow: [" + noon + "], deny: [" + night + "]}",
-			want:     "version: v1\nwindows: {deny: [" + night + "]}",
+			revision: "version: v1\nwindows: {allow: [" + night + "], deny: [" + noon + "]}",
+			replaced: "version: v2\nwindows: {allow: [" + noon + "], deny: [" + night + ", " + noon + "]}",
+			want:     "version: v1\nwindows: {deny: [" + noon + ", " + night + "]}",
 		},
 		"windows.allow if the policy does not ignore them": {
 			revision: "version: v1",

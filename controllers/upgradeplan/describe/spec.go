@@ -58,11 +58,12 @@ func listsText(m map[string]v1alpha1.StringList, between string) string {
 	return strings.Join(parts, "; ")
 }
 
-func failureText(p v1alpha1.FailurePolicy) string {
-	if p.MaxFailed == nil {
+// failureText describes a failure policy. A rollback can have several budgets.
+func failureText(p v1alpha1.FailurePolicy, maxFailed []string) string {
+	if len(maxFailed) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("more than %s failed: %s", p.MaxFailed, p.OnExceeded)
+	text := fmt.Sprintf("more than %s failed: %s", strings.Join(maxFailed, " or "), p.OnExceeded)
 	if p.SetAside == v1alpha1.SetAsideFailed {
 		text += fmt.Sprintf("; set aside after failed attempt %d", cmp.Or(p.AfterAttempts, v1alpha1.DefaultAfterAttempts))
 	}
@@ -93,13 +94,14 @@ func rollbackText(p *v1alpha1.RollbackPolicy) string {
 	return text + "; in windows.allow of both specs"
 }
 
-func healthText(g v1alpha1.HealthGate) string {
+// healthText describes a health gate. A rollback can have several budgets.
+func healthText(g v1alpha1.HealthGate, maxUnhealthy []string) string {
 	var parts []string
 	if len(g.Checks) > 0 {
 		parts = append(parts, strings.Join(g.Checks, ", ")+" must pass")
 	}
-	if g.MaxUnhealthy != nil {
-		text := "at most " + g.MaxUnhealthy.String() + " hosts critical"
+	if len(maxUnhealthy) > 0 {
+		text := "at most " + strings.Join(maxUnhealthy, " and ") + " hosts critical"
 		if g.CountMaintenance {
 			text += " or in maintenance"
 		}
