@@ -76,6 +76,10 @@ func TestPlan_NamesLimitsLeaderAndPhase(t *testing.T) {
 		"Leader": "none: start upgrade-controller, or run upgradectl reconcile fleet", "Phase": string(describe.Status(o).Phase)})
 	o.Plan.Spec.Instructions.RollingRules.AlsoCount = []v1alpha1.Outage{v1alpha1.OutageMaintenance, v1alpha1.OutageCritical}
 	o.Plan.Spec.HealthGate = v1alpha1.HealthGate{MaxUnhealthy: new(intstr.FromInt32(2)), CountMaintenance: true}
+	var err error
+	if o.Plan, err = planstore.Compile(o.Plan.UpgradePlan); err != nil {
+		t.Fatal(err)
+	}
 	wantTexts(t, describe.Plan(o, nil, ""), map[string]string{
 		"Limits":      "global 1; hosts that also take slots: Maintenance, Critical",
 		"Health gate": "at most 2 hosts critical or in maintenance"})
