@@ -70,6 +70,23 @@ func TestAgent_TriesAgainAtOnceByAnotherGrant(t *testing.T) {
 	}
 }
 
+// An attempt that was interrupted is resumed as the same one.
+func TestAgent_ResumesTheSameAttempt(t *testing.T) {
+	b := failing(t)
+	b.clock.now = b.clock.now.Add(2 * time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.step = func(context.Context, Change) (string, error) { cancel(); return "", errors.New("killed") }
+	if _, err := b.agent.Once(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	b.restart()
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("exit status 3") }
+	b.fails()
+	if r := b.report(); r.Attempt != 2 {
+		t.Errorf("the second failed attempt is reported as %d", r.Attempt)
+	}
+}
+
 // The marker is deleted between the read and the start of an attempt: the host is set aside, and the attempt does not begin.
 func TestAgent_BeginsNoAttemptWhileItIsSetAside(t *testing.T) {
 	b := failing(t)

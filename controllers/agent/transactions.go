@@ -51,7 +51,7 @@ func (o Observation) nextMarker(v Verdict) fleet.Started {
 	switch {
 	case v.usesGrant(o):
 		m.Grant = o.View.Grant.ID
-	case own != nil && !own.Waiting && own.Attempt > 0 && !o.View.Failed:
+	case own != nil && !own.Waiting && own.Attempt > 0:
 		return *own
 	case own != nil:
 		m = *own

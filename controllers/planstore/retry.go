@@ -42,9 +42,12 @@ func (p Plans) SetAside(ctx context.Context, name string, hosts []string, order 
 			case v.State == rollout.SetAside:
 				continue
 			case v.State != rollout.Failed:
-				return false, &NotFailedError{host, fmt.Sprintf("is %s: only a host that has failed can be set aside (%s)", v.State, v.Message)}
+				return false, notFailed(v, "set aside")
 			}
 			aside[host] = fleet.SetAside{Pause: order, Rollout: o.Fleet.Current.Rollout}
+			if u.Control.Retry != nil {
+				delete(u.Control.Retry.Hosts, host)
+			}
 			set = append(set, host)
 		}
 		if len(aside) > maxOrderedHosts {
@@ -71,13 +74,13 @@ func (p Plans) Retry(ctx context.Context, name string, places []fleet.Place, ord
 		retry := fleet.Retry{Pause: order, Rollout: o.Fleet.Current.Rollout, Hosts: map[string]int{}}
 		if u.Control.Retry != nil {
 			maps.Copy(retry.Hosts, u.Control.Retry.Hosts)
+			maps.DeleteFunc(retry.Hosts, func(host string, attempts int) bool { return triedAgain(o, host, attempts) })
 		}
 		aside := maps.Clone(u.Control.SetAside)
 		for _, host := range again {
 			delete(aside, host)
-			if h, ok := o.Fleet.Host(host); ok && h.Report != nil && h.Report.Attempt > 0 {
-				retry.Hosts[host] = h.Report.Attempt
-			}
+			h, _ := o.Fleet.Host(host)
+			retry.Hosts[host] = reportedAttempts(h) // 0 keeps the place of a silent host in the failure budget
 		}
 		if len(retry.Hosts) > maxOrderedHosts {
 			return false, tooManyHosts("retried", len(retry.Hosts))
@@ -138,10 +141,10 @@ func failedAt(o *pass.Assessment, places []fleet.Place) ([]string, error) {
 		case v == nil:
 			return nil, &NotFailedError{at.Name, "is not known: nothing reports or records it"}
 		case v.State != rollout.Failed && v.State != rollout.SetAside:
-			return nil, &NotFailedError{at.Name, fmt.Sprintf("is %s: only a host that has failed can be retried (%s)", v.State, v.Message)}
+			return nil, notFailed(v, "retried")
 		case !retryable(o, v):
-			return nil, &NotFailedError{at.Name, "has reported no failure, and may still work: `upgradectl rollout set-aside host/" + at.Name +
-				"` first (" + v.Message + ")"}
+			return nil, &NotFailedError{at.Name, fmt.Sprintf("has reported no failure, and may still work: "+
+				"`upgradectl rollout set-aside host/%s` first (%s)", at.Name, v.Message)}
 		}
 	}
 	return hosts, nil
@@ -149,8 +152,30 @@ func failedAt(o *pass.Assessment, places []fleet.Place) ([]string, error) {
 
 // retryable reports whether a failed host can begin again: it is set aside, or it reported the failure.
 func retryable(o *pass.Assessment, v *rollout.Verdict) bool {
-	h, ok := o.Fleet.Host(v.Host)
-	return v.State == rollout.SetAside || ok && h.Report != nil && h.Report.Phase == fleet.PhaseFailed && h.Report.Attempt > 0
+	h, _ := o.Fleet.Host(v.Host)
+	return v.State == rollout.SetAside || reportedAttempts(h) > 0
+}
+
+// reportedAttempts returns how often a host has failed by its report. Zero means that it reports no failure.
+func reportedAttempts(h *fleet.Host) int {
+	if h == nil || h.Report == nil || h.Report.Phase != fleet.PhaseFailed {
+		return 0
+	}
+	return h.Report.Attempt
+}
+
+// triedAgain reports whether an order that lets a host try again has been used, or the host has gone.
+func triedAgain(o *pass.Assessment, host string, attempts int) bool {
+	v := verdictOf(o, host)
+	if v == nil || v.Base == rollout.Upgraded {
+		return true
+	}
+	h, _ := o.Fleet.Host(host)
+	return attempts > 0 && reportedAttempts(h) != attempts
+}
+
+func notFailed(v *rollout.Verdict, done string) error {
+	return &NotFailedError{v.Host, fmt.Sprintf("is %s: only a host that has failed can be %s (%s)", v.State, done, v.Message)}
 }
 
 func within(v *rollout.Verdict, places []fleet.Place) bool {

@@ -5,6 +5,7 @@ package planstore_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -93,6 +94,53 @@ func TestRetry_TakesHostsThatReportedAFailure(t *testing.T) {
 	c := f.orders()
 	if len(c.SetAside) != 0 || c.Retry == nil || c.Retry.Rollout != 1 || c.Retry.Hosts["web1"] != 2 || c.Retry.Hosts["web2"] != 2 {
 		t.Errorf("control %+v", c)
+	}
+}
+
+// A host that was silent and set aside keeps its place in the failure budget when it is retried.
+func TestRetry_NotesSilentHosts(t *testing.T) {
+	f := failedFleet(t)
+	at := f.control(keys.Layout{}.Started("db1")).ModifyIndex
+	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Ledger(), Value: keys.EncodeLedger(fleet.Ledger{Rollout: 1,
+		Watermarks: fleet.Watermarks{{Index: at, Time: noon.AddDate(0, 0, -1).Unix()}}})})
+	order, place := fleet.Pause{By: "alice", Time: noon}, []fleet.Place{{Scope: fleet.ScopeHost, Name: "db1"}}
+	if _, err := f.plans.Retry(t.Context(), "fleet", place, order); !isA[*planstore.NotFailedError](err) {
+		t.Errorf("a host that may still work: %v", err)
+	}
+	if _, err := f.plans.SetAside(t.Context(), "fleet", []string{"db1"}, order); err != nil {
+		t.Fatal(err)
+	}
+	again, err := f.plans.Retry(t.Context(), "fleet", place, order)
+	attempts, noted := f.orders().Retry.Hosts["db1"]
+	if err != nil || !slices.Equal(again, []string{"db1"}) || !noted || attempts != 0 {
+		t.Errorf("retried %q, %v, noted %v with %d attempts", again, err, noted, attempts)
+	}
+}
+
+// An order drops earlier ones that were used, and setting a host aside ends its retry.
+func TestRetry_DropsUsedOrders(t *testing.T) {
+	f := failedFleet(t)
+	c := f.orders()
+	c.Retry = &fleet.Retry{Rollout: 1, Hosts: map[string]int{"web3": 4, "web1": 1}}
+	for i := range 999 {
+		c.Retry.Hosts[fmt.Sprintf("gone%d", i)] = 1
+	}
+	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Control(), Value: keys.EncodeControl(c)})
+	order := fleet.Pause{By: "alice", Time: noon}
+	if _, err := f.plans.Retry(t.Context(), "fleet", nil, order); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.orders().Retry.Hosts; len(got) != 2 || got["web1"] != 2 || got["web2"] != 2 {
+		t.Errorf("orders %v", got)
+	}
+	if _, err := f.plans.SetPause(t.Context(), "fleet", &order); err != nil { // so that web1 is not granted again
+		t.Fatal(err)
+	}
+	if _, err := f.plans.SetAside(t.Context(), "fleet", []string{"web1"}, order); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.orders().Retry.Hosts; len(got) != 1 {
+		t.Errorf("orders %v, and web1 is set aside", got)
 	}
 }
 

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,8 @@ const (
 	firstTurn = time.Second
 	// reservedQueries are the queries that answer at once (for the index 0) even while all others wait.
 	reservedQueries = 4
+	// sharedWaits is from how many waits on a target takes no turns: all plans wait for the same keys that orders move.
+	sharedWaits = 8
 )
 
 // Turns says how n targets share a number of blocking queries.
@@ -49,12 +52,15 @@ func (t Turns) Delay() time.Duration {
 	if !t.Needed() {
 		return 0
 	}
-	return t.Wait * time.Duration((t.Targets+t.Queries-1)/t.Queries)
+	others := t.Targets - t.Queries // targets that wait for their turn while a query waits for each of the first
+	return t.Wait * time.Duration((others+t.Queries-1)/t.Queries)
 }
 
 // WatchPool is a Watcher that answers any number of waits with a bounded number of blocking queries of another Watcher. Waits
 // for the same target share a query. If there are more targets than queries, the targets take turns: a query waits for each of
 // them in order, for a part of turnGoal. A change between two turns is found at the next one.
+//
+// A target that many wait for takes no turns: its query waits until a change.
 //
 // A query that nothing waits for any more goes on until its wait ends, because it uses a connection of Consul until then.
 type WatchPool struct {
@@ -169,6 +175,10 @@ func (p *WatchPool) join(w *poolWait, target WatchTarget) *poolTarget {
 		t.at.Index = w.index
 	}
 	t.waits[w] = struct{}{}
+	if len(t.waits) == sharedWaits && !t.running && w.index != 0 {
+		p.waitQueue = slices.DeleteFunc(p.waitQueue, func(queued *poolTarget) bool { return queued == t })
+		p.waitQueue = slices.Insert(p.waitQueue, 0, t)
+	}
 	p.startQuery()
 	return t
 }
@@ -211,7 +221,11 @@ func (p *WatchPool) next() (*poolTarget, time.Duration) {
 			return t, MaxWait
 		}
 		if t := p.takeWait(); t != nil {
-			t.wait = min(max(2*t.wait, firstTurn), ShareQueries(len(p.targets), p.queries).Wait)
+			longest := ShareQueries(len(p.targets), p.queries).Wait
+			if len(t.waits) >= sharedWaits {
+				longest = MaxWait
+			}
+			t.wait = min(max(2*t.wait, firstTurn), longest)
 			return t, t.wait
 		}
 	}
@@ -263,6 +277,10 @@ func (p *WatchPool) answered(t *poolTarget, at WatchIndex, err error) {
 	t.running = false
 	if len(t.waits) == 0 {
 		delete(p.targets, t.target)
+		return
+	}
+	if len(t.waits) >= sharedWaits {
+		p.waitQueue = slices.Insert(p.waitQueue, 0, t)
 		return
 	}
 	p.waitQueue = append(p.waitQueue, t)

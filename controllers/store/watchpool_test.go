@@ -130,6 +130,31 @@ func TestWatchPool_BoundsQueriesAndDelay(t *testing.T) {
 	}
 }
 
+// A change of a target that many wait for is noticed within half a second, also while the others take turns: all plans wait for the keys that orders move.
+func TestWatchPool_NoticesSharedTargetsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPooled(t, 40)
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := p.watch(ctx, 1000)
+		var sharing sync.WaitGroup
+		for range 50 {
+			sharing.Go(func() { store.WatchKeys("fleet0/").Run(ctx, p.pool, nil, func(store.WatchIndex) {}) })
+		}
+		defer func() { cancel(); stopped(); sharing.Wait(); p.pool.Close() }()
+		<-time.After(5 * time.Minute)
+		for i := range 10 {
+			<-time.After(7 * time.Second)
+			begun := time.Now()
+			p.put(0, fmt.Sprint("changed ", i))
+			<-time.After(time.Second)
+			synctest.Wait()
+			if got := p.reported(0).Sub(begun); got < 0 || got > time.Second/2 {
+				t.Errorf("a change was reported after %s", got)
+			}
+		}
+	})
+}
+
 // In turns, each of the 36 queries makes four requests a second at most. Without turns, a target in which nothing changes costs a
 // request each MaxWait.
 func TestWatchPool_BoundsRequests(t *testing.T) {

@@ -68,6 +68,26 @@ func TestSetAside_FreesTheSlotOfAFailedHost(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 SetAside SetAside\nweb2 Pending Revoking\n-host/web1",
 	}, {
+		name:  "by order, a host that has the version, while its checks fail",
+		fleet: knowing + "record v2 web1\nreport web1 Idle v2\nknows web1\nkey host/web1 True -1m\ncheck web1 web critical\nsetaside web1",
+		spec:  "healthGate: {checks: [web]}\n" + oneAtATime,
+		want:  "web1 SetAside SetAside\nweb2 Upgrading Starting\nweb3 Pending NoFreeSlot\n+host/web2 = True\n+grants/web2",
+	}, {
+		name:  "by order, after an order to retry it",
+		fleet: knowing + "attempt web1 2 waits -1m\nkey host/web1 True -1m\nretry web1 2\nsetaside web1\npaused",
+		spec:  threeAttempts,
+		want:  "web1 SetAside SetAside\nweb2..3 Pending PlanPaused\n-host/web1\n-started/web1",
+	}, {
+		name:  "among canaries too, no role waits for it",
+		fleet: "record v1 db1..2 web1..2\nagent db1..2 web1..2\nknows db1..2 web1..2\nattempt db1 3 is_over",
+		spec:  "failurePolicy: {maxFailed: 2, setAside: Failed}\ncanary: {hosts: [db1, web1]}\ninstructions: {roleOrder: {web: db}}",
+		want: `db1 SetAside SetAside
+			db2 Pending WaitingForCanary
+			web1 Upgrading Starting
+			web2 Pending WaitingForCanary
+			+host/web1 = True
+			+grants/web1`,
+	}, {
 		name:  "a host that succeeds after all is upgraded",
 		fleet: knowing + "record v2 web1\nreport web1 Idle v2\nknows web1\nkey host/web1 True -1m\nsetaside web1",
 		spec:  "instructions: {rollingRules: {global: 0}}",
@@ -101,6 +121,16 @@ func TestRetry_GrantsAgain(t *testing.T) {
 		fleet: knowing + "attempt web1 3 is_over\nretry web1 3",
 		spec:  "failurePolicy: {maxFailed: 0, setAside: Failed}\n" + oneAtATime,
 		want:  "web1 Pending FailureBudgetExceeded\nweb2..3 Pending FailureBudgetExceeded\nno change",
+	}, {
+		name:  "a host that does not begin fails by its deadline",
+		fleet: knowing + "attempt web1 3 is_over\nretry web1 3\nkey host/web1 True -5h\ngrant web1 -5h",
+		spec:  threeAttempts,
+		want:  "web1 Failed ProgressDeadlineExceeded\nweb2..3 Pending NoFreeSlot: failed: web1\nno change",
+	}, {
+		name:  "a host that was silent takes a place in the budget too",
+		fleet: knowing + "retry web1 0",
+		spec:  "failurePolicy: {maxFailed: 0}\n" + oneAtATime,
+		want:  "web1..3 Pending FailureBudgetExceeded\nno change",
 	}, {
 		name:  "a pause holds it",
 		fleet: knowing + "attempt web1 2 waits -1m\nkey host/web1 True -1m\nretry web1 2\npaused",

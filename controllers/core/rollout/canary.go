@@ -114,7 +114,7 @@ func (c *canaries) progress(facts []hostFacts) progressFunc {
 	members := c.members
 	return func(s *limitScope) (counted, complete int) {
 		for _, i := range s.hosts {
-			if !members[i] {
+			if !members[i] || facts[i].setAside {
 				continue
 			}
 			counted++

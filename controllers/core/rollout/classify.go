@@ -202,8 +202,14 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	if f.inFlight() {
 		c.classifyFailure(h, f)
 	}
-	if f.setAside || f.retries {
+	if upgraded && f.failingSinceGrant && c.orderedAside(h) {
+		f.setAside = true
+	}
+	switch {
+	case f.setAside || f.retries:
 		c.classifyAttempts(h, f)
+	case !upgraded && c.retriesUnreported(h):
+		f.spent, f.failedAt = true, c.control.Retry.Time
 	}
 	f.exclusion = c.exclusion(h, f)
 	f.clockOffset = c.clockOffset(h)
@@ -375,7 +381,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	}
 	end := f.since.Add(c.plan.deadline)
 	switch r := h.Report; {
-	case c.byGrant(h) && h.Grant.For(c.current) && f.retries: // it is granted again, and has not begun
+	case c.byGrant(h) && h.Grant.For(c.current) && f.retries && end.After(c.now): // it is granted again, and has not begun
 		f.next = end
 	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name &&
 		(c.startedCurrent(h) || h.ReportIndex > granted): // the grant is for another attempt than the one that failed
@@ -404,14 +410,33 @@ func (c *classifier) retries(h *fleet.Host, started bool) bool {
 	if order == nil || order.Rollout != c.current.Rollout || !c.byGrant(h) {
 		return false
 	}
+	if c.orderedAside(h) {
+		return false
+	}
 	attempts, ok := order.Hosts[h.Name]
 	return ok && attempts != 0 && attempts == c.failedAttempts(h) && (!started || h.Started.Waiting)
+}
+
+// orderedAside reports whether an operator set a host aside in this rollout.
+func (c *classifier) orderedAside(h *fleet.Host) bool {
+	order, ok := c.control.SetAside[h.Name]
+	return ok && order.Rollout == c.current.Rollout
+}
+
+// retriesUnreported reports whether an operator lets a host try again that was silent, so that no report says that it failed.
+func (c *classifier) retriesUnreported(h *fleet.Host) bool {
+	order := c.control.Retry
+	if order == nil || order.Rollout != c.current.Rollout {
+		return false
+	}
+	attempts, ok := order.Hosts[h.Name]
+	return ok && attempts == 0
 }
 
 // setAside reports whether a host gives up its slot: by an order, or because it has failed often enough. A host that failed and
 // has neither marker nor grant was set aside before. One whose attempt may still run is set aside by an order alone.
 func (c *classifier) setAside(h *fleet.Host, started bool) bool {
-	if order, ok := c.control.SetAside[h.Name]; ok && order.Rollout == c.current.Rollout {
+	if c.orderedAside(h) {
 		return true
 	}
 	attempts, marker := c.failedAttempts(h), h.Started

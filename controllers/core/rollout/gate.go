@@ -339,7 +339,7 @@ func (a *assessment) revocations(g *gate) []bool {
 		f, h := &a.facts[i], &a.in.Fleet.Hosts[i]
 		revoke := false
 		switch {
-		case f.setAside:
+		case f.setAside && !f.upgraded():
 			revoke = f.enabled || h.Started != nil
 		case !f.enabled || f.upgraded():
 		case h.Agent():

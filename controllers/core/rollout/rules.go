@@ -76,8 +76,8 @@ func (s *subject) isLost() bool { return s.exclusion&(lostFromCatalog|expiredMar
 // isDuplicate does not apply to a host that has the verdict of a failure.
 func (s *subject) isDuplicate() bool { return s.Duplicate() && !(s.failed() && s.enabled) }
 
-func (s *subject) isSoaking() bool      { return s.progress == progressSoaking }
-func (s *subject) isUpgraded() bool     { return s.upgraded() }
+func (s *subject) isSoaking() bool      { return s.progress == progressSoaking && !s.setAside }
+func (s *subject) isUpgraded() bool     { return s.upgraded() && !s.setAside }
 func (s *subject) hasNoRole() bool      { return s.exclusion&withoutRole != 0 }
 func (s *subject) isExcluded() bool     { return s.exempt() && s.exclusion&exemptByHold == 0 }
 func (s *subject) isExemptByHold() bool { return s.exclusion&exemptByHold != 0 }
