@@ -370,7 +370,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	if c.byGrant(h) && h.Grant.For(c.current) {
 		granted = h.Grant.Index
 		f.since, f.seenBy = c.ownTime(h.Grant.Time, granted)
-	} else if f.enabled && h.Setting.Granted != 0 {
+	} else if f.enabled && !f.implicit && h.Setting.Granted != 0 { // this pass corrects a key that enables by chance
 		granted = h.Setting.Index
 		f.since, f.seenBy = c.ownTime(time.Unix(h.Setting.Granted, 0), granted)
 	}
@@ -417,10 +417,11 @@ func (c *classifier) retries(h *fleet.Host, started bool) bool {
 	return ok && attempts != 0 && attempts == c.failedAttempts(h) && (!started || h.Started.Waiting)
 }
 
-// orderedAside reports whether an operator set a host aside in this rollout.
+// orderedAside reports whether an operator set a host aside in this rollout. A host of which only a marker is known is not: the
+// marker expires.
 func (c *classifier) orderedAside(h *fleet.Host) bool {
 	order, ok := c.control.SetAside[h.Name]
-	return ok && order.Rollout == c.current.Rollout
+	return ok && order.Rollout == c.current.Rollout && !knownByMarker(h)
 }
 
 // retriesUnreported reports whether an operator lets a host try again that was silent, so that no report says that it failed.

@@ -164,8 +164,9 @@ func (ad *admission) decideRoles() []Role {
 		if ad.gate.Reason != "" { // a new role key would start agents of earlier releases that join
 			enable = enable && key.Enables(ad.target)
 		}
-		role := Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable,
-			Keep: enable && key.Index != 0 && key.Index <= ad.in.Fleet.Current.Index}
+		old := key.Index != 0 && key.Index <= ad.in.Fleet.Current.Index
+		enable = enable && (!old || key.Enables(ad.target)) // an old key is not written, so it cannot become one that enables
+		role := Role{Name: r.name, Group: r.group.name, Limit: r.shownLimit(), Enable: enable, Keep: enable && old}
 		if i := ad.firstWaiting(r); i >= 0 {
 			role.BlockedBy = ad.verdicts[i].Message
 		}

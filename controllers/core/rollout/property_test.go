@@ -217,7 +217,8 @@ func (w *world) busy() map[string]bool {
 		if m := h.Started; m != nil && m.By != "" {
 			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(w.writtenAt(m)) < time.Hour
 		}
-		if h.Role != "" && (begun || mayBegin(&f, h)) {
+		unknown := !begun && h.Report == nil && h.Record.Version == "" && h.Started != nil // but for a marker that has expired
+		if h.Role != "" && !unknown && (begun || mayBegin(&f, h)) {
 			out[h.Name] = true
 		}
 	}
