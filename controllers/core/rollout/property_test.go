@@ -14,9 +14,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/diff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 )
 
 // anyWorld is a fleet in any state at all: keys from other times and other people, marks, reports, holds, pauses.
@@ -217,8 +219,7 @@ func (w *world) busy() map[string]bool {
 		if m := h.Started; m != nil && m.By != "" {
 			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(w.writtenAt(m)) < time.Hour
 		}
-		unknown := !begun && h.Report == nil && h.Record.Version == "" && h.Started != nil // but for a marker that has expired
-		if h.Role != "" && !unknown && (begun || mayBegin(&f, h)) {
+		if h.Role != "" && (begun || mayBegin(&f, h)) {
 			out[h.Name] = true
 		}
 	}
@@ -263,7 +264,7 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 				w.index++
 				w.raw = keys.Apply(w.raw, w.layout, step, w.index)
 				after := w.busy()
-				started := starts(before, after)
+				started := slices.DeleteFunc(starts(before, after), func(h string) bool { return vanishes(&d, h) })
 				began = began || len(started) > 0
 				r.check(t, w, started, after, shortly(step))
 				before = after
@@ -298,6 +299,13 @@ func (w *world) ordered(host string) bool { _, ok := w.control.SetAside[host]; r
 func (w *world) aside(h *fleet.Host) bool {
 	failed := h.Report != nil && h.Report.Schema >= 2 && h.Report.Phase == fleet.PhaseFailed && h.Report.Attempt > 0
 	return w.ordered(h.Name) || failed && (h.Started == nil || h.Started.Waiting)
+}
+
+// vanishes reports whether nothing is known of a host but a marker that this pass deletes.
+func vanishes(d *rollout.Decision, host string) bool {
+	return slices.ContainsFunc(d.Verdicts, func(v rollout.Verdict) bool {
+		return v.Host == host && v.Reason == v1alpha1.ReasonLostFromCatalog && strings.Contains(v.Message, "marker")
+	})
 }
 
 func known(f *fleet.Fleet, host string) bool { _, ok := f.Host(host); return ok }
