@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -54,15 +56,59 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
 	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
-// event is one fault, at a step. Rand decides its details.
+// moment is what an event waits for.
+type moment uint8
+
+const (
+	atOnce moment = iota
+	// atStart is when the transaction by which an agent starts is on its way, and atCommit one that grants.
+	atStart
+	atCommit
+)
+
+// maxArmed is after how many steps an event does not wait any longer.
+const maxArmed = 400
+
+// event is one fault, at a step or at the first moment after it. Rand decides its details.
 type event struct {
 	Step int
 	Kind faultKind
 	Rand uint64
+	At   moment
 }
 
 func (e event) String() string {
-	return fmt.Sprintf("step %d: %s (%x)", e.Step, kindNames[e.Kind], e.Rand)
+	return fmt.Sprintf("step %d%s: %s (%x)", e.Step, [...]string{"", ", at a start", ", at a commit"}[e.At], kindNames[e.Kind], e.Rand)
+}
+
+// due says whether an event happens now. It may delay the transaction that it waits for, so that the event comes before it.
+func (w *world) due(e event) bool {
+	if e.At == atOnce || w.steps > e.Step+maxArmed {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found *call
+	for _, c := range w.parked {
+		if !c.orphan && c.grants(e.At) && (found == nil || c.process.name < found.process.name) {
+			found = c
+		}
+	}
+	if found != nil && e.Rand%2 == 0 {
+		found.notBefore = time.Now().Add(time.Duration(1+e.Rand%97) * time.Second)
+	}
+	return found != nil
+}
+
+// grants says whether the call is a transaction of a moment.
+func (c *call) grants(at moment) bool {
+	return slices.ContainsFunc(c.ops, func(op store.Op) bool {
+		of := c.process.leads && op.Verb == store.CAS
+		if at == atStart {
+			of = c.process.machine != nil && op.Verb == store.CheckIndex
+		}
+		return of && strings.HasPrefix(op.Key, keys.Layout{}.GrantTree())
+	})
 }
 
 // weights say how often each kind comes.
@@ -93,7 +139,7 @@ func newEvents(r *rand.Rand, steps int) []event {
 		pick := r.IntN(total)
 		for _, i := range enabled {
 			if pick -= weights[i].weight; pick < 0 {
-				events = append(events, event{step, weights[i].kind, r.Uint64()})
+				events = append(events, event{step, weights[i].kind, r.Uint64(), []moment{atOnce, atOnce, atStart, atCommit}[r.IntN(4)]})
 				break
 			}
 		}

@@ -28,6 +28,8 @@ type truth struct {
 	// seen is the version that the store last got from the host, and seenAt when.
 	seen   string
 	seenAt time.Time
+	// joined is when a host that had no version has told its first one.
+	joined time.Time
 	gone   bool
 	// unseen says that a restored backup does not know that the host runs.
 	unseen bool
@@ -226,11 +228,11 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	if g == nil || m == nil {
 		return
 	}
-	r.newcomers[host] = m.disk.version == ""
+	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late
 	if why := r.outsideWindow(g.Time); why != "" {
 		r.violate("window", "%s was granted %s", host, why)
 	}
-	if m.disk.version != "" {
+	if !r.newcomers[host] {
 		r.order(m, g)
 	}
 }
@@ -274,36 +276,45 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 		}
 	case op.Verb == store.Set:
 		if version, _, ok := r.layout.RecordTrees().Cut(op.Key); ok && m.truth.seen != version {
+			if m.truth.seen == "" {
+				m.truth.joined = time.Now()
+			}
 			m.truth.seen, m.truth.seenAt = version, time.Now()
 		}
 	}
 }
 
-// started judges the start of an agent: by a grant, or going on with what it began.
+// started judges the start of an agent. A host that goes on with what it began does not start.
 func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 	byGrant := slices.ContainsFunc(c.ops, func(op store.Op) bool {
 		return op.Key == r.layout.Grant(m.name) && op.Verb == store.CheckIndex
 	})
-	if !byGrant {
-		if !startedByHost(s.started, marker.Version) && s.current.Governed {
-			r.violate("grant", "%s started %s without a grant and without a marker of its own", m.name, marker.Version)
-		}
+	if !byGrant && startedByHost(s.started, marker.Version) {
 		r.goesOn(c.process.name, m, marker)
 		return
 	}
+	if !byGrant && s.current.Governed {
+		r.violate("grant", "%s started %s without a grant and without a marker of its own", m.name, marker.Version)
+	}
 	r.starts++
-	if s.grant != nil {
+	since := r.switched
+	if byGrant && s.grant != nil {
 		r.usesGrant(m, *s.grant)
+		since = r.grants[m.name]
+	}
+	if s.current.Governed && s.current.Rollout < m.truth.finished {
+		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, marker.Version,
+			s.current.Rollout)
 	}
 	r.stopped(m, marker)
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
 	late := c.process != m.process && m.truth.reinstalled // a call of an installation that is gone
-	if late || r.newcomers[m.name] {
+	if late || byGrant && r.newcomers[m.name] {
 		m.truth.from = ""
 	}
 	if m.truth.from != "" && !ran {
-		r.limits(m, r.grants[m.name])
+		r.limits(m, since)
 	}
 }
 
@@ -325,9 +336,6 @@ func (r *referee) usesGrant(m *machine, g fleet.Grant) {
 		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
 	}
 	m.truth.used[g.ID] = true
-	if g.Rollout < m.truth.finished {
-		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, g.Version, g.Rollout)
-	}
 }
 
 // stopped judges a start by the orders that have returned.

@@ -26,7 +26,9 @@ type scenario struct {
 	// Records are the trees of records of some hosts.
 	Records     map[string]string
 	Controllers int
-	Plan        rules
+	// Priorities lets processes run by changing priorities, not in turns.
+	Priorities bool
+	Plan       rules
 	// StepSeconds bounds how long an upgrade takes.
 	StepSeconds int
 	// Steps is how many calls are executed while faults come.
@@ -155,6 +157,7 @@ func newScenario(seed uint64, steps int) scenario {
 			}
 		}
 	}
+	s.Priorities = one(2)
 	s.Records = map[string]string{}
 	if one(5) { // hosts with an older installation
 		for _, host := range s.Hosts {

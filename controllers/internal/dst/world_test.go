@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	mathrand "math/rand"
 	"math/rand/v2"
 	"slices"
@@ -108,11 +109,19 @@ func run(t *testing.T, s scenario, with seams) (out result) {
 func (w *world) simulate() {
 	w.install()
 	events := w.scenario.Events
+	var armed []event
 	for w.steps < w.scenario.Steps && w.referee.ok() {
+		synctest.Wait()
 		for len(events) > 0 && events[0].Step <= w.steps {
-			w.inject(events[0])
-			events = events[1:]
+			armed, events = append(armed, events[0]), events[1:]
 		}
+		armed = slices.DeleteFunc(armed, func(e event) bool {
+			due := w.due(e)
+			if due {
+				w.inject(e)
+			}
+			return due
+		})
 		w.step()
 	}
 	if w.referee.ok() {
@@ -177,8 +186,28 @@ func (w *world) choose() (c *call, next time.Time) {
 		return cmp.Or(cmp.Compare(a.process.name, b.process.name), cmp.Compare(a.op, b.op), cmp.Compare(a.what, b.what),
 			cmp.Compare(a.arrival, b.arrival))
 	})
+	if w.scenario.Priorities {
+		return w.first(ready), time.Time{}
+	}
 	return ready[w.random.IntN(len(ready))], time.Time{}
 }
+
+// first returns a call of the process with the highest priority, which changes each priorityStep. So some processes wait while others
+// do all that they have to do.
+func (w *world) first(ready []*call) *call {
+	best, highest := ready[0], uint64(0)
+	for _, c := range ready {
+		h := fnv.New64a()
+		fmt.Fprint(h, w.scenario.Seed, w.steps/priorityStep, c.process.name)
+		if p := h.Sum64(); p > highest {
+			best, highest = c, p
+		}
+	}
+	return best
+}
+
+// priorityStep is how many steps the priorities of processes last.
+const priorityStep = 100
 
 // execute executes a call, or does to it what a fault says.
 func (w *world) execute(c *call) {

@@ -1,0 +1,154 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
+
+// calibration is a rule of the protocol that is taken away. The simulation must find what follows from that.
+type calibration struct {
+	name string
+	seams
+	// rules are those that may be broken.
+	rules []string
+}
+
+// calibrations take away one rule each. The names are those of the table in docs/design/simulation.md.
+func calibrations() []calibration {
+	var l keys.Layout
+	plan := keys.Plan(planName)
+	host := func(p *process) bool { return p.machine != nil }
+	drop := func(drops func(*process, store.Op) bool) seams { return seams{ops: without(drops)} }
+	return []calibration{
+		{"agents change their version by keys, not by grants", seams{pairs: ungoverned, ignore: []string{"grant"}}, []string{"limit", "stop", "went back"}},
+		{"a start leaves its grant, and agents remember none", seams{options: forgetful, ops: without(func(p *process, op store.Op) bool {
+			return host(p) && op.Verb == store.DeleteCAS && strings.HasPrefix(op.Key, l.GrantTree())
+		})}, []string{"one-time"}},
+		{"agents remember no grant and no rollout", seams{options: forgetful}, []string{"one-time", "went back"}},
+		{"stops do not set holds/fleet", drop(func(_ *process, op store.Op) bool { return op.Key == l.HoldFleet() }), []string{"stop"}},
+		{"reports do not say the rollout", seams{ops: withoutRollouts}, []string{"convergence", "limit", "stop"}},
+		{"the controller does not know running_version", seams{hides: func(p *process, prefix string) bool {
+			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
+		}}, []string{"limit", "order", "convergence"}},
+		{"a start does not check holds/epoch", drop(func(p *process, op store.Op) bool {
+			return host(p) && op.Key == l.HoldEpoch() && op.Verb == store.CheckIndex
+		}), []string{"stop"}},
+		{"a start writes no started marker", drop(func(p *process, op store.Op) bool {
+			return host(p) && op.Verb == store.Set && strings.HasPrefix(op.Key, l.StartedTree())
+		}), []string{"limit", "grant", "convergence"}},
+		{"a commit does not check the orders", drop(func(p *process, op store.Op) bool {
+			return p.leads && op.Key == plan.Control() && op.Verb == store.CheckIndex
+		}), []string{"stop"}},
+		{"a commit does not check the lock and the ledger", seams{ops: unfenced}, []string{"limit", "stop"}},
+		{"a hold does not stop agents", seams{pairs: withoutHolds}, []string{"stop"}},
+	}
+}
+
+// ungoverned lets agents read current_version as one that an earlier release wrote.
+func ungoverned(p *process, pairs []keys.Pair) []keys.Pair {
+	if p.machine == nil {
+		return pairs
+	}
+	return edited(pairs, func(pair *keys.Pair) {
+		if pair.Key == (keys.Layout{}).CurrentVersion() {
+			pair.Flags = 0
+		}
+	})
+}
+
+// withoutHolds lets agents read no hold.
+func withoutHolds(p *process, pairs []keys.Pair) []keys.Pair {
+	var l keys.Layout
+	if p.machine == nil {
+		return pairs
+	}
+	return edited(pairs, func(pair *keys.Pair) {
+		if strings.HasPrefix(pair.Key, l.HoldTree()) && pair.Key != l.HoldEpoch() {
+			*pair = keys.Pair{Key: pair.Key}
+		}
+	})
+}
+
+func edited(pairs []keys.Pair, edit func(*keys.Pair)) []keys.Pair {
+	pairs = slices.Clone(pairs)
+	for i := range pairs {
+		edit(&pairs[i])
+	}
+	return pairs
+}
+
+// withoutRollouts removes the numbers of rollouts from reports.
+func withoutRollouts(p *process, ops []store.Op) []store.Op {
+	if p.machine == nil {
+		return ops
+	}
+	ops = slices.Clone(ops)
+	for i := range ops {
+		if !strings.HasPrefix(ops[i].Key, keys.Layout{}.ReportTree()) || len(ops[i].Value) == 0 {
+			continue
+		}
+		var report fleet.Report
+		if json.Unmarshal(ops[i].Value, &report) == nil {
+			report.Rollout = 0
+			ops[i].Value = keys.EncodeReport(report)
+		}
+	}
+	return ops
+}
+
+// unfenced removes the check of the lock from commits, and writes the ledger over any other.
+func unfenced(p *process, ops []store.Op) []store.Op {
+	if !p.leads {
+		return ops
+	}
+	ops = slices.DeleteFunc(slices.Clone(ops), func(op store.Op) bool { return op.Verb == store.CheckSession })
+	for i := range ops {
+		if ops[i].Key == keys.Plan(planName).Ledger() && ops[i].Verb == store.CAS {
+			ops[i].Verb = store.Set
+		}
+	}
+	return ops
+}
+
+// forgetful lets an agent forget each rollout and grant.
+func forgetful(o *agent.Options) { o.Memory = noMemory{} }
+
+type noMemory struct{}
+
+func (noMemory) Load() (agent.Remembered, bool, error) { return agent.Remembered{}, false, nil }
+func (noMemory) Save(agent.Remembered) error           { return nil }
+
+// calibrationSteps is within how many steps each fault must be found.
+const calibrationSteps = 400_000
+
+// The simulation finds what goes wrong without a rule. The log has the numbers of docs/design/simulation.md.
+func TestSimulation_FindsRevertedFixes(t *testing.T) {
+	for _, c := range calibrations() {
+		t.Run(c.name, func(t *testing.T) {
+			steps := 0
+			for seed := uint64(1); steps < calibrationSteps; seed++ {
+				r := run(t, newScenario(seed, stepsOfRun), c.seams)
+				steps += r.steps
+				if r.violation == "" {
+					continue
+				}
+				if !slices.Contains(c.rules, r.rule) {
+					t.Errorf("another rule is broken: %s: %s", r.rule, r.violation)
+				}
+				t.Logf("found after %d steps in %d runs: %s: %s", steps, seed, r.rule, r.violation)
+				return
+			}
+			t.Errorf("not found in %d steps", steps)
+		})
+	}
+}
