@@ -13,6 +13,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
@@ -68,7 +69,7 @@ func (w *world) order(r *rand.Rand) {
 		place = fleet.Place{Scope: fleet.ScopeRole, Name: m.role}
 	}
 	ref := w.referee
-	switch r.IntN(11) {
+	switch r.IntN(13) {
 	case 0, 1:
 		w.operator("pause", func(ctx context.Context, p planstore.Plans, me *process) error {
 			by.Time, by.Kind = me.now(), fleet.PausedByOperator
@@ -105,6 +106,14 @@ func (w *world) order(r *rand.Rand) {
 		}, nil)
 	case 10:
 		w.forget(m, false)
+	case 11:
+		w.operator("set aside "+m.name, func(ctx context.Context, p planstore.Plans, me *process) error {
+			by.Time = me.now()
+			_, err := p.SetAside(ctx, planName, []string{m.name}, by)
+			return err
+		}, nil)
+	case 12:
+		w.retry(place)
 	}
 }
 
@@ -122,6 +131,13 @@ func (w *world) unhold(place fleet.Place) {
 		_, err := planstore.Holds{Store: p.Store}.Unhold(ctx, place)
 		return err
 	}, lifted)
+}
+
+func (w *world) retry(places ...fleet.Place) {
+	w.operator("retry", func(ctx context.Context, p planstore.Plans, me *process) error {
+		_, err := p.Retry(ctx, planName, places, fleet.Pause{By: "operator", Time: me.now()})
+		return err
+	}, nil)
 }
 
 func (w *world) forget(m *machine, force bool) {
@@ -230,6 +246,7 @@ func (w *world) unblock() {
 		}
 	}
 	w.resume(o.Decision.Gate.Reason == v1alpha1.ReasonStoreWentBack)
+	w.unblockFailed(o.Decision.Verdicts)
 	if o.Decision.Canary != nil {
 		by := fleet.Pause{By: "operator", Time: time.Now()}
 		w.operator("promote", func(ctx context.Context, p planstore.Plans, _ *process) error {
@@ -239,11 +256,36 @@ func (w *world) unblock() {
 	}
 }
 
+// unblockFailed sets aside failed hosts whose slots others need, and lets them try again when no other host needs a slot.
+func (w *world) unblockFailed(verdicts []rollout.Verdict) {
+	var failed []string
+	needed, aside := false, false
+	for _, v := range verdicts {
+		needed = needed || v.Reason == v1alpha1.ReasonNoFreeSlot
+		aside = aside || v.Reason == v1alpha1.ReasonSetAside
+		if v.State == rollout.Failed && v.Reason != v1alpha1.ReasonSetAside {
+			failed = append(failed, v.Host)
+		}
+	}
+	switch {
+	case needed && len(failed) > 0:
+		w.operator(fmt.Sprint("set aside ", failed), func(ctx context.Context, p planstore.Plans, me *process) error {
+			_, err := p.SetAside(ctx, planName, failed, fleet.Pause{By: "operator", Time: me.now()})
+			return err
+		}, nil)
+	case aside && !needed:
+		w.retry()
+	}
+}
+
 // incomplete says why the plan is not complete. Empty means that it is, and that all hosts really have its version.
 func (w *world) incomplete() string {
 	o, err := planstore.Observe(context.Background(), w.store, planName, time.Now())
 	if err != nil {
 		return err.Error()
+	}
+	if o.Decision.Gate.Reason == v1alpha1.ReasonNoHosts && !slices.ContainsFunc(w.machines, func(m *machine) bool { return !m.truth.gone }) {
+		return "" // all hosts have left
 	}
 	if !o.Decision.Complete {
 		why := string(o.Decision.Gate.Reason) + " " + o.Decision.Gate.Message

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -44,7 +45,7 @@ func (w *world) newProcess(name string) *process {
 // now is what the clock of the process shows.
 func (p *process) now() time.Time { return time.Now().Add(time.Duration(p.offset.Load())) }
 
-// kill ends the process without a last word. Writes that are on their way may arrive later.
+// kill ends the process without a last statement. Writes that are on their way may arrive later.
 func (p *process) kill() {
 	p.dead.Store(true)
 	p.cancel()
@@ -230,8 +231,15 @@ func (p port) Wait(ctx context.Context, target store.WatchTarget, index uint64, 
 	if err != nil || at.Index == index {
 		return at, err
 	}
-	if err := p.process.wait(ctx, &call{op: "watch", what: fmt.Sprintf("%s from %d", short(target.String()), index), do: func() error { return nil }}); err != nil {
-		return store.WatchIndex{}, err
+	asked := func() error {
+		return p.process.wait(ctx, &call{op: "watch", what: fmt.Sprintf("%s from %d", short(target.String()), index), do: func() error { return nil }})
+	}
+	for err = asked(); err != nil; err = asked() {
+		// Two watches share this target. After an error each would pause for a random time, in an order that no seed decides.
+		if target.Prefix != keys.PlansEpoch || ctx.Err() != nil || p.process.dead.Load() {
+			return store.WatchIndex{}, err
+		}
+		_ = backoff.Sleep(ctx, time.Second)
 	}
 	return at, nil
 }

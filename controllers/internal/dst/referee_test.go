@@ -17,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// truth is what really happens on a machine, whatever the store says.
+// truth is what really happens on a machine, however the store says.
 type truth struct {
 	// running is the version that the host has started to change to and has not reached, and from the one before.
 	running, from string
@@ -39,7 +39,7 @@ type truth struct {
 	reached time.Time
 }
 
-// referee judges each write by what hosts really do. It keeps the first violation.
+// referee checks each write by what hosts really do. It keeps the first violation.
 type referee struct {
 	world           *world
 	layout          keys.Layout
@@ -114,7 +114,7 @@ func (r *referee) get(key string) keys.Pair {
 	return pairs[0]
 }
 
-// state is what the store held before a transaction, as far as the transaction is judged by it.
+// state is what the store held before a transaction, as far as the transaction is checked by it.
 type state struct {
 	started *fleet.Started
 	grant   *fleet.Grant
@@ -156,7 +156,7 @@ func (r *referee) storedStop() string {
 	return ""
 }
 
-// applied judges a transaction that was applied.
+// applied checks a transaction that was applied.
 func (r *referee) applied(c *call, s state) {
 	plan := keys.Plan(planName)
 	for _, op := range c.ops {
@@ -217,7 +217,7 @@ func (r *referee) specsSince(t time.Time) (specs []v1alpha1.UpgradePlanSpec) {
 	return specs
 }
 
-// granted judges a grant as it is written.
+// granted checks a grant as it is written.
 func (r *referee) granted(host string, op store.Op, s state) {
 	r.grants[host] = time.Now()
 	if s.stopped != "" {
@@ -250,14 +250,14 @@ func (r *referee) outsideWindow(decided time.Time) string {
 // late is after what time a controller must have noticed a change.
 const late = 15 * time.Minute
 
-// order judges whether the roles that go before are upgraded. Canaries wait for canaries alone.
+// order checks whether the roles that are first in the order are upgraded. Canaries wait for canaries alone.
 func (r *referee) order(m *machine, g *fleet.Grant) {
 	if r.world.scenario.Plan.Canaries > 0 {
 		return
 	}
 	for _, first := range r.world.scenario.Plan.Order[m.role] {
 		for _, o := range r.world.machines {
-			behind := o.role == first && !o.truth.gone && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
+			behind := o.role == first && !o.truth.gone && !r.setAside(o) && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
 			if behind && time.Since(o.truth.seenAt) > late {
 				r.violate("order", "%s was granted %s before %s, which is at %s for %s", m.name, g.Version, o.name, o.truth.seen,
 					time.Since(o.truth.seenAt).Round(time.Second))
@@ -266,9 +266,15 @@ func (r *referee) order(m *machine, g *fleet.Grant) {
 	}
 }
 
-// hostWrote judges what a host has written.
+// hostWrote checks what a host has written.
 func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 	switch {
+	case op.Key == r.layout.Report(m.name) && c.process == m.process:
+		// A host that failed, and whose plan went back to the version that it has, does not run any more.
+		report := keys.DecodeReport(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
+		if report != nil && report.Phase == fleet.PhaseIdle && report.Version == m.disk.version && m.truth.running != report.Version {
+			m.truth.running, m.truth.unseen = "", false
+		}
 	case op.Key == r.layout.Started(m.name) && op.Verb == store.Set:
 		marker := keys.DecodeStarted(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
 		if marker != nil {
@@ -284,7 +290,7 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 	}
 }
 
-// started judges the start of an agent. A host that goes on with what it began does not start.
+// started checks the start of an agent. A host that goes on with what it began does not start.
 func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 	byGrant := slices.ContainsFunc(c.ops, func(op store.Op) bool {
 		return op.Key == r.layout.Grant(m.name) && op.Verb == store.CheckIndex
@@ -297,6 +303,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 		r.violate("grant", "%s started %s without a grant and without a marker of its own", m.name, marker.Version)
 	}
 	r.starts++
+	r.world.busy = r.world.steps
 	since := r.switched
 	if byGrant && s.grant != nil {
 		r.usesGrant(m, *s.grant)
@@ -327,7 +334,7 @@ func (r *referee) goesOn(process string, m *machine, marker fleet.Started) {
 	r.world.note(process, "START "+m.disk.version+" -> "+marker.Version, fmt.Sprintf("grant %s, rollout %d", marker.Grant, marker.Rollout))
 }
 
-// usesGrant judges the use of a grant.
+// usesGrant checks the use of a grant.
 func (r *referee) usesGrant(m *machine, g fleet.Grant) {
 	if m.truth.used == nil {
 		m.truth.used = map[string]bool{}
@@ -338,7 +345,7 @@ func (r *referee) usesGrant(m *machine, g fleet.Grant) {
 	m.truth.used[g.ID] = true
 }
 
-// stopped judges a start by the orders that have returned.
+// stopped checks a start by the orders that have returned.
 func (r *referee) stopped(m *machine, marker fleet.Started) {
 	for _, what := range []string{"fleet", "role/" + m.role, "host/" + m.name} {
 		if stop := r.stops[what]; stop != nil {
@@ -348,12 +355,12 @@ func (r *referee) stopped(m *machine, marker fleet.Started) {
 	}
 }
 
-// limits judges how many hosts really change at the same time, by the limits that stood since the grant.
+// limits checks how many hosts really change at the same time, by the limits that stood since the grant.
 func (r *referee) limits(m *machine, granted time.Time) {
 	role, all := 0, 0
 	var names []string
 	for _, o := range r.world.machines {
-		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen {
+		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o != m && r.setAside(o) {
 			continue
 		}
 		all++
@@ -390,7 +397,19 @@ func (r *referee) limits(m *machine, granted time.Time) {
 
 const unlimited = 1 << 30
 
-// legacyStart judges the start of a legacy host, which decides by its keys alone.
+// setAside says that a host failed, and makes no further attempt before an operator orders it: then it needs no slot.
+func (r *referee) setAside(m *machine) bool {
+	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
+	if err == nil {
+		if _, ordered := control.SetAside[m.name]; ordered {
+			return true
+		}
+	}
+	report := keys.DecodeReport(r.get(r.layout.Report(m.name)))
+	return report != nil && report.Phase == fleet.PhaseFailed && keys.DecodeStarted(r.get(r.layout.Started(m.name))) == nil
+}
+
+// legacyStart checks the start of a legacy host, which decides by its keys alone.
 func (r *referee) legacyStart(m *machine, version string) {
 	m.truth.running, m.truth.from = version, m.disk.version
 	if m.truth.reinstalled { // its key enabled it before it came back, which no controller can know

@@ -20,7 +20,7 @@ type seams struct {
 	hides func(*process, string) bool
 	// options changes an agent.
 	options func(*agent.Options)
-	// ignore are rules that are not judged.
+	// ignore are rules that are not checked.
 	ignore []string
 }
 

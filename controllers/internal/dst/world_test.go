@@ -47,6 +47,8 @@ type world struct {
 	// steps counts the calls that were executed, and quiet says that no more faults come.
 	steps int
 	quiet bool
+	// busy is the step of the last start.
+	busy int
 	// over says that the run has ended, and its processes end.
 	over bool
 	// next is what happens to the next call.
@@ -122,11 +124,29 @@ func (w *world) simulate() {
 			}
 			return due
 		})
+		if w.steps > w.busy+maxQuiet {
+			w.keepBusy()
+		}
 		w.step()
 	}
 	if w.referee.ok() {
 		w.recover()
 	}
+}
+
+// maxQuiet is after how many steps without a start operators end what blocks the plan, or go on to the next version.
+const maxQuiet = 120
+
+// keepBusy lets operators go on, so that a run does not spend its time at rest.
+func (w *world) keepBusy() {
+	w.busy = w.steps
+	if w.incomplete() == "" {
+		plan := w.scenario.Plan.clone()
+		plan.Version = versions()[1+w.random.IntN(3)]
+		w.apply(plan)
+		return
+	}
+	w.unblock()
 }
 
 // step executes one call. If none waits, it lets time pass until one does.
