@@ -34,8 +34,8 @@ const (
 
 // states returns all states of hosts in the order of the legend and the bars.
 func states() []rollout.State {
-	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.SetAside, rollout.OnHold, rollout.Pending, rollout.Exempt,
-		rollout.Lost, rollout.Unknown, rollout.Duplicate}
+	return []rollout.State{rollout.Upgraded, rollout.Upgrading, rollout.Failed, rollout.SetAside, rollout.OnHold, rollout.Pending,
+		rollout.Exempt, rollout.Lost, rollout.Unknown, rollout.Duplicate}
 }
 
 // freshness says how old the data of a page is. Err is nil unless newer data could not be read.

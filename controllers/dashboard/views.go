@@ -50,8 +50,8 @@ func (d *Dashboard) plansView(*http.Request) view {
 }
 
 func statusCounts(h v1alpha1.HostCounts) []stateCount {
-	return []stateCount{{rollout.Upgraded, h.Upgraded}, {rollout.Upgrading, h.Upgrading}, {rollout.Failed, h.Failed}, {rollout.SetAside, h.SetAside},
-		{rollout.OnHold, h.Held}, {rollout.Pending, h.Pending}}
+	return []stateCount{{rollout.Upgraded, h.Upgraded}, {rollout.Upgrading, h.Upgrading}, {rollout.Failed, h.Failed},
+		{rollout.SetAside, h.SetAside}, {rollout.OnHold, h.Held}, {rollout.Pending, h.Pending}}
 }
 
 func (d *Dashboard) planView(r *http.Request) view {

@@ -91,6 +91,6 @@ type state struct {
 
 // states are the states of a role. Each host is in exactly one.
 func states(c v1alpha1.HostCounts) []state {
-	return []state{{"Upgraded", c.Upgraded}, {"Upgrading", c.Upgrading}, {"Pending", c.Pending}, {"Failed", c.Failed}, {"SetAside", c.SetAside},
-		{"Held", c.Held}, {"Excluded", c.Excluded}, {"Lost", c.Lost}}
+	return []state{{"Upgraded", c.Upgraded}, {"Upgrading", c.Upgrading}, {"Pending", c.Pending}, {"Failed", c.Failed},
+		{"SetAside", c.SetAside}, {"Held", c.Held}, {"Excluded", c.Excluded}, {"Lost", c.Lost}}
 }

@@ -37,7 +37,8 @@ func (o *hostOrderOptions) give(ctx context.Context, did, none string,
 	if err != nil {
 		return err
 	}
-	hosts, err := order(planstore.Plans{Store: s}, name, fleet.Pause{By: o.Who, Time: o.Now().UTC().Truncate(time.Second), Reason: o.reason})
+	by := fleet.Pause{By: o.Who, Time: o.Now().UTC().Truncate(time.Second), Reason: o.reason}
+	hosts, err := order(planstore.Plans{Store: s}, name, by)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ func newCmdRolloutUndo(f *factory, runF func(context.Context, *undoOptions) erro
 	}
 	cmd.Flags().Int64Var(&o.revision, "to-revision", 0, "revision to carry out; 0 means the one before")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, shown wherever the pin is shown")
-	cmd.Flags().Var(o.policy, "policy", "rules by which hosts go back: rollback (failurePolicy.rollback) or as-spec (those of the revision)")
+	cmd.Flags().Var(o.policy, "policy",
+		"rules by which hosts go back: rollback (failurePolicy.rollback) or as-spec (those of the revision)")
 	return cmd
 }
 

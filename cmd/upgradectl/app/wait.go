@@ -104,7 +104,8 @@ func runWait(ctx context.Context, o *waitOptions) error {
 }
 
 func conditions() []string {
-	return []string{v1alpha1.ConditionComplete, v1alpha1.ConditionSettled, v1alpha1.ConditionReady, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling}
+	return []string{v1alpha1.ConditionComplete, v1alpha1.ConditionSettled, v1alpha1.ConditionReady, v1alpha1.ConditionStalled,
+		v1alpha1.ConditionReconciling}
 }
 
 // parseCondition reads condition=Complete and condition=stalled=false. As with kubectl, case does not matter.

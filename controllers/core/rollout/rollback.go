@@ -83,12 +83,12 @@ func CompileRollback(revision, replaced *v1alpha1.UpgradePlan, zones func(string
 	if err != nil {
 		return nil, err
 	}
-	p.limits.maxUnhealthy = append(to.maxUnhealthy, from.maxUnhealthy...)
+	p.limits.maxUnhealthy = slices.Concat(to.maxUnhealthy, from.maxUnhealthy)
 	policy := replaced.Spec.FailurePolicy.Rollback
 	if policy != nil && policy.MaxFailed != nil {
 		p.limits.maxFailed[0].field = "failurePolicy.rollback.maxFailed"
 	} else {
-		p.limits.maxFailed = append(to.maxFailed, from.maxFailed...)
+		p.limits.maxFailed = slices.Concat(to.maxFailed, from.maxFailed)
 	}
 	p.failedFirst = policy != nil && policy.First == v1alpha1.FailedFirst
 	if policy.IgnoresWindows() {

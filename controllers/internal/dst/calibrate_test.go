@@ -22,7 +22,7 @@ type calibration struct {
 	seams
 	// rules are those that may be broken.
 	rules []string
-	// slow says that it takes more than quickSteps.
+	// slow says that go test looks for it with UPGRADE_DST_CALIBRATE=1 only.
 	slow bool
 }
 
@@ -111,9 +111,6 @@ func (noMemory) Save(agent.Remembered) error           { return nil }
 
 // calibrationSteps is within how many steps each fault must be found.
 const calibrationSteps = 400_000
-
-// quickSteps is for the faults that go test looks for each time. UPGRADE_DST_CALIBRATE=1 looks for all.
-const quickSteps = 60_000
 
 // The simulation finds what goes wrong without a rule. The log has the numbers of docs/design/simulation.md.
 func TestSimulation_FindsRevertedFixes(t *testing.T) {

@@ -143,7 +143,7 @@ func (m *machine) cron(p *process, random *rand.Rand) {
 			continue
 		}
 		m.disk.version = to
-		m.world.referee.reached(m, to, 0)
+		m.world.referee.reached(m, to)
 		m.updateOwnInfo(p)
 	}
 }
@@ -196,7 +196,7 @@ func (f versionFile) SetVersion(version string) error {
 	}
 	m := f.process.machine
 	m.disk.version = version
-	m.world.referee.reached(m, version, 0)
+	m.world.referee.reached(m, version)
 	return nil
 }
 

@@ -422,7 +422,7 @@ func (r *referee) legacyStart(m *machine, version string) {
 }
 
 // reached notes that a host has a version on its disk.
-func (r *referee) reached(m *machine, version string, rollout uint64) {
+func (r *referee) reached(m *machine, version string) {
 	if m.truth.running == version {
 		m.truth.running, m.truth.reinstalled = "", false
 		m.truth.finished = max(m.truth.finished, m.truth.rollout)

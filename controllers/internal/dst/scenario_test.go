@@ -59,14 +59,6 @@ func (r rules) clone() rules {
 	return r
 }
 
-// limit is that of a role. 0 means none.
-func (r rules) limit(role string) int {
-	if n, ok := r.Roles[role]; ok {
-		return n
-	}
-	return r.Global
-}
-
 // plan is the UpgradePlan.
 func (r rules) plan() *v1alpha1.UpgradePlan {
 	number := func(n int) *intstr.IntOrString { v := intstr.FromInt32(int32(n)); return &v }

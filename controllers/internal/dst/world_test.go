@@ -94,7 +94,7 @@ func (r result) text() string {
 // run simulates a scenario once.
 func run(t *testing.T, s scenario, with seams) (out result) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		mathrand.Seed(int64(s.Seed)) //nolint:staticcheck // the delays of retries use the global source
 		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1)}
 		w.store = memory.New(time.Now)

@@ -137,7 +137,7 @@ func (h *Host) InRole(roles []string) bool {
 
 // States are all that a host can be in.
 func States() []string {
-	return []string{string(rollout.Upgraded), string(rollout.Upgrading), string(rollout.Pending), string(rollout.Failed), string(rollout.SetAside),
-		string(rollout.OnHold), string(rollout.Exempt), string(rollout.Lost), string(rollout.Unknown),
+	return []string{string(rollout.Upgraded), string(rollout.Upgrading), string(rollout.Pending), string(rollout.Failed),
+		string(rollout.SetAside), string(rollout.OnHold), string(rollout.Exempt), string(rollout.Lost), string(rollout.Unknown),
 		string(rollout.Duplicate)}
 }
