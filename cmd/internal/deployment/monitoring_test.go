@@ -213,6 +213,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, "v1", time.Minute)
+	metrics.RegisterWatches(registry, func() (int, time.Duration) { return 0, 0 })
 	m.Request("keys", "200", 1)
 	pass := upgradeplan.Pass{Plan: "fleet", Begun: time.Now()}
 	pass.Status.Roles = []v1alpha1.RoleStatus{{Name: "web"}}
