@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,20 +57,20 @@ func TestWatchSet_SetWatchesReplacesWatches(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		fired := 0
-		set := store.NewWatchSet(s, store.WatchSetOptions{Changed: func() { fired++ }})
+		var fired atomic.Int64 // each watch reports from its own goroutine
+		set := store.NewWatchSet(s, store.WatchSetOptions{Changed: func() { fired.Add(1) }})
 		defer set.Stop()
 		set.SetWatches(t.Context(), []store.Watch{store.WatchKeys("a/"), store.WatchKeys("b/")})
 		synctest.Wait()
-		if changes := set.Take(); len(changes.At) != 2 || fired != 2 {
-			t.Errorf("a new watch reports once: %+v, %d reports", changes, fired)
+		if changes := set.Take(); len(changes.At) != 2 || fired.Load() != 2 {
+			t.Errorf("a new watch reports once: %+v, %d reports", changes, fired.Load())
 		}
 		set.SetWatches(t.Context(), []store.Watch{store.WatchKeys("b/")})
 		write("a/1")
 		write("b/1")
 		changes := set.Take()
-		if _, ok := changes.At[store.WatchTarget{Prefix: "b/"}]; !ok || len(changes.At) != 1 || fired != 3 {
-			t.Errorf("only b/ is watched: %+v, %d reports", changes, fired)
+		if _, ok := changes.At[store.WatchTarget{Prefix: "b/"}]; !ok || len(changes.At) != 1 || fired.Load() != 3 {
+			t.Errorf("only b/ is watched: %+v, %d reports", changes, fired.Load())
 		}
 		if changes, ok := set.Wait(t.Context(), time.Minute); !ok || len(changes.At) > 1 {
 			t.Errorf("nothing changed: %+v %t", changes, ok)
