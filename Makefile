@@ -74,7 +74,7 @@ test: consul ## Run all tests, with a real Consul, and concurrent code with the 
 	} | go run ./hack/testsummary
 
 .PHONY: verify
-verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links, prose and lint
+verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links, cited tests, prose and lint
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
 	if [[ -n $$unformatted ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
