@@ -18,7 +18,11 @@ bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths="./$api" 
   output:object:dir="$deepcopy" output:crd:dir="$crd"
 go run ./hack/reference "$reference"
 if [[ ${1:-} == --check ]]; then
-  diff -u "$api/zz_generated.deepcopy.go" "$deepcopy/zz_generated.deepcopy.go" && diff -ru config/crd "$crd" &&
-    diff -u docs/reference/upgradectl.md "$reference/upgradectl.md" && diff -ru docs/reference/man "$reference/man" ||
-    { echo "generated files are not up to date: run make generate" >&2; exit 1; }
+  same=true
+  diff -u "$api/zz_generated.deepcopy.go" "$deepcopy/zz_generated.deepcopy.go" || same=false
+  diff -ru config/crd "$crd" || same=false
+  for generated in "$reference"/*; do
+    diff -ru "docs/reference/${generated##*/}" "$generated" || same=false
+  done
+  $same || { echo "generated files are not up to date: run make generate" >&2; exit 1; }
 fi

@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
-	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+	agent "github.com/jiocloud/upgrade-controller/cmd/upgrade-agent/app"
+	controller "github.com/jiocloud/upgrade-controller/cmd/upgrade-controller/app"
+	upgradectl "github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
 )
 
 func main() {
@@ -29,11 +31,8 @@ func main() {
 	}
 }
 
-// write replaces both forms.
+// write replaces both forms for all programs.
 func write(folder string) error {
-	root := app.New(app.Options{Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now,
-		Who: "USER@HOST"})
-	root.DisableAutoGenTag = true
 	pages := filepath.Join(folder, "man")
 	if err := os.RemoveAll(pages); err != nil { // pages of removed commands
 		return err
@@ -41,20 +40,36 @@ func write(folder string) error {
 	if err := os.MkdirAll(pages, 0o755); err != nil {
 		return err
 	}
-	if err := manual(pages, root); err != nil {
-		return err
+	for _, root := range programs() {
+		root.DisableAutoGenTag = true
+		if err := manual(pages, root); err != nil {
+			return err
+		}
+		var text bytes.Buffer
+		if err := markdown(&text, root); err != nil {
+			return err
+		}
+		page := append(bytes.TrimRight(text.Bytes(), "\n"), '\n')
+		if err := os.WriteFile(filepath.Join(folder, root.Name()+".md"), page, 0o644); err != nil {
+			return err
+		}
 	}
-	var text bytes.Buffer
-	if err := markdown(&text, root); err != nil {
-		return err
+	return nil
+}
+
+func programs() []*cobra.Command {
+	return []*cobra.Command{
+		upgradectl.New(upgradectl.Options{Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now,
+			Who: "USER@HOST"}),
+		agent.New(io.Discard),
+		controller.New(io.Discard),
 	}
-	return os.WriteFile(filepath.Join(folder, "upgradectl.md"), append(bytes.TrimRight(text.Bytes(), "\n"), '\n'), 0o644)
 }
 
 // manual writes a page for a command, and for each below it.
 func manual(folder string, cmd *cobra.Command) error {
 	var page bytes.Buffer
-	header := &doc.GenManHeader{Section: "1", Source: "upgrade-controller", Manual: "upgradectl", Date: &time.Time{}}
+	header := &doc.GenManHeader{Section: "1", Source: "upgrade-controller", Manual: cmd.Root().Name(), Date: &time.Time{}}
 	if err := doc.GenMan(cmd, header, &page); err != nil {
 		return err
 	}

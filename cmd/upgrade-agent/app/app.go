@@ -19,13 +19,14 @@ import (
 // Main runs the command line and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage. The commands of
 // jorc have codes of their own.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := newCommand(stderr) //nolint:contextcheck // cobra passes the context on
+	cmd := New(stderr) //nolint:contextcheck // cobra passes the context on
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	return cli.Execute(ctx, cmd, args)
 }
 
-func newCommand(stderr io.Writer) *cobra.Command {
+// New returns the command. It logs to stderr.
+func New(stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "upgrade-agent",
 		Short: "Change the version of this host when the fleet's rules allow it, and report",

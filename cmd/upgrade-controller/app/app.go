@@ -28,13 +28,14 @@ import (
 
 // Main runs the command and returns its exit code: 0 for success, 1 for a failure, 2 for wrong usage.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := newCommand(stderr) //nolint:contextcheck // cobra passes the context on
+	cmd := New(stderr) //nolint:contextcheck // cobra passes the context on
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	return cli.Execute(ctx, cmd, args)
 }
 
-func newCommand(stderr io.Writer) *cobra.Command {
+// New returns the command. It logs to stderr.
+func New(stderr io.Writer) *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "upgrade-controller",
