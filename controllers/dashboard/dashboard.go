@@ -58,6 +58,8 @@ type Dashboard struct {
 	streams   atomic.Int64
 	epoch     string
 	ids       atomic.Uint64
+	names     planNames
+	cache     *pageCache
 
 	mu    sync.Mutex
 	feeds map[string]*feed // by plan name; the list of plans has the empty name
@@ -72,7 +74,8 @@ func New(o Options) *Dashboard {
 		o.Heartbeat = DefaultHeartbeat
 	}
 	d := &Dashboard{options: o, templates: templates(), mux: http.NewServeMux(), feeds: map[string]*feed{},
-		epoch: strconv.FormatInt(o.Now().UnixNano(), 36)}
+		epoch: strconv.FormatInt(o.Now().UnixNano(), 36), cache: newPageCache()}
+	d.names.read = planstore.Plans{Store: o.Store}.Names
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	assets, err := fs.Sub(files, "page")
 	if err != nil {
@@ -103,6 +106,10 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-cache")
+	if tooLong(r) {
+		http.Error(w, "the URL is too long", http.StatusRequestURITooLong)
+		return
+	}
 	d.mux.ServeHTTP(w, r)
 }
 
@@ -123,6 +130,8 @@ type view struct {
 	plan string
 	// name is the key of the page in a snapshot.
 	name string
+	// open means that the client chooses the name, so that there is no limit on the number of such pages.
+	open bool
 	// root is the relative URL of the list of plans.
 	root   string
 	render func(*snapshot) *page
@@ -136,9 +145,9 @@ func (d *Dashboard) route(path string, of func(*http.Request) view) {
 			d.renderError(w, v, http.StatusNotFound, fmt.Sprintf("%q is not a valid plan name", v.plan))
 			return
 		}
-		f := d.feed(v.plan)
-		if f == nil {
-			d.renderError(w, v, http.StatusServiceUnavailable, "too many plans are viewed at the same time")
+		f, err := d.feed(v.plan)
+		if err != nil {
+			d.renderError(w, v, statusOf(err), err.Error())
 			return
 		}
 		defer f.join(d.ctx, &d.running)() //nolint:contextcheck // the feed is shared and outlives the request
@@ -151,30 +160,50 @@ func (d *Dashboard) route(path string, of func(*http.Request) view) {
 	})
 }
 
-// feed returns the feed of a plan, or of the list of plans. It drops unused feeds if there are too many. Nil means that all
-// feeds are in use.
-func (d *Dashboard) feed(plan string) *feed {
+// feed returns the feed of a plan, or of the list of plans. It returns a *planstore.NotFoundError for a plan that does not exist,
+// and errTooManyFeeds if all feeds have viewers.
+func (d *Dashboard) feed(plan string) (*feed, error) {
+	if f := d.existingFeed(plan); f != nil {
+		return f, nil
+	}
+	read := d.followPlans
+	if plan != "" {
+		if err := d.names.check(d.ctx, plan); err != nil {
+			return nil, err
+		}
+		read = d.followPlan(plan)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if f := d.feeds[plan]; f != nil {
-		return f
+		return f, nil
 	}
+	d.dropFeeds()
 	if len(d.feeds) >= maxFeeds {
-		for name, f := range d.feeds {
-			if f.unused() {
-				delete(d.feeds, name)
-			}
-		}
-	}
-	if len(d.feeds) >= maxFeeds {
-		return nil
-	}
-	read := d.followPlan(plan)
-	if plan == "" {
-		read = d.followPlans
+		return nil, errTooManyFeeds
 	}
 	d.feeds[plan] = &feed{read: read, linger: d.options.Linger}
+	return d.feeds[plan], nil
+}
+
+var errTooManyFeeds = errors.New("too many plans are viewed at the same time")
+
+func (d *Dashboard) existingFeed(plan string) *feed {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.feeds[plan]
+}
+
+// dropFeeds makes place for a feed: it drops the feeds without viewers if there are too many.
+func (d *Dashboard) dropFeeds() {
+	if len(d.feeds) < maxFeeds {
+		return
+	}
+	for name, f := range d.feeds {
+		if f.stopUnwatched() {
+			delete(d.feeds, name)
+		}
+	}
 }
 
 // nextID returns a snapshot ID that is unique across processes.
@@ -185,24 +214,43 @@ func (d *Dashboard) nextID() string {
 // serve writes the whole page.
 func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, v view, f *feed) {
 	s := f.next(r.Context(), nil, firstSnapshotTimeout)
-	status := http.StatusOK
 	switch {
 	case s == nil:
 		d.renderError(w, v, http.StatusServiceUnavailable, fmt.Sprintf("Consul did not answer within %s", firstSnapshotTimeout))
 		return
 	case s.empty():
-		status = http.StatusServiceUnavailable
-		if _, ok := errors.AsType[*planstore.NotFoundError](s.err); ok {
-			status = http.StatusNotFound
-		}
-		d.renderError(w, v, status, s.err.Error())
+		d.renderError(w, v, statusOf(s.err), s.err.Error())
 		return
 	}
-	p := s.page(v.name, v.render)
+	p, status := d.page(s, v), http.StatusOK
 	if p.missing {
 		status = http.StatusNotFound
 	}
 	d.write(w, status, layout{Title: p.Title, Root: v.root, Snapshot: s.id, Parts: p.topLevel(), Plan: v.plan})
+}
+
+// page returns the page of a view in a snapshot.
+func (d *Dashboard) page(s *snapshot, v view) *page {
+	if v.open {
+		return d.cache.page(s, v)
+	}
+	return s.page(v.name, v.render)
+}
+
+// shown returns the page of a view in the snapshot of an ID. Nil means that the page is not cached.
+func (d *Dashboard) shown(f *feed, id string, v view) *page {
+	if v.open {
+		return d.cache.cached(id, v)
+	}
+	return f.pageAt(id, v.name)
+}
+
+// statusOf returns the status code of a page that shows only an error.
+func statusOf(err error) int {
+	if _, ok := errors.AsType[*planstore.NotFoundError](err); ok {
+		return http.StatusNotFound
+	}
+	return http.StatusServiceUnavailable
 }
 
 // renderError writes a page with an error.

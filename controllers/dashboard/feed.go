@@ -57,11 +57,18 @@ func (f *feed) leave() {
 	})
 }
 
-// unused reports whether the feed has neither viewers nor a running reader.
-func (f *feed) unused() bool {
+// stopUnwatched stops the reader of a feed that has no viewers. It reports whether the feed has none.
+func (f *feed) stopUnwatched() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.viewers == 0 && f.stop == nil
+	if f.viewers > 0 {
+		return false
+	}
+	if f.stop != nil {
+		f.stop()
+		f.stop = nil
+	}
+	return true
 }
 
 // publish makes a snapshot the last one and wakes all viewers. It drops the snapshot if its reader has been stopped.

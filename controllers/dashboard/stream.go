@@ -42,7 +42,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, v view, f *fe
 // sendChanges writes changes until the client is gone.
 func (d *Dashboard) sendChanges(ctx context.Context, out events, v view, f *feed, shows string) {
 	var last *snapshot
-	shown := f.pageAt(shows, v.name)
+	shown := d.shown(f, shows, v)
 	for ctx.Err() == nil {
 		s := f.next(ctx, last, d.options.Heartbeat)
 		var err error
@@ -55,7 +55,7 @@ func (d *Dashboard) sendChanges(ctx context.Context, out events, v view, f *feed
 			err = out.message(s.id, message{Parts: map[string]template.HTML{"summary": d.render("error", s.err.Error())}})
 			shown = nil
 		default:
-			p := s.page(v.name, v.render)
+			p := d.page(s, v)
 			if m := p.changesSince(shown); !m.empty() {
 				err = out.message(s.id, m)
 			}

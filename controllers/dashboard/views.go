@@ -120,7 +120,7 @@ type hostData struct {
 
 func (d *Dashboard) hostView(r *http.Request) view {
 	name := r.PathValue("host")
-	return view{plan: r.PathValue("plan"), name: "host/" + name, root: "../../../", render: func(s *snapshot) *page {
+	return view{plan: r.PathValue("plan"), name: "host/" + name, open: true, root: "../../../", render: func(s *snapshot) *page {
 		p := &page{Title: name}
 		hosts := describe.Hosts(s.plan, nil)
 		at := slices.IndexFunc(hosts, func(h describe.Host) bool { return h.Name == name })
@@ -150,7 +150,7 @@ type hostsData struct {
 // hostsView searches hosts by state, role and part of the name.
 func (d *Dashboard) hostsView(r *http.Request) view {
 	query := hostQuery{State: r.URL.Query().Get("state"), Role: r.URL.Query().Get("role"), Name: r.URL.Query().Get("name")}
-	return view{plan: r.PathValue("plan"), name: "hosts?" + query.key(), root: "../../", render: func(s *snapshot) *page {
+	return view{plan: r.PathValue("plan"), name: "hosts?" + query.key(), open: true, root: "../../", render: func(s *snapshot) *page {
 		present, since := s.plan.Present(), inFlightSince(s.plan)
 		data := hostsData{freshness: freshness{s.plan.Now, s.err}, Query: query, States: states(),
 			Table: hostTable{Label: "hosts found", BaseURL: "hosts/", Now: s.plan.Now}}
