@@ -87,19 +87,19 @@ func (r *reader) fetch(ctx context.Context, now time.Time) (Content, error) {
 		return Content{}, err
 	}
 	// Signatures are verified each time, because a key may have been removed from the configuration.
-	if revision.Equal(r.last) && !r.source.Verify.Enabled() {
+	if revision.Same(r.last) && !r.source.Verify.Enabled() {
 		return r.content, nil
 	}
-	files, err := remote.Read(ctx, revision, now)
+	found, err := remote.Read(ctx, revision, now)
 	if err != nil {
 		return Content{}, err
 	}
-	documents, failure := r.decode(files)
+	documents, failure := r.decode(found.Files)
 	if failure != nil {
-		failure.Revision = revision.String()
+		failure.Revision = found.Revision.String()
 		return Content{}, failure
 	}
-	r.last, r.content = revision, Content{revision.String(), documents}
+	r.last, r.content = found.Revision, Content{found.Revision.String(), documents}
 	return r.content, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ type HTTPS struct {
 	*httptest.Server
 	// URL is that of the repository. CAFile has the certificate of the server, and TokenFile the accepted token.
 	URL, CAFile, TokenFile string
+	// Lie rewrites the list of references, if it is set. Its lines are HASH NAME; the first also has NUL and the capabilities.
+	Lie func(lines []string) []string
 }
 
 // Token is the password that HTTPS servers accept for any user.
@@ -44,21 +47,59 @@ func ServeHTTPS(t testing.TB, r *Repository) *HTTPS {
 			"GIT_CONFIG_GLOBAL=/dev/null"},
 		Stderr: io.Discard}
 	r.GitBare("config", "http.receivepack", "true")
+	h := &HTTPS{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if _, password, _ := request.BasicAuth(); password != Token {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		backend.ServeHTTP(w, request)
+		if h.Lie == nil || !strings.HasSuffix(request.URL.Path, "/info/refs") {
+			backend.ServeHTTP(w, request)
+			return
+		}
+		honest := httptest.NewRecorder()
+		backend.ServeHTTP(honest, request)
+		w.Header().Set("Content-Type", honest.Header().Get("Content-Type"))
+		_, _ = io.WriteString(w, advertisement(h.Lie(references(honest.Body.String()))))
 	}))
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
-	h := &HTTPS{Server: server, URL: server.URL + "/" + filepath.Base(r.Bare), CAFile: filepath.Join(dir, "ca.pem"),
-		TokenFile: filepath.Join(dir, "token")}
+	h.Server, h.URL = server, server.URL+"/"+filepath.Base(r.Bare)
+	h.CAFile, h.TokenFile = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "token")
 	write(t, h.CAFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	write(t, h.TokenFile, Token+"\n")
 	return h
+}
+
+// service is the first line of a list of references over https. A flush, which is not in the lines, follows it.
+const service = "# service=git-upload-pack\n"
+
+// references splits a list of references into its lines.
+func references(body string) []string {
+	var lines []string
+	for len(body) >= 4 {
+		n, err := strconv.ParseUint(body[:4], 16, 16)
+		if err != nil || int(n) > len(body) {
+			break
+		}
+		n = max(n, 4) // a flush
+		if line := body[4:n]; line != "" && line != service {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+		body = body[n:]
+	}
+	return lines
+}
+
+// advertisement joins lines to a list of references.
+func advertisement(lines []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%04x%s0000", len(service)+4, service)
+	for _, line := range lines {
+		fmt.Fprintf(&b, "%04x%s\n", len(line)+5, line)
+	}
+	return b.String() + "0000"
 }
 
 // SSH is an sshd on loopback.

@@ -12,7 +12,6 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
@@ -35,7 +34,7 @@ func openLocal(dir string, limits Limits) (source, advertised, error) {
 }
 
 func (l *local) advertise() (advertised, error) {
-	a := advertised{refs: map[string]plumbing.Hash{}, peeled: map[string]plumbing.Hash{}}
+	a := advertised{refs: map[string]plumbing.Hash{}}
 	all, err := l.IterReferences()
 	if err != nil {
 		return a, err
@@ -58,27 +57,7 @@ func (l *local) advertise() (advertised, error) {
 	if hash, ok := a.refs[head.String()]; ok {
 		a.head, a.branch = hash, head.Short()
 	}
-	err = l.peel(a)
-	return a, err
-}
-
-// peel fills in the commits of tag objects.
-func (l *local) peel(a advertised) error {
-	for name, hash := range a.refs {
-		if !plumbing.ReferenceName(name).IsTag() {
-			continue
-		}
-		o, err := l.EncodedObject(plumbing.TagObject, hash)
-		if err != nil {
-			continue // a lightweight tag
-		}
-		tag := &object.Tag{}
-		if err := tag.Decode(o); err != nil {
-			return objectError("tag", hash, err)
-		}
-		a.peeled[name] = tag.Target
-	}
-	return nil
+	return a, nil
 }
 
 func (l *local) fetch(context.Context, Revision) (objects, error) { return l, nil }

@@ -6,31 +6,26 @@ package repository
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
 )
-
-// maxTags limits the length of a chain of tag objects.
-const maxTags = 5
 
 // advertised has the references of a repository.
 type advertised struct {
 	refs map[string]plumbing.Hash
-	// peeled maps references to tag objects to the commits of the tags.
+	// peeled maps references to the commits that they lead to, as the server says. It is only compared with what they do lead to.
 	peeled map[string]plumbing.Hash
 	// head is the commit of HEAD and branch its branch. The branch is empty if the server does not say.
 	head   plumbing.Hash
 	branch string
 }
 
-// Resolve returns the revision that a Ref selects.
+// Resolve returns the revision that a Ref selects. Its commit is empty until Remote.Read has found it.
 func (a advertised) Resolve(ref Ref) (Revision, error) {
 	switch {
 	case ref.Commit != "":
-		return Revision{Commit: ref.Commit, object: plumbing.NewHash(ref.Commit)}, nil
+		return Revision{object: plumbing.NewHash(ref.Commit)}, nil
 	case ref.Tag != "":
 		return a.byName("tag", plumbing.NewTagReferenceName(ref.Tag))
 	case ref.SemVer != "":
@@ -40,7 +35,11 @@ func (a advertised) Resolve(ref Ref) (Revision, error) {
 	case a.head.IsZero():
 		return Revision{}, fail(NoSuchRef, "the repository has no default branch")
 	}
-	return Revision{Ref: a.branch, Commit: a.head.String(), object: a.head}, nil
+	branch := plumbing.NewBranchReferenceName(a.branch)
+	if hash, ok := a.refs[branch.String()]; ok && hash != a.head {
+		return Revision{}, fail(Unreachable, "the server contradicts itself: HEAD is %s, and its branch %s is %s", a.head, a.branch, hash)
+	}
+	return Revision{Ref: a.branch, object: a.head, peeled: a.peeled[plumbing.HEAD.String()]}, nil
 }
 
 func (a advertised) byName(what string, name plumbing.ReferenceName) (Revision, error) {
@@ -48,11 +47,7 @@ func (a advertised) byName(what string, name plumbing.ReferenceName) (Revision, 
 	if !ok {
 		return Revision{}, fail(NoSuchRef, "the repository has no %s %q", what, name.Short())
 	}
-	r := Revision{Ref: name.Short(), Commit: hash.String(), object: hash, tag: name.IsTag()}
-	if peeled, ok := a.peeled[name.String()]; ok {
-		r.Commit = peeled.String()
-	}
-	return r, nil
+	return Revision{Ref: name.Short(), object: hash, peeled: a.peeled[name.String()], tag: name.IsTag()}, nil
 }
 
 // bySemVer returns the tag with the highest version in a range. If several tags have the same version, the last by name wins.
@@ -82,54 +77,26 @@ func (a advertised) bySemVer(text string) (Revision, error) {
 	return a.byName("tag", name)
 }
 
-// heads returns the commits of all branches, sorted.
-func (a advertised) heads() []plumbing.Hash {
+// tips returns the targets of all branches and tags, sorted.
+func (a advertised) tips() []plumbing.Hash {
 	var all []plumbing.Hash
 	for name, hash := range a.refs {
-		if strings.HasPrefix(name, "refs/heads/") && !slices.Contains(all, hash) {
+		if n := plumbing.ReferenceName(name); n.IsBranch() || n.IsTag() {
 			all = append(all, hash)
 		}
 	}
 	plumbing.HashesSort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // isTip reports whether a reference points to the object.
 func (a advertised) isTip(hash plumbing.Hash) bool {
-	for _, refs := range []map[string]plumbing.Hash{a.refs, a.peeled} {
-		for _, tip := range refs {
-			if tip == hash {
-				return true
-			}
+	for _, tip := range a.refs {
+		if tip == hash {
+			return true
 		}
 	}
 	return a.head == hash
-}
-
-// commit returns the commit of a revision. It follows tag objects.
-func (a advertised) commit(from objects, r Revision) (*object.Commit, error) {
-	hash := r.object
-	for range maxTags {
-		o, err := from.object(hash)
-		if err != nil {
-			return nil, fail(NoSuchRef, "%s: %w", r, err)
-		}
-		switch o.Type() {
-		case plumbing.CommitObject:
-			commit := &object.Commit{}
-			err := commit.Decode(o)
-			return commit, err
-		case plumbing.TagObject:
-			tag := &object.Tag{}
-			if err := tag.Decode(o); err != nil {
-				return nil, err
-			}
-			hash = tag.Target
-		default:
-			return nil, fail(NoSuchRef, "%s is a %s, not a commit", r, o.Type())
-		}
-	}
-	return nil, fail(Refused, "%s: a chain of more than %d tags", r, maxTags)
 }
 
 // objectError adds the kind and hash of an object to an error.

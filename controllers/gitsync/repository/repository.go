@@ -4,6 +4,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,26 +66,35 @@ const (
 // Enabled reports whether signatures are checked.
 func (v Verify) Enabled() bool { return len(v.OpenPGPKeys)+len(v.AllowedSigners) > 0 }
 
-// Revision is a commit and the reference that pointed to it.
+// Revision is a commit and the reference that led to it.
 type Revision struct {
 	// Ref is the short name of the branch or tag. Empty means that the commit was selected by its hash.
-	Ref    string
+	Ref string
+	// Commit is the hash of the commit. It is empty until Remote.Read has followed the reference.
 	Commit string
-	// object is the target of the reference: the commit or a tag object.
-	object plumbing.Hash
-	tag    bool
+	// object is the target of the reference: the commit or a tag object. peeled is the commit that the server says it leads to.
+	object, peeled plumbing.Hash
+	tag            bool
 }
 
-// String returns REF@sha1:COMMIT, or sha1:COMMIT without a reference.
+// String returns REF@sha1:COMMIT, or sha1:COMMIT without a reference. Before the commit is known, it has the hash of the object
+// that the reference points to.
 func (r Revision) String() string {
+	commit := cmp.Or(r.Commit, r.object.String())
 	if r.Ref == "" {
-		return "sha1:" + r.Commit
+		return "sha1:" + commit
 	}
-	return r.Ref + "@sha1:" + r.Commit
+	return r.Ref + "@sha1:" + commit
 }
 
-// Equal reports whether two revisions have the same reference, commit and tag object.
-func (r Revision) Equal(other Revision) bool { return r == other }
+// Same reports whether two revisions have the same reference and object.
+func (r Revision) Same(other Revision) bool { return r.Ref == other.Ref && r.object == other.object }
+
+// Content has the manifests of a revision, sorted by path. Its revision has a commit.
+type Content struct {
+	Revision Revision
+	Files    []File
+}
 
 // File is a file of a commit. Path is relative to the root of the repository.
 type File struct {
@@ -107,7 +117,7 @@ const (
 	NoSuchPath Reason = "PathNotFound"
 	// Refused means that the content exceeds a limit or has an unsupported type, such as a symbolic link.
 	Refused Reason = "ContentRefused"
-	// Unverified means that no configured key has signed the commit or tag.
+	// Unverified means that no configured key has signed the commit or tag, or that the server says it leads to another commit.
 	Unverified Reason = "VerificationFailed"
 )
 
@@ -175,33 +185,30 @@ func Open(ctx context.Context, location Location, limits Limits) (*Remote, error
 // Close ends the connection.
 func (r *Remote) Close() error { return r.source.Close() }
 
-// Read fetches a revision, verifies its signature if keys are configured, and returns the manifests below the path, sorted
-// by path. It returns an *Error with the revision, or the error of the context.
-func (r *Remote) Read(ctx context.Context, revision Revision, now time.Time) ([]File, error) {
-	files, err := r.read(ctx, revision, now)
-	err = asError(ctx, err)
+// Read fetches a revision, verifies its signature if keys are configured, and returns the manifests below the path. It returns
+// an *Error with the revision, or the error of the context.
+func (r *Remote) Read(ctx context.Context, revision Revision, now time.Time) (Content, error) {
+	content := Content{Revision: revision}
+	err := asError(ctx, r.read(ctx, &content, now))
 	if wrong, ok := errors.AsType[*Error](err); ok {
-		wrong.Revision = revision.String()
+		wrong.Revision = content.Revision.String()
 	}
-	return files, err
+	return content, err
 }
 
-func (r *Remote) read(ctx context.Context, revision Revision, now time.Time) ([]File, error) {
-	found, err := r.source.fetch(ctx, revision)
+func (r *Remote) read(ctx context.Context, content *Content, now time.Time) error {
+	found, err := r.source.fetch(ctx, content.Revision)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = found.Close() }() // read only
-	commit, err := r.commit(found, revision)
+	end, err := r.resolve(found, content.Revision, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if r.location.Verify.Enabled() {
-		if err := r.verify(found, revision, now); err != nil {
-			return nil, err
-		}
-	}
-	return walk(ctx, found, commit.TreeHash, r.location.Path, r.limits)
+	content.Revision.Commit = end.commit.String()
+	content.Files, err = walk(ctx, found, end, r.location.Path, r.limits)
+	return err
 }
 
 // asError returns the cause of an ended context, or err as an *Error. The reason defaults to Unreachable.

@@ -39,8 +39,8 @@ func read(t testing.TB, l repository.Location, limits repository.Limits) (reposi
 	if err != nil {
 		return revision, nil, err
 	}
-	files, err := remote.Read(ctx, revision, time.Now())
-	return revision, files, err
+	content, err := remote.Read(ctx, revision, time.Now())
+	return content.Revision, content.Files, err
 }
 
 func mustRead(t testing.TB, l repository.Location) (repository.Revision, string) {

@@ -95,14 +95,14 @@ func readableError(err error) error {
 }
 
 // fetch requests one commit without its history. If the server only serves the targets of references, fetch requests all
-// branches with their history.
+// branches and tags with their history.
 func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(s.capabilities)
 	request.Wants = []plumbing.Hash{r.object}
 	shallow := s.capabilities.Supports(capability.Shallow)
 	if !s.isTip(r.object) && !s.capabilities.Supports(capability.AllowReachableSHA1InWant) &&
 		!s.capabilities.Supports(capability.AllowTipSHA1InWant) {
-		request.Wants, shallow = s.heads(), false
+		request.Wants, shallow = s.tips(), false
 	}
 	if shallow {
 		request.Depth = packp.DepthCommits(1)

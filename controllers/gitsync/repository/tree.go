@@ -32,11 +32,11 @@ type walker struct {
 	entries         int
 }
 
-// walk returns the manifests below a folder. Symbolic links and submodules are errors, because skipping them silently would
+// walk returns the manifests below a folder of a commit. Symbolic links and submodules are errors, because skipping them silently would
 // skip manifests.
-func walk(ctx context.Context, from objects, root plumbing.Hash, folder string, limits Limits) ([]File, error) {
+func walk(ctx context.Context, from objects, root chain, folder string, limits Limits) ([]File, error) {
 	w := &walker{Context: ctx, from: from, limits: limits}
-	hash := root
+	hash := root.tree
 	for at, name := range segments(folder) {
 		tree, err := w.tree(hash)
 		if err != nil {
@@ -66,7 +66,7 @@ func segments(folder string) []string {
 }
 
 func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
-	o, err := w.from.object(hash)
+	o, err := hashedObject(w.from, hash, w.limits.Object)
 	if err != nil {
 		return nil, objectError("folder", hash, err)
 	}
@@ -116,16 +116,18 @@ func (w *walker) add(hash plumbing.Hash, name string) error {
 	if len(w.files) == w.limits.Files {
 		return fail(Refused, "there are more than %d manifests; set path to their folder", w.limits.Files)
 	}
-	o, err := w.from.object(hash)
+	o, err := hashedObject(w.from, hash, w.limits.File)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound): // the filter of the fetch excludes larger files
 		return fail(Refused, "%s is missing or larger than %d bytes", name, w.limits.File)
 	case err != nil:
-		return err
+		return fail(Refused, "%s: %w", name, err)
+	case o.Type() != plumbing.BlobObject:
+		return fail(Refused, "%s is a %s, not a file", name, o.Type())
 	}
 	data, err := readObject(o, w.limits.File)
 	if err != nil {
-		return fail(Refused, "%s: %w", name, err)
+		return err
 	}
 	if w.total += int64(len(data)); w.total > w.limits.Total {
 		return fail(Refused, "all manifests together are larger than %d bytes; set path to their folder", w.limits.Total)

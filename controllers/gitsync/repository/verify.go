@@ -17,7 +17,7 @@ import (
 	"github.com/hiddeco/sshsig"
 )
 
-// maxSigned limits the size of a commit or tag with a signature, in bytes.
+// maxSigned limits the size of a commit or tag, in bytes.
 const maxSigned = 1 << 20
 
 // The first lines of signatures.
@@ -26,62 +26,47 @@ const (
 	sshHeader = "-----BEGIN SSH SIGNATURE-----"
 )
 
-// verify returns an error if no configured key has signed the revision.
-func (r *Remote) verify(from objects, revision Revision, now time.Time) error {
-	v := r.location.Verify
-	keys, err := v.keys()
-	if err != nil {
+// policy says which object of a revision a key must have signed.
+type policy struct {
+	// keys is nil if signatures are not checked.
+	keys *keys
+	// kind is that of the signed object: a commit, or the first tag, which must have this name.
+	kind plumbing.ObjectType
+	name string
+	now  time.Time
+}
+
+func (v Verify) policy(revision Revision, now time.Time) (policy, error) {
+	p := policy{kind: plumbing.CommitObject, name: revision.Ref, now: now}
+	if v.Object == VerifyTag || v.Object == "" && revision.tag {
+		p.kind = plumbing.TagObject
+	}
+	if !v.Enabled() {
+		return p, nil
+	}
+	var err error
+	p.keys, err = v.keys()
+	return p, err
+}
+
+// check returns an error if the object must be signed and is not. It checks the name of a tag, because a reference can point to
+// a tag object of another name.
+func (p policy) check(o signedObject, first bool) error {
+	switch {
+	case p.keys == nil:
+		return nil
+	case p.kind == plumbing.TagObject && first && o.kind != plumbing.TagObject:
+		return errors.New("not an annotated tag, but verify.object is Tag")
+	case p.kind != o.kind || p.kind == plumbing.TagObject && !first:
+		return nil
+	}
+	if err := p.keys.check(o.signedText, p.now); err != nil {
 		return err
 	}
-	read, hash := signedTag, revision.object
-	if v.Object == VerifyCommit || v.Object == "" && !revision.tag {
-		read, hash = signedCommit, plumbing.NewHash(revision.Commit)
-	}
-	o, err := from.object(hash)
-	if err != nil {
-		return err
-	}
-	data, err := readObject(o, maxSigned)
-	if err != nil {
-		return fail(Refused, "%s: %w", revision, err)
-	}
-	signed, err := read(o, data, revision)
-	if err == nil {
-		err = keys.check(signed, now)
-	}
-	if err != nil {
-		return fail(Unverified, "%s: %w", revision, err)
+	if o.kind == plumbing.TagObject && o.name != p.name {
+		return fmt.Errorf("signed as tag %q", o.name)
 	}
 	return nil
-}
-
-// signedCommit returns the signed text of a commit.
-func signedCommit(o plumbing.EncodedObject, data []byte, _ Revision) (signedText, error) {
-	commit := &object.Commit{}
-	if err := commit.Decode(o); err != nil {
-		return signedText{}, err
-	}
-	signed := splitCommit(data)
-	signed.when = commit.Committer.When
-	return signed, nil
-}
-
-// signedTag returns the signed text of a tag. It checks that the tag has the name and commit of the revision, because a
-// reference can point to a tag object of another name.
-func signedTag(o plumbing.EncodedObject, data []byte, revision Revision) (signedText, error) {
-	if o.Type() != plumbing.TagObject {
-		return signedText{}, errors.New("not an annotated tag, but verify.object is Tag")
-	}
-	tag := &object.Tag{}
-	if err := tag.Decode(o); err != nil {
-		return signedText{}, err
-	}
-	if tag.Name != revision.Ref || tag.Target.String() != revision.Commit {
-		return signedText{}, fmt.Errorf("signed as tag %q", tag.Name)
-	}
-	signed := splitTag(data)
-	signed.when = tag.Tagger.When
-	return signed, nil
 }
 
 // signedText has the signed bytes, the signature, and the time of the commit or tag.
@@ -89,6 +74,89 @@ type signedText struct {
 	text      []byte
 	signature string
 	when      time.Time
+}
+
+// signedObject is a commit or a tag. All fields come from the signed text, and none from the rest of the object.
+type signedObject struct {
+	signedText
+	kind plumbing.ObjectType
+	// next is the tree of a commit, or the target of a tag. nextKind is the type of the target.
+	next     plumbing.Hash
+	nextKind string
+	// name is that of a tag.
+	name string
+	// parents are those of a commit.
+	parents []plumbing.Hash
+}
+
+// parseSigned parses a commit or tag. It is as strict as git fsck about the order of the lines.
+func parseSigned(o *plumbing.MemoryObject) (signedObject, error) {
+	data, err := readObject(o, maxSigned)
+	if err != nil {
+		return signedObject{}, err
+	}
+	if o.Type() == plumbing.TagObject {
+		return parseTag(splitTag(data))
+	}
+	return parseCommit(splitCommit(data))
+}
+
+func parseCommit(text signedText) (signedObject, error) {
+	o := signedObject{signedText: text, kind: plumbing.CommitObject}
+	h := &header{rest: text.text}
+	o.next = h.hash("tree")
+	for h.has("parent") {
+		o.parents = append(o.parents, h.hash("parent"))
+	}
+	h.value("author")
+	o.when = h.time("committer")
+	return o, h.err
+}
+
+func parseTag(text signedText) (signedObject, error) {
+	o := signedObject{signedText: text, kind: plumbing.TagObject}
+	h := &header{rest: text.text}
+	o.next, o.nextKind, o.name = h.hash("object"), h.value("type"), h.value("tag")
+	if h.has("tagger") {
+		o.when = h.time("tagger")
+	}
+	return o, h.err
+}
+
+// header reads the first lines of a commit or tag: a name, a space and a value each. The first error stays.
+type header struct {
+	rest []byte
+	err  error
+}
+
+// has reports whether the next line has this name.
+func (h *header) has(name string) bool { return bytes.HasPrefix(h.rest, []byte(name+" ")) }
+
+func (h *header) value(name string) string {
+	line, rest, ended := bytes.Cut(h.rest, []byte("\n"))
+	value, found := bytes.CutPrefix(line, []byte(name+" "))
+	if h.err == nil && (!found || !ended || bytes.IndexByte(value, 0) >= 0) {
+		h.err = fmt.Errorf("invalid object: no line %q where it must be", name)
+	}
+	if h.err != nil {
+		return ""
+	}
+	h.rest = rest
+	return string(value)
+}
+
+func (h *header) hash(name string) plumbing.Hash {
+	text := h.value(name)
+	if h.err == nil && (len(text) != 40 || strings.Trim(text, "0123456789abcdef") != "") {
+		h.err = fmt.Errorf("invalid object: %s %q is not a hash of 40 digits", name, text)
+	}
+	return plumbing.NewHash(text)
+}
+
+func (h *header) time(name string) time.Time {
+	var s object.Signature
+	s.Decode([]byte(h.value(name)))
+	return s.When
 }
 
 // splitCommit separates the gpgsig header of a commit from the rest, which was signed.
