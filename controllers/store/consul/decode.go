@@ -45,25 +45,7 @@ func decodeKeys(body io.Reader) ([]string, error) {
 func decodePairs(body io.Reader) ([]keys.Pair, error) {
 	var pairs []keys.Pair
 	err := decodeList(body, func(d *decoder) error {
-		var p keys.Pair
-		d.object(func(field []byte) {
-			switch string(field) {
-			case "Key":
-				p.Key = d.string()
-			case "Flags":
-				p.Flags = d.uint()
-			case "Value":
-				p.Value = d.base64()
-			case "Session":
-				p.Session = d.string()
-			case "CreateIndex":
-				p.CreateIndex = d.uint()
-			case "ModifyIndex":
-				p.ModifyIndex = d.uint()
-			default:
-				d.skip()
-			}
-		})
+		p := d.pair()
 		if d.err == nil && (p.Key == "" || p.ModifyIndex == 0) {
 			return fmt.Errorf("%w: an entry without Key or ModifyIndex", errShape)
 		}
@@ -71,6 +53,80 @@ func decodePairs(body io.Reader) ([]keys.Pair, error) {
 		return nil
 	})
 	return pairs, err
+}
+
+// pair returns the next pair.
+func (d *decoder) pair() (p keys.Pair) {
+	d.object(func(field []byte) {
+		switch string(field) {
+		case "Key":
+			p.Key = d.string()
+		case "Flags":
+			p.Flags = d.uint()
+		case "Value":
+			p.Value = d.base64()
+		case "Session":
+			p.Session = d.string()
+		case "CreateIndex":
+			p.CreateIndex = d.uint()
+		case "ModifyIndex":
+			p.ModifyIndex = d.uint()
+		default:
+			d.skip()
+		}
+	})
+	return p
+}
+
+// decodeTxn decodes the answer to /v1/txn: an object with results or errors.
+func decodeTxn(body io.Reader) (a txnAnswer, err error) {
+	d := newDecoder(body)
+	d.object(func(field []byte) {
+		switch string(field) {
+		case "Results":
+			a.pairs = d.results()
+		case "Errors":
+			a.errors = d.txnErrors()
+		default:
+			d.skip()
+		}
+	})
+	return a, d.err
+}
+
+// results returns the pairs of a list of results. It returns nil only if there is no list.
+func (d *decoder) results() (pairs []keys.Pair) {
+	if d.PeekKind() == '[' {
+		pairs = []keys.Pair{}
+	}
+	d.list(func() {
+		d.object(func(field []byte) {
+			if string(field) == "KV" && d.PeekKind() == '{' {
+				pairs = append(grow(pairs), d.pair())
+			} else {
+				d.skip()
+			}
+		})
+	})
+	return pairs
+}
+
+func (d *decoder) txnErrors() (failed []txnError) {
+	d.list(func() {
+		var e txnError
+		d.object(func(field []byte) {
+			switch string(field) {
+			case "OpIndex":
+				e.op = d.uint()
+			case "What":
+				e.what = d.string()
+			default:
+				d.skip()
+			}
+		})
+		failed = append(failed, e)
+	})
+	return failed
 }
 
 // decodeNodes decodes the answer to /v1/catalog/nodes: a list of objects, of which only the names are kept. The result is nil
@@ -188,6 +244,24 @@ func decodeList(body io.Reader, element func(*decoder) error) error {
 	}
 	_, err := d.ReadToken()
 	return err
+}
+
+// list calls element for each element of the next list, which may be null.
+func (d *decoder) list(element func()) {
+	if d.PeekKind() == 'n' {
+		d.skip()
+		return
+	}
+	if open, err := d.ReadToken(); err != nil || open.Kind() != '[' {
+		d.err = errors.Join(err, errShape)
+		return
+	}
+	for d.err == nil && d.PeekKind() != ']' {
+		element()
+	}
+	if d.err == nil {
+		_, d.err = d.ReadToken()
+	}
 }
 
 // value returns the next value, which must be of a kind, or null if that is allowed. It is valid until the next call.

@@ -82,7 +82,44 @@ func TestDecode_ReadsWhatConsulWrites(t *testing.T) {
 		if got, err := decodePairs(short(data)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("pairs: %.300v, %v, want %.300v", got, err, want)
 		}
+		answer := map[string]any{"Index": 7, "Errors": nil, "Results": results(entries)}
+		if data, err = marshal(answer); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeTxn(short(data)); err != nil || !reflect.DeepEqual(got, txnAnswer{pairs: want}) {
+			t.Fatalf("transaction: %.300v, %v, want %.300v", got, err, want)
+		}
 	})
+}
+
+// results returns the results of a transaction that reads the entries, beside results that are not pairs.
+func results(entries []entry) []any {
+	list := []any{map[string]any{"Node": map[string]any{"Node": "web1", "Key": "x"}}, map[string]any{"KV": nil}}
+	for _, e := range entries {
+		list = append(list, map[string]any{"KV": e})
+	}
+	return list
+}
+
+func TestDecodeTxn_ReadsErrors(t *testing.T) {
+	body := `{"Results":null,"Errors":[{"OpIndex":2,"What":"key \"a\" doesn't exist"},{"What":"invalid session","OpIndex":0}],"Index":0}`
+	want := txnAnswer{errors: []txnError{{2, `key "a" doesn't exist`}, {0, "invalid session"}}}
+	if got, err := decodeTxn(strings.NewReader(body)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	for n := range len(body) {
+		if got, err := decodeTxn(strings.NewReader(body[:n])); err == nil {
+			t.Errorf("cut at %d: %v", n, got)
+		}
+	}
+	if got, err := decodeTxn(strings.NewReader(`{"Results":[]}`)); err != nil || got.pairs == nil {
+		t.Errorf("an empty list of results: %v, %v", got.pairs, err)
+	}
+	for _, foreign := range []string{`[]`, `null`, `{"Results":{}}`, `{"Results":[1]}`, `{"Errors":[{"OpIndex":-1}]}`, `{"Errors":"x"}`} {
+		if got, err := decodeTxn(strings.NewReader(foreign)); err == nil {
+			t.Errorf("%s: %v", foreign, got)
+		}
+	}
 }
 
 // node is a node as Consul's server writes it, in its order of fields.

@@ -8,11 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-
-	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -20,9 +17,32 @@ import (
 
 // The verbs that read.
 const (
-	verbGet        = string(api.KVGet)
-	verbGetOrEmpty = string(api.KVGetOrEmpty)
+	verbGet        = "get"
+	verbGetOrEmpty = "get-or-empty"
 )
+
+// txnOp is one operation of a transaction, as Consul reads it.
+type txnOp struct{ KV kvOp }
+
+type kvOp struct {
+	Verb, Key string
+	Value     []byte `json:",omitempty"`
+	Flags     uint64 `json:",omitempty"`
+	Index     uint64 `json:",omitempty"`
+	Session   string `json:",omitempty"`
+}
+
+// txnAnswer is the answer to a transaction.
+type txnAnswer struct {
+	// pairs are the results of operations that have one. Nil means that the answer has no results.
+	pairs  []keys.Pair
+	errors []txnError
+}
+
+type txnError struct {
+	op   uint64 // its place in the transaction
+	what string
+}
 
 // errBefore114 is the error of a server that does not know get-or-empty, or does not accept 128 operations.
 var errBefore114 = errors.New("the server is older than Consul 1.14, try again")
@@ -39,26 +59,23 @@ func (s *Store) Txn(ctx context.Context, ops []store.Op) (store.Result, error) {
 	if err != nil {
 		return store.Result{}, err
 	}
-	if len(answer.Errors) > 0 {
-		return store.Result{}, s.refused(ops, answer.Errors)
+	if len(answer.errors) > 0 {
+		return store.Result{}, s.refused(ops, answer.errors)
 	}
-	index := make(map[string]uint64, len(answer.Results))
-	for _, result := range answer.Results {
-		if result.KV != nil {
-			index[result.KV.Key] = result.KV.ModifyIndex
-		}
+	index := make(map[string]uint64, len(answer.pairs))
+	for _, p := range answer.pairs {
+		index[p.Key] = p.ModifyIndex
 	}
 	return store.NewResult(ops, func(key string) uint64 { return index[key] }), nil
 }
 
 // txn sends the operations. Consul treats a transaction without a write as a read, so it is retried like one.
-func (s *Store) txn(ctx context.Context, ops []store.Op) (answer api.TxnResponse, err error) {
-	encoded := make(api.TxnOps, len(ops))
+func (s *Store) txn(ctx context.Context, ops []store.Op) (txnAnswer, error) {
+	encoded := make([]txnOp, len(ops))
 	writes := false
 	for i, op := range ops {
 		writes = writes || op.Verb.Writes()
-		encoded[i] = &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(op.Verb.String()), Key: op.Key, Value: op.Value,
-			Flags: op.Flags, Index: op.Index, Session: op.Session}}
+		encoded[i] = txnOp{kvOp{op.Verb.String(), op.Key, op.Value, op.Flags, op.Index, op.Session}}
 	}
 	needs := needOp(ops[0])
 	if writes {
@@ -70,9 +87,7 @@ func (s *Store) txn(ctx context.Context, ops []store.Op) (answer api.TxnResponse
 // send is Store.read or Store.write.
 type send func(context.Context, request, func(*http.Response) error) error
 
-func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by send, needs need,
-	query ...string) (api.TxnResponse, error) {
-	var answer api.TxnResponse
+func (s *Store) sendTxn(ctx context.Context, kind string, ops []txnOp, by send, needs need, query ...string) (answer txnAnswer, err error) {
 	body, err := json.Marshal(ops)
 	if err != nil {
 		return answer, err
@@ -80,16 +95,11 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 	r := request{kind: kind, method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
 		accept: []int{http.StatusOK, http.StatusConflict}, compressed: true}
 	err = by(ctx, r, func(response *http.Response) error {
-		data, err := io.ReadAll(response.Body)
-		if err != nil {
-			return &lostError{err}
-		}
-		answer = api.TxnResponse{}
-		if err := json.Unmarshal(data, &answer); err != nil {
-			return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
+		if answer, err = decodeTxn(response.Body); err != nil {
+			return s.decodeError(err)
 		}
 		refused := response.StatusCode == http.StatusConflict
-		if refused && len(answer.Errors) == 0 || !refused && answer.Results == nil {
+		if refused && len(answer.errors) == 0 || !refused && answer.pairs == nil {
 			return fmt.Errorf("consul at %s: the answer to a transaction lacks its results: is this Consul?", s.addr)
 		}
 		return nil
@@ -104,18 +114,18 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops api.TxnOps, by sen
 
 // refused returns the error of a refused transaction: a *store.ForbiddenError if the token lacks a rule, or else a
 // *store.ConflictError.
-func (s *Store) refused(ops []store.Op, failures api.TxnErrors) error {
+func (s *Store) refused(ops []store.Op, failures []txnError) error {
 	conflict := &store.ConflictError{}
 	for _, failure := range failures {
-		if failure.OpIndex < 0 || failure.OpIndex >= len(ops) {
-			return fmt.Errorf("consul at %s: operation %d of %d failed: %s", s.addr, failure.OpIndex, len(ops), failure.What)
+		if failure.op >= uint64(len(ops)) {
+			return fmt.Errorf("consul at %s: operation %d of %d failed: %s", s.addr, failure.op, len(ops), failure.what)
 		}
-		op, what := ops[failure.OpIndex], s.hide.Replace(failure.What)
+		op, what := ops[failure.op], s.hide.Replace(failure.what)
 		if denied(what) {
 			needs := needOp(op)
 			return &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
 		}
-		conflict.Failed = append(conflict.Failed, store.FailedOp{Index: failure.OpIndex, Op: op, What: what})
+		conflict.Failed = append(conflict.Failed, store.FailedOp{Index: int(failure.op), Op: op, What: what})
 	}
 	return conflict
 }
@@ -138,26 +148,26 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 	if len(key) == 0 {
 		return nil, nil, nil
 	}
-	ops := make(api.TxnOps, len(key))
+	ops := make([]txnOp, len(key))
 	for i, k := range key {
-		ops[i] = &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(verb), Key: k}}
+		ops[i] = txnOp{kvOp{Verb: verb, Key: k}}
 	}
 	answer, err := s.sendTxn(ctx, kindGet, ops, s.read, needKey(key[0], "read"), s.mode())
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, failure := range answer.Errors {
-		at, what := failure.OpIndex, s.hide.Replace(failure.What)
+	for _, failure := range answer.errors {
+		at, what := failure.op, s.hide.Replace(failure.what)
 		switch {
 		case verb == verbGetOrEmpty && strings.Contains(what, "unknown") && strings.Contains(what, verbGetOrEmpty):
 			return nil, nil, errBefore114
-		case at < 0 || at >= len(key):
+		case at >= uint64(len(key)):
 			return nil, nil, fmt.Errorf("consul at %s: read of %d keys: %s", s.addr, len(key), what)
 		case denied(what):
 			needs := needKey(key[at], "read")
 			return nil, nil, &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
 		case verb == verbGet && strings.Contains(what, "doesn't exist"):
-			missing = append(missing, at)
+			missing = append(missing, int(at))
 		default:
 			return nil, nil, fmt.Errorf("consul at %s: read of %s: %s", s.addr, key[at], what)
 		}
@@ -165,25 +175,19 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 	if len(missing) > 0 {
 		return nil, missing, nil
 	}
-	pairs, err = s.inOrder(key, answer.Results)
-	return pairs, nil, err
+	if err := s.inOrder(key, answer.pairs); err != nil {
+		return nil, nil, err
+	}
+	return answer.pairs[:len(key)], nil, nil
 }
 
-// inOrder returns a pair for each key. Consul leaves out of the results what an ACL hides.
-func (s *Store) inOrder(key []string, results api.TxnResults) ([]keys.Pair, error) {
-	pairs := make([]keys.Pair, len(key))
+// inOrder returns an error unless there is a pair for each key. Consul leaves out of the results what an ACL hides.
+func (s *Store) inOrder(key []string, pairs []keys.Pair) error {
 	for i, k := range key {
-		if i >= len(results) || results[i].KV == nil || results[i].KV.Key != k {
+		if i >= len(pairs) || pairs[i].Key != k {
 			needs := needKey(k, "read")
-			return nil, &store.ForbiddenError{Key: needs.key, Policy: needs.rule,
-				Err: errors.New("the answer leaves it out")}
-		}
-		kv := results[i].KV
-		pairs[i] = keys.Pair{Key: kv.Key, Value: kv.Value, Flags: kv.Flags, CreateIndex: kv.CreateIndex,
-			ModifyIndex: kv.ModifyIndex, Session: kv.Session}
-		if len(kv.Value) == 0 {
-			pairs[i].Value = nil
+			return &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New("the answer leaves it out")}
 		}
 	}
-	return pairs, nil
+	return nil
 }
