@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -30,7 +31,7 @@ const (
 	benchStarts = 5_000
 )
 
-// bench is a fleet of 100,000 legacy hosts in ten roles, in a real single server.
+// bench is a fleet of 100,000 hosts in ten roles, in a real single server.
 type bench struct {
 	*testing.B
 	addr    string
@@ -38,7 +39,8 @@ type bench struct {
 	session string
 }
 
-func newBench(b *testing.B) *bench {
+// newBench returns a fleet of legacy hosts, or of agents.
+func newBench(b *testing.B, agents bool) *bench {
 	agent := consultest.StartWith(b, consuldev.Options{Server: true})
 	s, err := consul.New(consul.Config{Address: agent.Addr()})
 	if err != nil {
@@ -53,6 +55,11 @@ func newBench(b *testing.B) *bench {
 		{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Disabled)}}
 	for i := range benchHosts {
 		ops = append(ops, store.Op{Verb: store.Set, Key: l.Record("1", benchHost(i)), Value: []byte("1782000000")})
+		if agents {
+			report := fleet.Report{Schema: fleet.ReportSchema, Role: fleet.RoleOf(benchHost(i)), Version: "1", Phase: fleet.PhaseIdle,
+				Time: time.Now(), Machine: fmt.Sprintf("%032x", i)}
+			ops = append(ops, store.Op{Verb: store.Set, Key: l.Report(benchHost(i)), Value: keys.EncodeReport(report)})
+		}
 	}
 	x.txn(ops...)
 	return x
@@ -103,42 +110,65 @@ func (x *bench) rawRead(ctx context.Context, prefix string) {
 
 const benchPlan = "version: '%d'\ninstructions: {rollingRules: {global: 500}}"
 
-// BenchmarkFirstPass switches the version and grants 5,000 of 100,000 hosts, beside reading both trees raw and writing
-// 5,000 keys in full transactions.
+// BenchmarkFirstPass switches the version and grants 5,000 of 100,000 hosts, beside reading the trees of hosts raw and writing as
+// many keys in full transactions: a key of each legacy host, a grant and a key of each agent.
 func BenchmarkFirstPass(b *testing.B) {
-	x := newBench(b)
-	l := keys.Layout{}
-	b.Run("raw", func(b *testing.B) {
-		ops := make([]store.Op, benchStarts)
-		for n := uint64(1); b.Loop(); n++ {
-			x.rawRead(b.Context(), l.RecordTree())
-			x.rawRead(b.Context(), l.EnableTree())
-			for i := range ops {
-				ops[i] = store.Op{Verb: store.Set, Key: fmt.Sprintf("raw/%d", i), Value: []byte(keys.Enabled), Flags: n}
-			}
-			x.txn(ops...)
+	for _, agents := range []bool{false, true} {
+		name := "legacy"
+		if agents {
+			name = "agents"
 		}
-	})
-	x.txn(store.Op{Verb: store.DeleteTree, Key: "raw/"})
-	b.Run("pass", func(b *testing.B) {
-		for version := 2; b.Loop(); version++ {
-			b.StopTimer()
-			x.txn(store.Op{Verb: store.Set, Key: l.CurrentVersion(), Value: []byte("1")},
-				store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
-				store.Op{Verb: store.DeleteTree, Key: l.StartedTree()},
-				store.Op{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Disabled)})
-			x.apply(fmt.Sprintf(benchPlan, version))
-			b.StartTimer()
-			if r := x.reconcile(); r.Starts != benchStarts {
-				b.Fatalf("%d starts", r.Starts)
+		b.Run(name, func(b *testing.B) {
+			x := newBench(b, agents)
+			b.Run("raw", func(b *testing.B) { x.rawFirstPass(b, agents) })
+			x.txn(store.Op{Verb: store.DeleteTree, Key: "raw/"})
+			b.Run("pass", x.firstPass)
+		})
+	}
+}
+
+func (x *bench) rawFirstPass(b *testing.B, agents bool) {
+	l, version := keys.Layout{}, uint64(0)
+	for b.Loop() {
+		version++
+		x.rawRead(b.Context(), l.RecordTree())
+		x.rawRead(b.Context(), l.EnableTree())
+		var ops []store.Op
+		for i := range benchStarts {
+			ops = append(ops, store.Op{Verb: store.Set, Key: fmt.Sprintf("raw/keys/%d", i), Value: []byte(keys.Enabled), Flags: version})
+		}
+		if agents {
+			x.rawRead(b.Context(), l.ReportTree())
+			for i := range benchStarts {
+				grant := keys.EncodeGrant(fleet.Grant{Rollout: version, Version: "2", Time: time.Now(), ID: fmt.Sprintf("%d.1.1", version)})
+				ops = append(ops, store.Op{Verb: store.Set, Key: fmt.Sprintf("raw/grants/%d", i), Value: grant})
 			}
 		}
-	})
+		x.txn(ops...)
+	}
+}
+
+func (x *bench) firstPass(b *testing.B) {
+	l, version := keys.Layout{}, 1
+	for b.Loop() {
+		version++
+		b.StopTimer()
+		x.txn(store.Op{Verb: store.Set, Key: l.CurrentVersion(), Value: []byte("1")},
+			store.Op{Verb: store.DeleteTree, Key: l.EnableTree()},
+			store.Op{Verb: store.DeleteTree, Key: l.GrantTree()},
+			store.Op{Verb: store.DeleteTree, Key: l.StartedTree()},
+			store.Op{Verb: store.Set, Key: l.EnableGlobal(), Value: []byte(keys.Disabled)})
+		x.apply(fmt.Sprintf(benchPlan, version))
+		b.StartTimer()
+		if r := x.reconcile(); r.Starts != benchStarts {
+			b.Fatalf("%d starts: %s", r.Starts, r.Decision.Gate.Message)
+		}
+	}
 }
 
 // BenchmarkIdlePass is a pass that changes nothing, at the start of a rollout and with a key for every host.
 func BenchmarkIdlePass(b *testing.B) {
-	x := newBench(b)
+	x := newBench(b, false)
 	for _, at := range []struct{ name, plan string }{
 		{"start", fmt.Sprintf(benchPlan, 3)},
 		{"all-released", "version: '3'"},

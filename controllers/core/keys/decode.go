@@ -98,7 +98,7 @@ func (d *decoder) found(host string, k kind, at int) {
 // collect returns the hosts in natural order.
 func (d *decoder) collect() []fleet.Host {
 	order := fleet.NaturalOrder(d.names)
-	hosts := make([]fleet.Host, 0, len(d.snapshot.RecordKeys)+len(d.snapshot.Reports))
+	hosts := make([]fleet.Host, 0, max(len(d.snapshot.RecordKeys), len(d.snapshot.Reports)))
 	for from := 0; from < len(order); {
 		name := d.names[order[from]]
 		to := from + 1

@@ -4,8 +4,8 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -33,7 +33,8 @@ func (a *assessment) admit(g *gate) *admission {
 		batch: Blocker{Kind: BlockedByBatch, Have: a.limits.running}}
 	var s subject // one for all hosts: the calls of the table make it escape to the heap
 	for _, i := range ad.admissionOrder() {
-		s = subject{Host: &ad.in.Fleet.Hosts[i], hostFacts: &ad.facts[i], revoked: g.revokes(i), canary: ad.canaries.includes(i)}
+		s = subject{Host: &ad.in.Fleet.Hosts[i], hostFacts: &ad.facts[i], role: a.limits.of[i], revoked: g.revokes(i),
+			canary: ad.canaries.includes(i)}
 		ad.decide(&s, &ad.verdicts[i])
 	}
 	return ad
@@ -67,7 +68,7 @@ func (ad *admission) admissionOrder() []int {
 	if ad.plan.failedFirst {
 		first, rest = ad.putFailedFirst(first), ad.putFailedFirst(rest)
 	}
-	return slices.Concat(first, rest, again)
+	return append(append(first, rest...), again...)
 }
 
 // putFailedFirst returns the hosts that failed in the rollout before, then all others.
@@ -88,8 +89,7 @@ func (ad *admission) decide(s *subject, v *Verdict) {
 	base := s.base(s.Host)
 	*v = Verdict{Host: s.Name, Role: s.Role, Base: base, State: base, Counts: s.counts(), InFlight: s.inFlight(), Complete: s.complete(),
 		ClockOffset: s.clockOffset}
-	if s.Role != "" && !s.vanishes() {
-		s.role = ad.limits.role(s.Role)
+	if s.role != nil {
 		v.Group = s.role.group.name
 	}
 	for k := range rules {
@@ -97,7 +97,7 @@ func (ad *admission) decide(s *subject, v *Verdict) {
 		if !ok {
 			continue
 		}
-		v.Reason, v.Blocker = rules[k].reason, blocker
+		v.Reason, v.Blocker = cmp.Or(rules[k].reason, ad.gate.Reason), blocker
 		v.Message = rules[k].message(ad, s)
 		switch {
 		case rules[k].state != "":

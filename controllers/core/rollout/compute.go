@@ -147,12 +147,13 @@ func (ad *admission) fleetHold() *fleet.Hold {
 // complete, and no host that looks the role up is excluded, held, ungranted, of another role by the plan, or goes by keys alone:
 // such a host would start by it.
 func (ad *admission) decideRoles() []Role {
-	withheld := map[string]bool{}
+	withheld, latest := map[string]bool{}, "" // consecutive hosts mostly have the same role
 	for i := range ad.in.Fleet.Hosts {
 		h, v := &ad.in.Fleet.Hosts[i], &ad.verdicts[i]
-		if h.LookupRole != "" && !ad.facts[i].vanishes() &&
+		if h.LookupRole != latest && !ad.facts[i].vanishes() &&
 			(h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable || !h.KnowsGrants()) {
-			withheld[h.LookupRole] = true
+			latest = h.LookupRole
+			withheld[latest] = true
 		}
 	}
 	roles := ad.limits.roles()

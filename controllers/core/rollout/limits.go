@@ -14,6 +14,7 @@ import (
 type limitScope struct {
 	kind     BlockerKind
 	name     string
+	size     int   // number of hosts
 	hosts    []int // in natural order
 	counted  int   // hosts that count
 	complete int   // of those, hosts that are upgraded and have soaked
@@ -31,6 +32,9 @@ type limitScope struct {
 }
 
 func (s *limitScope) add(i int, f *hostFacts) {
+	if s.hosts == nil {
+		s.hosts = make([]int, 0, s.size)
+	}
 	s.hosts = append(s.hosts, i)
 	if f.counts() {
 		s.counted++
@@ -90,6 +94,8 @@ type role struct {
 	group *group
 	// scopes are the role, its group and the fleet.
 	scopes [3]*limitScope
+	// awaits is the role or group that this role waits for. Nil means none.
+	awaits *Blocker
 }
 
 // group is the roles that share a limit.
@@ -148,6 +154,7 @@ type limits struct {
 	patterns  []groupPattern
 	byRole    map[string]*role
 	byGroup   map[string]*group
+	of        []*role // by host; nil means that the host is in no role
 	fleet     limitScope
 	running   int      // hosts in flight that have not failed
 	latest    *role    // looked up last: consecutive hosts mostly have the same role
@@ -156,14 +163,23 @@ type limits struct {
 
 // tally counts the hosts of each role and group, and computes the limits from the counts.
 func tally(plan *Plan, hosts []fleet.Host, facts []hostFacts) *limits {
-	l := &limits{patterns: plan.groups, byRole: map[string]*role{}, byGroup: map[string]*group{},
+	l := &limits{patterns: plan.groups, byRole: map[string]*role{}, byGroup: map[string]*group{}, of: make([]*role, len(hosts)),
 		fleet: limitScope{kind: BlockedByFleetLimit, name: "the fleet"}}
 	for i := range hosts {
-		f := &facts[i]
-		if hosts[i].Role == "" || f.vanishes() {
+		if hosts[i].Role == "" || facts[i].vanishes() {
 			continue
 		}
-		for _, s := range l.role(hosts[i].Role).scopes {
+		l.of[i] = l.role(hosts[i].Role)
+		for _, s := range l.of[i].scopes {
+			s.size++
+		}
+	}
+	for i, r := range l.of {
+		if r == nil {
+			continue
+		}
+		f := &facts[i]
+		for _, s := range r.scopes {
 			s.add(i, f)
 		}
 		if f.takesSlot() && !f.failed() {

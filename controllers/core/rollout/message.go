@@ -240,7 +240,7 @@ func (c *canaries) message() string {
 }
 
 func (ad *admission) roleMessage(s *subject) string {
-	b := ad.order.blockers[s.role.name]
+	b := s.role.awaits
 	return ad.messages.get(messageKey{v1alpha1.ReasonWaitingForRole, s.role.name, 0}, func() string {
 		if b.Limit == 0 {
 			return "waits for " + b.Name + ", whose hosts have all vanished; it is unknown whether they are upgraded"

@@ -20,15 +20,15 @@ type order struct {
 	after    map[string]v1alpha1.StringList
 	limits   *limits
 	progress progressFunc
-	ever     []string            // roles that were ever seen
-	blockers map[string]*Blocker // by role; nil means that the role does not wait
+	ever     []string // roles that were ever seen
 	warnings []string
 }
 
+// newOrder also finds what each role waits for.
 func newOrder(after map[string]v1alpha1.StringList, l *limits, ever []string, progress progressFunc) order {
-	o := order{after: after, limits: l, ever: ever, progress: progress, blockers: map[string]*Blocker{}}
+	o := order{after: after, limits: l, ever: ever, progress: progress}
 	for _, r := range l.roles() {
-		o.blockers[r.name] = o.blocker(r)
+		r.awaits = o.blocker(r)
 	}
 	for _, name := range fleet.NaturalKeys(after) {
 		for _, awaited := range after[name] {

@@ -13,6 +13,7 @@ import (
 
 // rule is one row of the table by which a host gets its verdict. The first rule that applies wins.
 type rule struct {
+	// reason is that of the verdict. Empty means that of the gate.
 	reason v1alpha1.Reason
 	// state overlays the base state of the host. Empty means that it does not.
 	state State
@@ -42,20 +43,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonUnverified, "", (*admission).unverified, (*admission).unverifiedMessage},
 	{v1alpha1.ReasonGranted, "", when((*subject).isEnabled), (*admission).grantedMessage},
 	{v1alpha1.ReasonCannotAct, "", (*admission).cannotAct, (*admission).cannotActMessage},
-	{v1alpha1.ReasonNoPlan, "", gatedBy(v1alpha1.ReasonNoPlan), (*admission).gateMessage},
-	{v1alpha1.ReasonObservationIncomplete, "", gatedBy(v1alpha1.ReasonObservationIncomplete), (*admission).gateMessage},
-	{v1alpha1.ReasonConflict, "", gatedBy(v1alpha1.ReasonConflict), (*admission).gateMessage},
-	{v1alpha1.ReasonStoreWentBack, "", gatedBy(v1alpha1.ReasonStoreWentBack), (*admission).gateMessage},
-	{v1alpha1.ReasonFleetShrank, "", gatedBy(v1alpha1.ReasonFleetShrank), (*admission).gateMessage},
-	{v1alpha1.ReasonAborted, "", gatedBy(v1alpha1.ReasonAborted), (*admission).gateMessage},
-	{v1alpha1.ReasonPlanPaused, "", gatedBy(v1alpha1.ReasonPlanPaused), (*admission).gateMessage},
-	{v1alpha1.ReasonFailureBudgetExceeded, "", gatedBy(v1alpha1.ReasonFailureBudgetExceeded), (*admission).gateMessage},
-	{v1alpha1.ReasonOutsideWindow, "", gatedBy(v1alpha1.ReasonOutsideWindow), (*admission).gateMessage},
-	{v1alpha1.ReasonTooManyUnhealthy, "", gatedBy(v1alpha1.ReasonTooManyUnhealthy), (*admission).gateMessage},
-	{v1alpha1.ReasonVersionKeysRefused, "", gatedBy(v1alpha1.ReasonVersionKeysRefused), (*admission).gateMessage},
-	{v1alpha1.ReasonVersionSwitch, "", gatedBy(v1alpha1.ReasonVersionSwitch), (*admission).gateMessage},
-	{v1alpha1.ReasonNoHosts, "", gatedBy(v1alpha1.ReasonNoHosts), (*admission).gateMessage},
-	{v1alpha1.ReasonRevoking, "", gatedBy(v1alpha1.ReasonRevoking), (*admission).gateMessage},
+	{"", "", (*admission).gated, (*admission).gateMessage},
 	{v1alpha1.ReasonStarting, "", when((*subject).isNewcomer), (*admission).startingMessage},
 	{v1alpha1.ReasonWaitingForCanary, "", (*admission).waitingForCanary, (*admission).canaryMessage},
 	{v1alpha1.ReasonAwaitingPromotion, "", (*admission).awaitingPromotion, (*admission).canaryMessage},
@@ -98,15 +86,8 @@ func failedBy(reason v1alpha1.Reason) func(*admission, *subject) (*Blocker, bool
 	}
 }
 
-// gatedBy makes the rule of hosts that only a gate keeps from a grant.
-func gatedBy(reason v1alpha1.Reason) func(*admission, *subject) (*Blocker, bool) {
-	return func(ad *admission, _ *subject) (*Blocker, bool) {
-		if ad.gate.Reason != reason {
-			return nil, false
-		}
-		return &ad.gate.blocker, true
-	}
-}
+// gated applies to all other hosts while the gate is closed.
+func (ad *admission) gated(*subject) (*Blocker, bool) { return &ad.gate.blocker, ad.gate.Reason != "" }
 
 func (ad *admission) pausedByKey(s *subject) (*Blocker, bool) {
 	if s.PausedBy == fleet.ScopeNone {
@@ -154,8 +135,7 @@ func (ad *admission) awaitingPromotion(s *subject) (*Blocker, bool) {
 }
 
 func (ad *admission) waitingForRole(s *subject) (*Blocker, bool) {
-	b := ad.order.blockers[s.role.name]
-	return b, b != nil
+	return s.role.awaits, s.role.awaits != nil
 }
 
 func (ad *admission) limitZero(s *subject) (*Blocker, bool) {
