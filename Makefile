@@ -17,7 +17,7 @@ SOAK_SYSTEM ?= 30m
 
 # The tools of the tests. A change of this value makes go test run tests again that it would not have to (see hack/testtool).
 TOOLS = $(shell id -u; command -v apt-get dpkg dpkg-deb dpkg-scanpackages facter puppet run-parts dbus-daemon systemd-analyze promtool \
-	git gpg ssh-keygen sshd chromium chromium-browser google-chrome; ls /usr/share/bash-completion/bash_completion 2>/dev/null)
+	git gpg ssh-keygen sshd lintian rpm chromium chromium-browser google-chrome; ls /usr/share/bash-completion/bash_completion 2>/dev/null)
 
 # The version in the binaries is the one that Go reads from Git.
 BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -30,6 +30,11 @@ help: ## Show this help
 build: ## Build the three binaries into bin/, static and stripped
 	$(BUILD)
 
+.PHONY: packages
+packages: bin/nfpm ## Build .deb and .rpm packages for amd64 and arm64 into bin/packages
+	rm -rf bin/packages
+	hack/packages.sh bin/packages amd64 arm64
+
 .PHONY: demo
 demo: $(if $(CONSUL),consul) ## Watch a simulated fleet upgrade; CONSUL=1: with a real Consul and separate agents
 	$(BUILD)
@@ -40,6 +45,8 @@ deps: ## Download modules; as root on Debian, install the tools that tests need
 	go mod download
 	missing=()
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
+	command -v lintian >/dev/null || missing+=(lintian)
+	command -v rpm >/dev/null || missing+=(rpm)
 	command -v promtool >/dev/null || missing+=(prometheus)
 	command -v puppet >/dev/null || missing+=(puppet-agent)
 	command -v dpkg-scanpackages >/dev/null || missing+=(dpkg-dev)
@@ -80,6 +87,7 @@ verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, gene
 	go vet ./...
 	go mod tidy -diff
 	go -C hack/tools mod tidy -diff
+	go -C hack/packages mod tidy -diff
 	hack/generate.sh --check
 	go test -count=1 -skip '^TestPages$$' ./hack
 	bin/golangci-lint run
@@ -119,6 +127,10 @@ clean: ## Remove built files, except bin/consul, which takes long to build
 
 bin/controller-gen: hack/tools/go.mod
 	go -C hack/tools build -o $(CURDIR)/$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	@touch $@
+
+bin/nfpm: hack/packages/go.mod
+	go -C hack/packages build -trimpath -o $(CURDIR)/$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 	@touch $@
 
 bin/golangci-lint: hack/tools/go.mod

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Copyright The upgrade-controller Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Builds the Debian and RPM packages of the three programs. Two builds of one commit give the same bytes.
+#
+#   hack/packages.sh [FOLDER [ARCHITECTURE...]]
+#
+# The default is bin/packages, for amd64 and arm64. VERSION is the version of the packages, such as v0.2.0. Without it they
+# have the version of the checkout.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+programs=(upgradectl upgrade-agent upgrade-controller)
+out=${1:-bin/packages}
+shift || true
+architectures=("${@:-amd64}")
+(($#)) || architectures=(amd64 arm64)
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+mkdir -p "$out"
+
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH STAGE=$stage
+
+# binaries builds the programs for an architecture.
+binaries() {
+  CGO_ENABLED=0 GOOS=linux GOARCH=$1 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o "$stage/$1/" ./cmd/...
+}
+
+# git_version prints the version of the checkout: its tag; or the last tag, the number of commits since, and the commit; or the time
+# of the commit, if there is no tag.
+git_version() {
+  local version dirty=
+  git diff --quiet HEAD || dirty=+dirty
+  if ! version=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null); then
+    if version=$(git describe --tags --long --abbrev=12 --match 'v[0-9]*' 2>/dev/null); then
+      version=$(sed -E 's/-([0-9]+)-(g[0-9a-f]+)$/+\1.\2/' <<<"$version")
+    else
+      version=$(TZ=UTC git show -s --abbrev=12 --date=format-local:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
+    fi
+  fi
+  echo "$version$dirty"
+}
+
+# package_version turns a version into one of Debian and RPM: v0.2.0-rc.1 becomes 0.2.0~rc.1, which is older than 0.2.0.
+package_version() {
+  local version=${1#v}
+  echo "${version/-/\~}"
+}
+
+compress() { gzip -9n; }
+
+# licenses prints the licenses of all modules that a program contains.
+licenses() {
+  local path version dir file
+  go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' "./cmd/$1" | sort -u |
+    while read -r path version dir; do
+      for file in "$dir"/LICENSE* "$dir"/LICENCE* "$dir"/COPYING* "$dir"/NOTICE*; do
+        if [[ -f $file ]]; then printf '%s %s: %s\n\n' "$path" "$version" "${file##*/}" && cat "$file" && printf '\n\n'; fi
+      done
+    done
+}
+
+# changelog prints a changelog in Debian's format.
+changelog() {
+  cat <<END
+$1 ($VERSION-1) unstable; urgency=medium
+
+  * See changelog.gz.
+
+ -- The upgrade-controller Authors <maintainers@upgrade.jiocloud.com>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
+END
+}
+
+# completion prints the completion script of a program.
+completion() { go run "./cmd/$1" completion "$2"; }
+
+for arch in "${architectures[@]}"; do
+  binaries "$arch"
+done
+VERSION=$(package_version "${VERSION:-$(git_version)}")
+export VERSION
+
+mkdir -p "$stage/man" "$stage/completion"
+for page in docs/reference/man/*.1; do
+  compress <"$page" >"$stage/man/${page##*/}.gz"
+done
+compress <CHANGELOG.md >"$stage/changelog.gz"
+for program in upgradectl upgrade-agent; do
+  for shell in bash zsh fish; do
+    completion "$program" "$shell" >"$stage/completion/$program.$shell"
+  done
+done
+for program in "${programs[@]}"; do
+  mkdir -p "$stage/$program"
+  changelog "$program" | compress >"$stage/$program/changelog.Debian.gz"
+  licenses "$program" | compress >"$stage/$program/third-party-licenses.gz"
+done
+
+for arch in "${architectures[@]}"; do
+  for program in "${programs[@]}"; do
+    for packager in deb rpm; do
+      ARCH=$arch bin/nfpm package --config "config/packages/$program.yaml" --packager "$packager" --target "$out/"
+    done
+  done
+done
