@@ -52,6 +52,20 @@ func TestAgent_UsesAGrantOnce(t *testing.T) {
 	}
 }
 
+// The marker keeps what the grant said of the checks: they are not a failure of the rollout when the grant is gone.
+func TestAgent_MarksAStartAsUnhealthy(t *testing.T) {
+	b := newBench(t, "v1")
+	b.switchTo("v2")
+	b.set(grantKey, string(keys.EncodeGrant(fleet.Grant{Rollout: 1, Version: "v2", Time: noon, ID: "1.4", Unhealthy: true})))
+	b.step = func(context.Context, Change) (string, error) {
+		if m := keys.DecodeStarted(b.pairs()[startedKey]); m == nil || !m.Unhealthy {
+			t.Errorf("the marker is %+v", m)
+		}
+		return "", nil
+	}
+	b.wantReason(permission.Granted)
+}
+
 // A restored or replayed grant starts nothing, also on a host that was reinstalled at the old version with its memory.
 func TestAgent_RefusesAUsedGrant(t *testing.T) {
 	b := newBench(t, "v1")

@@ -50,7 +50,7 @@ func (o Observation) nextMarker(v Verdict) fleet.Started {
 	m := fleet.Started{Version: current.Name, From: o.View.Local, Time: o.Now, Rollout: current.Rollout}
 	switch {
 	case v.usesGrant(o):
-		m.Grant = o.View.Grant.ID
+		m.Grant, m.Unhealthy = o.View.Grant.ID, o.View.Grant.Unhealthy
 	case own != nil && !own.Waiting && own.Attempt > 0:
 		return *own
 	case own != nil:

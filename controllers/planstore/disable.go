@@ -87,7 +87,8 @@ func (p Plans) markStarted(ctx context.Context, l keys.Layout, now time.Time) ([
 		if h.Agent() || h.Started != nil || !v.InFlight || v.Base == rollout.Upgraded {
 			continue
 		}
-		mark := fleet.Started{Version: o.Fleet.Current.Name, Time: now.UTC().Truncate(time.Second), By: fleet.ByController}
+		mark := fleet.Started{Version: o.Fleet.Current.Name, Time: now.UTC().Truncate(time.Second), By: fleet.ByController,
+			Unhealthy: h.Setting.Unhealthy}
 		ops = append(ops, store.Op{Verb: store.CAS, Key: l.Started(h.Name), Value: keys.EncodeStarted(mark)})
 		hosts = append(hosts, h.Name)
 	}

@@ -139,7 +139,9 @@ type Started struct {
 	// and that no other one runs: the next one writes the marker again.
 	Attempt int    `json:"attempt,omitempty"`
 	Waiting bool   `json:"waiting,omitempty"`
-	Index   uint64 `json:"-"`
+	// Unhealthy says that required checks failed already when the host was granted, or when the controller wrote the marker.
+	Unhealthy bool   `json:"unhealthy,omitempty"`
+	Index     uint64 `json:"-"`
 }
 
 // Grant is the one-time permission for one host to change to one version in one rollout. The host deletes it in the

@@ -285,7 +285,7 @@ func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
 	if granted {
 		return !h.Setting.Unhealthy
 	}
-	return f.marked && h.Started.Version == c.current.Name
+	return f.marked && h.Started.Version == c.current.Name && !h.Started.Unhealthy
 }
 
 // classifySoak classifies a host that has the version. Its soak begins when the controller first saw that, and not before its

@@ -211,7 +211,8 @@ func (ad *admission) startedMarkers() []fleet.StartedMarker {
 		switch {
 		case (h.Started == nil || byController) && !h.Agent() && !f.upgraded() && f.enabled && losesPermission:
 			markers = append(markers, fleet.StartedMarker{Host: h.Name, Started: fleet.Started{
-				Version: ad.target, Time: wholeSecond(ad.in.Now), By: fleet.ByController}})
+				Version: ad.target, Time: wholeSecond(ad.in.Now), By: fleet.ByController,
+				Unhealthy: f.requiredCheckFails && (!f.failingSinceGrant || ad.gate.switches())}})
 		case byController && f.marked:
 			markers = append(markers, fleet.StartedMarker{Host: h.Name, Started: *h.Started})
 		}

@@ -95,6 +95,24 @@ func TestChecksThatFailAtTheGrantDoNotCount(t *testing.T) {
 	}
 }
 
+// The controller's marker keeps that the checks of a host failed before the rollout touched it.
+func TestChecksThatFailBeforeAMarkerDoNotCount(t *testing.T) {
+	for _, tt := range []struct{ name, fleet, spec string }{
+		{"the grant of an unhealthy host is revoked", "record v1 web1..2\nkey host/web1 True -5m unhealthy\ncheck web1 puppet critical\naborted", ""},
+		{"a host is enabled by a missing key", "bare\ncurrent v2\nrecord v1 web1..2\ncheck web1 puppet critical", "paused: true"},
+	} {
+		w := newWorld(t, tt.fleet, tt.spec+"\nhealthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}")
+		d := w.settle()
+		f := w.observe()
+		if m := f.Hosts[0].Started; m == nil || !m.Unhealthy {
+			t.Errorf("%s: the marker is %+v", tt.name, m)
+		}
+		if d.Verdicts[0].State == "Failed" {
+			t.Errorf("%s: %s", tt.name, verdictLines(d))
+		}
+	}
+}
+
 // The ledger remembers when checks were first seen to fail and to pass again, writes each once, and forgets.
 func TestCheckTimesInTheLedger(t *testing.T) {
 	w := newWorld(t, "record v1 web1\nagent web1", "healthGate: {checks: [puppet]}\nminReadySeconds: 600")

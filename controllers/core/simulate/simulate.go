@@ -308,7 +308,7 @@ func (s *Simulation) startHost(h *fleet.Host, current fleet.CurrentVersion) {
 	if h.Agent() {
 		started := fleet.Started{Version: version, From: h.Record.Version, Time: s.Now.UTC(), Rollout: current.Rollout}
 		if h.Grant.For(current) {
-			started.Grant = h.Grant.ID
+			started.Grant, started.Unhealthy = h.Grant.ID, h.Grant.Unhealthy
 			s.world.put(keys.Pair{Key: s.Layout.Grant(h.Name)})
 		}
 		s.world.put(s.world.pair(s.Layout.Started(h.Name), string(keys.EncodeStarted(started))))
