@@ -98,7 +98,8 @@ func TestChecksThatFailAtTheGrantDoNotCount(t *testing.T) {
 // The controller's marker keeps that the checks of a host failed before the rollout touched it.
 func TestChecksThatFailBeforeAMarkerDoNotCount(t *testing.T) {
 	for _, tt := range []struct{ name, fleet, spec string }{
-		{"the grant of an unhealthy host is revoked", "record v1 web1..2\nkey host/web1 True -5m unhealthy\ncheck web1 puppet critical\naborted", ""},
+		{"the grant of an unhealthy host is revoked",
+			"record v1 web1..2\nkey host/web1 True -5m unhealthy\ncheck web1 puppet critical\naborted", ""},
 		{"a host is enabled by a missing key", "bare\ncurrent v2\nrecord v1 web1..2\ncheck web1 puppet critical", "paused: true"},
 	} {
 		w := newWorld(t, tt.fleet, tt.spec+"\nhealthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}")
