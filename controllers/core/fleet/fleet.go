@@ -137,8 +137,8 @@ type Started struct {
 	Grant   string `json:"grant,omitempty"`
 	// Attempt counts the attempts of the host in the rollout, from 1. Zero means unknown. Waiting says that the attempt failed,
 	// and that no other one runs: the next one writes the marker again.
-	Attempt int    `json:"attempt,omitempty"`
-	Waiting bool   `json:"waiting,omitempty"`
+	Attempt int  `json:"attempt,omitempty"`
+	Waiting bool `json:"waiting,omitempty"`
 	// Unhealthy says that required checks failed already when the host was granted, or when the controller wrote the marker.
 	Unhealthy bool   `json:"unhealthy,omitempty"`
 	Index     uint64 `json:"-"`
