@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -107,7 +105,7 @@ const (
 type retry struct {
 	version  string
 	attempts int
-	delays   wait.Backoff
+	delays   backoff.Delays
 	after    time.Time
 }
 

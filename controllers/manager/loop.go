@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/reconcile"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -183,7 +183,7 @@ func (l *loop) retry(ctx context.Context, item string, err error, message string
 // nextResync is spread at random, so that plans and controllers do not all read at the same time.
 func (l *loop) nextResync() time.Duration {
 	every := cmp.Or(l.Resync, DefaultResync)
-	return wait.Jitter(every-every/10, 1.0/9)
+	return backoff.Jitter(every-every/10, 1.0/9)
 }
 
 // state is that of a plan. Nil means that the plan is unknown. Only the worker that handles the plan changes it.

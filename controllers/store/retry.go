@@ -8,31 +8,32 @@ import (
 	"errors"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 )
 
-// conflictBackoff is how often RetryOnConflict tries, and the delays between the attempts. The other writer is an operator's
-// command or a pass, which take milliseconds.
-func conflictBackoff() wait.Backoff {
-	return wait.Backoff{Steps: 5, Duration: 5 * time.Millisecond, Factor: 3, Jitter: 1}
-}
+// conflictAttempts is how often RetryOnConflict tries. The pauses begin with firstConflictPause and triple, because the other
+// writer is an operator's command or a pass, which take milliseconds. Up to as much again is added at random.
+const (
+	conflictAttempts   = 5
+	firstConflictPause = 5 * time.Millisecond
+)
 
 // RetryOnConflict calls fn, which reads and then writes what follows from it, until fn returns no *ConflictError, five times
 // at most. It returns the last error of fn, or the context's error if the context ends between two calls. A failed
 // CheckSession is final: no retry brings a lost lock back.
 func RetryOnConflict(ctx context.Context, fn func() error) error {
-	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, conflictBackoff(), func(context.Context) (bool, error) {
-		last = fn()
-		if conflict, ok := errors.AsType[*ConflictError](last); ok && !conflict.lostSession() {
-			return false, nil
+	pause := firstConflictPause
+	for attempt := 1; ; attempt++ {
+		err := fn()
+		conflict, ok := errors.AsType[*ConflictError](err)
+		if !ok || conflict.lostSession() || attempt == conflictAttempts {
+			return err
 		}
-		return true, last
-	})
-	if last != nil && !errors.Is(err, ctx.Err()) {
-		return last
+		if err := backoff.Sleep(ctx, backoff.Jitter(pause, 1)); err != nil {
+			return err
+		}
+		pause *= 3
 	}
-	return err
 }
 
 // lostSession reports whether a session no longer held its lock.

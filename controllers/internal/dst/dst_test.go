@@ -1,7 +1,6 @@
 // Copyright The upgrade-controller Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-//go:debug randseednop=0
 package dst
 
 import (
@@ -38,7 +37,7 @@ func budgetOf(t *testing.T) budget {
 	t.Helper()
 	text := os.Getenv("UPGRADE_DST_STEPS")
 	if text == "" {
-		if testing.Short() || raceDetector() {
+		if quick() {
 			return budget{steps: defaultSteps / 50}
 		}
 		return budget{steps: defaultSteps}
@@ -59,6 +58,9 @@ func (b budget) over(steps int) bool {
 	}
 	return steps >= b.steps
 }
+
+// quick says that tests simulate less.
+func quick() bool { return testing.Short() || raceDetector() }
 
 // raceDetector says that the test was built with the race detector, which makes it slow.
 func raceDetector() bool {
@@ -117,9 +119,23 @@ func report(t *testing.T, s scenario, r result) {
 		s.Legacy, len(small.Events), len(s.Events), events.String(), r.text())
 }
 
-// The same seed makes the same history, call by call.
+// replaySeeds is how many seeds are replayed. UPGRADE_DST_REPLAY is another number.
+const replaySeeds = 20
+
+// The same seed makes the same history, call by call, however many other processes use the processors.
 func TestRun_ReplaysExactly(t *testing.T) {
-	for seed := range uint64(10) {
+	seeds := uint64(replaySeeds)
+	if quick() {
+		seeds /= 5
+	}
+	if text := os.Getenv("UPGRADE_DST_REPLAY"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("UPGRADE_DST_REPLAY: %q is not a number", text)
+		}
+		seeds = n
+	}
+	for seed := range seeds {
 		s := newScenario(1000+seed, 1500)
 		a, b := run(t, s, seams{}).history, run(t, s, seams{}).history
 		for i := range max(len(a), len(b)) {
@@ -134,6 +150,9 @@ func TestRun_ReplaysExactly(t *testing.T) {
 
 // A fault of the product is found, and only the events that it needs are left.
 func TestShrink_KeepsTheFaultsThatAreNeeded(t *testing.T) {
+	if quick() {
+		t.Skip("it simulates 300,000 steps")
+	}
 	broken := seams{ops: without(func(p *process, op store.Op) bool { return p.machine == nil && op.Key == keys.Layout{}.HoldFleet() })}
 	for seed := uint64(1); seed < 200; seed++ {
 		s := newScenario(seed, stepsOfRun)

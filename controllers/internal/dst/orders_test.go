@@ -4,11 +4,13 @@
 package dst
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"testing/synctest"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -17,26 +19,50 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
-// operator runs one command. It calls end with the command's error.
+// operator runs one command. When it has ended, the scheduler calls end with its error.
 func (w *world) operator(what string, run func(context.Context, planstore.Plans, *process) error, end func(error)) {
 	w.operators++
 	number := w.operators
 	p := w.newProcess(fmt.Sprintf("operator#%d", number))
 	w.note(p.name, what, "")
 	w.running.Go(func() {
-		// No two commands end at the same moment, or their order would not follow from the seed.
+		// No two commands end at the same moment.
 		ctx, cancel := context.WithTimeout(p.ctx, time.Minute+time.Duration(number)*time.Millisecond)
 		defer cancel()
 		err := run(ctx, planstore.Plans{Store: port{p}}, p)
-		done := "done"
-		if err != nil {
-			done = err.Error()
-		}
-		w.note(p.name, what, done)
-		if end != nil {
-			end(err)
-		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.ended = append(w.ended, ended{number, line{time.Since(w.begun), p.name, what, "done"}, err, end})
 	})
+}
+
+// ended is a command that has ended.
+type ended struct {
+	number int
+	line   line
+	err    error
+	end    func(error)
+}
+
+// settle waits until every process waits, and notes which commands have ended, in the order of their ends.
+func (w *world) settle() {
+	synctest.Wait()
+	w.mu.Lock()
+	all := w.ended
+	w.ended = nil
+	w.mu.Unlock()
+	slices.SortFunc(all, func(a, b ended) int {
+		return cmp.Or(cmp.Compare(a.line.at, b.line.at), cmp.Compare(a.number, b.number))
+	})
+	for _, e := range all {
+		if e.err != nil {
+			e.line.done = e.err.Error()
+		}
+		w.add(e.line)
+		if e.end != nil {
+			e.end(e.err)
+		}
+	}
 }
 
 // apply stores a plan.

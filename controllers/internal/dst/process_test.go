@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/backoff"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -78,6 +78,8 @@ type call struct {
 	// do executes the call. ops are the operations of a transaction.
 	do  func() error
 	ops []store.Op
+	// at is what a watch returns.
+	at store.WatchIndex
 	// done gets the answer.
 	done chan error
 	// orphan says that its caller does not wait for an answer any more.
@@ -92,6 +94,14 @@ func (c *call) readyAt() time.Time {
 	}
 	return c.notBefore
 }
+
+// twin says that two calls are the same watch. Whether two goroutines that begin to watch at the same moment share one query depends
+// on their order, which no seed decides. So they share one step, and the newest answer.
+func (c *call) twin(o *call) bool {
+	return c.op == watchOp && o.op == watchOp && c.process == o.process && c.what == o.what
+}
+
+const watchOp = "watch"
 
 // faulty says whether a fault of the network can affect the call.
 func (c *call) faulty() bool { return c.op != "disk" && !c.orphan }
@@ -126,12 +136,12 @@ func (p *process) wait(ctx context.Context, c *call) error {
 
 // abandon gives up a call. A transaction is on its way, and may arrive.
 func (w *world) abandon(c *call) {
-	if c.ops == nil {
-		w.remove(c)
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.ops == nil {
+		w.parked = slices.DeleteFunc(w.parked, func(o *call) bool { return o == c })
+		return
+	}
 	c.orphan = true
 }
 
@@ -231,17 +241,12 @@ func (p port) Wait(ctx context.Context, target store.WatchTarget, index uint64, 
 	if err != nil || at.Index == index {
 		return at, err
 	}
-	asked := func() error {
-		return p.process.wait(ctx, &call{op: "watch", what: fmt.Sprintf("%s from %d", short(target.String()), index), do: func() error { return nil }})
+	what := fmt.Sprintf("%s from %d", short(target.String()), index)
+	c := &call{op: watchOp, what: what, at: at, do: func() error { return nil }}
+	if err := p.process.wait(ctx, c); err != nil {
+		return store.WatchIndex{}, err
 	}
-	for err = asked(); err != nil; err = asked() {
-		// Two watches share this target. After an error each would pause for a random time, in an order that no seed decides.
-		if target.Prefix != keys.PlansEpoch || ctx.Err() != nil || p.process.dead.Load() {
-			return store.WatchIndex{}, err
-		}
-		_ = backoff.Sleep(ctx, time.Second)
-	}
-	return at, nil
+	return c.at, nil
 }
 
 // several names keys in one word.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	mathrand "math/rand"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -36,6 +35,7 @@ type world struct {
 	controllers []*controller
 	machines    []*machine
 	operators   int
+	ended       []ended // commands whose end the scheduler has not noted
 	backup      *memory.Snapshot
 
 	mu       sync.Mutex
@@ -95,7 +95,6 @@ func (r result) text() string {
 func run(t *testing.T, s scenario, with seams) (out result) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
-		mathrand.Seed(int64(s.Seed)) //nolint:staticcheck // the delays of retries use the global source
 		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1)}
 		w.store = memory.New(time.Now)
 		w.referee = newReferee(w)
@@ -113,7 +112,7 @@ func (w *world) simulate() {
 	events := w.scenario.Events
 	var armed []event
 	for w.steps < w.scenario.Steps && w.referee.ok() {
-		synctest.Wait()
+		w.settle()
 		for len(events) > 0 && events[0].Step <= w.steps {
 			armed, events = append(armed, events[0]), events[1:]
 		}
@@ -151,14 +150,14 @@ func (w *world) keepBusy() {
 
 // step executes one call. If none waits, it lets time pass until one does.
 func (w *world) step() {
-	synctest.Wait()
+	w.settle()
 	c, next := w.choose()
 	if c == nil {
 		w.idle(next)
 		return
 	}
 	time.Sleep(time.Duration(1+w.random.IntN(2000)) * time.Microsecond)
-	synctest.Wait() // calls may have arrived, or been given up
+	w.settle() // calls may have arrived, or been given up
 	w.steps++
 	w.execute(c)
 }
@@ -171,13 +170,16 @@ func (w *world) idle(until time.Time) {
 	}
 	wait := maxIdle
 	if !until.IsZero() {
-		wait = min(wait, time.Until(until))
+		wait = max(min(wait, time.Until(until)), time.Millisecond)
 	}
-	timer := time.NewTimer(max(wait, time.Millisecond))
+	begun := time.Now()
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-w.arrived:
 	case <-timer.C:
+	}
+	if time.Since(begun) >= wait { // whether or not a call arrived at the same moment
 		w.steps++ // so that the next fault comes even if no process runs
 	}
 }
@@ -206,6 +208,7 @@ func (w *world) choose() (c *call, next time.Time) {
 		return cmp.Or(cmp.Compare(a.process.name, b.process.name), cmp.Compare(a.op, b.op), cmp.Compare(a.what, b.what),
 			cmp.Compare(a.arrival, b.arrival))
 	})
+	ready = slices.CompactFunc(ready, func(a, b *call) bool { return a.twin(b) })
 	if w.scenario.Priorities {
 		return w.first(ready), time.Time{}
 	}
@@ -236,11 +239,12 @@ func (w *world) execute(c *call) {
 		fault, w.next = w.next[0], w.next[1:]
 	}
 	if fault == delayCall {
-		c.notBefore = time.Now().Add(time.Duration(1+w.random.IntN(120)) * time.Second)
+		w.delay(c, time.Now().Add(time.Duration(1+w.random.IntN(120))*time.Second))
 		w.note(c.process.name, c.op+" "+c.what, "delayed")
 		return
 	}
-	if !w.remove(c) {
+	twins := w.remove(c)
+	if len(twins) == 0 {
 		return
 	}
 	if c.orphan && w.random.IntN(2) == 0 {
@@ -261,9 +265,12 @@ func (w *world) execute(c *call) {
 	}
 	w.note(c.process.name, c.op+" "+c.what, outcome(err, fault, c.orphan))
 	if !c.orphan {
-		c.done <- err
+		for _, twin := range twins {
+			twin.at = twins[len(twins)-1].at
+			twin.done <- err
+		}
 	}
-	synctest.Wait()
+	w.settle()
 }
 
 // applyCall executes a call on the store. The referee sees each transaction.
@@ -293,31 +300,50 @@ func outcome(err error, fault faultKind, orphan bool) string {
 	return text
 }
 
-// remove takes a call from those that wait. It returns false if it is gone.
-func (w *world) remove(c *call) bool {
+// remove takes a call and its twins from those that wait. It returns them in the order of arrival, or none if the call is gone.
+func (w *world) remove(c *call) (twins []*call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.Index(w.parked, c)
-	if i < 0 {
-		return false
+	if !slices.Contains(w.parked, c) {
+		return nil
 	}
-	w.parked = slices.Delete(w.parked, i, i+1)
-	return true
+	w.parked = slices.DeleteFunc(w.parked, func(o *call) bool {
+		twin := o == c || o.twin(c)
+		if twin {
+			twins = append(twins, o)
+		}
+		return twin
+	})
+	return twins
+}
+
+// delay lets a call and its twins wait until a time.
+func (w *world) delay(c *call, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.parked {
+		if o == c || o.twin(c) {
+			o.notBefore = until
+		}
+	}
 }
 
 // note adds a line to the history, until the run is over.
 func (w *world) note(process, what, done string) {
+	w.add(line{time.Since(w.begun), process, what, done})
+}
+
+func (w *world) add(l line) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over {
-		return
+	if !w.over {
+		w.history = append(w.history, l)
 	}
-	w.history = append(w.history, line{time.Since(w.begun), process, what, done})
 }
 
 // shutDown ends all processes.
 func (w *world) shutDown() {
-	synctest.Wait()
+	w.settle()
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
@@ -333,7 +359,7 @@ func (w *world) shutDown() {
 		close(ended)
 	}()
 	for over := false; !over; {
-		synctest.Wait()
+		w.settle()
 		w.mu.Lock()
 		parked := w.parked
 		w.parked = nil
