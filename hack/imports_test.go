@@ -46,6 +46,7 @@ var table = []row{
 	{of: "controllers/...", never: []string{"cmd/..."}},
 	{of: "controllers/backoff", ours: []string{}},
 	{of: "controllers/tlsalert", ours: []string{}},
+	{of: "controllers/httpserver", ours: []string{}},
 	{of: "controllers/cache", ours: []string{"controllers/core/diff", "controllers/core/keys", "controllers/store", "controllers/store/fleetstore"},
 		never: []string{"controllers/core/rollout", "controllers/store/consul", "github.com/hashicorp/..."}},
 	{of: "controllers/planstore", ours: []string{"controllers/core/...", "controllers/reconcile", "controllers/store", "controllers/store/fleetstore",
@@ -69,6 +70,7 @@ var table = []row{
 		"github.com/hashicorp/..."}},
 
 	{of: "controllers/internal/dst", ours: []string{}},
+	{of: "controllers/internal/testca", ours: []string{}},
 
 	// Commands print what the planner says, so upgradectl names its states and reasons; that it does not plan by itself is
 	// the linter's rule on rollout.Compute.

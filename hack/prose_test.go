@@ -37,7 +37,7 @@ var rejected = []struct{ words, instead string }{
 	{"mend|mends|mended|mending", "correct, fix, repair"},
 	{"anew", "again"},
 	{"lest", "so that … not"},
-	{"borne|bearer|bearers", "had, named"},
+	{"borne|bearers", "had, named"},
 	{"upon", "on, after"},
 	{"thrice", "three times"},
 	{"shall", "must, should, will"},

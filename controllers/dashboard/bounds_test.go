@@ -4,12 +4,18 @@
 package dashboard_test
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
 )
 
 // ask requests a path of the dashboard without a network. It returns the status code.
@@ -79,5 +85,37 @@ func TestPages_InventedPlansTakeNoFeeds(t *testing.T) {
 	}
 	if waits := s.store.waits.Load(); waits > 50 {
 		t.Errorf("%d watches are running", waits)
+	}
+}
+
+// TestStream_OutlivesTheTimeoutsOfTheServer serves the dashboard with timeouts that are shorter than the stream.
+func TestStream_OutlivesTheTimeoutsOfTheServer(t *testing.T) {
+	s := newFleet(t, 5)
+	limit := 300 * time.Millisecond // three heartbeats
+	server, err := httpserver.Start(t.Context(), "127.0.0.1:0", s.pages, httpserver.Options{Log: logr.Discard(),
+		Limits: httpserver.Limits{HeaderTimeout: limit, ReadTimeout: limit, WriteTimeout: limit, IdleTimeout: limit}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Addr()+"/plans/fleet", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines, heartbeats := bufio.NewScanner(response.Body), 0
+	lines.Buffer(nil, 1<<20)
+	for heartbeats < 10 && lines.Scan() {
+		if lines.Text() == "event: heartbeat" {
+			heartbeats++
+		}
+	}
+	if heartbeats < 10 {
+		t.Errorf("the stream ended after %d heartbeats: %v", heartbeats, lines.Err())
 	}
 }

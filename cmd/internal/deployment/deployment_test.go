@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,7 +57,7 @@ type program struct {
 }
 
 func (p program) command(args ...string) *exec.Cmd {
-	if p.name == "upgrade-controller" { // several run at once, and have the same addresses by default
+	if p.name == "upgrade-controller" && !slices.Contains(args, "dashboard") { // several run at once, and have the same addresses by default
 		args = append(args, "--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")
 	}
 	cmd := exec.Command(filepath.Join(os.Getenv(binEnv), p.name), args...)

@@ -28,7 +28,9 @@ func systemdAnalyze(t *testing.T, args ...string) (string, error) {
 	return tool(t, "systemd-analyze", args...)
 }
 
-func unitNames() []string { return []string{"upgrade-controller.service", "upgrade-agent.service"} }
+func unitNames() []string {
+	return []string{"upgrade-controller.service", "upgrade-dashboard.service", "upgrade-agent.service"}
+}
 
 func TestUnits_SystemdAnalyzeIsSilent(t *testing.T) {
 	t.Parallel()
@@ -91,7 +93,7 @@ func TestUnits_PassValidArguments(t *testing.T) {
 			t.Fatalf("%s has no ExecStart", name)
 		}
 		args := strings.NewReplacer("${UPGRADE_AGENT_CONFIG}", agentConfig(t), "$UPGRADE_AGENT_FLAGS", "",
-			"$UPGRADE_CONTROLLER_FLAGS", "").Replace(start[2])
+			"$UPGRADE_CONTROLLER_FLAGS", "", "$UPGRADE_DASHBOARD_FLAGS", "").Replace(start[2])
 		p := program{start[1], []string{"CONSUL_HTTP_TOKEN_FILE=/no/such/token"}}
 		code, out := p.run(t, strings.Fields(args)...)
 		if code == 0 || !strings.Contains(out, "/no/such/token") {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -56,6 +55,8 @@ func New(stderr io.Writer) *cobra.Command {
 	}
 	cli.Silence(cmd)
 	o.bind(cmd.Flags())
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(newDashboard(stderr))
 	return cmd
 }
 
@@ -87,11 +88,11 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	}
 	pages := dashboard.New(dashboard.Options{Store: stores.work, Now: time.Now, Log: log.WithName("dashboard")})
 	defer pages.Close()
-	servers, err := serve(ctx, log,
-		endpoint{healthFlag, o.bindAddress.health, healthRoutes(mgr)},
-		endpoint{metricsFlag, o.bindAddress.metrics, metricsRoutes(registry)},
-		endpoint{dashboardFlag, o.bindAddress.dashboard, func(mux *http.ServeMux) { mux.Handle("GET /", pages) }},
-		endpoint{webhookFlag, o.bindAddress.webhook, webhookRoutes(gitsync.NewWebhooks(o.sources, stores.work, time.Now, log))})
+	servers, err := serve(ctx, o.serving.server(log),
+		healthEndpoint(o.bindAddress.health, mgr),
+		metricsEndpoint(o.bindAddress.metrics, registry),
+		dashboardEndpoint(o.bindAddress.dashboard, pages),
+		webhookEndpoint(o.bindAddress.webhook, gitsync.NewWebhooks(o.sources, stores.work, time.Now, log)))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -31,7 +32,9 @@ type config struct {
 	MetricsBindAddress     string       `json:"metricsBindAddress"`
 	DashboardBindAddress   string       `json:"dashboardBindAddress"`
 	WebhookBindAddress     string       `json:"webhookBindAddress"`
-	Log                    logConfig    `json:"log"`
+	// Serving are the options of all HTTP endpoints.
+	Serving servingConfig `json:"serving"`
+	Log     logConfig     `json:"log"`
 	// Sources are the repositories of plans to apply.
 	Sources []gitsync.Source `json:"sources"`
 }
@@ -47,6 +50,16 @@ type consulConfig struct {
 	ClientKey  string `json:"clientKey"`
 }
 
+// servingConfig configures all HTTP endpoints.
+type servingConfig struct {
+	AllowedHosts          []string `json:"allowedHosts"`
+	CertFile              string   `json:"certFile"`
+	KeyFile               string   `json:"keyFile"`
+	ClientCAFile          string   `json:"clientCAFile"`
+	TokenFile             string   `json:"tokenFile"`
+	ConnectionsPerAddress int      `json:"connectionsPerAddress"`
+}
+
 type logConfig struct {
 	Format    string `json:"format"`
 	Verbosity int    `json:"verbosity"`
@@ -56,10 +69,6 @@ type logConfig struct {
 type setting struct{ field, flag, value string }
 
 func (c *config) settings() []setting {
-	verbosity := ""
-	if c.Log.Verbosity != 0 {
-		verbosity = strconv.Itoa(c.Log.Verbosity)
-	}
 	return []setting{
 		{"consul.address", "http-addr", c.Consul.Address},
 		{"consul.datacenter", "datacenter", c.Consul.Datacenter},
@@ -75,8 +84,22 @@ func (c *config) settings() []setting {
 		{"dashboardBindAddress", dashboardFlag, c.DashboardBindAddress},
 		{"webhookBindAddress", webhookFlag, c.WebhookBindAddress},
 		{"log.format", "log-format", c.Log.Format},
-		{"log.verbosity", "verbosity", verbosity},
+		{"log.verbosity", "verbosity", number(c.Log.Verbosity)},
+		{"serving.allowedHosts", allowedHostsFlag, strings.Join(c.Serving.AllowedHosts, ",")},
+		{"serving.certFile", certFlag, c.Serving.CertFile},
+		{"serving.keyFile", keyFlag, c.Serving.KeyFile},
+		{"serving.clientCAFile", clientCAFlag, c.Serving.ClientCAFile},
+		{"serving.tokenFile", tokenFlag, c.Serving.TokenFile},
+		{"serving.connectionsPerAddress", connectionsFlag, number(c.Serving.ConnectionsPerAddress)},
 	}
+}
+
+// number returns the value of a flag. It is empty for 0, which leaves the value to the flag.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // load reads the file and sets the flags that the command line does not. It reports all errors in the file, also in fields

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/flags"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
 
@@ -40,7 +41,7 @@ func loaded(t *testing.T, text string, args ...string) (*options, error) {
 func want(t *testing.T, o *options, want options) {
 	t.Helper()
 	ignored := cmpopts.IgnoreFields(consul.Config{}, "Observe")
-	if d := cmp.Diff(&want, o, cmp.AllowUnexported(options{}, bindAddresses{}), ignored); d != "" {
+	if d := cmp.Diff(&want, o, cmp.AllowUnexported(options{}, bindAddresses{}, serving{}), ignored); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -66,7 +67,10 @@ func TestConfig_SampleSetsAllFields(t *testing.T) {
 			ClientKey: "/etc/upgrade-controller/client-key.pem"},
 		log: flags.Log{Format: "console", Verbosity: 1}, minGap: time.Second, resync: 5 * time.Minute,
 		bindAddress: bindAddresses{health: "127.0.0.1:8081", metrics: "127.0.0.1:8080", dashboard: "127.0.0.1:8082", webhook: "0"},
-		source:      gitsync.Source{Interval: "1m0s"},
+		serving: serving{allowedHosts: []string{"upgrades.example.com", "ctl1"}, connections: 100,
+			access: httpserver.Access{CertFile: "/etc/upgrade-controller/serving.pem", KeyFile: "/etc/upgrade-controller/serving-key.pem",
+				ClientCAFile: "/etc/upgrade-controller/clients-ca.pem", TokenFile: "/etc/upgrade-controller/serving-token"}},
+		source: gitsync.Source{Interval: "1m0s"},
 	})
 	c, err := decode("config.yaml", sample)
 	if err != nil {
@@ -142,7 +146,8 @@ log: {format: json}
 	}
 	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token"},
 		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour,
-		bindAddress: bindAddresses{health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0"}, source: gitsync.Source{Interval: "1m0s"}}
+		bindAddress: bindAddresses{health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0"},
+		serving:     serving{connections: 100}, source: gitsync.Source{Interval: "1m0s"}}
 	want(t, o, file)
 	// A flag with its default value takes precedence too.
 	o, err = loaded(t, text, "--min-gap", "1s", "--token", "secret", "--log-format", "console", "--http-addr", "other:8500")
@@ -161,24 +166,25 @@ log: {format: json}
 
 func TestConfig_ReportsErrorsWithFileLineAndField(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                     "config.yaml: contains no document",
-		"kind: ControllerConfig":               "config.yaml:1: apiVersion: is required; set it to upgrade.jiocloud.com/v1alpha1",
-		strings.Replace(head, "Config", "", 1): "config.yaml:2: kind: must be ControllerConfig, not \"Controller\"",
-		head + "minGap: 0s":                    "config.yaml:3: minGap: Invalid value: \"0s\": must be a duration above 0",
-		head + "resync: 5":                     "config.yaml:3: resync: must be a string",
-		head + "resync: 5 minutes":             "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0 such as 500ms",
-		head + "resync: 5m\nresync: 5m":        "config.yaml:4: resync: is a duplicate; it was first set on line 3",
-		head + "reSync: 5m":                    "config.yaml:3: reSync: unknown field, did you mean resync?",
-		head + "consul:\n  token: x":           "config.yaml:4: consul.token: unknown field. Write the token to a file of its own",
-		head + "consul:\n  address: ftp://x":   "config.yaml:4: consul.address: Invalid value: \"ftp://x\": must be host:port, http://…",
-		head + "consul: x":                     "config.yaml:3: consul: must be a map",
-		head + "metricsBindAddress: \"8080\"":  "config.yaml:3: metricsBindAddress: Invalid value: \"8080\": must be host:port",
-		head + "healthProbeBindAddress: 0":     "config.yaml:3: healthProbeBindAddress: must be a string; quote it: \"0\"",
-		head + "healthProbeBindAddress: a:b":   "config.yaml:3: healthProbeBindAddress: Invalid value: \"a:b\": must be host:port",
-		head + "log:\n  format: xml":           "config.yaml:4: log.format: Invalid value: \"xml\": must be console or json",
-		head + "log:\n  verbosity: 10":         "config.yaml:4: log.verbosity: Invalid value: \"10\": must be from 0 to 9",
-		head + "---\n" + head:                  "config.yaml:4: must be the only document of the file",
-		head + "minGap: [":                     "is not valid YAML or JSON",
+		"":                                          "config.yaml: contains no document",
+		"kind: ControllerConfig":                    "config.yaml:1: apiVersion: is required; set it to upgrade.jiocloud.com/v1alpha1",
+		strings.Replace(head, "Config", "", 1):      "config.yaml:2: kind: must be ControllerConfig, not \"Controller\"",
+		head + "minGap: 0s":                         "config.yaml:3: minGap: Invalid value: \"0s\": must be a duration above 0",
+		head + "resync: 5":                          "config.yaml:3: resync: must be a string",
+		head + "resync: 5 minutes":                  "config.yaml:3: resync: Invalid value: \"5 minutes\": must be a duration above 0 such as 500ms",
+		head + "resync: 5m\nresync: 5m":             "config.yaml:4: resync: is a duplicate; it was first set on line 3",
+		head + "reSync: 5m":                         "config.yaml:3: reSync: unknown field, did you mean resync?",
+		head + "consul:\n  token: x":                "config.yaml:4: consul.token: unknown field. Write the token to a file of its own",
+		head + "consul:\n  address: ftp://x":        "config.yaml:4: consul.address: Invalid value: \"ftp://x\": must be host:port, http://…",
+		head + "consul: x":                          "config.yaml:3: consul: must be a map",
+		head + "metricsBindAddress: \"8080\"":       "config.yaml:3: metricsBindAddress: Invalid value: \"8080\": must be host:port",
+		head + "healthProbeBindAddress: 0":          "config.yaml:3: healthProbeBindAddress: must be a string; quote it: \"0\"",
+		head + "healthProbeBindAddress: a:b":        "config.yaml:3: healthProbeBindAddress: Invalid value: \"a:b\": must be host:port",
+		head + "log:\n  format: xml":                "config.yaml:4: log.format: Invalid value: \"xml\": must be console or json",
+		head + "log:\n  verbosity: 10":              "config.yaml:4: log.verbosity: Invalid value: \"10\": must be from 0 to 9",
+		head + "serving:\n  allowedHosts: ['a:80']": "config.yaml:4: serving.allowedHosts: Invalid value: \"a:80\": \"a:80\" must be a DNS name",
+		head + "---\n" + head:                       "config.yaml:4: must be the only document of the file",
+		head + "minGap: [":                          "is not valid YAML or JSON",
 	} {
 		// An error is reported although a flag overrides the field.
 		_, err := loaded(t, text, "--min-gap", "1s", "--metrics-bind-address", "0", "--dashboard-bind-address", "0")

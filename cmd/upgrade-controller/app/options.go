@@ -36,6 +36,7 @@ type options struct {
 	log            flags.Log
 	minGap, resync time.Duration
 	bindAddress    bindAddresses
+	serving        serving
 	// source is the source that flags define. sources are all sources once the options are complete.
 	source  gitsync.Source
 	sources []gitsync.Source
@@ -54,10 +55,14 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.bindAddress.health, healthFlag, "127.0.0.1:8081", "address for /healthz and /readyz, host:port; 0 disables it")
 	f.StringVar(&o.bindAddress.metrics, metricsFlag, "127.0.0.1:8080",
 		"address for /metrics, host:port, which may be that of the health probes; 0 disables it")
-	f.StringVar(&o.bindAddress.dashboard, dashboardFlag, "127.0.0.1:8082",
-		"address for the dashboard, host:port, without authentication; 0 disables it")
+	bindDashboardAddress(f, &o.bindAddress.dashboard)
 	f.StringVar(&o.bindAddress.webhook, webhookFlag, off, "address for webhooks of sources at /hook/SOURCE, host:port; 0 disables it")
+	o.serving.bind(f)
 	bindSource(f, &o.source)
+}
+
+func bindDashboardAddress(f *pflag.FlagSet, address *string) {
+	f.StringVar(address, dashboardFlag, "127.0.0.1:8082", "address for the dashboard, host:port; 0 disables it")
 }
 
 // complete reads the file, and checks all values.
@@ -69,7 +74,7 @@ func (o *options) complete(f *pflag.FlagSet) error {
 		}
 		o.sources = c.Sources
 	}
-	if err := check(f); err != nil {
+	if err := errors.Join(check(f), o.serving.check()); err != nil {
 		return err
 	}
 	var err error
@@ -94,15 +99,17 @@ func check(f *pflag.FlagSet) error {
 // validators returns the checks of flags by name. They also check the fields of the file that set these flags.
 func validators() map[string]func(value string) error {
 	return map[string]func(string) error{
-		"http-addr":   checkConsulAddress,
-		"log-format":  flags.CheckFormat,
-		"verbosity":   checkVerbosity,
-		"min-gap":     checkDuration,
-		"resync":      checkDuration,
-		healthFlag:    checkBindAddress,
-		metricsFlag:   checkBindAddress,
-		dashboardFlag: checkBindAddress,
-		webhookFlag:   checkBindAddress,
+		"http-addr":      checkConsulAddress,
+		"log-format":     flags.CheckFormat,
+		"verbosity":      checkVerbosity,
+		"min-gap":        checkDuration,
+		"resync":         checkDuration,
+		healthFlag:       checkBindAddress,
+		metricsFlag:      checkBindAddress,
+		dashboardFlag:    checkBindAddress,
+		webhookFlag:      checkBindAddress,
+		allowedHostsFlag: checkAllowedHosts,
+		connectionsFlag:  checkConnections,
 	}
 }
 

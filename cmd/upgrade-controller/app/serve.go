@@ -5,17 +5,14 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
 	"github.com/jiocloud/upgrade-controller/controllers/manager"
 )
 
@@ -25,25 +22,24 @@ const readyTimeout = 3 * time.Second
 // endpoint has routes that are served at the address of a flag.
 type endpoint struct {
 	flag, address string
-	routes        func(*http.ServeMux)
+	// protected endpoints require the authentication that the options configure.
+	protected bool
+	// routes are handlers by their patterns.
+	routes map[string]http.Handler
 }
 
 // servers are HTTP servers that run.
-type servers struct {
-	list    []*http.Server
-	running sync.WaitGroup
-}
+type servers []*httpserver.Server
 
 // close stops the servers without waiting for requests, and returns when they have stopped.
-func (s *servers) close() {
-	for _, server := range s.list {
-		_ = server.Close() // an error has no effect: the process ends
+func (s servers) close() {
+	for _, server := range s {
+		server.Close()
 	}
-	s.running.Wait()
 }
 
 // serve starts a server for each address. Endpoints with the same address share a server.
-func serve(ctx context.Context, log logr.Logger, endpoints ...endpoint) (*servers, error) {
+func serve(ctx context.Context, o httpserver.Options, endpoints ...endpoint) (servers, error) {
 	muxes := map[string]*http.ServeMux{}
 	var first []endpoint // the first endpoint of each address
 	for _, e := range endpoints {
@@ -54,50 +50,57 @@ func serve(ctx context.Context, log logr.Logger, endpoints ...endpoint) (*server
 			muxes[e.address] = http.NewServeMux()
 			first = append(first, e)
 		}
-		e.routes(muxes[e.address])
+		e.register(muxes[e.address], o)
 	}
-	s := &servers{}
+	var running servers
 	for _, e := range first {
-		if err := s.start(ctx, log, e.address, muxes[e.address]); err != nil {
-			s.close()
+		server, err := httpserver.Start(ctx, e.address, muxes[e.address], o)
+		if err != nil {
+			running.close()
 			return nil, fmt.Errorf("--%s %s: %w", e.flag, e.address, err)
 		}
+		running = append(running, server)
 	}
-	return s, nil
+	return running, nil
 }
 
-func (s *servers) start(ctx context.Context, log logr.Logger, address string, handler http.Handler) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return err
+// register adds the routes of an endpoint to those of its address.
+func (e endpoint) register(mux *http.ServeMux, o httpserver.Options) {
+	if e.protected && o.Access.Open(e.address) {
+		o.Log.Info("served without authentication on an address other than loopback; set --serving-client-ca or --serving-token-file",
+			"flag", "--"+e.flag, "address", e.address)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: readyTimeout}
-	s.list = append(s.list, server)
-	s.running.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error(err, "HTTP server stopped", "address", address)
+	for pattern, handler := range e.routes {
+		if e.protected {
+			handler = o.Access.Protect(o.Log, handler)
 		}
-	})
-	log.Info("serving", "address", listener.Addr().String())
-	return nil
-}
-
-func metricsRoutes(registry *prometheus.Registry) func(*http.ServeMux) {
-	return func(mux *http.ServeMux) {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		mux.Handle(pattern, handler)
 	}
 }
 
-func healthRoutes(m *manager.Manager) func(*http.ServeMux) {
-	return func(mux *http.ServeMux) {
-		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, "ok", m.Healthy()) })
-		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-			defer cancel()
-			state, err := m.Ready(ctx)
-			answer(w, state, err)
-		})
+func metricsEndpoint(address string, registry *prometheus.Registry) endpoint {
+	return endpoint{metricsFlag, address, true, map[string]http.Handler{
+		"GET /metrics": promhttp.HandlerFor(registry, promhttp.HandlerOpts{})}}
+}
+
+func dashboardEndpoint(address string, pages http.Handler) endpoint {
+	return endpoint{dashboardFlag, address, true, map[string]http.Handler{"GET /": pages}}
+}
+
+func webhookEndpoint(address string, hooks http.Handler) endpoint {
+	return endpoint{webhookFlag, address, false, map[string]http.Handler{"POST /hook/{source}": hooks}}
+}
+
+func healthEndpoint(address string, m *manager.Manager) endpoint {
+	healthy := func(w http.ResponseWriter, _ *http.Request) { answer(w, "ok", m.Healthy()) }
+	ready := func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		state, err := m.Ready(ctx)
+		answer(w, state, err)
 	}
+	return endpoint{healthFlag, address, false, map[string]http.Handler{
+		"GET /healthz": http.HandlerFunc(healthy), "GET /readyz": http.HandlerFunc(ready)}}
 }
 
 func answer(w http.ResponseWriter, text string, err error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -62,8 +61,4 @@ func newSourceRunner(sources []gitsync.Source, s store.Store, observer gitsync.O
 		Log:      log,
 		Observer: observer,
 	}
-}
-
-func webhookRoutes(hooks http.Handler) func(*http.ServeMux) {
-	return func(mux *http.ServeMux) { mux.Handle("POST /hook/{source}", hooks) }
 }
