@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ type fixture struct {
 	// requests counts the sync requests.
 	requests int
 	observer observer
+	// ahead is how much the clock of the runner is ahead, in nanoseconds.
+	ahead atomic.Int64
 	// stop ends the runner and returns its error.
 	stop func() error
 }
@@ -106,6 +109,8 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
+func (f *fixture) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+
 func (f *fixture) must(err error) {
 	f.Helper()
 	if err != nil {
@@ -127,7 +132,7 @@ func (f *fixture) start(sources ...gitsync.Source) {
 	}
 	r := &gitsync.Runner{Sources: sources, Store: f.store,
 		Plans:  func(session string) gitsync.Plans { return planstore.ManagedPlans{Store: f.store, Session: session} },
-		Limits: repository.DefaultLimits(), Now: time.Now, Random: func(time.Duration) time.Duration { return 0 },
+		Limits: repository.DefaultLimits(), Now: f.now, Random: func(time.Duration) time.Duration { return 0 },
 		MinInterval: time.Millisecond, Log: logr.Discard(), Observer: &f.observer}
 	ctx, cancel := context.WithCancel(f.Context())
 	ended := make(chan error, 1)

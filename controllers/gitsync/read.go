@@ -22,6 +22,11 @@ const (
 	ReasonInvalid = "InvalidManifests"
 	// ReasonRefused means that the plans are valid but conflict with plans that are stored.
 	ReasonRefused = "ApplyRefused"
+	// ReasonRewind means that the commit does not descend from the one that was applied last, and that the source verifies
+	// signatures. An old commit has a good signature, too.
+	ReasonRewind = "RewindRefused"
+	// ReasonUnbound means that the signed commit is not for this source: its file BindingFile does not name it.
+	ReasonUnbound = "SourceNotBound"
 	// ReasonStore means that the store did not answer or denied the request.
 	ReasonStore = "StoreFailed"
 )
@@ -30,6 +35,11 @@ const (
 type Content struct {
 	Revision  string
 	Documents []manifest.Document
+	commit    string
+	// object is what a key signed: the commit or a tag object.
+	object string
+	// rewound says why a commit that does not descend from the last one is followed. Empty means that it does descend.
+	rewound string
 }
 
 // SyncError says why a sync failed.
@@ -47,7 +57,7 @@ func (e *SyncError) Unwrap() error { return e.Err }
 func Read(ctx context.Context, s Source, limits repository.Limits, now time.Time) (Content, error) {
 	ctx, cancel := withTimeout(ctx, s)
 	defer cancel()
-	return (&reader{source: s, limits: limits}).read(ctx, now)
+	return (&reader{source: s, limits: limits}).read(ctx, now, memory{})
 }
 
 // withTimeout returns a context that ends after the timeout of the source.
@@ -66,8 +76,8 @@ type reader struct {
 	content Content
 }
 
-func (r *reader) read(ctx context.Context, now time.Time) (Content, error) {
-	content, err := r.fetch(ctx, now)
+func (r *reader) read(ctx context.Context, now time.Time, m memory) (Content, error) {
+	content, err := r.fetch(ctx, now, m)
 	if wrong, ok := errors.AsType[*repository.Error](err); ok {
 		return content, &SyncError{string(wrong.Reason), wrong.Revision, err}
 	} else if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -76,7 +86,7 @@ func (r *reader) read(ctx context.Context, now time.Time) (Content, error) {
 	return content, err
 }
 
-func (r *reader) fetch(ctx context.Context, now time.Time) (Content, error) {
+func (r *reader) fetch(ctx context.Context, now time.Time, m memory) (Content, error) {
 	remote, err := repository.Open(ctx, r.source.Location, r.limits)
 	if err != nil {
 		return Content{}, err
@@ -90,28 +100,65 @@ func (r *reader) fetch(ctx context.Context, now time.Time) (Content, error) {
 	if revision.Same(r.last) && !r.source.Verify.Enabled() {
 		return r.content, nil
 	}
-	found, err := remote.Read(ctx, revision, now)
+	found, err := remote.Read(ctx, revision, repository.Times{Now: now, Seen: m.firstSeen(revision.Object(), now)})
 	if err != nil {
 		return Content{}, err
 	}
-	documents, failure := r.decode(found.Files)
-	if failure != nil {
-		failure.Revision = found.Revision.String()
-		return Content{}, failure
+	content := Content{Revision: found.Revision.String(), commit: found.Revision.Commit, object: revision.Object()}
+	var failure *SyncError
+	if content.Documents, failure = r.decode(found); failure != nil {
+		failure.Revision = content.Revision
+		return content, failure
 	}
-	r.last, r.content = found.Revision, Content{found.Revision.String(), documents}
+	if content.rewound, err = r.rewound(ctx, remote, found.Revision, m); err != nil {
+		return content, err
+	}
+	r.last, r.content = found.Revision, content
 	return r.content, nil
 }
 
+// rewound returns why a commit is followed that does not descend from the one that was applied last, or an error if it is not.
+// Empty means that it does descend. Sources without keys follow every commit: who serves them decides anyway.
+func (r *reader) rewound(ctx context.Context, remote *repository.Remote, to repository.Revision, m memory) (string, error) {
+	if m.base == "" || m.base == to.Commit {
+		return "", nil
+	}
+	descends, err := remote.Descends(ctx, to, m.base)
+	v := r.source.Verify
+	switch {
+	case descends:
+		return "", nil
+	case err != nil && v.Enabled() && m.accept != to.Commit && r.source.Ref.Commit == "" && !v.AllowRewind:
+		return "", fmt.Errorf("cannot tell whether %s descends from %s, which was applied last: %w", to, m.base, err)
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case !v.Enabled():
+		return "the source has no verify", nil
+	case m.accept == to.Commit:
+		return "accepted by " + m.acceptedBy, nil
+	case r.source.Ref.Commit != "":
+		return "ref.commit names it", nil
+	case v.AllowRewind:
+		return "verify.allowRewind", nil
+	}
+	return "", &SyncError{ReasonRewind, to.String(), fmt.Errorf("%s does not descend from %s, which was applied last. To follow it, run "+
+		"`upgradectl reconcile source %s --accept %s`, or set verify.allowRewind", to, m.base, r.source.Name, to.Commit)}
+}
+
 // decode parses and validates all manifests. It returns the errors of all files at once.
-func (r *reader) decode(files []repository.File) ([]manifest.Document, *SyncError) {
-	if len(files) == 0 {
+func (r *reader) decode(found repository.Content) ([]manifest.Document, *SyncError) {
+	if r.source.Verify.Enabled() {
+		if err := checkBinding(found.Binding, r.source); err != nil {
+			return nil, &SyncError{Reason: ReasonUnbound, Err: err}
+		}
+	}
+	if len(found.Files) == 0 {
 		return nil, &SyncError{Reason: ReasonNoManifests,
 			Err: fmt.Errorf("path %q contains no *.yaml, *.yml or *.json; nothing was applied or deleted", r.source.Path)}
 	}
 	var all []manifest.Document
 	var problems []error
-	for _, file := range files {
+	for _, file := range found.Files {
 		documents, err := manifest.Decode(file.Path, file.Data)
 		if err != nil {
 			problems = append(problems, err)

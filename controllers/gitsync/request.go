@@ -17,6 +17,9 @@ type Request struct {
 	ID   string    `json:"id"`
 	By   string    `json:"by,omitempty"`
 	Time time.Time `json:"time"`
+	// Accept is a commit that may be applied although it does not descend from the one that was applied last. It counts for the
+	// sync that handles the request. Empty means none.
+	Accept string `json:"accept,omitempty"`
 }
 
 // RequestSync asks the leader to sync a source. It needs no lock.
@@ -25,11 +28,11 @@ func RequestSync(ctx context.Context, w store.Writer, source string, r Request) 
 	return err
 }
 
-// requestID returns the ID of a request. Empty means no request.
-func requestID(p keys.Pair) string {
+// decodeRequest returns a request. An empty ID means no request.
+func decodeRequest(p keys.Pair) Request {
 	var r Request
 	if json.Unmarshal(p.Value, &r) != nil {
-		return string(p.Value) // a value that was written by hand is a request, too
+		return Request{ID: string(p.Value)} // a value that was written by hand is a request, too
 	}
-	return r.ID
+	return r
 }

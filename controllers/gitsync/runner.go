@@ -214,7 +214,7 @@ func (f *follower) wait(ctx context.Context, d time.Duration, handled string) bo
 			return true
 		case <-f.requests:
 			pairs, _, err := f.Store.Get(ctx, keys.Request(f.source.Name))
-			if err == nil && requestID(pairs[0]) != handled {
+			if err == nil && decodeRequest(pairs[0]).ID != handled {
 				return true
 			}
 		case <-ctx.Done():
@@ -238,12 +238,20 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		return "", err
 	}
 	status, _ := DecodeStatus(pairs[0])
-	status.Source, status.HandledRequest = f.source.public(), requestID(pairs[1])
-	content, changes, err := f.syncOnce(ctx)
+	request := decodeRequest(pairs[1])
+	m := status.memory(request)
+	status.Source, status.HandledRequest = f.source.public(), request.ID
+	content, changes, err := f.syncOnce(ctx, m)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)
 	}
 	now := f.Now()
+	if content.object != "" && f.source.Verify.Enabled() {
+		status.verified(content.object, m, started)
+	}
+	if err == nil || len(changes.Applied)+len(changes.Pruned) > 0 {
+		status.moved(content, now)
+	}
 	if err == nil {
 		status.succeeded(content, changes, started, now)
 		f.logChanges(content, changes)
@@ -260,10 +268,10 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 }
 
 // syncOnce reads the source and applies its plans.
-func (f *follower) syncOnce(ctx context.Context) (Content, Changes, error) {
+func (f *follower) syncOnce(ctx context.Context, m memory) (Content, Changes, error) {
 	limited, cancel := withTimeout(ctx, f.source)
 	defer cancel()
-	content, err := f.reader.read(limited, f.Now())
+	content, err := f.reader.read(limited, f.Now(), m)
 	if err != nil {
 		return content, Changes{}, err
 	}

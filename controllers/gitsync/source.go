@@ -161,7 +161,7 @@ func validateVerify(l repository.Location, at *field.Path) field.ErrorList {
 		errs = append(errs, field.NotSupported(at.Child("object"), v.Object, []string{repository.VerifyCommit, repository.VerifyTag}))
 	case v.Object == repository.VerifyTag && l.Ref.Tag == "" && l.Ref.SemVer == "":
 		errs = append(errs, field.Invalid(at.Child("object"), v.Object, "can only be set with ref.tag or ref.semver"))
-	case v.Object != "" && !v.Enabled():
+	case (v.Object != "" || v.AllowRewind) && !v.Enabled():
 		errs = append(errs, field.Required(at, "set openPGPKeys or allowedSigners to files with the keys that may sign"))
 	}
 	return errs

@@ -41,6 +41,7 @@ func TestValidate(t *testing.T) {
 		at + "verify.object: Unsupported": https(func(s *gitsync.Source) { s.Verify.Object = "Tree" }),
 		"with ref.tag or ref.semver":      https(func(s *gitsync.Source) { s.Verify.Object = "Tag" }),
 		at + "verify: Required":           https(func(s *gitsync.Source) { s.Verify.Object = "Commit" }),
+		at + "verify: Require":            https(func(s *gitsync.Source) { s.Verify.AllowRewind = true }),
 	} {
 		errs := gitsync.Validate([]gitsync.Source{s}, field.NewPath("sources"))
 		if err := errs.ToAggregate(); err != nil {

@@ -24,6 +24,8 @@ const (
 	maxMessage = 2 << 10
 	// maxEvents limits the events of a source. The oldest are dropped.
 	maxEvents = 32
+	// maxSeen limits how many signed commits and tags the status remembers. The oldest are dropped.
+	maxSeen = 16
 )
 
 // ReasonSynced is the reason of the conditions after a successful sync. All of these are reasons of events.
@@ -31,6 +33,7 @@ const (
 	ReasonSynced    = "Synced"
 	ReasonCorrected = "Corrected"
 	ReasonTagMoved  = "TagMoved"
+	ReasonRewound   = "Rewound"
 	ReasonKept      = "PlanKept"
 )
 
@@ -40,6 +43,11 @@ type Status struct {
 	Source Source `json:"source"`
 	// Synced is the last revision that was completely applied. Nil means none.
 	Synced *Synced `json:"synced,omitempty"`
+	// Base is the commit that the next one must descend from: the last one of which any plan was applied. Empty means that it is
+	// the one of Synced.
+	Base string `json:"base,omitempty"`
+	// Seen says when the source first saw the latest commits and tags with a good signature, oldest first.
+	Seen []Seen `json:"seen,omitempty"`
 	// Attempted is the last revision that a sync found, applied or not.
 	Attempted string `json:"attemptedRevision,omitempty"`
 	// LastError says why the last sync failed. Nil means that it succeeded.
@@ -60,6 +68,12 @@ type Synced struct {
 	Seconds float64 `json:"seconds"`
 	// Plans are the names of its plans, sorted.
 	Plans []string `json:"plans"`
+}
+
+// Seen is when a source first saw a commit or tag object.
+type Seen struct {
+	Object string    `json:"object"`
+	Time   time.Time `json:"time"`
 }
 
 // LastError says why syncs fail, and since when they fail for this reason at this revision.
@@ -83,6 +97,63 @@ func (s *Status) Ready() metav1.Condition {
 		return *c
 	}
 	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown}
+}
+
+// memory is what earlier syncs and an operator say about the next one.
+type memory struct {
+	// base is the commit that the next one must descend from. Empty means any.
+	base string
+	// accept is a commit that an operator accepts in any case. Empty means none.
+	accept, acceptedBy string
+	seen               []Seen
+}
+
+// firstSeen returns when the source first saw an object. That is now for an object that it does not know.
+func (m memory) firstSeen(object string, now time.Time) time.Time {
+	for _, seen := range m.seen {
+		if seen.Object == object {
+			return seen.Time
+		}
+	}
+	return now
+}
+
+// base returns the commit that the next one must descend from. Empty means any.
+func (s *Status) base() string {
+	if s.Base != "" || s.Synced == nil {
+		return s.Base
+	}
+	_, applied, _ := strings.Cut(s.Synced.Revision, "sha1:")
+	return applied
+}
+
+// memory returns what the status says about the next sync, which handles the request.
+func (s *Status) memory(r Request) memory {
+	m := memory{base: s.base(), seen: s.Seen}
+	if s.Synced != nil && len(m.seen) == 0 { // the status was stored before it had them
+		m.seen = []Seen{{Object: m.base, Time: s.Synced.Time}}
+	}
+	if r.ID != s.HandledRequest { // a request counts once
+		m.accept, m.acceptedBy = r.Accept, cmp.Or(r.By, "an operator")
+	}
+	return m
+}
+
+// verified records when a commit or tag with a good signature was first seen.
+func (s *Status) verified(object string, m memory, now time.Time) {
+	first := Seen{Object: object, Time: m.firstSeen(object, now).UTC().Truncate(time.Second)}
+	s.Seen = slices.DeleteFunc(slices.Clone(m.seen), func(seen Seen) bool { return seen.Object == object })
+	s.Seen = append(s.Seen, first)
+	s.Seen = s.Seen[max(0, len(s.Seen)-maxSeen):]
+}
+
+// moved records that plans of a commit were applied.
+func (s *Status) moved(c Content, now time.Time) {
+	if c.rewound != "" && s.Base != c.commit {
+		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound, fmt.Sprintf("%s does not descend from %s, which was "+
+			"applied last; followed: %s", c.Revision, s.base(), c.rewound))
+	}
+	s.Base = c.commit
 }
 
 func (s *Status) addEvent(now time.Time, kind fleet.EventType, reason, message string) {

@@ -169,6 +169,33 @@ func TestCommandsKnowWhatGitManages(t *testing.T) {
 	g.refused("no controller is running", g.operator, "reconcile", "source", "default")
 }
 
+// An old commit has a good signature, too. Only an operator can let the fleet go back to it.
+func TestGitOps_GoesBackOnlyWhenAnOperatorAccepts(t *testing.T) {
+	t.Parallel()
+	g := newGitOps(t)
+	signers := write(t, filepath.Join(t.TempDir(), "allowed_signers"), "a@example.com "+g.git.Sign())
+	g.git.Write(".upgrade-source.yaml", "sources: [{name: default}]\n")
+	first := g.git.Commit("fleet.yaml", fmt.Sprintf(gitPlan, "v1"))
+	second := g.git.Commit("fleet.yaml", fmt.Sprintf(gitPlan, "v2"))
+	g.configure("  url: " + g.git.URL() + "\n  verify: {allowedSigners: [" + signers + "]}\n")
+	g.lead()
+	g.synced()
+	g.git.GitBare("update-ref", "refs/heads/main", first)
+	g.refused("RewindRefused: main@sha1:"+first+" does not descend from "+second, g.operator, "reconcile", "source", "default")
+	if out := g.viewer.must(t, "describe", "source", "default"); !strings.Contains(strings.Join(strings.Fields(out), " "), "Warning RewindRefused") {
+		t.Error(out)
+	}
+	g.refused("must be the full hash of a commit", g.operator, "reconcile", "source", "default", "--accept", first[:12])
+	g.refused("ermission denied", g.viewer, "reconcile", "source", "default", "--accept", first)
+	g.refused("RewindRefused", g.operator, "reconcile", "source", "default", "--accept", second)
+	if out := g.operator.must(t, "reconcile", "source", "default", "--accept", "main@sha1:"+first); !strings.Contains(out, "applied main@sha1:"+first) {
+		t.Error(out)
+	}
+	if out := g.viewer.must(t, "describe", "source", "default"); !strings.Contains(strings.Join(strings.Fields(out), " "), "Warning Rewound") {
+		t.Error(out)
+	}
+}
+
 // A controller that is killed during a sync leaves no half state: the next one finishes it.
 func TestAKilledSyncLosesNothing(t *testing.T) {
 	t.Parallel()

@@ -194,24 +194,57 @@ func verifyText(s *gitsync.Source) string {
 	if !s.Verify.Enabled() {
 		return "not verified"
 	}
-	return "must be by one of the keys of " + strings.Join(slices.Concat(s.Verify.OpenPGPKeys, s.Verify.AllowedSigners), ", ")
+	text := "must be by one of the keys of " + strings.Join(slices.Concat(s.Verify.OpenPGPKeys, s.Verify.AllowedSigners), ", ")
+	if s.Verify.AllowRewind {
+		text += "; also of commits that do not descend from the last one"
+	}
+	return text
 }
 
-func newCmdReconcileSource(f *factory, runF func(context.Context, *sourceOptions) error) *cobra.Command {
-	o := &sourceOptions{factory: f}
-	return &cobra.Command{
+// reconcileSourceOptions are the options of reconcile source.
+type reconcileSourceOptions struct {
+	*factory
+	namesArg
+	accept string
+}
+
+func newCmdReconcileSource(f *factory, runF func(context.Context, *reconcileSourceOptions) error) *cobra.Command {
+	o := &reconcileSourceOptions{factory: f}
+	cmd := &cobra.Command{
 		Use:   "source NAME",
 		Short: "Make the controller sync a source now, and wait for the result",
 		Long: "Asks the controller that leads to read the repository and apply its plans now, and waits until it has done so.\n" +
-			"Exit code 1 if the sync fails, if --timeout passes before, or if no controller leads.",
-		Example:           "  upgradectl reconcile source default --timeout 1m",
+			"Exit code 1 if the sync fails, if --timeout passes before, or if no controller leads.\n\n" +
+			"A source that verifies signatures moves only to commits that descend from the one that was applied last.\n" +
+			"--accept lets this sync apply one other commit. It must have a good signature, too.",
+		Example: "  upgradectl reconcile source default --timeout 1m\n" +
+			"  upgradectl reconcile source default --accept 5f2c8a90c1d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7",
 		Args:              cli.Args(cobra.ExactArgs(1)),
 		ValidArgsFunction: f.completeArgs(completeSources),
 		RunE:              runE(f, o, runReconcileSource, runF),
 	}
+	cmd.Flags().StringVar(&o.accept, "accept", "", "revision to apply although it does not descend from the last one: a full hash, or "+
+		"REF@sha1:HASH as get sources -o json shows it")
+	return cmd
 }
 
-func runReconcileSource(ctx context.Context, o *sourceOptions) error {
+// acceptedCommit returns the hash of a revision, or an empty one for an empty revision.
+func acceptedCommit(revision string) (string, error) {
+	commit := revision
+	if _, hash, ok := strings.Cut(revision, "sha1:"); ok {
+		commit = hash
+	}
+	if revision != "" && (len(commit) != 40 || strings.Trim(commit, "0123456789abcdef") != "") {
+		return "", cli.Usagef("--accept %q: must be the full hash of a commit, 40 lowercase hexadecimal digits, or REF@sha1:HASH", revision)
+	}
+	return commit, nil
+}
+
+func runReconcileSource(ctx context.Context, o *reconcileSourceOptions) error {
+	accept, err := acceptedCommit(o.accept)
+	if err != nil {
+		return err
+	}
 	s, err := o.store()
 	if err != nil {
 		return err
@@ -224,7 +257,7 @@ func runReconcileSource(ctx context.Context, o *sourceOptions) error {
 		return err
 	}
 	name := status.Source.Name
-	request := gitsync.Request{ID: fmt.Sprintf("%s %d", o.Who, time.Now().UnixNano()), By: o.Who, Time: o.Now().UTC()}
+	request := gitsync.Request{ID: fmt.Sprintf("%s %d", o.Who, time.Now().UnixNano()), By: o.Who, Time: o.Now().UTC(), Accept: accept}
 	if err := gitsync.RequestSync(ctx, s, name, request); err != nil {
 		return err
 	}

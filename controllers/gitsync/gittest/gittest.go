@@ -65,6 +65,18 @@ func (r *Repository) run(dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// Sign makes the clone sign its commits and tags with a new SSH key. It returns the public key, as a line of authorized_keys.
+func (r *Repository) Sign() string {
+	r.t.Helper()
+	testtool.Need(r.t, "ssh-keygen")
+	key := filepath.Join(r.t.TempDir(), "signing_key")
+	public := MakeKey(r.t, key)
+	for name, value := range map[string]string{"gpg.format": "ssh", "user.signingKey": key, "commit.gpgSign": "true", "tag.gpgSign": "true"} {
+		r.Git("config", name, value)
+	}
+	return public
+}
+
 // Write writes a file of the clone. An empty text removes the file.
 func (r *Repository) Write(name, text string) {
 	r.t.Helper()

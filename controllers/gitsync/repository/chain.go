@@ -6,7 +6,6 @@ package repository
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -23,8 +22,8 @@ type chain struct {
 
 // resolve follows tag objects from a revision to its commit. If keys are configured, one of them must have signed the object
 // that Verify.Object names.
-func (r *Remote) resolve(from objects, revision Revision, now time.Time) (chain, error) {
-	policy, err := r.location.Verify.policy(revision, now)
+func (r *Remote) resolve(from objects, revision Revision, when Times) (chain, error) {
+	policy, err := r.location.Verify.policy(revision, when)
 	if err != nil {
 		return chain{}, err
 	}

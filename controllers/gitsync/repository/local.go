@@ -62,6 +62,8 @@ func (l *local) advertise() (advertised, error) {
 
 func (l *local) fetch(context.Context, Revision) (objects, error) { return l, nil }
 
+func (l *local) history(context.Context, Revision, plumbing.Hash) (objects, error) { return l, nil }
+
 func (l *local) object(hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	if size, err := l.EncodedObjectSize(hash); err == nil && size > l.limits.Object {
 		return nil, fail(Refused, "object %s is %d bytes; at most %d are allowed", hash, size, l.limits.Object)

@@ -55,6 +55,8 @@ type Verify struct {
 	OpenPGPKeys []string `json:"openPGPKeys,omitempty"`
 	// AllowedSigners are files in the format of Git's gpg.ssh.allowedSignersFile.
 	AllowedSigners []string `json:"allowedSigners,omitempty"`
+	// AllowRewind follows a reference also to commits that do not descend from the one that was applied last.
+	AllowRewind bool `json:"allowRewind,omitempty"`
 }
 
 // The values of Verify.Object.
@@ -87,13 +89,28 @@ func (r Revision) String() string {
 	return r.Ref + "@sha1:" + commit
 }
 
+// Object returns the hash of the commit or tag object that the reference points to.
+func (r Revision) Object() string { return r.object.String() }
+
 // Same reports whether two revisions have the same reference and object.
 func (r Revision) Same(other Revision) bool { return r.Ref == other.Ref && r.object == other.object }
+
+// Times are those at which keys must be valid.
+type Times struct {
+	Now time.Time
+	// Seen is when the source first saw the object of the revision. The signer cannot choose it.
+	Seen time.Time
+}
+
+// BindingFile is the name of a file in the root of a repository. It says which sources its commits are for.
+const BindingFile = ".upgrade-source.yaml"
 
 // Content has the manifests of a revision, sorted by path. Its revision has a commit.
 type Content struct {
 	Revision Revision
 	Files    []File
+	// Binding is the content of BindingFile. Nil means that the commit has no such file.
+	Binding []byte
 }
 
 // File is a file of a commit. Path is relative to the root of the repository.
@@ -164,6 +181,8 @@ type Remote struct {
 type source interface {
 	// fetch returns at least the objects of a revision.
 	fetch(ctx context.Context, r Revision) (objects, error)
+	// history returns at least the latest commits that a revision has and base has not, or fewer if the server says so.
+	history(ctx context.Context, r Revision, base plumbing.Hash) (objects, error)
 	Close() error
 }
 
@@ -187,26 +206,29 @@ func (r *Remote) Close() error { return r.source.Close() }
 
 // Read fetches a revision, verifies its signature if keys are configured, and returns the manifests below the path. It returns
 // an *Error with the revision, or the error of the context.
-func (r *Remote) Read(ctx context.Context, revision Revision, now time.Time) (Content, error) {
+func (r *Remote) Read(ctx context.Context, revision Revision, when Times) (Content, error) {
 	content := Content{Revision: revision}
-	err := asError(ctx, r.read(ctx, &content, now))
+	err := asError(ctx, r.read(ctx, &content, when))
 	if wrong, ok := errors.AsType[*Error](err); ok {
 		wrong.Revision = content.Revision.String()
 	}
 	return content, err
 }
 
-func (r *Remote) read(ctx context.Context, content *Content, now time.Time) error {
+func (r *Remote) read(ctx context.Context, content *Content, when Times) error {
 	found, err := r.source.fetch(ctx, content.Revision)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = found.Close() }() // read only
-	end, err := r.resolve(found, content.Revision, now)
+	end, err := r.resolve(found, content.Revision, when)
 	if err != nil {
 		return err
 	}
 	content.Revision.Commit = end.commit.String()
+	if content.Binding, err = readBinding(found, end, r.limits); err != nil {
+		return err
+	}
 	content.Files, err = walk(ctx, found, end, r.location.Path, r.limits)
 	return err
 }

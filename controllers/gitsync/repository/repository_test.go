@@ -39,7 +39,7 @@ func read(t testing.TB, l repository.Location, limits repository.Limits) (reposi
 	if err != nil {
 		return revision, nil, err
 	}
-	content, err := remote.Read(ctx, revision, time.Now())
+	content, err := remote.Read(ctx, revision, repository.Times{Now: time.Now(), Seen: time.Now()})
 	return content.Revision, content.Files, err
 }
 

@@ -42,21 +42,31 @@ type session interface {
 // server is a repository that is fetched over https or ssh.
 type server struct {
 	session
-	limits Limits
+	location Location
+	limits   Limits
 	advertised
 	capabilities *capability.List
 }
 
 // open connects to the repository and reads its references.
 func open(ctx context.Context, location Location, limits Limits) (source, advertised, error) {
+	if u, err := url.Parse(location.URL); err == nil && u.Scheme == "file" {
+		return openLocal(u.Path, limits)
+	}
+	s, err := openServer(ctx, location, limits)
+	if err != nil {
+		return nil, advertised{}, err
+	}
+	return s, s.advertised, nil
+}
+
+func openServer(ctx context.Context, location Location, limits Limits) (*server, error) {
 	u, err := url.Parse(location.URL)
 	if err != nil {
-		return nil, advertised{}, fail(Misconfigured, "url: %w", err)
+		return nil, fail(Misconfigured, "url: %w", err)
 	}
 	var s session
 	switch u.Scheme {
-	case "file":
-		return openLocal(u.Path, limits)
 	case "https":
 		s, err = dialHTTPS(location, limits)
 	case "ssh":
@@ -65,11 +75,11 @@ func open(ctx context.Context, location Location, limits Limits) (source, advert
 		err = fail(Misconfigured, "url %q: must start with https://, ssh:// or file://", u.Redacted())
 	}
 	if err != nil {
-		return nil, advertised{}, err
+		return nil, err
 	}
 	found, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return nil, advertised{}, errors.Join(readableError(err), s.Close())
+		return nil, errors.Join(readableError(err), s.Close())
 	}
 	refs := advertised{refs: found.References, peeled: found.Peeled}
 	if found.Head != nil {
@@ -80,7 +90,7 @@ func open(ctx context.Context, location Location, limits Limits) (source, advert
 			refs.branch = branch
 		}
 	}
-	return &server{s, limits, refs, found.Capabilities}, refs, nil
+	return &server{s, location, limits, refs, found.Capabilities}, nil
 }
 
 // readableError adds a reason and plain words to the errors of the library.
@@ -94,9 +104,36 @@ func readableError(err error) error {
 	return err
 }
 
+// maxHistory limits how far history goes back, in commits. Without a filter, commits come with their files.
+const (
+	maxHistory           = 10_000
+	maxHistoryUnfiltered = 500
+)
+
 // fetch requests one commit without its history. If the server only serves the targets of references, fetch requests all
 // branches and tags with their history.
 func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
+	return s.upload(ctx, s.request(r, 1, packp.FilterBlobLimit(uint64(s.limits.File)+1, packp.BlobLimitPrefixNone)))
+}
+
+// history requests the commits that a revision has and base has not. It needs a connection of its own, because a connection over
+// ssh answers one request.
+func (s *server) history(ctx context.Context, r Revision, base plumbing.Hash) (objects, error) {
+	again, err := openServer(ctx, s.location, s.limits)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = again.Close() }() // read only
+	depth := maxHistory
+	if !again.capabilities.Supports(capability.Filter) {
+		depth = maxHistoryUnfiltered
+	}
+	request := again.request(r, depth, packp.FilterTreeDepth(0))
+	request.Haves = []plumbing.Hash{base}
+	return again.upload(ctx, request)
+}
+
+func (s *server) request(r Revision, depth int, filter packp.Filter) *packp.UploadPackRequest {
 	request := packp.NewUploadPackRequestFromCapabilities(s.capabilities)
 	request.Wants = []plumbing.Hash{r.object}
 	shallow := s.capabilities.Supports(capability.Shallow)
@@ -105,13 +142,17 @@ func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
 		request.Wants, shallow = s.tips(), false
 	}
 	if shallow {
-		request.Depth = packp.DepthCommits(1)
+		request.Depth = packp.DepthCommits(depth)
 		_ = request.Capabilities.Set(capability.Shallow) // it has no arguments
 	}
 	if s.capabilities.Supports(capability.Filter) {
-		request.Filter = packp.FilterBlobLimit(uint64(s.limits.File)+1, packp.BlobLimitPrefixNone)
+		request.Filter = filter
 		_ = request.Capabilities.Set(capability.Filter)
 	}
+	return request
+}
+
+func (s *server) upload(ctx context.Context, request *packp.UploadPackRequest) (objects, error) {
 	response, err := s.UploadPack(ctx, request)
 	if err != nil {
 		return nil, err

@@ -85,19 +85,28 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("invalid time %q; use YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS in UTC", text)
 }
 
-// check returns an error if the key may not sign for Git, or not at the time of the commit or tag.
-func (s signer) check(when time.Time) error {
+// check returns an error if the key may not sign for Git, was not valid at the time that the commit or tag states, or was not
+// valid when the source first saw it. A signer can state any time.
+func (s signer) check(stated, seen time.Time) error {
 	matches := func(pattern string) bool {
 		ok, err := path.Match(pattern, signatureNamespace)
 		return ok && err == nil
 	}
-	switch {
-	case s.namespaces != nil && !slices.ContainsFunc(s.namespaces, matches):
+	if s.namespaces != nil && !slices.ContainsFunc(s.namespaces, matches) {
 		return fmt.Errorf("the SSH key of %s may not sign for %s", s.who, signatureNamespace)
+	}
+	if err := s.validAt(stated, "the signature is from"); err != nil {
+		return err
+	}
+	return s.validAt(seen, "this source first saw the signature at")
+}
+
+func (s signer) validAt(when time.Time, what string) error {
+	switch {
 	case !s.after.IsZero() && when.Before(s.after):
-		return fmt.Errorf("the SSH key of %s is valid from %s, but the signature is from %s", s.who, stamp(s.after), stamp(when))
+		return fmt.Errorf("the SSH key of %s is valid from %s, but %s %s", s.who, stamp(s.after), what, stamp(when))
 	case !s.before.IsZero() && !when.Before(s.before):
-		return fmt.Errorf("the SSH key of %s is valid until %s, but the signature is from %s", s.who, stamp(s.before), stamp(when))
+		return fmt.Errorf("the SSH key of %s is valid until %s, but %s %s", s.who, stamp(s.before), what, stamp(when))
 	}
 	return nil
 }

@@ -58,6 +58,26 @@ func walk(ctx context.Context, from objects, root chain, folder string, limits L
 	return w.files, nil
 }
 
+// readBinding returns the content of BindingFile in the root of a commit, or nil if there is none.
+func readBinding(from objects, root chain, limits Limits) ([]byte, error) {
+	w := &walker{from: from, limits: limits}
+	tree, err := w.tree(root.tree)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(tree.Entries, func(e object.TreeEntry) bool { return e.Name == BindingFile })
+	if i < 0 {
+		return nil, nil
+	}
+	if mode := tree.Entries[i].Mode; mode != filemode.Regular && mode != filemode.Executable {
+		return nil, fail(Refused, "%s must be a file", BindingFile)
+	}
+	if err := w.add(tree.Entries[i].Hash, BindingFile); err != nil {
+		return nil, err
+	}
+	return w.files[0].Data, nil
+}
+
 func segments(folder string) []string {
 	if folder == "" {
 		return nil

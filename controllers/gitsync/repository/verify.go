@@ -33,11 +33,11 @@ type policy struct {
 	// kind is that of the signed object: a commit, or the first tag, which must have this name.
 	kind plumbing.ObjectType
 	name string
-	now  time.Time
+	when Times
 }
 
-func (v Verify) policy(revision Revision, now time.Time) (policy, error) {
-	p := policy{kind: plumbing.CommitObject, name: revision.Ref, now: now}
+func (v Verify) policy(revision Revision, when Times) (policy, error) {
+	p := policy{kind: plumbing.CommitObject, name: revision.Ref, when: when}
 	if v.Object == VerifyTag || v.Object == "" && revision.tag {
 		p.kind = plumbing.TagObject
 	}
@@ -60,7 +60,7 @@ func (p policy) check(o signedObject, first bool) error {
 	case p.kind != o.kind || p.kind == plumbing.TagObject && !first:
 		return nil
 	}
-	if err := p.keys.check(o.signedText, p.now); err != nil {
+	if err := p.keys.check(o.signedText, p.when); err != nil {
 		return err
 	}
 	if o.kind == plumbing.TagObject && o.name != p.name {
@@ -251,24 +251,24 @@ func readKeyRing(data []byte) (openpgp.EntityList, error) {
 }
 
 // check returns an error if the signature is not valid.
-func (k *keys) check(signed signedText, now time.Time) error {
+func (k *keys) check(signed signedText, when Times) error {
 	switch signature := signed.signature; {
 	case signature == "":
 		return errors.New("not signed")
 	case strings.HasPrefix(signature, pgpHeader):
-		at := &packet.Config{Time: func() time.Time { return now }}
+		at := &packet.Config{Time: func() time.Time { return when.Now }}
 		_, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(signed.text), strings.NewReader(signature), at)
 		if err != nil {
 			return fmt.Errorf("OpenPGP signature by none of the keys in verify.openPGPKeys: %w", err)
 		}
 		return nil
 	case strings.HasPrefix(signature, sshHeader):
-		return k.checkSSH(signed)
+		return k.checkSSH(signed, when.Seen)
 	}
 	return errors.New("signature is neither OpenPGP nor SSH")
 }
 
-func (k *keys) checkSSH(signed signedText) error {
+func (k *keys) checkSSH(signed signedText, seen time.Time) error {
 	parsed, err := sshsig.Unarmor([]byte(signed.signature))
 	if err != nil {
 		return fmt.Errorf("invalid SSH signature: %w", err)
@@ -278,7 +278,7 @@ func (k *keys) checkSSH(signed signedText) error {
 		if !bytes.Equal(s.key.Marshal(), parsed.PublicKey.Marshal()) {
 			continue
 		}
-		if why = s.check(signed.when); why == nil {
+		if why = s.check(signed.when, seen); why == nil {
 			return sshsig.Verify(bytes.NewReader(signed.text), parsed, s.key, parsed.HashAlgorithm, signatureNamespace)
 		}
 	}
