@@ -29,6 +29,7 @@ type calibration struct {
 // calibrations take away one rule each. The names are those of the table in docs/design/simulation.md.
 func calibrations() []calibration {
 	var l keys.Layout
+	plan := keys.Plan(planName)
 	host := func(p *process) bool { return p.machine != nil }
 	drop := func(drops func(*process, store.Op) bool) seams { return seams{ops: without(drops)} }
 	return []calibration{
@@ -46,6 +47,13 @@ func calibrations() []calibration {
 			return host(p) && op.Key == l.HoldEpoch() && op.Verb == store.CheckIndex
 		}), []string{"stop"}, true},
 		{"a hold does not stop agents", seams{pairs: withoutHolds}, []string{"stop"}, true},
+		{"a start writes no marker", drop(func(p *process, op store.Op) bool {
+			return host(p) && op.Verb == store.Set && strings.HasPrefix(op.Key, l.StartedTree())
+		}), []string{"limit"}, true},
+		{"a commit does not check orders", drop(func(p *process, op store.Op) bool {
+			return p.leads && op.Verb == store.CheckIndex && (op.Key == plan.Spec() || op.Key == plan.Control() || op.Key == l.HoldEpoch())
+		}), []string{"stop"}, false},
+		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, []string{"limit"}, true},
 	}
 }
 
@@ -72,6 +80,20 @@ func withoutHolds(p *process, pairs []keys.Pair) []keys.Pair {
 			*pair = keys.Pair{Key: pair.Key}
 		}
 	})
+}
+
+// unfenced lets a controller commit without its lock, and over any ledger.
+func unfenced(p *process, ops []store.Op) []store.Op {
+	if !p.leads {
+		return ops
+	}
+	ops = slices.DeleteFunc(slices.Clone(ops), func(op store.Op) bool { return op.Verb == store.CheckSession })
+	for i := range ops {
+		if ops[i].Key == keys.Plan(planName).Ledger() && ops[i].Verb == store.CAS {
+			ops[i].Verb = store.Set
+		}
+	}
+	return ops
 }
 
 func edited(pairs []keys.Pair, edit func(*keys.Pair)) []keys.Pair {

@@ -32,6 +32,7 @@ const (
 	bootController
 	pauseController
 	clockController
+	lateCommit
 	killHost
 	bootHost
 	pauseHost
@@ -52,7 +53,7 @@ const (
 
 var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail a call", throttleCall: "answer 429", delayCall: "delay a call",
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
-	clockController: "set a controller's clock", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
+	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
 	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
@@ -86,18 +87,23 @@ func (w *world) due(e event) bool {
 	if e.At == atOnce || w.steps > e.Step+maxArmed {
 		return true
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var found *call
-	for _, c := range w.parked {
-		if !c.orphan && c.grants(e.At) && (found == nil || c.process.name < found.process.name) {
-			found = c
-		}
-	}
+	found := w.waiting(e.At)
 	if found != nil && e.Rand%2 == 0 {
 		found.notBefore = time.Now().Add(time.Duration(1+e.Rand%97) * time.Second)
 	}
 	return found != nil
+}
+
+// waiting is the first transaction of a moment that is on its way. Nil means none.
+func (w *world) waiting(at moment) (found *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.parked {
+		if !c.orphan && c.grants(at) && (found == nil || c.process.name < found.process.name) {
+			found = c
+		}
+	}
+	return found
 }
 
 // grants says whether the call is a transaction of a moment.
@@ -117,7 +123,7 @@ var weights = []struct {
 	weight int
 }{
 	{loseReply, 12}, {failCall, 8}, {throttleCall, 5}, {delayCall, 12}, {outage, 1},
-	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1},
+	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 3},
 	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3},
 	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1},
 	{orderPlan, 10}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
@@ -139,7 +145,11 @@ func newEvents(r *rand.Rand, steps int) []event {
 		pick := r.IntN(total)
 		for _, i := range enabled {
 			if pick -= weights[i].weight; pick < 0 {
-				events = append(events, event{step, weights[i].kind, r.Uint64(), []moment{atOnce, atOnce, atStart, atCommit}[r.IntN(4)]})
+				e := event{step, weights[i].kind, r.Uint64(), []moment{atOnce, atOnce, atStart, atCommit}[r.IntN(4)]}
+				if e.Kind == lateCommit {
+					e.At = atCommit
+				}
+				events = append(events, e)
 				break
 			}
 		}
@@ -160,6 +170,8 @@ func (w *world) inject(e event) {
 		w.note("fault", "outage", "")
 	case killController, bootController, pauseController, clockController:
 		w.injectController(e.Kind, w.controllers[r.IntN(len(w.controllers))], r)
+	case lateCommit:
+		w.lateCommit(r)
 	case killHost, bootHost, pauseHost, clockHost, failUpgrade, reinstallHost, leaveHost, renameHost:
 		w.injectHost(e.Kind, w.machines[r.IntN(len(w.machines))], r)
 	case joinHost:
@@ -204,6 +216,28 @@ func (w *world) injectController(kind faultKind, c *controller, r *rand.Rand) {
 		name += ": " + c.offset.String()
 	}
 	w.note("fault", c.name+": "+name, "")
+}
+
+// lateCommit kills the leader while a commit that grants is on its way. The commit arrives when another controller leads, or the
+// same one again. Meanwhile a host that was upgraded comes back at an old version, so that the next leader grants another host.
+func (w *world) lateCommit(r *rand.Rand) {
+	commit := w.waiting(atCommit)
+	i := slices.IndexFunc(w.controllers, func(c *controller) bool { return commit != nil && c.process == commit.process })
+	if i < 0 {
+		return
+	}
+	d := time.Duration(45+r.IntN(120)) * time.Second
+	commit.notBefore, commit.late = time.Now().Add(d), true
+	w.note("fault", w.controllers[i].name+": killed, and its commit arrives after "+d.String(), "")
+	w.controllers[i].kill()
+	w.controllers[i].boot()
+	for _, m := range w.machines {
+		if !m.truth.gone && !m.legacy && m.truth.running == "" && m.disk.version != "1" && m.disk.version != "" && r.IntN(2) == 0 {
+			w.note("fault", m.name+": reinstall at 1", "")
+			m.reinstall("1")
+			return
+		}
+	}
 }
 
 // wrongClock is wrong by seconds, hours or years, or right. The process then starts again: while it runs, Go compares times by the

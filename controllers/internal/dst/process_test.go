@@ -75,9 +75,9 @@ type call struct {
 	process  *process
 	op, what string
 	arrival  uint64
-	// do executes the call. ops are the operations of a transaction.
-	do  func() error
-	ops []store.Op
+	// do executes the call. ops are the operations of a transaction, and intends those before a seam changed them.
+	do           func() error
+	ops, intends []store.Op
 	// at is what a watch returns.
 	at store.WatchIndex
 	// done gets the answer.
@@ -85,6 +85,8 @@ type call struct {
 	// orphan says that its caller does not wait for an answer any more.
 	orphan    bool
 	notBefore time.Time
+	// late says that it arrives although its caller is gone.
+	late bool
 }
 
 // readyAt is when the call may be executed.
@@ -200,8 +202,9 @@ func (p port) Nodes(ctx context.Context) ([]string, store.Meta, error) {
 func (p port) MaxOps() int { return p.memory().MaxOps() }
 
 func (p port) Txn(ctx context.Context, ops []store.Op) (result store.Result, err error) {
+	intends := ops
 	ops = p.process.world.seams.write(p.process, ops)
-	err = p.process.wait(ctx, &call{op: "txn", what: describe(ops), ops: ops, do: func() (err error) {
+	err = p.process.wait(ctx, &call{op: "txn", what: describe(ops), ops: ops, intends: intends, do: func() (err error) {
 		result, err = p.memory().Txn(context.Background(), ops)
 		return err
 	}})

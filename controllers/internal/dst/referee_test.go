@@ -124,7 +124,7 @@ type state struct {
 
 // before reads what the judgment of a transaction needs.
 func (r *referee) before(c *call) (s state) {
-	for _, op := range c.ops {
+	for _, op := range c.intends {
 		switch {
 		case c.process.machine != nil && op.Key == r.layout.Started(c.process.machine.name) && op.Verb == store.Set:
 			host := c.process.machine.name
@@ -159,7 +159,7 @@ func (r *referee) storedStop() string {
 // applied checks a transaction that was applied.
 func (r *referee) applied(c *call, s state) {
 	plan := keys.Plan(planName)
-	for _, op := range c.ops {
+	for _, op := range c.intends { // what a process does follows from what it believes to have written
 		switch {
 		case op.Key == plan.Spec() || op.Key == plan.Control():
 			r.readRules()
@@ -292,7 +292,7 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 
 // started checks the start of an agent. A host that goes on with what it began does not start.
 func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
-	byGrant := slices.ContainsFunc(c.ops, func(op store.Op) bool {
+	byGrant := slices.ContainsFunc(c.intends, func(op store.Op) bool {
 		return op.Key == r.layout.Grant(m.name) && op.Verb == store.CheckIndex
 	})
 	if !byGrant && startedByHost(s.started, marker.Version) {

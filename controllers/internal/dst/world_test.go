@@ -247,7 +247,7 @@ func (w *world) execute(c *call) {
 	if len(twins) == 0 {
 		return
 	}
-	if c.orphan && w.random.IntN(2) == 0 {
+	if c.orphan && !c.late && w.random.IntN(2) == 0 {
 		w.note(c.process.name, c.op+" "+c.what, "lost on its way")
 		return
 	}
