@@ -25,6 +25,8 @@ func BindConsul(f *pflag.FlagSet, c *consul.Config) {
 	f.StringVar(&c.CAFile, "ca-file", "", "CA certificate, PEM (default $CONSUL_CACERT)")
 	f.StringVar(&c.ClientCert, "client-cert", "", "client certificate, PEM (default $CONSUL_CLIENT_CERT)")
 	f.StringVar(&c.ClientKey, "client-key", "", "key of the client certificate, PEM (default $CONSUL_CLIENT_KEY)")
+	f.BoolVar(&c.InsecureSkipVerify, "insecure-skip-tls-verify", false,
+		"accept any certificate of Consul: anyone on the network may then read the token")
 	f.StringVar(&c.Datacenter, "datacenter", "", "datacenter (default: that of the Consul agent)")
 	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
 }

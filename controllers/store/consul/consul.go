@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,9 @@ type Config struct {
 	CAFile, ClientCert, ClientKey string
 	// Datacenter and Namespace default to those of the Consul agent and of the token.
 	Datacenter, Namespace string
+
+	// InsecureSkipVerify accepts any certificate of Consul. CONSUL_HTTP_SSL_VERIFY=false alone is refused for TLS.
+	InsecureSkipVerify bool
 
 	// Stale lets any server answer reads, even one that lags behind. Hosts read like that: the transaction that acts on a read
 	// checks it again. By default reads are consistent.
@@ -112,8 +116,14 @@ func New(c Config) (*Store, error) {
 		return nil, fmt.Errorf("consul at %s: certificates are set, but the address has no scheme and would use plain HTTP: "+
 			"write https://%[1]s, or http:// if you mean that", withoutUser(given))
 	}
+	resolved.TLSConfig.InsecureSkipVerify = resolved.TLSConfig.InsecureSkipVerify || c.InsecureSkipVerify
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
 		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
+	}
+	if resolved.Scheme == "https" && resolved.TLSConfig.InsecureSkipVerify && !c.InsecureSkipVerify {
+		return nil, fmt.Errorf("consul at %s: CONSUL_HTTP_SSL_VERIFY=%s accepts any certificate, and with that anyone may read the "+
+			"token: unset it and set CONSUL_CACERT, or allow it with --insecure-skip-tls-verify", withoutUser(given),
+			os.Getenv(api.HTTPSSLVerifyEnvName))
 	}
 	s := &Store{config: c.withDefaults(), addr: withoutUser(given), header: http.Header{},
 		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
@@ -135,20 +145,29 @@ func New(c Config) (*Store, error) {
 func (s *Store) connect(client *http.Client, limits Connections) {
 	transport, ok := client.Transport.(*http.Transport)
 	if !ok {
+		client.CheckRedirect = followNoRedirect
 		s.reads, s.writes, s.waits = client, client, client
 		return
 	}
-	shared := &http.Client{Transport: tlsalert.Transport{Transport: transport}}
+	shared := newClient(transport)
 	limited := func(connections int) *http.Client {
 		if connections == 0 {
 			return shared
 		}
 		own := transport.Clone()
 		own.MaxConnsPerHost, own.MaxIdleConns, own.MaxIdleConnsPerHost = connections, connections, connections
-		return &http.Client{Transport: tlsalert.Transport{Transport: own}}
+		return newClient(own)
 	}
 	s.reads, s.writes, s.waits = limited(limits.Reads), limited(limits.Writes), limited(limits.Waits)
 }
+
+func newClient(t *http.Transport) *http.Client {
+	return &http.Client{Transport: tlsalert.Transport{Transport: t}, CheckRedirect: followNoRedirect}
+}
+
+// followNoRedirect returns redirects as answers. Consul's API does not redirect, and net/http would send the token, which is in a
+// header that it does not know, to any other host.
+func followNoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // authorize sets the headers with credentials, and remembers the secrets in them to hide them in messages.
 func (s *Store) authorize(c *api.Config) {

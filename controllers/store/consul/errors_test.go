@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,14 +120,14 @@ func TestStore_RetriesReadsOnly(t *testing.T) {
 
 func TestStore_ReadWaitsForALeader(t *testing.T) {
 	agent := consultest.Start(t)
-	target := "http://" + agent.Addr()
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agent.Addr()})
 	var tries atomic.Int64
 	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
 		if tries.Add(1) < 3 {
 			http.Error(w, "No cluster leader", http.StatusInternalServerError)
 			return
 		}
-		http.Redirect(w, r, target+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		proxy.ServeHTTP(w, r)
 	})
 	s := open(t, consul.Config{Address: addr})
 	if names, _, err := s.Keys(t.Context(), ""); err != nil || len(names) != 0 {

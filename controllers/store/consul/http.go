@@ -168,6 +168,9 @@ func (s *Store) refusal(r request, response *http.Response) error {
 	switch code := response.StatusCode; {
 	case code == http.StatusForbidden:
 		return &store.ForbiddenError{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
+	case code >= 300 && code < 400:
+		return fmt.Errorf("consul at %s: %s %s: status %d: a redirect to %s is not followed: set the address that answers", s.addr,
+			r.method, r.path, code, s.hide.Replace(strconv.Quote(response.Header.Get("Location"))))
 	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
 		return s.unavailable(&statusError{code, text})
 	default:
