@@ -63,6 +63,7 @@ var table = []row{
 	{of: "controllers/gitsync/...", never: []string{"controllers/core/rollout", "controllers/planstore", "controllers/upgradeplan", "github.com/hashicorp/...",
 		"github.com/prometheus/..."}},
 	{of: "controllers/gitsync/repository", ours: []string{"controllers/tlsalert"}},
+	{of: "controllers/agent/trust", ours: []string{}},
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/planstore", "controllers/upgradeplan"}},
 	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
 	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/planstore", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},

@@ -11,23 +11,31 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 )
 
 // Command runs a program, without a shell, with UPGRADE_VERSION, UPGRADE_LOCAL_VERSION, UPGRADE_HOSTNAME and UPGRADE_ROLE in
 // its environment. Exit code 0 means success.
+//
+// The program runs in a session of its own, without a terminal, in the directory /. It inherits no open file.
 type Command struct {
+	// Path is the program. Run refuses one that untrusted users can change.
 	Path string
 	Args []string
 	// SuccessCodes are exit codes besides 0 that mean success.
 	SuccessCodes []int
-	// Env is added to the agent's own environment or, if User is given, to PATH, HOME, USER and LANG.
+	// Env is added to the agent's own environment without CONSUL_* or, if User is given, to PATH, HOME, USER and LANG.
 	Env []string
 	// User runs the program. Nil means the user of the agent.
 	User *User
+	// Trust names users and groups that may change the program. User may, too.
+	Trust trust.Owners
 	// Timeout ends the program and all processes of its group. 0 means no timeout.
 	Timeout time.Duration
 	// Output gets all that the program writes. Nil means that it is discarded.
@@ -43,6 +51,16 @@ type User struct {
 	UID, GID   uint32
 	// Groups are the supplementary groups.
 	Groups []uint32
+	// GainPrivileges lets the program run set-user-ID programs such as sudo.
+	GainPrivileges bool
+}
+
+// Owners returns the owners that a program of the user may have: the user, too. Nil means the user of the agent.
+func (u *User) Owners(owners trust.Owners) trust.Owners {
+	if u != nil {
+		owners.Users = append(slices.Clip(owners.Users), u.UID)
+	}
+	return owners
 }
 
 const (
@@ -58,47 +76,139 @@ func (c Command) Run(ctx context.Context, change Change) (output string, err err
 		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("timed out after %s", c.Timeout))
 		defer cancel()
 	}
+	path, err := c.program()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
 	end := &tail{limit: maxOutput}
-	var out io.Writer = end
-	if c.Output != nil {
-		out = io.MultiWriter(end, c.Output)
-	}
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd := exec.Command(path, c.Args...) //nolint:noctx // wait stops it, before the process is reaped
+	cmd.Args[0] = c.Path
+	cmd.Dir = "/"
 	cmd.Env = c.environment(change)
-	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = c.processAttributes()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = cmp.Or(c.grace, defaultGrace)
-	err = cmd.Run()
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		if cmd.Process != nil { // for processes that ignored SIGTERM
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		}
-		return end.String(), cause
-	}
-	if errors.Is(err, exec.ErrWaitDelay) { // it succeeded, and a background process keeps its output open
-		err = nil
-	}
+	done := make(chan struct{})
+	go func() { // a goroutine of its own, which keeps its thread
+		defer close(done)
+		err = c.onThread(ctx, cmd, end)
+	}()
+	<-done
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && slices.Contains(c.SuccessCodes, exit.ExitCode()) {
 		err = nil
+	}
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
 	}
 	return end.String(), err
 }
 
+// program returns the path of the program. No untrusted user can change it after this check: see trust.Owners.Check.
+func (c Command) program() (path string, err error) {
+	if path, err = exec.LookPath(c.Path); err != nil {
+		return "", err
+	}
+	return path, c.User.Owners(c.Trust).Check(path)
+}
+
+// onThread runs cmd and keeps the thread that started it, since Linux sends the signal of endWithAgent when that thread ends. A
+// thread that cannot gain privileges ends with its goroutine.
+func (c Command) onThread(ctx context.Context, cmd *exec.Cmd, end *tail) error {
+	runtime.LockOSThread()
+	if c.User == nil || c.User.GainPrivileges {
+		defer runtime.UnlockOSThread()
+	} else if err := dropPrivileges(); err != nil {
+		return err
+	}
+	if err := closeOnExec(); err != nil {
+		return err
+	}
+	return c.run(ctx, cmd, end)
+}
+
+// run starts the program, copies its output and waits for its end.
+func (c Command) run(ctx context.Context, cmd *exec.Cmd, end *tail) error {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	err = cmd.Start()
+	_ = writer.Close()
+	if err != nil {
+		return err
+	}
+	var out io.Writer = end
+	if c.Output != nil {
+		out = io.MultiWriter(end, c.Output)
+	}
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, _ = io.Copy(out, reader)
+	}()
+	reap := c.wait(ctx, cmd, copied)
+	_ = reader.SetReadDeadline(time.Now()) // a background process may keep the output open
+	<-copied
+	return reap()
+}
+
+// wait waits until the program has exited and its output is closed, and stops its process group when the context ends. The result
+// reaps the program. Until then no other process can get its number, so no signal reaches one.
+func (c Command) wait(ctx context.Context, cmd *exec.Cmd, copied <-chan struct{}) (reap func() error) {
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		reap = awaitExit(cmd)
+	}()
+	grace := cmp.Or(c.grace, defaultGrace)
+	select {
+	case <-exited:
+		within(grace, copied)
+		return reap
+	case <-ctx.Done():
+	}
+	group := -cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	within(grace, exited, copied)
+	_ = syscall.Kill(group, syscall.SIGKILL) // for processes that ignored SIGTERM
+	<-exited
+	return reap
+}
+
+// within waits until all channels are closed, but not longer than limit.
+func within(limit time.Duration, closed ...<-chan struct{}) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for _, c := range closed {
+		select {
+		case <-c:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// environment leaves out the agent's own access to Consul: a step that needs Consul has a token of its own.
 func (c Command) environment(change Change) []string {
-	env := os.Environ()
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "CONSUL_") || strings.HasPrefix(variable, "PWD=") || strings.HasPrefix(variable, "OLDPWD=")
+	})
 	if c.User != nil {
 		env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
 			"HOME=" + c.User.Home, "USER=" + c.User.Name, "LOGNAME=" + c.User.Name}
 	}
-	env = append(env, "UPGRADE_VERSION="+change.To, "UPGRADE_LOCAL_VERSION="+change.From,
+	env = append(env, "PWD=/", "UPGRADE_VERSION="+change.To, "UPGRADE_LOCAL_VERSION="+change.From,
 		"UPGRADE_HOSTNAME="+change.Host, "UPGRADE_ROLE="+change.Role)
 	return append(env, c.Env...)
 }
 
-// processAttributes makes the program the leader of a process group, so that Run can stop all its children.
+// processAttributes makes the program the leader of a session, without a terminal to write to, and of a process group, so that
+// Run can stop all its children.
 func (c Command) processAttributes() *syscall.SysProcAttr {
-	attributes := &syscall.SysProcAttr{Setpgid: true}
+	attributes := &syscall.SysProcAttr{Setsid: true}
 	endWithAgent(attributes)
 	if u := c.User; u != nil && int(u.UID) != os.Getuid() {
 		attributes.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}

@@ -4,10 +4,14 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os/user"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/go-logr/logr"
@@ -19,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/inhibit"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 )
 
 // builder builds the parts of an agent from its configuration file.
@@ -29,6 +34,8 @@ type builder struct {
 	store     checks.Consul
 	output    io.Writer
 	log       logr.Logger
+	// owners are those of the file's field trust.
+	owners trust.Owners
 }
 
 func (b builder) spool() agent.Spool { return atomicfile.State[agent.Unsent](b.statePath + ".unsent") }
@@ -70,24 +77,25 @@ func (b builder) steps() (steps []pipeline.Step, err error) {
 	p := b.file.Pipeline
 	if h := p.PreHook; h != nil {
 		steps = append(steps, pipeline.Hook(agent.Command{Path: h.Path, Args: h.Args, Output: b.output,
-			Timeout: h.Timeout.Or(config.DefaultTimeout)}))
+			Timeout: h.Timeout.Or(config.DefaultTimeout), Trust: b.owners}))
 	}
 	if f := p.Facts; f != nil {
 		steps = append(steps, pipeline.Facts{Path: f.Path}.Step())
 	}
 	if s := p.Sources; s != nil {
-		template, err := s.Parse()
+		template, err := s.Parse(b.owners)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Template, err)
 		}
 		steps = append(steps, pipeline.Sources{Path: s.Path, Template: template}.Step())
 	}
 	if a := p.Apt; a != nil {
-		steps = append(steps, pipeline.Apt{Options: a.Options, Timeout: a.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+		steps = append(steps, pipeline.Apt{Options: a.Options, Timeout: a.Timeout.Or(config.DefaultTimeout), Output: b.output,
+			Trust: b.owners}.Step())
 	}
 	if r := p.Puppet; r != nil {
 		steps = append(steps, pipeline.Puppet{Path: r.Path, Manifest: r.Manifest, Args: r.Args,
-			Timeout: r.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+			Timeout: r.Timeout.Or(config.DefaultTimeout), Output: b.output, Trust: b.owners}.Step())
 	}
 	if v := p.Validation; v != nil {
 		names, err := regexp.Compile(v.Names)
@@ -95,7 +103,7 @@ func (b builder) steps() (steps []pipeline.Step, err error) {
 			return nil, err
 		}
 		steps = append(steps, pipeline.Validation{Directory: v.Directory, Names: names,
-			Timeout: v.Timeout.Or(config.DefaultTimeout), Output: b.output}.Step())
+			Timeout: v.Timeout.Or(config.DefaultTimeout), Output: b.output, Trust: b.owners}.Step())
 	}
 	return steps, nil
 }
@@ -103,7 +111,7 @@ func (b builder) steps() (steps []pipeline.Step, err error) {
 func (b builder) commands() (commands.Commands, error) {
 	all := commands.Commands{Defined: map[string]commands.Definition{}, Output: b.output}
 	for name, c := range b.file.Commands {
-		d := commands.Definition{Path: c.Path, Timeout: c.Timeout.Or(config.DefaultTimeout)}
+		d := commands.Definition{Path: c.Path, Timeout: c.Timeout.Or(config.DefaultTimeout), Trust: b.owners}
 		for _, text := range c.Args {
 			pattern, err := commands.Compile(text)
 			if err != nil {
@@ -115,9 +123,32 @@ func (b builder) commands() (commands.Commands, error) {
 		if d.User, err = findUser(c.User); err != nil {
 			return all, fmt.Errorf("commands[%s].user: %w", name, err)
 		}
+		if d.User != nil {
+			d.User.GainPrivileges = c.GainPrivileges
+		}
 		all.Defined[name] = d
 	}
 	return all, nil
+}
+
+// warn logs which programs and manifests untrusted users can change. The steps check them again, and refuse them, when they run.
+func (b builder) warn(exec string, defined commands.Commands) {
+	paths := []string{exec}
+	if exec == "" {
+		paths = b.file.Pipeline.Programs()
+	}
+	check := func(owners trust.Owners, path string) {
+		if err := owners.CheckTree(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.log.Error(err, "refusing to run it until this is fixed")
+		}
+	}
+	for _, path := range paths {
+		check(b.owners, path)
+	}
+	for _, name := range slices.Sorted(maps.Keys(defined.Defined)) {
+		d := defined.Defined[name]
+		check(d.User.Owners(d.Trust), d.Path)
+	}
 }
 
 // findUser returns nil for the empty name, which means the user of the agent.

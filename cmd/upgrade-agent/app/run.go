@@ -4,16 +4,18 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -25,6 +27,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
@@ -32,14 +35,18 @@ import (
 const stepHelp = `
 The pipeline of the configuration file upgrades the host: a hook, facts, package sources, apt, Puppet, and validation
 scripts, each if it is configured. Without a file the pipeline is puppet apply of ` + config.DefaultManifest + `.
-With --exec, one program replaces the pipeline. Programs run without a shell, with this environment:
+With --exec, one program replaces the pipeline. Programs run without a shell, in a session of their own, in the directory
+/, and inherit the environment of the agent without CONSUL_*. They also have:
   UPGRADE_VERSION        the version to reach
   UPGRADE_LOCAL_VERSION  the version that the host has; empty on its first boot
   UPGRADE_HOSTNAME       the host's name
   UPGRADE_ROLE           its role; empty if it has none
 Exit code 0 means success (for Puppet, 2 does too). Programs must be idempotent: they run again for a change that was
 interrupted or failed. They must not write the version file: the agent writes it after the last step. On a host that is
-at its version, nothing runs.`
+at its version, nothing runs.
+
+The agent refuses a configuration, template, token, program or manifest that users other than root, its own user and those
+of the field trust can change.`
 
 // runOptions are the flags of run and once.
 type runOptions struct {
@@ -167,7 +174,7 @@ func (o *runOptions) start(args []string) (p process, err error) {
 	if p.agent, p.checks, err = o.build(file, log); err != nil {
 		return p, err
 	}
-	if p.lock, err = lockFile(o.host.versionFile + ".lock"); err != nil {
+	if p.lock, err = lockFile(trust.Owners{}, o.host.versionFile+".agent"); err != nil {
 		return p, err
 	}
 	p.restoreLog = flags.RedirectStandardLog(log)
@@ -179,13 +186,21 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err != nil {
 		return nil, nil, err
 	}
+	owners, errs := file.Trust.Owners()
+	if len(errs) > 0 {
+		return nil, nil, errs.ToAggregate()
+	}
+	if err := o.checkFiles(owners); err != nil {
+		return nil, nil, err
+	}
 	o.consul.Stale = true
 	s, err := consul.New(o.consul)
 	if err != nil {
 		return nil, nil, err
 	}
-	b := builder{file: file, statePath: o.host.versionFile, store: s, output: o.stderr, log: log}
+	b := builder{file: file, statePath: o.host.versionFile, store: s, output: o.stderr, log: log, owners: owners}
 	reporter := b.reporter()
+	o.step.Trust = owners
 	step := o.step.Run
 	if o.step.Path == "" {
 		if step, err = b.pipeline(reporter); err != nil {
@@ -196,6 +211,7 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err != nil {
 		return nil, nil, err
 	}
+	b.warn(o.step.Path, defined)
 	a, err := agent.New(agent.Options{
 		Host: o.host.name, Role: o.host.role, Layout: o.host.layout, Store: s, Version: agent.File(o.host.versionFile),
 		Step: b.inhibiting(step), Command: defined.Run, Spool: b.spool(), Memory: memory(o.host.versionFile),
@@ -238,7 +254,10 @@ func (o *runOptions) completeStep(args []string) error {
 	if err != nil {
 		return cli.FlagErrorf("--exec: %w", err)
 	}
-	o.step.Path, o.step.Args, o.step.Output = path, args, o.stderr
+	if o.step.Path, err = filepath.Abs(path); err != nil { // it runs in another directory
+		return err
+	}
+	o.step.Args, o.step.Output = args, o.stderr
 	return nil
 }
 
@@ -271,6 +290,19 @@ func (o *runOptions) fill(file config.Config) {
 	}
 }
 
+// checkFiles refuses a version file and a token that untrusted users can change.
+func (o *runOptions) checkFiles(owners trust.Owners) error {
+	for _, path := range []string{o.host.versionFile, cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE"))} {
+		if path == "" {
+			continue
+		}
+		if err := owners.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // who reads it reports that
+			return err
+		}
+	}
+	return nil
+}
+
 // newRandom returns a generator with a random seed, so that hosts that boot at the same moment differ.
 func newRandom() (*rand.Rand, error) {
 	var seed [32]byte
@@ -278,21 +310,4 @@ func newRandom() (*rand.Rand, error) {
 		return nil, err
 	}
 	return rand.New(rand.NewChaCha8(seed)), nil
-}
-
-// lockFile takes a lock that ends with the process. It does not wait.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return f, nil
-	}
-	_ = f.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("another upgrade-agent is running on this host: it holds the lock %s", path)
-	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
 }

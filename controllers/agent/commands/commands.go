@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
@@ -24,6 +25,8 @@ type Definition struct {
 	Args []Pattern
 	// Timeout is the longest timeout that an action may ask for. 0 means that any is allowed.
 	Timeout time.Duration
+	// Trust names further users that may change the program.
+	Trust trust.Owners
 }
 
 // Pattern is a regular expression that a whole argument must match.
@@ -67,7 +70,7 @@ func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Act
 	if wanted := time.Duration(action.TimeoutSeconds) * time.Second; wanted > 0 && (timeout == 0 || wanted < timeout) {
 		timeout = wanted
 	}
-	command := agent.Command{Path: d.Path, Args: action.Args, User: d.User, Timeout: timeout, Output: c.Output}
+	command := agent.Command{Path: d.Path, Args: action.Args, User: d.User, Trust: d.Trust, Timeout: timeout, Output: c.Output}
 	output, err = command.Run(ctx, change)
 	if err != nil {
 		err = fmt.Errorf("command %s: %w", action.Name, err)

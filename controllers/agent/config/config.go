@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 )
 
 // The values of the fields apiVersion and kind.
@@ -63,6 +66,8 @@ type Config struct {
 	Commands map[string]Command `json:"commands,omitempty"`
 	// Checks are set at the local Consul agent. Nil means none.
 	Checks *Checks `json:"checks,omitempty"`
+	// Trust names users and groups that may change what this host reads and runs, besides root and the user of the agent.
+	Trust Trust `json:"trust,omitempty"`
 	// InhibitShutdown keeps the machine from shutting down while the pipeline runs.
 	InhibitShutdown bool `json:"inhibitShutdown,omitempty"`
 }
@@ -144,6 +149,8 @@ type Command struct {
 	Path string `json:"path"`
 	// User runs it. Empty means the user of the agent.
 	User string `json:"user,omitempty"`
+	// GainPrivileges lets the program of another user run set-user-ID programs such as sudo.
+	GainPrivileges bool `json:"gainPrivileges,omitempty"`
 	// Args has one pattern (RE2) for each argument. The whole argument must match it.
 	Args    []string `json:"args,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`
@@ -153,6 +160,35 @@ type Command struct {
 type Checks struct {
 	// TTL is how long a check stays valid without renewal. Then it is critical.
 	TTL Duration `json:"ttl,omitempty"`
+}
+
+// Trust names users and groups of the system. They may own and write the programs, the manifest, the template and the files with
+// credentials that the configuration names. The configuration itself is root's.
+type Trust struct {
+	Users  []string `json:"users,omitempty"`
+	Groups []string `json:"groups,omitempty"`
+}
+
+// Owners looks up the users and groups.
+func (t Trust) Owners() (trust.Owners, field.ErrorList) {
+	var owners trust.Owners
+	var errs field.ErrorList
+	number := func(id string, err error, name string, at *field.Path) uint32 {
+		n, parseErr := strconv.ParseUint(id, 10, 32)
+		if err != nil || parseErr != nil {
+			errs = append(errs, field.Invalid(at, name, "must be a user or a group of this system"))
+		}
+		return uint32(n)
+	}
+	for i, name := range t.Users {
+		found, err := user.Lookup(name)
+		owners.Users = append(owners.Users, number(cmp.Or(found, &user.User{}).Uid, err, name, field.NewPath("trust", "users").Index(i)))
+	}
+	for i, name := range t.Groups {
+		found, err := user.LookupGroup(name)
+		owners.Groups = append(owners.Groups, number(cmp.Or(found, &user.Group{}).Gid, err, name, field.NewPath("trust", "groups").Index(i)))
+	}
+	return owners, errs
 }
 
 // Duration is a duration as time.ParseDuration reads it. Empty means the default.
@@ -174,9 +210,9 @@ func Default() Config {
 	return c
 }
 
-// Load reads a file.
+// Load reads a file. It refuses one that users other than root and that of the process can change.
 func Load(path string) (Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := trust.Owners{}.ReadFile(path)
 	if err != nil {
 		return Config{}, err
 	}
@@ -244,7 +280,9 @@ func (c *Config) validate() field.ErrorList {
 	}
 	errs = append(errs, duration(c.Interval, time.Millisecond, field.NewPath("interval"))...)
 	errs = append(errs, duration(c.Jitter, 0, field.NewPath("jitter"))...)
-	errs = append(errs, c.Pipeline.validate(field.NewPath("pipeline"))...)
+	owners, trustErrs := c.Trust.Owners()
+	errs = append(errs, trustErrs...)
+	errs = append(errs, c.Pipeline.validate(owners, field.NewPath("pipeline"))...)
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		errs = append(errs, c.Commands[name].validate(name, field.NewPath("commands").Key(name))...)
 	}
@@ -254,7 +292,7 @@ func (c *Config) validate() field.ErrorList {
 	return errs
 }
 
-func (p *Pipeline) validate(at *field.Path) field.ErrorList {
+func (p *Pipeline) validate(owners trust.Owners, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if h := p.PreHook; h != nil {
 		errs = append(errs, absolute(h.Path, at.Child("preHook", "path"))...)
@@ -265,7 +303,7 @@ func (p *Pipeline) validate(at *field.Path) field.ErrorList {
 	}
 	if s := p.Sources; s != nil {
 		errs = append(errs, absolute(s.Path, at.Child("sources", "path"))...)
-		if _, err := s.Parse(); err != nil {
+		if _, err := s.Parse(owners); err != nil {
 			errs = append(errs, field.Invalid(at.Child("sources", "template"), s.Template, err.Error()))
 		}
 	}
@@ -279,6 +317,25 @@ func (p *Pipeline) validate(at *field.Path) field.ErrorList {
 		errs = append(errs, duration(v.Timeout, 0, at.Child("validation", "timeout"))...)
 	}
 	return errs
+}
+
+// Programs returns the programs, the manifest and the directory of the steps that have one.
+func (p *Pipeline) Programs() (paths []string) {
+	if p.PreHook != nil {
+		paths = append(paths, p.PreHook.Path)
+	}
+	if r := p.Puppet; r != nil {
+		if path, err := exec.LookPath(r.Path); err == nil {
+			paths = append(paths, path)
+		}
+		if r.Manifest != "" {
+			paths = append(paths, r.Manifest)
+		}
+	}
+	if p.Validation != nil {
+		paths = append(paths, p.Validation.Directory)
+	}
+	return paths
 }
 
 func (p *Puppet) validate(at *field.Path) field.ErrorList {
@@ -356,12 +413,13 @@ func pattern(text string, at *field.Path) field.ErrorList {
 	return nil
 }
 
-// Parse reads the template and executes it once, so that its errors are found at start.
-func (s *Sources) Parse() (*template.Template, error) {
+// Parse reads the template and executes it once, so that its errors are found at start. It refuses one that others than the owners
+// can change.
+func (s *Sources) Parse(owners trust.Owners) (*template.Template, error) {
 	if s.Template == "" {
 		return nil, errors.New("must be the path of a template")
 	}
-	text, err := os.ReadFile(s.Template)
+	text, err := owners.ReadFile(s.Template)
 	if err != nil {
 		return nil, withoutPath(err)
 	}

@@ -4,6 +4,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,8 +40,12 @@ func TestDecode_Sample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template, err := filepath.Abs("../../../config/agent/fleet.sources.tmpl")
+	text, err := os.ReadFile("../../../config/agent/fleet.sources.tmpl")
 	if err != nil {
+		t.Fatal(err)
+	}
+	template := filepath.Join(t.TempDir(), "fleet.sources.tmpl")
+	if err := os.WriteFile(template, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Decode("config.yaml", []byte(strings.Replace(string(data), "/etc/upgrade-agent/fleet.sources.tmpl", template, 1)))
@@ -55,6 +60,10 @@ func TestDecode_Sample(t *testing.T) {
 func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken.tmpl")
 	if err := os.WriteFile(broken, []byte("URIs: {{.Verzion}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := filepath.Join(t.TempDir(), "open.tmpl")
+	if err := errors.Join(os.WriteFile(open, []byte("Types: deb"), 0o600), os.Chmod(open, 0o666)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ name, text, want string }{
@@ -83,6 +92,11 @@ func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 		{"a missing template", head + "pipeline:\n  sources: {path: /x, template: /no/such/file}\n",
 			"c.yaml:4: pipeline.sources.template: Invalid value: \"/no/such/file\": no such file or directory"},
 		{"a template with an unknown field", head + "pipeline:\n  sources: {path: /x, template: " + broken + "}\n", "can't evaluate field Verzion"},
+		{"a template that others can change", head + "pipeline:\n  sources: {path: /x, template: " + open + "}\n",
+			open + ": mode 0666, owner "},
+		{"an unknown user", head + "trust: {users: [root, no-one], groups: [none]}\n",
+			"c.yaml:3: trust.users[1]: Invalid value: \"no-one\": must be a user or a group of this system\n" +
+				"c.yaml:3: trust.groups[0]: Invalid value: \"none\""},
 		{"the name of a command", head + "commands:\n  a/b: {path: /x}\n  c: {path: /x, args: ['', 'a)|(b']}\n",
 			"c.yaml:4: commands[a/b]: Invalid value: \"a/b\": the name of a command must consist of letters"},
 		{"patterns of arguments", head + "commands:\n  c: {path: /x, args: ['', 'a)|(b']}\n",

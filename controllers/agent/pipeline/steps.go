@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/atomicfile"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 )
 
 // The names of the steps.
@@ -90,6 +92,8 @@ type Apt struct {
 	// Timeout limits the whole step. 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
+	// Trust is that of its commands.
+	Trust trust.Owners
 }
 
 // lockSeconds is how long apt-get waits for the lock of another one.
@@ -106,7 +110,7 @@ func (a Apt) Step() Step {
 			a.get("update", "-o", "APT::Update::Error-Mode=any"),
 			a.get("dist-upgrade", "-y", "-o", "Dpkg::Options::="+keep),
 		} {
-			command := agent.Command{Path: line[0], Args: line[1:], Output: a.Output,
+			command := agent.Command{Path: line[0], Args: line[1:], Output: a.Output, Trust: a.Trust,
 				Env: []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "UCF_FORCE_CONFFOLD=1"}}
 			if output, err := command.Run(ctx, c); err != nil {
 				return output, fmt.Errorf("%s: %w", line[0], err)
@@ -132,6 +136,8 @@ type Puppet struct {
 	// Timeout 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
+	// Trust is that of its command and of the manifest.
+	Trust trust.Owners
 }
 
 // Step returns the step. Exit code 0 means no changes, and 2 means changes.
@@ -144,11 +150,26 @@ func (p Puppet) Step() Step {
 	if p.Manifest != "" {
 		args = append(args, p.Manifest)
 	}
-	command := agent.Command{Path: p.Path, Args: args, SuccessCodes: []int{2}, Timeout: p.Timeout, Output: p.Output}
+	command := agent.Command{Path: p.Path, Args: args, SuccessCodes: []int{2}, Timeout: p.Timeout, Output: p.Output,
+		Trust: p.Trust}
 	return Step{PuppetStep, func(ctx context.Context, c agent.Change) (string, error) {
+		if err := p.checkManifest(); err != nil {
+			return "", err
+		}
 		output, err := command.Run(ctx, c)
 		return output, explain(err)
 	}}
+}
+
+// checkManifest refuses a manifest that others can change. Puppet reports one that is missing.
+func (p Puppet) checkManifest() error {
+	if p.Manifest == "" {
+		return nil
+	}
+	if err := p.Trust.CheckTree(p.Manifest); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("manifest %w", err)
+	}
+	return nil
 }
 
 // explain adds the meaning of Puppet's exit codes.
@@ -176,6 +197,8 @@ type Validation struct {
 	// Timeout limits all scripts together. 0 means no limit.
 	Timeout time.Duration
 	Output  io.Writer
+	// Trust is that of the scripts and of the directory.
+	Trust trust.Owners
 }
 
 // Step returns the step.
@@ -186,7 +209,7 @@ func (v Validation) Step() Step {
 			return "", err
 		}
 		for _, name := range scripts {
-			command := agent.Command{Path: filepath.Join(v.Directory, name), Output: v.Output}
+			command := agent.Command{Path: filepath.Join(v.Directory, name), Output: v.Output, Trust: v.Trust}
 			if output, err := command.Run(ctx, c); err != nil {
 				return output, fmt.Errorf("%s: %w", name, err)
 			}
@@ -196,6 +219,9 @@ func (v Validation) Step() Step {
 }
 
 func (v Validation) scripts() ([]string, error) {
+	if err := v.Trust.CheckDirectory(v.Directory); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(v.Directory) // sorted by name
 	if err != nil {
 		return nil, err
