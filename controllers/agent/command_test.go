@@ -19,8 +19,8 @@ import (
 	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
-// nobody is a user without privileges.
-var nobody = &User{Name: "nobody", Home: "/nonexistent", UID: 65534, GID: 65534}
+// guest is a user without privileges.
+var guest = &User{Name: "guest", Home: "/nonexistent", UID: 65534, GID: 65534}
 
 // inTerminal makes the test binary run a shell command as a step that commandTerminal configures.
 const inTerminal = "UPGRADE_AGENT_TEST_COMMAND"
@@ -32,13 +32,13 @@ func TestMain(m *testing.M) {
 	}
 	c := shell(script)
 	if os.Getenv("STEP_USER") != "" {
-		c.User = nobody
+		c.User = guest
 	}
 	output, err := c.Run(context.Background(), change)
 	fmt.Printf("output: %s\nerror: %v\n", output, err)
 }
 
-// agentProcess returns a process that runs the script as a step of an agent, as nobody or as root.
+// agentProcess returns a process that runs the script as a step of an agent, as guest or as root.
 func agentProcess(script string, user string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), inTerminal+"="+script, "STEP_USER="+user, "CONSUL_HTTP_TOKEN=s3cret", "CONSUL_HTTP_ADDR=127.0.0.1:1")
@@ -48,7 +48,7 @@ func agentProcess(script string, user string) *exec.Cmd {
 // A step must not write into the terminal of the administrator who started the agent: TIOCSTI types commands into it, as root.
 func TestCommand_HasNoTerminalOfTheAgent(t *testing.T) {
 	testtool.NeedRoot(t, "runs a program as another user")
-	for _, user := range []string{"", "nobody"} {
+	for _, user := range []string{"", "guest"} {
 		cmd := agentProcess(`cat /proc/self/stat; (: </dev/tty) 2>&1 || echo no terminal; ls -l /proc/self/fd`, user)
 		terminal, err := pty.Start(cmd) // in a new session, with this terminal
 		if err != nil {
@@ -80,7 +80,7 @@ func TestCommand_InheritsNoFilesAndNoDirectory(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("s3cret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, user := range []string{"", "nobody"} {
+	for _, user := range []string{"", "guest"} {
 		file, err := os.Open(secret)
 		if err != nil {
 			t.Fatal(err)
@@ -134,12 +134,12 @@ func TestCommand_GainsNoPrivileges(t *testing.T) {
 	if err := os.Chmod(id, 0o755|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
-	allowed := *nobody
+	allowed := *guest
 	allowed.GainPrivileges = true
 	for _, tt := range []struct {
 		user *User
 		want string
-	}{{nobody, "65534"}, {&allowed, "0"}} {
+	}{{guest, "65534"}, {&allowed, "0"}} {
 		c := Command{Path: id, Args: []string{"-u"}, User: tt.user}
 		if output, err := c.Run(t.Context(), change); err != nil || output != tt.want {
 			t.Errorf("allowed %t: the user is %s, want %s (%v)", tt.user.GainPrivileges, output, tt.want, err)

@@ -17,15 +17,15 @@ import (
 	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
-// nobodyID is the user and the group of the attacker. No file of the test belongs to them.
-const nobodyID = 65534
+// attackerID is the user and the group of the attacker. No file of the test belongs to them.
+const attackerID = 65534
 
 // attack runs a script as a user without privileges, and fails the test unless the script succeeds.
 func attack(t *testing.T, script string) {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-ec", script)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: attackerID, Gid: attackerID}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("the attack %q failed: %v\n%s", script, err, out)
 	}
@@ -142,7 +142,7 @@ func TestLock_CannotBeTakenByAnotherUser(t *testing.T) {
 		t.Fatalf("exit code %d:\n%s", code, errs)
 	}
 	cmd := exec.Command("/bin/sh", "-c", "for f in $(find "+filepath.Dir(h.version)+" 2>/dev/null); do flock -n $f -c 'echo locked; sleep 1000' 2>/dev/null & done; wait")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: attackerID, Gid: attackerID}, Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -171,7 +171,7 @@ func TestLock_RefusesAFileThatAnotherUserCouldOpen(t *testing.T) {
 	dir := h.version + ".agent"
 	for name, change := range map[string]func() error{
 		"a directory of mode 0755":    func() error { return os.Mkdir(dir, 0o755) },
-		"a directory of another user": func() error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, nobodyID, nobodyID)) },
+		"a directory of another user": func() error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, attackerID, attackerID)) },
 		"a link":                      func() error { return os.Symlink(t.TempDir(), dir) },
 		"a file":                      func() error { return os.WriteFile(dir, nil, 0o600) },
 		"a lock of mode 0644":         func() error { return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(dir+"/lock", nil, 0o644)) },

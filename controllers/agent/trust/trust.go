@@ -172,7 +172,7 @@ func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// readLink reads a link. Links have no mode: whoever owns one in a directory with the sticky bit can replace it.
+// readLink reads a link. Links have no mode: the owner of one in a directory with the sticky bit can replace it.
 func (o Owners) readLink(path string, info fs.FileInfo) (string, error) {
 	if uid, gid := owners(info); !o.trustsUser(uid) {
 		return "", &Error{path, fmt.Sprintf("owner %s of the link can change it", names(uid, gid)),

@@ -19,7 +19,7 @@ import (
 )
 
 // attacker is a user and a group without privileges. friend is another one, which the configuration trusts.
-const attacker, friend = 65534, 4321
+const attacker, friend = 4322, 4321
 
 // tree has the file dir/file, and changes what the test wants.
 type tree struct {
@@ -94,31 +94,31 @@ func TestCheck_RefusesFilesThatOthersCanChange(t *testing.T) {
 		"mode 0666": {func(f tree) string { f.mode(f.file, 0o666); return f.file },
 			"FILE: mode 0666, owner root:root: every user can change it; fix it with: chmod go-w FILE"},
 		"another owner": {func(f tree) string { f.owner(f.file, attacker, 0); return f.file },
-			"FILE: mode 0644, owner nobody:root: its owner can change it; fix it with: chown root:root FILE"},
+			"FILE: mode 0644, owner 4322:root: its owner can change it; fix it with: chown root:root FILE"},
 		"an owner without a name": {func(f tree) string { f.owner(f.file, friend, friend); return f.file },
 			"FILE: mode 0644, owner 4321:4321: its owner can change it; fix it with: chown root:root FILE"},
 		"another group": {func(f tree) string { f.owner(f.file, 0, attacker); f.mode(f.file, 0o664); return f.file },
-			"FILE: mode 0664, owner root:nogroup: its group can change it; fix it with: chmod g-w FILE"},
+			"FILE: mode 0664, owner root:4322: its group can change it; fix it with: chmod g-w FILE"},
 		"an access list": {func(f tree) string { setACL(f.t, f.file); return f.file }, "FILE: mode 0664, owner root:root: a user of its access list can " +
 			"change it; fix it with: setfacl -b FILE"},
 		"the directory is writable": {func(f tree) string { f.mode(f.dir, 0o777); return f.file },
 			"DIR: mode 0777, owner root:root: every user can change it; fix it with: chmod go-w DIR"},
 		"the directory of the group": {func(f tree) string { f.owner(f.dir, 0, attacker); f.mode(f.dir, 0o2775|fs.ModeSetgid); return f.file },
-			"DIR: mode 2775, owner root:nogroup: its group can change it; fix it with: chmod g-w DIR"},
+			"DIR: mode 2775, owner root:4322: its group can change it; fix it with: chmod g-w DIR"},
 		"the directory has another owner": {func(f tree) string { f.owner(f.dir, attacker, 0); return f.file },
-			"DIR: mode 0755, owner nobody:root: its owner can change it; fix it with: chown root:root DIR"},
+			"DIR: mode 0755, owner 4322:root: its owner can change it; fix it with: chown root:root DIR"},
 		"the attacker's file in a directory as /tmp": {func(f tree) string {
 			f.mode(f.dir, 0o777|fs.ModeSticky)
 			f.owner(f.file, attacker, attacker)
 			return f.file
-		}, "FILE: mode 0644, owner nobody:nogroup: its owner can change it; fix it with: chown root:root FILE"},
+		}, "FILE: mode 0644, owner 4322:4322: its owner can change it; fix it with: chown root:root FILE"},
 		"a link to it": {func(f tree) string { f.mode(f.file, 0o666); return f.link("../dir/file", 0o755) },
 			"FILE: mode 0666, owner root:root: every user can change it; fix it with: chmod go-w FILE"},
 		"the attacker's link": {func(f tree) string {
 			link := f.link(f.file, 0o777|fs.ModeSticky)
 			f.owner(link, attacker, attacker)
 			return link
-		}, "LINK: owner nobody:nogroup of the link can change it; fix it with: chown -h root:root LINK"},
+		}, "LINK: owner 4322:4322 of the link can change it; fix it with: chown -h root:root LINK"},
 		"a link in a writable directory": {func(f tree) string { return f.link(f.file, 0o777) }, "links: mode 0777, owner root:root: every user can change it"},
 		"a file that is missing in a writable directory": {func(f tree) string { f.mode(f.dir, 0o777); f.must(os.Remove(f.file)); return f.file },
 			"DIR: mode 0777, owner root:root: every user can change it; fix it with: chmod go-w DIR"},
