@@ -21,8 +21,9 @@ import (
 
 // planState is what one pass over a plan leaves to the next one of the same term.
 type planState struct {
-	reader planstore.SnapshotReader
-	cache  *cache.Cache
+	reader  planstore.SnapshotReader
+	cache   *cache.Cache
+	decoder keys.Decoder
 	// snapshot holds the last full read, without the keys of the fleet: the cache keeps these current.
 	snapshot pass.Snapshot
 	// inFlight are the hosts in flight by the last decision.
@@ -149,7 +150,7 @@ func (p *planState) assess(f cache.Snapshot, now time.Time) *pass.Assessment {
 	s := p.snapshot
 	s.Now, s.Keys = now, f.Keys
 	s.Keys.Ledger, s.Watermarks = p.snapshot.Keys.Ledger, p.watermarks
-	return pass.Assess(s)
+	return pass.AssessWith(&p.decoder, s)
 }
 
 // applied notes a commit of what the assessment changes, with the status that it wrote.

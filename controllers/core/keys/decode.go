@@ -22,8 +22,15 @@ type Options struct {
 }
 
 // Decode turns a snapshot into a Fleet. Malformed keys become notes of the Fleet, never errors.
-func Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
-	d := decoder{snapshot: s, layout: l, trees: l.RecordTrees(), options: o, roleCache: map[string]string{}}
+func Decode(s Snapshot, l Layout, o Options) fleet.Fleet { return new(Decoder).Decode(s, l, o) }
+
+// Decoder decodes consecutive snapshots of a fleet. Its fleets share the reports that did not change. The zero value is ready.
+type Decoder struct{ last decodedReports }
+
+// Decode is the function Decode.
+func (c *Decoder) Decode(s Snapshot, l Layout, o Options) fleet.Fleet {
+	c.last = decodeReports(s.Reports, c.last)
+	d := decoder{snapshot: s, layout: l, trees: l.RecordTrees(), options: o, reports: c.last.reports, roleCache: map[string]string{}}
 	d.findings = make([]finding, 0, len(s.RecordKeys)+len(s.Records)+len(s.Config)+len(s.Reports)+len(s.Started))
 	d.records()
 	d.config()
@@ -72,7 +79,8 @@ type decoder struct {
 	layout        Layout
 	trees         RecordTrees
 	options       Options
-	names         []string // hosts, one for each finding
+	reports       []*fleet.Report // parallel to Reports of the snapshot
+	names         []string        // hosts, one for each finding
 	findings      []finding
 	global        fleet.EnableValue
 	roles         map[string]fleet.EnableValue
@@ -126,7 +134,7 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 			}
 			known = known || exists
 		case foundReport:
-			h.Report, known = DecodeReport(d.snapshot.Reports[f.at]), true
+			h.Report, known = d.reports[f.at], true
 			h.ReportIndex = d.snapshot.Reports[f.at].ModifyIndex
 		case foundStarted:
 			h.Started, known = DecodeStarted(d.snapshot.Started[f.at]), true

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
@@ -231,7 +234,7 @@ func DecodeReport(p Pair) *fleet.Report {
 		return nil
 	}
 	var r fleet.Report
-	if json.Unmarshal(p.Value, &r) != nil {
+	if unmarshalFast(p.Value, &r) != nil {
 		r = fleet.Report{Message: "the report cannot be read: " + bounded(p.Value)}
 	}
 	if r.Schema > fleet.ReportSchema {
@@ -240,6 +243,13 @@ func DecodeReport(p Pair) *fleet.Report {
 	}
 	r.Rollout = min(r.Rollout, maxRollout-1)
 	return &r
+}
+
+// unmarshalFast accepts what encoding/json accepts, but for a comma in times. It takes half of the time: a fleet has as many
+// reports as hosts.
+func unmarshalFast(data []byte, into any) error {
+	return jsonv2.Unmarshal(data, into, jsonv2.MatchCaseInsensitiveNames(true), jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true))
 }
 
 // DecodeHold decodes a hold. It returns nil if the key does not exist. A malformed hold never expires.

@@ -27,9 +27,12 @@ type Assessment struct {
 }
 
 // Assess decides what follows from a snapshot.
-func Assess(s Snapshot) *Assessment {
+func Assess(s Snapshot) *Assessment { return AssessWith(new(keys.Decoder), s) }
+
+// AssessWith is Assess with a decoder that consecutive snapshots of a plan share.
+func AssessWith(d *keys.Decoder, s Snapshot) *Assessment {
 	a := &Assessment{Snapshot: s}
-	a.Fleet = keys.Decode(s.Keys, s.Layout, keys.Options{Now: s.Now, RolePattern: s.Plan.RolePattern()})
+	a.Fleet = d.Decode(s.Keys, s.Layout, keys.Options{Now: s.Now, RolePattern: s.Plan.RolePattern()})
 	a.Fleet.Index = max(a.Fleet.Index, s.Own.Ledger.ModifyIndex)
 	a.Decision = rollout.Compute(a.input())
 	// Both cost as much as the decision, and most readers need neither.
