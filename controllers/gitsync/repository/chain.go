@@ -4,6 +4,7 @@
 package repository
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -22,14 +23,14 @@ type chain struct {
 
 // resolve follows tag objects from a revision to its commit. If keys are configured, one of them must have signed the object
 // that Verify.Object names.
-func (r *Remote) resolve(from objects, revision Revision, when Times) (chain, error) {
+func (r *Remote) resolve(ctx context.Context, from objects, revision Revision, when Times) (chain, error) {
 	policy, err := r.location.Verify.policy(revision, when)
 	if err != nil {
 		return chain{}, err
 	}
 	hash, named := revision.object, ""
 	for depth := range maxTags + 1 {
-		o, err := hashedObject(from, hash, maxSigned)
+		o, err := hashedObject(ctx, from, hash, maxSigned)
 		if err != nil {
 			return chain{}, inRevision(revision, err)
 		}
@@ -71,8 +72,8 @@ func inRevision(r Revision, err error) error {
 
 // hashedObject returns an object of at most limit bytes, or an error if its content does not have that hash. Backends find
 // objects by an index, which can be wrong.
-func hashedObject(from objects, hash plumbing.Hash, limit int64) (*plumbing.MemoryObject, error) {
-	o, err := from.object(hash)
+func hashedObject(ctx context.Context, from objects, hash plumbing.Hash, limit int64) (*plumbing.MemoryObject, error) {
+	o, err := from.object(ctx, hash)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func isAncestor(ctx context.Context, commits objects, ancestor, from plumbing.Ha
 		case len(seen) > maxAncestors:
 			return false, fail(Refused, "%s has more than %d commits that %s has not", from, maxAncestors, ancestor)
 		}
-		parents, err := parentsOf(commits, commit)
+		parents, err := parentsOf(ctx, commits, commit)
 		if err != nil {
 			return false, err
 		}
@@ -58,8 +58,8 @@ func isAncestor(ctx context.Context, commits objects, ancestor, from plumbing.Ha
 }
 
 // parentsOf returns the parents of a commit. A commit that the server left out has none.
-func parentsOf(commits objects, hash plumbing.Hash) ([]plumbing.Hash, error) {
-	o, err := hashedObject(commits, hash, maxSigned)
+func parentsOf(ctx context.Context, commits objects, hash plumbing.Hash) ([]plumbing.Hash, error) {
+	o, err := hashedObject(ctx, commits, hash, maxSigned)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, nil
 	}

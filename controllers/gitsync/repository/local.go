@@ -4,21 +4,40 @@
 package repository
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// local is a repository on this machine. It is read in place.
+// maxAlternates limits how many other folders with objects a repository on this machine can name.
+const maxAlternates = 10
+
+// local is a repository on this machine. It is read in place, by objects, within the limits and contexts of one that is fetched.
 type local struct {
-	*filesystem.Storage
 	limits Limits
+	work   *budget
+	// folders have objects. The first is that of the repository, and the others are its alternates.
+	folders []string
+	packs   []*indexedPack
+}
+
+// indexedPack is a packfile with its index.
+type indexedPack struct {
+	*packReader
+	index *idxfile.MemoryIndex
 }
 
 func openLocal(dir string, limits Limits) (source, advertised, error) {
@@ -28,14 +47,23 @@ func openLocal(dir string, limits Limits) (source, advertised, error) {
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
 		return nil, advertised{}, fmt.Errorf("%s is not a Git repository: %w", dir, err)
 	}
-	l := &local{filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(deltaBases)), limits}
-	refs, err := l.advertise()
-	return l, refs, err
+	refs, err := advertise(dir)
+	if err != nil {
+		return nil, refs, err
+	}
+	l := &local{limits: limits, work: newBudget(workFactor * limits.Inflated)}
+	if l.folders, err = objectFolders(filepath.Join(dir, "objects")); err != nil {
+		return nil, refs, err
+	}
+	if err := l.openPacks(); err != nil {
+		return nil, refs, errors.Join(err, l.Close())
+	}
+	return l, refs, nil
 }
 
-func (l *local) advertise() (advertised, error) {
+func advertise(dir string) (advertised, error) {
 	a := advertised{refs: map[string]plumbing.Hash{}}
-	all, err := l.IterReferences()
+	all, err := filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(0)).IterReferences()
 	if err != nil {
 		return a, err
 	}
@@ -60,16 +88,138 @@ func (l *local) advertise() (advertised, error) {
 	return a, nil
 }
 
-func (l *local) fetch(context.Context, Revision) (objects, error) { return l, nil }
-
-func (l *local) history(context.Context, Revision, plumbing.Hash) (objects, error) { return l, nil }
-
-func (l *local) object(hash plumbing.Hash) (plumbing.EncodedObject, error) {
-	if size, err := l.EncodedObjectSize(hash); err == nil && size > l.limits.Object {
-		return nil, fail(Refused, "object %s is %d bytes; at most %d are allowed", hash, size, l.limits.Object)
+// objectFolders returns a folder with objects and those that its file info/alternates names.
+func objectFolders(first string) ([]string, error) {
+	folders := []string{first}
+	for i := 0; i < len(folders); i++ {
+		data, err := os.ReadFile(filepath.Join(folders[i], "info", "alternates"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(data)) {
+			name := strings.TrimSpace(line)
+			if name == "" || strings.HasPrefix(name, "#") {
+				continue
+			}
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(folders[i], name)
+			}
+			if folders = append(folders, name); len(folders) > maxAlternates {
+				return nil, fail(Refused, "%s: more than %d alternates", first, maxAlternates)
+			}
+		}
 	}
-	return l.EncodedObject(plumbing.AnyObject, hash)
+	return folders, nil
 }
 
-// Close does nothing: no file stays open.
-func (l *local) Close() error { return nil }
+// openPacks opens the packfiles of all folders.
+func (l *local) openPacks() error {
+	for _, folder := range l.folders {
+		names, err := filepath.Glob(filepath.Join(folder, "pack", "pack-*.idx"))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			p, err := l.openPack(name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			l.packs = append(l.packs, p)
+		}
+	}
+	return nil
+}
+
+func (l *local) openPack(name string) (*indexedPack, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	index := idxfile.NewMemoryIndex()
+	if err := idxfile.NewDecoder(bytes.NewReader(data)).Decode(index); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(strings.TrimSuffix(name, ".idx") + ".pack")
+	if err != nil {
+		return nil, err
+	}
+	p := &indexedPack{newPackReader(file, l.limits, l.work), index}
+	p.find = index.FindOffset
+	return p, nil
+}
+
+func (l *local) fetch(context.Context, Revision) (objects, error) { return opened{l}, nil }
+
+func (l *local) history(context.Context, Revision, plumbing.Hash) (objects, error) {
+	return opened{l}, nil
+}
+
+// opened has the objects of a repository that stays open.
+type opened struct{ *local }
+
+func (opened) Close() error { return nil }
+
+func (l *local) object(ctx context.Context, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+	for _, folder := range l.folders {
+		o, err := l.loose(ctx, folder, hash)
+		if !errors.Is(err, os.ErrNotExist) {
+			return o, err
+		}
+	}
+	for _, p := range l.packs {
+		offset, err := p.find(hash)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return newObject(p.at(ctx, offset))
+	}
+	return nil, plumbing.ErrObjectNotFound
+}
+
+// loose returns an object that has a file of its own.
+func (l *local) loose(ctx context.Context, folder string, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+	name := hash.String()
+	file, err := os.Open(filepath.Join(folder, name[:2], name[2:]))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // read only
+	z, err := zlib.NewReader(&endingFile{file, ctx})
+	if err != nil {
+		return nil, err
+	}
+	const longestHeader = 64
+	data, err := io.ReadAll(io.LimitReader(z, l.limits.Object+longestHeader))
+	if err != nil {
+		return nil, err
+	}
+	if err := l.work.spend(int64(len(data)) + stepCost); err != nil {
+		return nil, err
+	}
+	header, data, _ := bytes.Cut(data, []byte{0})
+	kind, size, _ := strings.Cut(string(header[:min(len(header), longestHeader)]), " ")
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return nil, fail(Refused, "object %s has an invalid header", hash)
+	}
+	if n > l.limits.Object || int64(len(data)) != n {
+		return nil, fail(Refused, "object %s says that it has %d bytes, and has %d; at most %d are allowed", hash, n, len(data), l.limits.Object)
+	}
+	is, err := plumbing.ParseObjectType(kind)
+	return newObject(is, data, err)
+}
+
+// Close closes the packfiles.
+func (l *local) Close() error {
+	var errs []error
+	for _, p := range l.packs {
+		errs = append(errs, p.file.Close())
+	}
+	return errors.Join(errs...)
+}

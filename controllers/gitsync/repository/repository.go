@@ -158,6 +158,8 @@ type Limits struct {
 	Pack    int64
 	Objects int
 	Object  int64
+	// Inflated limits the size of all objects together, in bytes. A few bytes of a packfile can inflate to any number.
+	Inflated int64
 	// File and Total limit the size of each manifest and of all together, in bytes. Files limits their number.
 	File  int64
 	Files int
@@ -166,7 +168,7 @@ type Limits struct {
 
 // DefaultLimits returns the limits of the controller.
 func DefaultLimits() Limits {
-	return Limits{Pack: 256 << 20, Objects: 500_000, Object: 32 << 20, File: 1 << 20, Files: 2_000, Total: 32 << 20}
+	return Limits{Pack: 256 << 20, Objects: 500_000, Object: 32 << 20, Inflated: 2 << 30, File: 1 << 20, Files: 2_000, Total: 32 << 20}
 }
 
 // Remote is an open repository with its references. The caller must close it.
@@ -188,7 +190,7 @@ type source interface {
 
 // objects finds objects by hash.
 type objects interface {
-	object(hash plumbing.Hash) (plumbing.EncodedObject, error)
+	object(ctx context.Context, hash plumbing.Hash) (plumbing.EncodedObject, error)
 	Close() error
 }
 
@@ -221,12 +223,12 @@ func (r *Remote) read(ctx context.Context, content *Content, when Times) error {
 		return err
 	}
 	defer func() { _ = found.Close() }() // read only
-	end, err := r.resolve(found, content.Revision, when)
+	end, err := r.resolve(ctx, found, content.Revision, when)
 	if err != nil {
 		return err
 	}
 	content.Revision.Commit = end.commit.String()
-	if content.Binding, err = readBinding(found, end, r.limits); err != nil {
+	if content.Binding, err = readBinding(ctx, found, end, r.limits); err != nil {
 		return err
 	}
 	content.Files, err = walk(ctx, found, end, r.location.Path, r.limits)

@@ -158,7 +158,7 @@ func (s *server) upload(ctx context.Context, request *packp.UploadPackRequest) (
 		return nil, err
 	}
 	defer func() { _ = response.Close() }() // read only
-	return storePack(demultiplexed(request.Capabilities, response), s.limits)
+	return storePack(ctx, demultiplexed(request.Capabilities, response), s.limits)
 }
 
 func demultiplexed(can *capability.List, r io.Reader) io.Reader {

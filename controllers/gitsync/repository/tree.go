@@ -59,8 +59,8 @@ func walk(ctx context.Context, from objects, root chain, folder string, limits L
 }
 
 // readBinding returns the content of BindingFile in the root of a commit, or nil if there is none.
-func readBinding(from objects, root chain, limits Limits) ([]byte, error) {
-	w := &walker{from: from, limits: limits}
+func readBinding(ctx context.Context, from objects, root chain, limits Limits) ([]byte, error) {
+	w := &walker{Context: ctx, from: from, limits: limits}
 	tree, err := w.tree(root.tree)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func segments(folder string) []string {
 }
 
 func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
-	o, err := hashedObject(w.from, hash, w.limits.Object)
+	o, err := hashedObject(w, w.from, hash, w.limits.Object)
 	if err != nil {
 		return nil, objectError("folder", hash, err)
 	}
@@ -136,7 +136,7 @@ func (w *walker) add(hash plumbing.Hash, name string) error {
 	if len(w.files) == w.limits.Files {
 		return fail(Refused, "there are more than %d manifests; set path to their folder", w.limits.Files)
 	}
-	o, err := hashedObject(w.from, hash, w.limits.File)
+	o, err := hashedObject(w, w.from, hash, w.limits.File)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound): // the filter of the fetch excludes larger files
 		return fail(Refused, "%s is missing or larger than %d bytes", name, w.limits.File)
