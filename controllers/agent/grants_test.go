@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -166,6 +167,46 @@ func TestAgent_DoesNotStartWhileTheFleetIsOnHold(t *testing.T) {
 	}
 	b.delete("upgrade.jiocloud.com/holds/fleet")
 	b.wantReason(permission.Granted)
+}
+
+// The controller's clock decides when a hold ends. It shows that by a grant, or by removing the pause key of the hold.
+func TestAgent_EndsHoldsByTheControllersClock(t *testing.T) {
+	grant, clockAhead, clockBehind := "grant", noon.Add(-time.Hour), noon.Add(time.Hour)
+	for _, tt := range []struct {
+		name    string
+		written []string // in this order
+		expires time.Time
+		want    permission.Reason
+	}{
+		{"clock ahead, with the pause key", []string{grant, pauseHost, holdHost}, clockAhead, permission.OnHold},
+		{"clock ahead, pause key removed", []string{grant, holdHost}, clockAhead, permission.Granted},
+		{"clock ahead, pause key of an operator that does not stop", []string{grant, "unpaused", holdHost}, clockAhead, permission.OnHold},
+		{"clock ahead, granted since", []string{pauseHost, holdHost, grant}, clockAhead, permission.Granted},
+		{"clock behind, granted since", []string{holdHost, grant}, clockBehind, permission.Granted},
+		{"clock behind, granted before", []string{grant, holdHost}, clockBehind, permission.OnHold},
+		{"without an end, granted since", []string{holdHost, grant}, time.Time{}, permission.OnHold},
+		{"role, clock ahead, with the pause key", []string{grant, pauseRole, holdRole}, clockAhead, permission.OnHold},
+		{"role, clock ahead, pause key removed", []string{grant, holdRole}, clockAhead, permission.Granted},
+		{"fleet, clock ahead", []string{grant, "upgrade.jiocloud.com/holds/fleet"}, clockAhead, permission.OnHold},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, "v1")
+			b.switchTo("v2")
+			for _, key := range tt.written {
+				switch key {
+				case grant:
+					b.grantOnce("v2", "1.1")
+				case pauseHost, pauseRole:
+					b.write(store.Op{Verb: store.Set, Key: key, Value: []byte(keys.Disabled), Flags: keys.HoldFlags})
+				case "unpaused":
+					b.set(pauseHost, "True")
+				default:
+					b.set(key, string(keys.EncodeHold(fleet.Hold{Expires: tt.expires})))
+				}
+			}
+			b.wantReason(tt.want)
+		})
+	}
 }
 
 // A grant that is revoked between the read and the start starts nothing.

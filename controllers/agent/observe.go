@@ -23,8 +23,8 @@ type Observation struct {
 	// Action is what hosts run instead of an upgrade to reach the current version. Nil means none.
 	Action      *fleet.Action
 	ActionIndex uint64
-	// Hold is the hold on the host, or else that on its role, or else that on the fleet, with ScopeGlobal. Nil means none. An
-	// expired hold counts as none.
+	// Hold is the hold on the host, or else that on its role, or else that on the fleet, with ScopeGlobal. Nil means none, or
+	// that the controller shows that it has expired.
 	Hold      *fleet.Hold
 	HoldScope fleet.Scope
 	// HoldEpoch is the index of the key that changes with each change of a hold. 0 means that there is no such key.
@@ -118,7 +118,14 @@ func newObservation(l keys.Layout, host, role, local string, read map[string]key
 	if action != nil && action.Version != current.Name {
 		action = nil
 	}
-	held, scope := hold(now, read[l.HoldHost(host)], read[l.HoldRole(role)], read[l.HoldFleet()])
+	grant := keys.DecodeGrant(read[l.Grant(host)])
+	var granted uint64
+	if current.Governed && grant.For(current) {
+		granted = grant.Index
+	}
+	held, scope := hold(now, granted, holdAt{fleet.ScopeHost, read[l.HoldHost(host)], read[l.PauseHost(host)]},
+		holdAt{fleet.ScopeRole, read[l.HoldRole(role)], read[l.PauseRole(role)]},
+		holdAt{scope: fleet.ScopeGlobal, hold: read[l.HoldFleet()]})
 	started, failed := own.unfinished(local, current.Governed)
 	return Observation{
 		Host: host, Role: role, Now: now, Own: own,
@@ -127,7 +134,7 @@ func newObservation(l keys.Layout, host, role, local string, read map[string]key
 		View: permission.View{
 			Local: local, Started: started, StartedRollout: own.startedRollout(), Failed: failed, Current: current,
 			HasAction: action != nil,
-			Grant:     keys.DecodeGrant(read[l.Grant(host)]),
+			Grant:     grant,
 			Setting:   setting(read[l.EnableHost(host)], read[l.EnableRole(role)], read[l.EnableGlobal()]),
 			PausedBy:  pausedBy(read[l.PauseHost(host)], read[l.PauseRole(role)], read[l.PauseGlobal()]),
 			OnHold:    held != nil,
@@ -163,13 +170,30 @@ func pausedBy(byScope ...keys.Pair) fleet.Scope {
 	return fleet.ScopeNone
 }
 
-func hold(now time.Time, byScope ...keys.Pair) (*fleet.Hold, fleet.Scope) {
-	for i, p := range byScope {
-		if h := keys.DecodeHold(p); h != nil && (h.Expires.IsZero() || now.Before(h.Expires)) {
-			return h, scopes()[i]
+// holdAt is the key of a hold, and its pause key. A hold on the fleet has none.
+type holdAt struct {
+	scope       fleet.Scope
+	hold, pause keys.Pair
+}
+
+// hold returns the first hold that has not ended. The host has a grant of index granted. Zero means none.
+func hold(now time.Time, granted uint64, byScope ...holdAt) (*fleet.Hold, fleet.Scope) {
+	for _, at := range byScope {
+		if h := keys.DecodeHold(at.hold); h != nil && !at.ended(h, now, granted) {
+			return h, at.scope
 		}
 	}
 	return nil, fleet.ScopeNone
+}
+
+// ended reports whether the controller shows that a hold has expired: it granted the host since, or removed the pause key of the
+// hold. The host's clock, which may be wrong, never decides alone.
+func (at holdAt) ended(h *fleet.Hold, now time.Time, granted uint64) bool {
+	if h.Expires.IsZero() {
+		return false
+	}
+	removed := at.scope != fleet.ScopeGlobal && !at.pause.Exists()
+	return granted > at.hold.ModifyIndex || removed && h.Expired(now)
 }
 
 // unfinished returns the version that the host started to change to and did not reach, and whether it reported a failure.

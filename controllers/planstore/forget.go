@@ -95,17 +95,45 @@ func activity(o *pass.Assessment, f ForgetOptions, records []keys.Pair) string {
 			return "it is in flight: " + v.Message
 		}
 	}
-	var last time.Time
+	var last lastWrite
 	if h, ok := o.Fleet.Host(f.Host); ok && h.Report != nil {
-		last = h.Report.Time
+		last.add(h.ReportIndex, h.Report.Time)
 	}
 	for _, r := range records {
-		if t := keys.DecodeTime(r.Value); t.After(last) {
-			last = t
-		}
+		last.add(r.ModifyIndex, keys.DecodeTime(r.Value))
 	}
-	if last.After(f.Now.Add(-goneAfter)) {
-		return fmt.Sprintf("it has reported at %s, less than an hour ago", last.UTC().Format(time.RFC3339))
+	return last.activity(o.Fleet.Ledger.Watermarks.Valid(o.Fleet.Index, f.Now), f.Now)
+}
+
+// lastWrite is what a host wrote last: its highest index, and the latest time by the clock of the host.
+type lastWrite struct {
+	index uint64
+	time  time.Time
+}
+
+func (w *lastWrite) add(index uint64, t time.Time) {
+	w.index = max(w.index, index)
+	if t.After(w.time) {
+		w.time = t
+	}
+}
+
+// activity says why a host may not be gone. The controller dates its last write. The host's own time, which may be wrong, counts
+// only if the controller has not dated that.
+func (w *lastWrite) activity(marks fleet.Watermarks, now time.Time) string {
+	since := now.Add(-goneAfter)
+	seen, dated := marks.Seen(w.index)
+	unseen := marks.Unseen(w.index)
+	switch {
+	case dated && !seen.After(since):
+		return ""
+	case unseen.After(since):
+		return fmt.Sprintf("it has reported after %s, less than an hour ago", unseen.Format(time.RFC3339))
+	case w.time.After(now):
+		return fmt.Sprintf("its clock is ahead (it reported at %s), and the controller has not dated its last report",
+			w.time.UTC().Format(time.RFC3339))
+	case w.time.After(since):
+		return fmt.Sprintf("it has reported at %s, less than an hour ago", w.time.UTC().Format(time.RFC3339))
 	}
 	return ""
 }

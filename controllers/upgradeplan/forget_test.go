@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
@@ -48,6 +49,43 @@ func TestForget_DeletesAllKeysOfAHost(t *testing.T) {
 			t.Error("a commit under way does not notice that the hold is gone")
 		}
 	})
+}
+
+// The ledger dates the last report of a host by its index.
+func TestForget_GoesByTheControllersClock(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		// clock is how far the host's clock is ahead. silent is for how long the host has not reported.
+		clock, silent time.Duration
+		// dated says that the controller saw the store just before and just after the report.
+		dated, gone bool
+	}{
+		{"clock ahead, gone", 3 * time.Hour, 2 * time.Hour, true, true},
+		{"clock behind, alive", -3 * time.Hour, 10 * time.Minute, true, false},
+		{"clock right, gone", 0, 2 * time.Hour, false, true},
+		{"clock right, alive", 0, 10 * time.Minute, false, false},
+		{"clock ahead, not dated", 3 * time.Hour, 2 * time.Hour, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			onBoth(t, func(f *fixture) {
+				f.apply(twoAtATime)
+				f.set("current_version", "2")
+				marks := fleet.Watermarks{{Index: f.get("current_version").ModifyIndex, Time: f.clock.Now().Unix()}}
+				at := f.clock.Now().Add(tt.clock)
+				f.set(f.layout.Record("1", "web1"), string(keys.EncodeTime(at)))
+				f.set(f.layout.Report("web1"), string(keys.EncodeReport(fleet.Report{Version: "1", Phase: fleet.PhaseIdle, Time: at})))
+				if tt.dated {
+					marks = append(marks, fleet.Watermark{Index: f.get(f.layout.Report("web1")).ModifyIndex, Time: f.clock.Now().Unix() + 1})
+					f.set(keys.Plan("fleet").Ledger(), string(keys.EncodeLedger(fleet.Ledger{Watermarks: marks})))
+				}
+				f.clock.Advance(tt.silent)
+				_, err := f.forget("web1", false)
+				if _, active := errors.AsType[*planstore.HostActiveError](err); active == tt.gone || !active && err != nil {
+					t.Errorf("gone: %v, got %v", tt.gone, err)
+				}
+			})
+		})
+	}
 }
 
 func TestForget_RefusesAHostThatMayExist(t *testing.T) {

@@ -100,8 +100,8 @@ func (f *benchFleet) write(ops ...store.Op) {
 }
 
 func (f *benchFleet) report(version string, phase fleet.Phase, host string) store.Op {
-	return store.Op{Verb: store.Set, Key: f.layout.Report(host), Value: keys.EncodeReport(fleet.Report{Role: "compute",
-		Version: version, Phase: phase, Time: time.Now()})}
+	return store.Op{Verb: store.Set, Key: f.layout.Report(host), Value: keys.EncodeReport(fleet.Report{Schema: fleet.ReportSchema,
+		Role: "compute", Version: version, Phase: phase, Time: time.Now(), Machine: fmt.Sprintf("%032x", host)})}
 }
 
 // is returns what an agent writes that is at a version.
@@ -112,8 +112,8 @@ func (f *benchFleet) is(version, host string) []store.Op {
 
 // starts returns what an agent writes when it starts a change: see controllers/agent/transactions.go.
 func (f *benchFleet) starts(from, to, host string) []store.Op {
-	return []store.Op{{Verb: store.Set, Key: f.layout.Started(host),
-		Value: keys.EncodeStarted(fleet.Started{Version: to, From: from, Time: time.Now()})},
+	return []store.Op{{Verb: store.Delete, Key: f.layout.Grant(host)}, {Verb: store.Set, Key: f.layout.Started(host),
+		Value: keys.EncodeStarted(fleet.Started{Version: to, From: from, Time: time.Now(), Rollout: 1, Grant: "1.1.1"})},
 		f.report(to, fleet.PhaseUpgrading, host)}
 }
 
@@ -140,14 +140,14 @@ func (f *benchFleet) apply(version string, inFlight int) {
 func (f *benchFleet) waitForGrant(host string) {
 	f.Helper()
 	for last := (store.WatchIndex{}); ; {
-		pairs, _, err := f.store.Get(f.Context(), f.layout.EnableHost(host))
+		pairs, _, err := f.store.Get(f.Context(), f.layout.Grant(host))
 		if err != nil {
 			f.Fatal(err)
 		}
-		if string(pairs[0].Value) == keys.Enabled {
+		if pairs[0].Exists() {
 			return
 		}
-		if last, err = f.store.Wait(f.Context(), store.WatchTarget{Prefix: f.layout.EnableHost(host)}, last.Index, store.MaxWait); err != nil {
+		if last, err = f.store.Wait(f.Context(), store.WatchTarget{Prefix: f.layout.Grant(host)}, last.Index, store.MaxWait); err != nil {
 			f.Fatal(err)
 		}
 	}

@@ -44,6 +44,15 @@ func (w Watermarks) Seen(index uint64) (t time.Time, ok bool) {
 	return time.Unix(w[i].Time, 0).UTC(), true
 }
 
+// Unseen returns when the controller last saw the store without the index: not after it was written. Zero means unknown.
+func (w Watermarks) Unseen(index uint64) time.Time {
+	i := sort.Search(len(w), func(i int) bool { return w[i].Index >= index })
+	if i == 0 || index == 0 {
+		return time.Time{}
+	}
+	return time.Unix(w[i-1].Time, 0).UTC()
+}
+
 // Valid returns the watermarks for a store that is at an index now. Later ones are of the time before a restore. Times in the
 // future are of a clock that was wrong, and become now.
 func (w Watermarks) Valid(index uint64, now time.Time) Watermarks {
