@@ -134,13 +134,14 @@ func (l *loop) pass(ctx context.Context, plan string) {
 		return
 	}
 	state.readAll = err != nil
-	if result.Watches != nil {
+	lost, gone := errors.Is(err, leaderelection.ErrLost), errors.Is(err, reconcile.ErrGone)
+	if result.Watches != nil && !lost && !gone { // else they would end at once
 		state.watches.SetWatches(ctx, result.Watches)
 	}
 	switch {
-	case errors.Is(err, leaderelection.ErrLost):
+	case lost:
 		l.resign(err)
-	case errors.Is(err, reconcile.ErrGone):
+	case gone:
 		l.queue.Forget(plan)
 		l.remove(plan, state)
 		if known {
