@@ -4,6 +4,7 @@
 package dst
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"slices"
@@ -54,6 +55,14 @@ func calibrations() []calibration {
 			return p.leads && op.Verb == store.CheckIndex && (op.Key == plan.Spec() || op.Key == plan.Control() || op.Key == l.HoldEpoch())
 		}), []string{"stop"}, false},
 		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, []string{"limit"}, true},
+		{"hosts in maintenance take no slots", seams{checks: func(checks []fleet.Check) []fleet.Check {
+			return slices.DeleteFunc(checks, func(c fleet.Check) bool { return c.ID == fleet.NodeMaintenance })
+		}}, []string{"maintenance"}, true},
+		{"the controller reads no checks", seams{checks: func([]fleet.Check) []fleet.Check { return nil }}, []string{"health", "maintenance"}, true},
+		{"a failed host cannot be set aside", seams{pairs: editedJSON(plan.Control(), func(control map[string]any) { delete(control, "setAside") })},
+			[]string{"convergence"}, true},
+		{"agents do not know their machines", seams{options: func(o *agent.Options) { o.Machine = nil }}, []string{"duplicate"}, true},
+		{"soaks are measured by a clock that is an hour behind", seams{pairs: editedJSON(plan.Ledger(), anHourEarlier)}, []string{"soak"}, true},
 	}
 }
 
@@ -80,6 +89,39 @@ func withoutHolds(p *process, pairs []keys.Pair) []keys.Pair {
 			*pair = keys.Pair{Key: pair.Key}
 		}
 	})
+}
+
+// editedJSON lets controllers read another object below a key.
+func editedJSON(key string, edit func(map[string]any)) func(*process, []keys.Pair) []keys.Pair {
+	return func(p *process, pairs []keys.Pair) []keys.Pair {
+		if !p.leads {
+			return pairs
+		}
+		return edited(pairs, func(pair *keys.Pair) {
+			var object map[string]any
+			decoder := json.NewDecoder(bytes.NewReader(pair.Value))
+			decoder.UseNumber()
+			if pair.Key != key || decoder.Decode(&object) != nil {
+				return
+			}
+			edit(object)
+			if value, err := json.Marshal(object); err == nil {
+				pair.Value = value
+			}
+		})
+	}
+}
+
+// anHourEarlier sets the watermarks of a ledger back.
+func anHourEarlier(ledger map[string]any) {
+	marks, _ := ledger["watermarks"].([]any)
+	for _, mark := range marks {
+		mark, ok := mark.(map[string]any)
+		at, isNumber := mark["time"].(json.Number)
+		if seconds, err := at.Int64(); ok && isNumber && err == nil {
+			mark["time"] = seconds - 3600
+		}
+	}
 }
 
 // unfenced lets a controller commit without its lock, and over any ledger.

@@ -38,10 +38,13 @@ const (
 	pauseHost
 	clockHost
 	failUpgrade
+	maintainHost
+	failCheck
 	reinstallHost
 	joinHost
 	leaveHost
 	renameHost
+	copyHost
 	// These are done by operators and others.
 	orderPlan
 	editPlan
@@ -54,8 +57,8 @@ const (
 var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail a call", throttleCall: "answer 429", delayCall: "delay a call",
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
-	clockHost: "set a host's clock", failUpgrade: "fail upgrades", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	clockHost: "set a host's clock", failUpgrade: "fail upgrades", maintainHost: "begin or end maintenance", failCheck: "a check fails or passes", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
+	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // moment is what an event waits for.
 type moment uint8
@@ -124,8 +127,8 @@ var weights = []struct {
 }{
 	{loseReply, 12}, {failCall, 8}, {throttleCall, 5}, {delayCall, 12}, {outage, 1},
 	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 3},
-	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3},
-	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1},
+	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3}, {maintainHost, 3}, {failCheck, 3},
+	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1}, {copyHost, 1},
 	{orderPlan, 10}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
 }
 
@@ -172,7 +175,7 @@ func (w *world) inject(e event) {
 		w.injectController(e.Kind, w.controllers[r.IntN(len(w.controllers))], r)
 	case lateCommit:
 		w.lateCommit(r)
-	case killHost, bootHost, pauseHost, clockHost, failUpgrade, reinstallHost, leaveHost, renameHost:
+	case killHost, bootHost, pauseHost, clockHost, failUpgrade, maintainHost, failCheck, reinstallHost, leaveHost, renameHost, copyHost:
 		w.injectHost(e.Kind, w.machines[r.IntN(len(w.machines))], r)
 	case joinHost:
 		w.join(r)
@@ -211,7 +214,7 @@ func (w *world) injectController(kind faultKind, c *controller, r *rand.Rand) {
 		name += " for " + d.String()
 	case kind == clockController:
 		c.kill()
-		c.offset = wrongClock(r)
+		c.offset, c.world.clockSet = wrongClock(r), true
 		c.boot()
 		name += ": " + c.offset.String()
 	}
@@ -262,6 +265,15 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 		m.boot()
 	case kind == failUpgrade:
 		m.failures = 1 + r.IntN(3)
+	case kind == copyHost:
+		w.copyMachine(m)
+		return
+	case kind == maintainHost:
+		m.maintained = toggled(m.maintained)
+		m.setChecks()
+	case kind == failCheck:
+		m.ailing = toggled(m.ailing)
+		m.setChecks()
 	case kind == reinstallHost:
 		m.reinstall([]string{"", "1", "1"}[r.IntN(3)])
 		name += " at " + m.disk.version
@@ -271,6 +283,8 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 		}
 		m.kill()
 		m.truth.gone, m.truth.running = true, ""
+		m.maintained, m.ailing = time.Time{}, time.Time{}
+		m.setChecks()
 		if kind == renameHost {
 			w.addMachine(fmt.Sprint(m.role, 50+len(w.machines)), m.disk.version, m.legacy)
 		}
@@ -291,19 +305,53 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 	w.note("fault", m.name+": "+name, "")
 }
 
+// toggled is now if the time is zero, and else zero.
+func toggled(since time.Time) time.Time {
+	if since.IsZero() {
+		return time.Now()
+	}
+	return time.Time{}
+}
+
 // reinstall replaces the disk. The host forgets everything.
 func (m *machine) reinstall(version string) {
 	m.kill()
-	m.disk = disk{version: version}
+	m.install(version)
 	m.truth = truth{seen: m.truth.seen, seenAt: m.truth.seenAt, reinstalled: true}
 	m.boot()
 }
 
 func (w *world) addMachine(name, version string, legacy bool) *machine {
-	m := &machine{world: w, name: name, role: fleet.RoleOf(name), legacy: legacy, disk: disk{version: version}}
+	m := &machine{world: w, name: name, role: fleet.RoleOf(name), legacy: legacy}
+	m.install(version)
 	w.machines = append(w.machines, m)
 	m.boot()
 	return m
+}
+
+// copyMachine switches on a second machine with the name of a host, or switches it off for good.
+func (w *world) copyMachine(m *machine) {
+	for _, o := range w.machines {
+		if o.copied && o.name == m.name && !o.truth.gone {
+			w.removeCopy(o)
+			return
+		}
+	}
+	if m.legacy || m.truth.gone || len(w.machines) > 20 {
+		return
+	}
+	w.note("fault", m.name+": a second machine of this name at "+m.disk.version, "")
+	c := &machine{world: w, name: m.name, role: m.role, double: true, copied: true}
+	m.double = true
+	c.install(m.disk.version)
+	w.machines = append(w.machines, c)
+	c.boot()
+}
+
+func (w *world) removeCopy(c *machine) {
+	w.note("fault", c.name+": the second machine of this name ends", "")
+	c.kill()
+	c.truth.gone, c.truth.running = true, ""
 }
 
 // join adds a host: without a version, or from an old image.
@@ -353,7 +401,7 @@ func (w *world) install() {
 		for _, l := range s.Legacy {
 			legacy = legacy || l == host
 		}
-		w.addMachine(host, "1", legacy)
+		w.addMachine(host, "1", legacy).broken = host == s.Broken && !legacy
 	}
 	if _, err := w.store.Txn(context.Background(), []store.Op{{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("1")}}); err != nil {
 		panic(err)

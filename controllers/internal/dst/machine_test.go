@@ -35,6 +35,12 @@ type machine struct {
 	world *world
 	name  string
 	role  string
+	// id is its machine id. A reinstalled machine has a new one.
+	id string
+	// double says that there are two machines of its name, or were. copied says that it is the second one.
+	double, copied bool
+	// booted is when it was switched on.
+	booted time.Time
 	// legacy says that it runs maybe-upgrade.sh.
 	legacy bool
 	disk   disk
@@ -43,8 +49,11 @@ type machine struct {
 	starts  int
 	// offset is how wrong its clock is.
 	offset time.Duration
-	// failures is how many of the next attempts fail.
+	// failures is how many of the next attempts fail. If the host is broken, all fail.
 	failures int
+	broken   bool
+	// maintained and ailing are since when its node is in maintenance, and a check of it critical. Zero means not.
+	maintained, ailing time.Time
 
 	truth truth
 }
@@ -54,6 +63,25 @@ type disk struct {
 	version string
 	memory  *agent.Remembered
 	unsent  *agent.Unsent
+}
+
+// install gives the machine a new disk, with another machine id.
+func (m *machine) install(version string) {
+	m.world.installed++
+	m.id = fmt.Sprintf("%032x", m.world.installed)
+	m.disk = disk{version: version}
+}
+
+// setChecks sets the checks of the node.
+func (m *machine) setChecks() {
+	var checks []fleet.Check
+	if !m.maintained.IsZero() {
+		checks = append(checks, fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Critical})
+	}
+	if !m.ailing.IsZero() {
+		checks = append(checks, fleet.Check{ID: "disk", Status: fleet.Critical})
+	}
+	m.world.store.SetChecks(m.name, checks...)
 }
 
 func (w *world) machine(name string) *machine {
@@ -71,7 +99,12 @@ func (m *machine) boot() {
 		return
 	}
 	m.starts++
-	p := m.world.newProcess(fmt.Sprintf("%s#%d", m.name, m.starts))
+	m.booted = time.Now()
+	name := m.name
+	if m.copied {
+		name += " (copy)"
+	}
+	p := m.world.newProcess(fmt.Sprintf("%s#%d", name, m.starts))
 	p.machine, m.process = m, p
 	p.offset.Store(int64(m.offset))
 	random := m.world.randomFor(p.name)
@@ -89,7 +122,7 @@ func (m *machine) boot() {
 }
 
 func (m *machine) agentOptions(p *process, random *rand.Rand) agent.Options {
-	o := agent.Options{Host: m.name, Layout: keys.Layout{Records: m.world.scenario.Records[m.name]}, Store: port{p}, Version: versionFile{p}, Spool: spool{p}, Memory: memoryFile{p}, Clock: clock{p},
+	o := agent.Options{Host: m.name, Layout: keys.Layout{Records: m.world.scenario.Records[m.name]}, Store: port{p}, Version: versionFile{p}, Spool: spool{p}, Memory: memoryFile{p}, Machine: machineID(m.id), Clock: clock{p},
 		Random: random.Float64, Interval: lookEvery, Jitter: lookJitter, Log: logr.Discard(),
 		Step: func(ctx context.Context, c agent.Change) (string, error) { return m.upgrade(ctx, p, random, c.To) }}
 	m.world.seams.agent(&o)
@@ -114,8 +147,8 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err
 	}
-	if m.failures > 0 {
-		m.failures--
+	if m.failures > 0 || m.broken {
+		m.failures = max(m.failures-1, 0)
 		return "broken package", errors.New("exit status 1")
 	}
 	return "", nil
@@ -185,6 +218,10 @@ func versions() []string { return []string{"1", "2", "3", "4"} }
 func (p *process) disk(ctx context.Context, what string) error {
 	return p.wait(ctx, &call{op: "disk", what: what, do: func() error { return nil }})
 }
+
+type machineID string
+
+func (id machineID) ID() (string, error) { return string(id), nil }
 
 type versionFile struct{ process *process }
 

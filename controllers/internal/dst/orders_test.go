@@ -83,6 +83,9 @@ func (w *world) editPlan(r *rand.Rand) {
 		plan.Roles[role] = 1 + r.IntN(3)
 	}
 	plan.Paused = r.IntN(8) == 0
+	if plan.MaxFailed >= 0 {
+		plan.MaxFailed = r.IntN(4)
+	}
 	w.apply(plan)
 }
 
@@ -213,7 +216,12 @@ func (w *world) recover() {
 		c.boot()
 	}
 	for _, m := range w.machines {
+		if m.copied && !m.truth.gone {
+			w.removeCopy(m)
+		}
 		m.failures = 0
+		m.maintained, m.ailing = time.Time{}, time.Time{}
+		m.setChecks()
 		if m.process != nil {
 			m.process.pausedUntil = time.Time{}
 		}
@@ -276,31 +284,41 @@ func (w *world) unblock() {
 	if o.Decision.Canary != nil {
 		by := fleet.Pause{By: "operator", Time: time.Now()}
 		w.operator("promote", func(ctx context.Context, p planstore.Plans, _ *process) error {
-			_, err := p.Promote(ctx, planName, by, false)
+			_, err := p.Promote(ctx, planName, by, w.scenario.Broken != "")
 			return err
 		}, nil)
 	}
 }
 
-// unblockFailed sets aside failed hosts whose slots others need, and lets them try again when no other host needs a slot.
+// unblockFailed sets aside failed hosts whose slots others need, and lets them try again when no other host needs a slot. A broken
+// host stays aside.
 func (w *world) unblockFailed(verdicts []rollout.Verdict) {
-	var failed []string
-	needed, aside := false, false
+	var failed, broken []string
+	var aside []fleet.Place
+	needed := false
 	for _, v := range verdicts {
 		needed = needed || v.Reason == v1alpha1.ReasonNoFreeSlot
-		aside = aside || v.Reason == v1alpha1.ReasonSetAside
-		if v.State == rollout.Failed && v.Reason != v1alpha1.ReasonSetAside {
+		isBroken := v.Host == w.scenario.Broken
+		switch {
+		case v.Reason == v1alpha1.ReasonSetAside && !isBroken:
+			aside = append(aside, fleet.Place{Scope: fleet.ScopeHost, Name: v.Host})
+		case v.State == rollout.Failed && v.Reason != v1alpha1.ReasonSetAside && isBroken:
+			broken = append(broken, v.Host)
+		case v.State == rollout.Failed && v.Reason != v1alpha1.ReasonSetAside:
 			failed = append(failed, v.Host)
 		}
 	}
-	switch {
-	case needed && len(failed) > 0:
-		w.operator(fmt.Sprint("set aside ", failed), func(ctx context.Context, p planstore.Plans, me *process) error {
-			_, err := p.SetAside(ctx, planName, failed, fleet.Pause{By: "operator", Time: me.now()})
+	if needed {
+		broken = append(broken, failed...)
+	}
+	if len(broken) > 0 {
+		w.operator(fmt.Sprint("set aside ", broken), func(ctx context.Context, p planstore.Plans, me *process) error {
+			_, err := p.SetAside(ctx, planName, broken, fleet.Pause{By: "operator", Time: me.now()})
 			return err
 		}, nil)
-	case aside && !needed:
-		w.retry()
+	}
+	if len(aside) > 0 && !needed {
+		w.retry(aside...)
 	}
 }
 
@@ -313,7 +331,8 @@ func (w *world) incomplete() string {
 	if o.Decision.Gate.Reason == v1alpha1.ReasonNoHosts && !slices.ContainsFunc(w.machines, func(m *machine) bool { return !m.truth.gone }) {
 		return "" // all hosts have left
 	}
-	if !o.Decision.Complete {
+	broken := w.machine(w.scenario.Broken)
+	if !o.Decision.Complete && (broken == nil || broken.truth.gone || !broken.broken || broken.disk.version == o.Decision.Version) {
 		why := string(o.Decision.Gate.Reason) + " " + o.Decision.Gate.Message
 		for _, v := range o.Decision.Verdicts {
 			if v.Reason != v1alpha1.ReasonAtVersion {
@@ -323,8 +342,8 @@ func (w *world) incomplete() string {
 		return why
 	}
 	for _, m := range w.machines {
-		if !m.truth.gone && m.disk.version != o.Decision.Version {
-			return fmt.Sprintf("it is complete, and %s is at %s", m.name, m.disk.version)
+		if !m.truth.gone && !m.broken && m.disk.version != o.Decision.Version {
+			return fmt.Sprintf("complete: %t, and %s is at %q", o.Decision.Complete, m.name, m.disk.version)
 		}
 	}
 	return ""

@@ -192,7 +192,10 @@ func (p port) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, 
 }
 
 func (p port) Unhealthy(ctx context.Context) ([]fleet.Check, store.Meta, error) {
-	return read(ctx, p, "checks", "", p.memory().Unhealthy)
+	return read(ctx, p, "checks", "", func(ctx context.Context) ([]fleet.Check, store.Meta, error) {
+		checks, meta, err := p.memory().Unhealthy(ctx)
+		return p.process.world.seams.unhealthy(checks), meta, err
+	})
 }
 
 func (p port) Nodes(ctx context.Context) ([]string, store.Meta, error) {

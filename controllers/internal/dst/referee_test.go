@@ -35,8 +35,14 @@ type truth struct {
 	unseen bool
 	// reinstalled says that it has not changed its version since it was reinstalled.
 	reinstalled bool
-	// reached is when it finished its last change.
-	reached time.Time
+	// failed is its last report of a failure, until it reports something else.
+	failed failure
+}
+
+// failure is a report of a failure in a rollout.
+type failure struct {
+	rollout uint64
+	at      time.Time
 }
 
 // referee checks each write by what hosts really do. It keeps the first violation.
@@ -62,6 +68,9 @@ type referee struct {
 	lifted, lifting map[string]int
 	// restored is when a backup was last restored. Zero means never.
 	restored time.Time
+	// resumed is when an operator last resumed the rollout, and resumption is that order.
+	resumed    time.Time
+	resumption fleet.Pause
 }
 
 // stop is an order to stop that has returned.
@@ -120,6 +129,8 @@ type state struct {
 	grant   *fleet.Grant
 	stopped string
 	current fleet.CurrentVersion
+	// offset is how wrong the clock of a controller is.
+	offset time.Duration
 }
 
 // before reads what the judgment of a transaction needs.
@@ -132,7 +143,7 @@ func (r *referee) before(c *call) (s state) {
 			s.grant = keys.DecodeGrant(r.get(r.layout.Grant(host)))
 			s.current = keys.DecodeCurrent(r.get(r.layout.CurrentVersion()))
 		case c.process.leads && strings.HasPrefix(op.Key, r.layout.GrantTree()) && op.Verb == store.CAS && s.stopped == "":
-			s.stopped = r.storedStop()
+			s.stopped, s.offset = r.storedStop(), time.Duration(c.process.offset.Load())
 		}
 	}
 	return s
@@ -194,7 +205,11 @@ func (r *referee) readRules() {
 	if plan, err := planstore.DecodePlan(planName, r.get(keys.Plan(planName).Spec())); err == nil {
 		now.specs = append(now.specs, plan.Spec)
 	}
-	if control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control())); err == nil && control.Pin != nil {
+	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
+	if err == nil && control.Resumed != nil && *control.Resumed != r.resumption {
+		r.resumed, r.resumption = time.Now(), *control.Resumed
+	}
+	if err == nil && control.Pin != nil {
 		pair := r.get(keys.Plan(planName).Revision(control.Pin.Revision))
 		if plan, err := planstore.DecodePlan(planName, pair); err == nil {
 			if control.Pin.Policy == fleet.PinRollback {
@@ -225,16 +240,26 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	}
 	g := keys.DecodeGrant(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
 	m := r.world.machine(host)
-	if g == nil || m == nil {
+	if g == nil || m == nil || m.double {
 		return
 	}
-	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late
+	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late || r.restoredNewcomer(host)
 	if why := r.outsideWindow(g.Time); why != "" {
 		r.violate("window", "%s was granted %s", host, why)
 	}
+	d := decision{m, g, g.Time.Add(time.Second - s.offset)} // the time of a grant has whole seconds
+	r.unhealthy(d)
+	r.budget(d)
 	if !r.newcomers[host] {
 		r.order(m, g)
+		r.slots(d)
 	}
+}
+
+// restoredNewcomer says that a restored backup knows a host only as one without a version.
+func (r *referee) restoredNewcomer(host string) bool {
+	report := keys.DecodeReport(r.get(r.layout.Report(host)))
+	return !r.restored.IsZero() && report != nil && report.Version == ""
 }
 
 // outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours.
@@ -257,7 +282,7 @@ func (r *referee) order(m *machine, g *fleet.Grant) {
 	}
 	for _, first := range r.world.scenario.Plan.Order[m.role] {
 		for _, o := range r.world.machines {
-			behind := o.role == first && !o.truth.gone && !r.setAside(o) && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
+			behind := o.role == first && !o.truth.gone && !o.double && !r.setAside(o) && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
 			if behind && time.Since(o.truth.seenAt) > late {
 				r.violate("order", "%s was granted %s before %s, which is at %s for %s", m.name, g.Version, o.name, o.truth.seen,
 					time.Since(o.truth.seenAt).Round(time.Second))
@@ -272,6 +297,12 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 	case op.Key == r.layout.Report(m.name) && c.process == m.process:
 		// A host that failed, and whose plan went back to the version that it has, does not run any more.
 		report := keys.DecodeReport(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
+		if report != nil {
+			m.truth.failed = failure{}
+			if report.Phase == fleet.PhaseFailed {
+				m.truth.failed = failure{report.AttemptRollout, time.Now()}
+			}
+		}
 		if report != nil && report.Phase == fleet.PhaseIdle && report.Version == m.disk.version && m.truth.running != report.Version {
 			m.truth.running, m.truth.unseen = "", false
 		}
@@ -317,7 +348,8 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
 	late := c.process != m.process && m.truth.reinstalled // a call of an installation that is gone
-	if late || byGrant && r.newcomers[m.name] {
+	r.duplicate(m, marker)
+	if late || m.double || byGrant && r.newcomers[m.name] {
 		m.truth.from = ""
 	}
 	if m.truth.from != "" && !ran {
@@ -360,7 +392,7 @@ func (r *referee) limits(m *machine, granted time.Time) {
 	role, all := 0, 0
 	var names []string
 	for _, o := range r.world.machines {
-		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o != m && r.setAside(o) {
+		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o.double || o != m && r.setAside(o) {
 			continue
 		}
 		all++
@@ -369,20 +401,12 @@ func (r *referee) limits(m *machine, granted time.Time) {
 			names = append(names, o.name)
 		}
 	}
-	limit, whole := 0, 0
 	specs := r.specsSince(granted)
+	limit, whole := roleLimit(specs, m.role), 0
 	for _, spec := range specs {
-		rules := spec.Instructions.RollingRules
 		of := unlimited
-		if n, ok := rules.Roles[m.role]; ok {
+		if n := spec.Instructions.RollingRules.Fleet; n != nil {
 			of = n.IntValue()
-		} else if rules.Global != nil {
-			of = rules.Global.IntValue()
-		}
-		limit = max(limit, of)
-		of = unlimited
-		if rules.Fleet != nil {
-			of = rules.Fleet.IntValue()
 		}
 		whole = max(whole, of)
 	}
@@ -426,6 +450,5 @@ func (r *referee) reached(m *machine, version string) {
 	if m.truth.running == version {
 		m.truth.running, m.truth.reinstalled = "", false
 		m.truth.finished = max(m.truth.finished, m.truth.rollout)
-		m.truth.reached = time.Now()
 	}
 }

@@ -24,7 +24,9 @@ type scenario struct {
 	// Hosts and Legacy are names. All hosts begin at version 1.
 	Hosts, Legacy []string
 	// Records are the trees of records of some hosts.
-	Records     map[string]string
+	Records map[string]string
+	// Broken is a host whose upgrades all fail. Empty means none.
+	Broken      string
 	Controllers int
 	// Priorities lets processes run by changing priorities, not in turns.
 	Priorities bool
@@ -52,6 +54,8 @@ type rules struct {
 	ByRules         bool
 	Paused          bool
 	Deadline        int
+	AlsoCount       bool // hosts in maintenance take slots
+	MaxUnhealthy    int  // negative means none
 }
 
 func (r rules) clone() rules {
@@ -105,6 +109,12 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 	if r.ByRules {
 		s.Hosts.Newcomers = v1alpha1.NewcomersByRules
 	}
+	if r.AlsoCount {
+		s.Instructions.RollingRules.AlsoCount = []v1alpha1.Outage{v1alpha1.OutageMaintenance}
+	}
+	if r.MaxUnhealthy >= 0 {
+		s.HealthGate.MaxUnhealthy = number(r.MaxUnhealthy)
+	}
 	deadline := int32(r.Deadline)
 	s.ProgressDeadlineSeconds = &deadline
 	return p
@@ -157,6 +167,13 @@ func newScenario(seed uint64, steps int) scenario {
 				s.Records[host] = keys.RunningVersionsOld
 			}
 		}
+	}
+	s.Plan.AlsoCount, s.Plan.MaxUnhealthy = one(4), -1
+	if one(4) {
+		s.Plan.MaxUnhealthy = r.IntN(3)
+	}
+	if one(8) {
+		s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
 	}
 	s.Events = newEvents(r, steps)
 	return s

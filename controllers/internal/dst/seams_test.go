@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
@@ -16,6 +17,8 @@ type seams struct {
 	// pairs changes what a process reads, and ops what it writes.
 	pairs func(*process, []keys.Pair) []keys.Pair
 	ops   func(*process, []store.Op) []store.Op
+	// checks changes which checks a process reads.
+	checks func([]fleet.Check) []fleet.Check
 	// hides says that a process does not know a tree.
 	hides func(*process, string) bool
 	// options changes an agent.
@@ -29,6 +32,13 @@ func (s seams) read(p *process, pairs []keys.Pair) []keys.Pair {
 		return pairs
 	}
 	return s.pairs(p, pairs)
+}
+
+func (s seams) unhealthy(checks []fleet.Check) []fleet.Check {
+	if s.checks == nil {
+		return checks
+	}
+	return s.checks(checks)
 }
 
 func (s seams) write(p *process, ops []store.Op) []store.Op {

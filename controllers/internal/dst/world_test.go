@@ -37,6 +37,10 @@ type world struct {
 	operators   int
 	ended       []ended // commands whose end the scheduler has not noted
 	backup      *memory.Snapshot
+	// installed counts the installations of machines.
+	installed int
+	// clockSet says that the clock of a controller was set.
+	clockSet bool
 
 	mu       sync.Mutex
 	parked   []*call // in order of arrival

@@ -1,0 +1,156 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+)
+
+// decision is when a controller decided a grant, by the clock of the simulation, and what it granted.
+type decision struct {
+	machine *machine
+	grant   *fleet.Grant
+	at      time.Time
+}
+
+// slots checks a grant against hosts that take a slot although they do not run: those that soak, and those in maintenance. The limit
+// for running hosts is checked when a host starts.
+func (r *referee) slots(d decision) {
+	if !r.restored.IsZero() {
+		return
+	}
+	running, soaking, down := 0, 0, 0
+	for _, o := range r.world.machines {
+		switch {
+		case o == d.machine || o.role != d.machine.role || o.truth.gone || o.legacy || o.double || o.disk.version == "" || r.newcomers[o.name] || r.setAside(o):
+		case o.truth.running != "" && o.truth.from != "" && !o.truth.unseen || r.isGranted(o, d.grant):
+			running++
+		case r.soaks(o, d):
+			soaking++
+		case r.world.scenario.Plan.AlsoCount && !o.maintained.IsZero() && d.at.Sub(o.maintained) > late:
+			down++
+		}
+	}
+	limit := roleLimit(r.specsSince(time.Now()), d.machine.role)
+	switch {
+	case running+soaking+down < limit:
+	case soaking > 0:
+		r.violate("soak", "%s was granted while %d hosts of %s ran and %d soaked, the limit is %d", d.machine.name, running, d.machine.role, soaking, limit)
+	case down > 0:
+		r.violate("maintenance", "%s was granted while %d hosts of %s ran and %d were in maintenance, the limit is %d", d.machine.name, running,
+			d.machine.role, down, limit)
+	}
+}
+
+// soaks says that a host has reached the version of a grant in the same rollout, for less than minReadySeconds. A controller whose
+// clock is set measures another time, which nothing in the store can correct.
+func (r *referee) soaks(o *machine, d decision) bool {
+	minReady := time.Duration(r.world.scenario.Plan.MinReadySeconds) * time.Second
+	return minReady > 0 && !r.world.clockSet && o.disk.version == d.grant.Version && o.truth.finished == d.grant.Rollout && d.at.Sub(o.truth.seenAt) < minReady
+}
+
+// isGranted says that a host has a grant of the same rollout, which it has not used.
+func (r *referee) isGranted(o *machine, by *fleet.Grant) bool {
+	g := keys.DecodeGrant(r.get(r.layout.Grant(o.name)))
+	return g != nil && g.Rollout == by.Rollout && o.disk.version != g.Version
+}
+
+// unhealthy checks a grant against healthGate.maxUnhealthy.
+func (r *referee) unhealthy(d decision) {
+	if r.world.scenario.Plan.MaxUnhealthy < 0 || !r.restored.IsZero() {
+		return
+	}
+	n := 0
+	for _, o := range r.world.machines {
+		if !o.truth.gone && !o.double && o.truth.seen != "" && !o.ailing.IsZero() && o.maintained.IsZero() && d.at.Sub(o.ailing) > late {
+			n++
+		}
+	}
+	if most := r.world.scenario.Plan.MaxUnhealthy; n > most {
+		r.violate("health", "%s was granted while %d hosts were unhealthy for %s, maxUnhealthy is %d", d.machine.name, n, late, most)
+	}
+}
+
+// budget checks a grant against failurePolicy.maxFailed: hosts that failed in this rollout, long ago and after the last resume.
+func (r *referee) budget(d decision) {
+	n := 0
+	for _, o := range r.world.machines {
+		f := o.truth.failed
+		held := r.get(r.layout.HoldHost(o.name)).Exists() || r.get(r.layout.HoldRole(o.role)).Exists()
+		if !o.truth.gone && !o.double && !held && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > late {
+			n++
+		}
+	}
+	if most := r.maxFailed(d.grant.Version); n > most {
+		r.violate("budget", "%s was granted although %d hosts have failed, maxFailed is %d", d.machine.name, n, most)
+	}
+}
+
+// maxFailed is that of the spec which has a version: the stored one, or the pinned revision. A rollback goes by the stricter of both.
+func (r *referee) maxFailed(version string) int {
+	of := func(key string) (spec v1alpha1.UpgradePlanSpec, most int) {
+		plan, err := planstore.DecodePlan(planName, r.get(key))
+		if err != nil || plan.Spec.FailurePolicy.MaxFailed == nil {
+			return plan.Spec, unlimited
+		}
+		return plan.Spec, plan.Spec.FailurePolicy.MaxFailed.IntValue()
+	}
+	spec, most := of(keys.Plan(planName).Spec())
+	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
+	if err != nil || control.Pin == nil {
+		return most
+	}
+	pinned, earlier := of(keys.Plan(planName).Revision(control.Pin.Revision))
+	switch {
+	case spec.Version == version && pinned.Version == version:
+		return max(most, earlier)
+	case spec.Version == version:
+		return most
+	case control.Pin.Policy == fleet.PinRollback:
+		return min(most, earlier)
+	}
+	return earlier
+}
+
+// roleLimit is the highest limit of a role.
+func roleLimit(specs []v1alpha1.UpgradePlanSpec, role string) int {
+	limit := 0
+	for _, spec := range specs {
+		rules, of := spec.Instructions.RollingRules, unlimited
+		if n, ok := rules.Roles[role]; ok {
+			of = n.IntValue()
+		} else if rules.Global != nil {
+			of = rules.Global.IntValue()
+		}
+		limit = max(limit, of)
+	}
+	return limit
+}
+
+// knownAfter is after what time two machines of one name must have noticed each other, if nothing disturbs them.
+const knownAfter = 30 * time.Minute
+
+// duplicate checks that neither of two machines of one name starts a change once they know each other.
+func (r *referee) duplicate(m *machine, marker fleet.Started) {
+	for _, o := range r.world.machines {
+		if o == m || o.name != m.name || o.process == nil || m.process == nil {
+			continue
+		}
+		since := m.booted
+		for _, t := range []time.Time{o.booted, m.process.pausedUntil, o.process.pausedUntil, r.restored} {
+			if t.After(since) {
+				since = t
+			}
+		}
+		if time.Since(since) > knownAfter {
+			r.violate("duplicate", "%s started %s while another machine of its name had run for %s", m.name, marker.Version,
+				time.Since(since).Round(time.Second))
+		}
+	}
+}
