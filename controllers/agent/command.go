@@ -89,12 +89,9 @@ func (c Command) Run(ctx context.Context, change Change) (output string, err err
 	cmd.Dir = "/"
 	cmd.Env = c.environment(change)
 	cmd.SysProcAttr = c.processAttributes()
-	done := make(chan struct{})
-	go func() { // a goroutine of its own, which keeps its thread
-		defer close(done)
-		err = c.onThread(ctx, cmd, end)
-	}()
-	<-done
+	ended := make(chan error, 1)
+	go func() { ended <- c.onThread(ctx, cmd, end) }() // a goroutine of its own, which keeps its thread
+	err = <-ended
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && slices.Contains(c.SuccessCodes, exit.ExitCode()) {
 		err = nil
 	}
@@ -158,37 +155,34 @@ func (c Command) run(ctx context.Context, cmd *exec.Cmd, end *tail) error {
 // wait waits until the program has exited and its output is closed, and stops its process group when the context ends. The result
 // reaps the program. Until then no other process can get its number, so no signal reaches one.
 func (c Command) wait(ctx context.Context, cmd *exec.Cmd, copied <-chan struct{}) (reap func() error) {
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		reap = awaitExit(cmd)
-	}()
+	exited := make(chan func() error, 1)
+	go func() { exited <- awaitExit(cmd) }()
 	grace := cmp.Or(c.grace, defaultGrace)
 	select {
-	case <-exited:
-		within(grace, copied)
+	case reap = <-exited:
+		select {
+		case <-copied:
+		case <-time.After(grace):
+		}
 		return reap
 	case <-ctx.Done():
 	}
 	group := -cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
-	within(grace, exited, copied)
-	_ = syscall.Kill(group, syscall.SIGKILL) // for processes that ignored SIGTERM
-	<-exited
-	return reap
-}
-
-// within waits until all channels are closed, but not longer than limit.
-func within(limit time.Duration, closed ...<-chan struct{}) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	for _, c := range closed {
-		select {
-		case <-c:
-		case <-timer.C:
-			return
+	limit := time.After(grace)
+	select {
+	case reap = <-exited:
+		select { // its children may have more to say
+		case <-copied:
+		case <-limit:
 		}
+	case <-limit:
 	}
+	_ = syscall.Kill(group, syscall.SIGKILL) // for processes that ignored SIGTERM
+	if reap == nil {
+		reap = <-exited
+	}
+	return reap
 }
 
 // environment leaves out the agent's own access to Consul: a step that needs Consul has a token of its own.

@@ -193,6 +193,7 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err := o.checkFiles(owners); err != nil {
 		return nil, nil, err
 	}
+	o.warn(owners, log)
 	o.consul.Stale = true
 	s, err := consul.New(o.consul)
 	if err != nil {
@@ -290,9 +291,14 @@ func (o *runOptions) fill(file config.Config) {
 	}
 }
 
+// tokenFile returns the path of the file with the token. Empty means none.
+func (o *runOptions) tokenFile() string {
+	return cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE"))
+}
+
 // checkFiles refuses a version file and a token that untrusted users can change.
 func (o *runOptions) checkFiles(owners trust.Owners) error {
-	for _, path := range []string{o.host.versionFile, cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE"))} {
+	for _, path := range []string{o.host.versionFile, o.tokenFile()} {
 		if path == "" {
 			continue
 		}
@@ -301,6 +307,24 @@ func (o *runOptions) checkFiles(owners trust.Owners) error {
 		}
 	}
 	return nil
+}
+
+// warn logs a token that every user can read, and certificates that untrusted users can change. Certificates often belong to the
+// user of Consul's own agent, which could answer in place of Consul anyway.
+func (o *runOptions) warn(owners trust.Owners, log logr.Logger) {
+	if path := o.tokenFile(); path != "" {
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o004 != 0 {
+			log.Info("every user can read the token of this host; fix it with: chmod o-r "+path, "file", path)
+		}
+	}
+	for _, path := range []string{
+		cmp.Or(o.consul.CAFile, os.Getenv("CONSUL_CACERT")), os.Getenv("CONSUL_CAPATH"),
+		cmp.Or(o.consul.ClientCert, os.Getenv("CONSUL_CLIENT_CERT")), cmp.Or(o.consul.ClientKey, os.Getenv("CONSUL_CLIENT_KEY")),
+	} {
+		if err, ok := errors.AsType[*trust.Error](owners.Check(path)); ok && path != "" {
+			log.Info("another user can change the connection to Consul: " + err.Error())
+		}
+	}
 }
 
 // newRandom returns a generator with a random seed, so that hosts that boot at the same moment differ.

@@ -116,11 +116,25 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 			}
 		})
 	}
+	t.Run("readable token and a certificate of another user", func(t *testing.T) {
+		f := newTrusted(t, consul)
+		chmod(t, f.token, 0o644)
+		if err := os.Chown(f.evil, attackerID, attackerID); err != nil {
+			t.Fatal(err)
+		}
+		cmd := agent(t, "once", "--config", f.config, "--http-addr", "http://"+consul.addr)
+		cmd.Env = append(cmd.Env, "CONSUL_CAPATH="+filepath.Dir(f.evil))
+		_, _, errs := run(t, cmd)
+		if !strings.Contains(errs, "every user can read the token of this host; fix it with: chmod o-r "+f.token) ||
+			!strings.Contains(errs, "another user can change the connection to Consul: "+filepath.Dir(f.evil)+": mode 0777") {
+			t.Errorf("no warnings:\n%s", errs)
+		}
+	})
 	t.Run("a sane installation", func(t *testing.T) {
 		f := newTrusted(t, consul)
 		chmod(t, f.hook, 0o775) // writable by root's group
 		code, _, errs := run(t, agent(t, "once", "--config", f.config))
-		if code != 0 || read(t, f.version) != "v2\n" || strings.Contains(errs, "can change") {
+		if code != 0 || read(t, f.version) != "v2\n" || strings.Contains(errs, "can change") || strings.Contains(errs, "can read") {
 			t.Errorf("exit code %d, version %q:\n%s", code, read(t, f.version), errs)
 		}
 		consul.set("current_version", "v3", enable, "True")

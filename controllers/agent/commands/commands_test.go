@@ -15,6 +15,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/commands"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
@@ -128,5 +129,32 @@ func TestRun_AsAnotherUserWithoutTheAgentsEnvironment(t *testing.T) {
 	}
 	if !strings.Contains(output, "UPGRADE_VERSION=run-1") || !strings.Contains(output, "USER=nobody") || strings.Contains(output, "s3cret") {
 		t.Errorf("environment:\n%s", output)
+	}
+}
+
+// The program of a command may belong to the user that runs it: it gets no rights that the user lacks.
+func TestRun_AcceptsAProgramOfItsUserOnly(t *testing.T) {
+	testtool.NeedRoot(t, "changes the owner of a program")
+	const owner, other = 4321, 4322
+	c := echo(t)
+	d := c.Defined["echo"]
+	for dir := filepath.Dir(d.Path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(d.Path, 0o755), os.Chown(d.Path, owner, owner)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		user    *agent.User
+		allowed bool
+	}{{&agent.User{Name: "owner", UID: owner, GID: owner}, true}, {&agent.User{Name: "other", UID: other, GID: other}, false}, {nil, false}} {
+		d.User = tt.user
+		c.Defined["echo"] = d
+		_, err := c.Run(t.Context(), change, fleet.Action{Name: "echo"})
+		if refused, ok := errors.AsType[*trust.Error](err); tt.allowed && err != nil || !tt.allowed && (!ok || refused.Path != d.Path) {
+			t.Errorf("user %+v: %v", tt.user, err)
+		}
 	}
 }

@@ -180,13 +180,14 @@ func (t Trust) Owners() (trust.Owners, field.ErrorList) {
 		}
 		return uint32(n)
 	}
+	at := field.NewPath("trust")
 	for i, name := range t.Users {
 		found, err := user.Lookup(name)
-		owners.Users = append(owners.Users, number(cmp.Or(found, &user.User{}).Uid, err, name, field.NewPath("trust", "users").Index(i)))
+		owners.Users = append(owners.Users, number(cmp.Or(found, &user.User{}).Uid, err, name, at.Child("users").Index(i)))
 	}
 	for i, name := range t.Groups {
 		found, err := user.LookupGroup(name)
-		owners.Groups = append(owners.Groups, number(cmp.Or(found, &user.Group{}).Gid, err, name, field.NewPath("trust", "groups").Index(i)))
+		owners.Groups = append(owners.Groups, number(cmp.Or(found, &user.Group{}).Gid, err, name, at.Child("groups").Index(i)))
 	}
 	return owners, errs
 }
