@@ -131,7 +131,7 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 			return false, nil
 		}
 		if u.Halt.Holds(plan.Spec.Version) {
-			u.Resumed = &r.Pause
+			u.resume(r.Pause)
 		}
 		u.Pause, u.Halt, u.Abort = nil, nil, nil
 		if r.OverrideWindows {
@@ -139,6 +139,33 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		}
 		return true, nil
 	})
+}
+
+// resume forgives failures so far. Its time follows that of each earlier order: the clocks of operators may differ.
+func (u *controlUpdate) resume(order fleet.Pause) {
+	order = u.dated(order)
+	if u.Retry != nil {
+		order.Time = later(order.Time, u.Retry.Time)
+	}
+	for _, aside := range u.SetAside {
+		order.Time = later(order.Time, aside.Time)
+	}
+	u.Resumed = &order
+}
+
+// dated returns the order with a time after that of the last order to resume.
+func (u *controlUpdate) dated(order fleet.Pause) fleet.Pause {
+	if u.Resumed != nil {
+		order.Time = later(order.Time, u.Resumed.Time.Add(time.Second))
+	}
+	return order
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // accept accepts that the fleet shrank, or that the store was restored, if that stops the plan. It reports whether it does.

@@ -44,7 +44,7 @@ func (p Plans) SetAside(ctx context.Context, name string, hosts []string, order 
 			case v.State != rollout.Failed:
 				return false, notFailed(v, "set aside")
 			}
-			aside[host] = fleet.SetAside{Pause: order, Rollout: o.Fleet.Current.Rollout}
+			aside[host] = fleet.SetAside{Pause: u.dated(order), Rollout: o.Fleet.Current.Rollout}
 			if u.Control.Retry != nil {
 				delete(u.Control.Retry.Hosts, host)
 			}
@@ -71,7 +71,7 @@ func (p Plans) Retry(ctx context.Context, name string, places []fleet.Place, ord
 		if again, err = failedAt(o, places); err != nil {
 			return false, err
 		}
-		retry := fleet.Retry{Pause: order, Rollout: o.Fleet.Current.Rollout, Hosts: map[string]int{}}
+		retry := fleet.Retry{Pause: u.dated(order), Rollout: o.Fleet.Current.Rollout, Hosts: map[string]int{}}
 		if u.Control.Retry != nil {
 			maps.Copy(retry.Hosts, u.Control.Retry.Hosts)
 			maps.DeleteFunc(retry.Hosts, func(host string, attempts int) bool { return triedAgain(o, host, attempts) })

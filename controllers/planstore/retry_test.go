@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -147,4 +150,56 @@ func TestRetry_DropsUsedOrders(t *testing.T) {
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// Orders of one plan may come from operators whose clocks differ by a year.
+func TestResume_ForgivesEarlierOrdersOnly(t *testing.T) {
+	f := failedFleet(t)
+	if _, _, err := f.plans.Apply(t.Context(), f.plan("fleet", "version: v2\nfailurePolicy: {maxFailed: 0}"), false); err != nil {
+		t.Fatal(err)
+	}
+	seen := f.control(keys.Layout{}.Started("db1"))
+	f.txn(store.Op{Verb: store.Set, Key: keys.Layout{}.Started("web3"), Value: seen.Value})
+	at := f.control(keys.Layout{}.Started("web3")).ModifyIndex
+	f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Ledger(), Value: keys.EncodeLedger(fleet.Ledger{Rollout: 1,
+		Watermarks: fleet.Watermarks{{Index: at, Time: noon.AddDate(0, 0, -1).Unix()}}})})
+	setAside := func(host string, at time.Time) {
+		t.Helper()
+		if _, err := f.plans.SetAside(t.Context(), "fleet", []string{host}, fleet.Pause{Time: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resume := func() {
+		t.Helper()
+		halted := f.orders()
+		halted.Halt = &fleet.Halt{Version: "v2", Reason: "1 of 4 hosts have failed"}
+		f.txn(store.Op{Verb: store.Set, Key: keys.Plan("fleet").Control(), Value: keys.EncodeControl(halted)})
+		if _, err := f.plans.Resume(t.Context(), "fleet", planstore.Resumption{Pause: fleet.Pause{Time: noon}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exceeded := func() string {
+		o, err := planstore.Observe(t.Context(), f.store, "fleet", noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Decision.Gate.Reason != v1alpha1.ReasonFailureBudgetExceeded {
+			return ""
+		}
+		return o.Decision.Gate.Message
+	}
+	setAside("db1", noon.AddDate(1, 0, 0))
+	resume()
+	if got := exceeded(); got != "" {
+		t.Errorf("resumed after an order by a clock ahead: %s", got)
+	}
+	setAside("web3", noon.Add(-time.Hour))
+	if got := exceeded(); !strings.Contains(got, "1 of 4 hosts have failed (web3)") {
+		t.Errorf("an order by a clock behind after the resume: %q", got)
+	}
+	first := f.orders().Resumed.Time
+	resume()
+	if got := exceeded(); got != "" || !f.orders().Resumed.Time.After(first) {
+		t.Errorf("resumed again at %s, after %s: %s", f.orders().Resumed.Time, first, got)
+	}
 }

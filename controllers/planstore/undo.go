@@ -78,7 +78,7 @@ func (p Plans) undo(ctx context.Context, u *controlUpdate, order Undo) (did Undo
 			return did, false, nil
 		}
 		if before.By == fleet.ByController {
-			u.Resumed = &order.Pause // failures before the rollback must not cause the next one
+			u.resume(order.Pause) // failures before the rollback must not cause the next one
 		}
 		u.Pin = nil
 		return did, true, nil

@@ -59,6 +59,8 @@ type hostFacts struct {
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
 	failedAt time.Time
+	// orderedAt is the time of the order about a failed host, as orders of the plan count it. Zero means no order.
+	orderedAt time.Time
 	// failedIndex is the index of what shows a reported failure: the report, or a later grant.
 	failedIndex uint64
 	// since is when the host was granted or started, or when its soak began. Zero means unknown.
@@ -209,7 +211,7 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	case f.setAside || f.retries:
 		c.classifyAttempts(h, f)
 	case !upgraded && c.retriesUnreported(h):
-		f.spent, f.failedAt = true, c.control.Retry.Time
+		f.spent, f.orderedAt = true, c.control.Retry.Time
 	}
 	f.exclusion = c.exclusion(h, f)
 	f.clockOffset = c.clockOffset(h)
@@ -463,7 +465,7 @@ func (c *classifier) classifyAttempts(h *fleet.Host, f *hostFacts) {
 	}
 	f.next, f.failure = time.Time{}, v1alpha1.ReasonSetAside
 	if order, ok := c.control.SetAside[h.Name]; ok {
-		f.failedAt = order.Time
+		f.orderedAt = order.Time
 	}
 }
 

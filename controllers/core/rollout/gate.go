@@ -323,6 +323,8 @@ func (a *assessment) countsAsFailure(i int) bool {
 		return true
 	case f.failedIndex != 0:
 		return f.failedIndex > resumed.Index
+	case !f.orderedAt.IsZero():
+		return f.orderedAt.After(resumed.Ordered)
 	default:
 		return f.failedAt.IsZero() || f.failedAt.After(resumed.Time)
 	}
