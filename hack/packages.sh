@@ -14,8 +14,10 @@ cd "$(dirname "$0")/.."
 programs=(upgradectl upgrade-agent upgrade-controller)
 out=${1:-bin/packages}
 shift || true
-architectures=("${@:-amd64}")
+architectures=("$@")
 (($#)) || architectures=(amd64 arm64)
+
+[[ -x bin/nfpm ]] || make --no-print-directory bin/nfpm
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -74,10 +76,8 @@ $1 ($VERSION-1) unstable; urgency=medium
 END
 }
 
-# completion prints the completion script of a program.
-completion() { go run "./cmd/$1" completion "$2"; }
-
-for arch in "${architectures[@]}"; do
+here=$(go env GOHOSTARCH)
+for arch in $(printf '%s\n' "${architectures[@]}" "$here" | sort -u); do
   binaries "$arch"
 done
 VERSION=$(package_version "${VERSION:-$(git_version)}")
@@ -90,7 +90,7 @@ done
 compress <CHANGELOG.md >"$stage/changelog.gz"
 for program in upgradectl upgrade-agent; do
   for shell in bash zsh fish; do
-    completion "$program" "$shell" >"$stage/completion/$program.$shell"
+    "$stage/$here/$program" completion "$shell" >"$stage/completion/$program.$shell"
   done
 done
 for program in "${programs[@]}"; do

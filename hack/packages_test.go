@@ -1,0 +1,225 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hack_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
+)
+
+// TestPackages builds the packages of this machine's architecture, and installs, upgrades and removes them in roots of their own.
+func TestPackages(t *testing.T) {
+	testtool.Need(t, "dpkg", "dpkg-deb", "lintian", "rpm")
+	testtool.NeedRoot(t, "installs packages")
+	built := buildPackages(t)
+	t.Run("two builds give the same bytes", func(t *testing.T) { sameFiles(t, built, buildPackages(t)) })
+	t.Run("lintian", func(t *testing.T) {
+		if out := command(t, "", "lintian", append([]string{"--allow-root", "--fail-on", "none"}, packages(t, built, "deb")...)...); out != "" {
+			t.Error(out)
+		}
+	})
+	t.Run("install, upgrade, remove and purge with dpkg", func(t *testing.T) { debianLifecycle(t, built) })
+	t.Run("install and remove with rpm", func(t *testing.T) { rpmLifecycle(t, built) })
+}
+
+// installedFiles are files that each format installs.
+var installedFiles = []string{
+	"/usr/bin/upgrade-agent", "/usr/bin/upgrade-controller", "/usr/bin/upgradectl",
+	"/usr/lib/systemd/system/upgrade-agent.service", "/usr/lib/systemd/system/upgrade-controller.service",
+	"/etc/upgrade-agent/config.yaml", "/etc/upgrade-agent/environment",
+	"/etc/upgrade-controller/config.yaml", "/etc/upgrade-controller/environment",
+	"/usr/share/man/man1/upgradectl-rollout-pause.1.gz", "/usr/share/man/man1/upgrade-agent-run.1.gz",
+	"/usr/share/man/man1/upgrade-controller.1.gz",
+	"/usr/share/bash-completion/completions/upgradectl", "/usr/share/fish/vendor_completions.d/upgrade-agent.fish",
+	"/usr/share/doc/upgrade-controller/examples/monitoring/alerts.yaml",
+	"/usr/share/doc/upgrade-controller/examples/monitoring/dashboard.json",
+	"/usr/share/doc/upgrade-controller/examples/consul/controller.hcl", "/usr/share/doc/upgrade-agent/examples/consul/agent.hcl",
+	"/usr/share/doc/upgradectl/examples/consul/operator.hcl", "/usr/share/doc/upgradectl/examples/minimal.yaml",
+	"/usr/share/doc/upgradectl/copyright", "/usr/share/doc/upgradectl/changelog.gz",
+	"/usr/share/doc/upgradectl/third-party-licenses.gz",
+}
+
+// debianLifecycle installs packages with dpkg in an empty root. The maintainer scripts run outside of it, and get its path.
+func debianLifecycle(t *testing.T, built string) {
+	root := t.TempDir()
+	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"} {
+		mkdir(t, filepath.Join(root, dir))
+	}
+	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
+	dpkg := func(args ...string) { command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...) }
+	debs := packages(t, built, "deb")
+	dpkg(append([]string{"--install"}, debs...)...)
+	wantFiles(t, root, true, installedFiles...)
+	wantFiles(t, root, false, "/etc/systemd/system/multi-user.target.wants/upgrade-agent.service")
+
+	edited := filepath.Join(root, "etc/upgrade-agent/config.yaml")
+	write(t, edited, "# edited\n")
+	dpkg(append([]string{"--install", "--force-confdef"}, newerVersion(t, debs)...)...)
+	if text := read(t, edited); text != "# edited\n" {
+		t.Errorf("the upgrade replaced the edited configuration: %s", text)
+	}
+
+	names := []string{"upgradectl", "upgrade-agent", "upgrade-controller"}
+	dpkg(append([]string{"--remove"}, names...)...)
+	wantFiles(t, root, false, "/usr/bin/upgrade-agent", "/usr/lib/systemd/system/upgrade-agent.service")
+	wantFiles(t, root, true, "/etc/upgrade-agent/config.yaml", "/etc/upgrade-controller/environment")
+	dpkg(append([]string{"--purge"}, names...)...)
+	wantFiles(t, root, false, "/etc/upgrade-agent", "/etc/upgrade-controller", "/usr/share/doc/upgradectl")
+}
+
+// newerVersion returns packages of the same content and a higher version.
+func newerVersion(t *testing.T, debs []string) []string {
+	var newer []string
+	for _, deb := range debs {
+		dir := filepath.Join(t.TempDir(), "package")
+		command(t, "", "dpkg-deb", "--raw-extract", deb, dir)
+		control := filepath.Join(dir, "DEBIAN/control")
+		write(t, control, strings.Replace(read(t, control), "Version: 0.1.0-1", "Version: 0.2.0-1", 1))
+		name := filepath.Join(t.TempDir(), filepath.Base(deb))
+		command(t, "", "dpkg-deb", "--build", dir, name)
+		newer = append(newer, name)
+	}
+	return newer
+}
+
+// rpmLifecycle installs packages with rpm in a root that has nothing but a shell, which runs the scripts.
+func rpmLifecycle(t *testing.T, built string) {
+	root := t.TempDir()
+	addShell(t, root)
+	rpm := func(args ...string) string { return command(t, "", "rpm", append([]string{"--root", root}, args...)...) }
+	rpms := packages(t, built, "rpm")
+	var listed []string
+	for _, file := range rpms {
+		listed = append(listed, strings.Fields(command(t, "", "rpm", "-qlp", file))...)
+		scripts := command(t, "", "rpm", "-qp", "--scripts", file)
+		if service := !strings.Contains(file, "upgradectl"); service != strings.Contains(scripts, "systemctl daemon-reload") {
+			t.Errorf("%s has the scripts:\n%s", filepath.Base(file), scripts)
+		}
+	}
+	for _, file := range installedFiles {
+		if !slices.Contains(listed, file) {
+			t.Errorf("no package lists %s", file)
+		}
+	}
+	rpm(append([]string{"--install", "--nodeps"}, rpms...)...)
+	wantFiles(t, root, true, installedFiles...)
+	write(t, filepath.Join(root, "etc/upgrade-agent/config.yaml"), "# edited\n")
+	rpm("--erase", "--nodeps", "upgradectl", "upgrade-agent", "upgrade-controller")
+	wantFiles(t, root, false, "/usr/bin/upgrade-agent", "/etc/upgrade-agent/config.yaml")
+	wantFiles(t, root, true, "/etc/upgrade-agent/config.yaml.rpmsave")
+}
+
+// addShell copies the shell, and the libraries that it needs, into a root.
+func addShell(t *testing.T, root string) {
+	mkdir(t, filepath.Join(root, "usr/bin"))
+	if err := os.Symlink("usr/bin", filepath.Join(root, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	shell, err := filepath.EvalSymlinks("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, shell, filepath.Join(root, "usr/bin/sh"))
+	for _, word := range strings.Fields(command(t, "", "ldd", shell)) {
+		if strings.HasPrefix(word, "/") {
+			copyFile(t, word, filepath.Join(root, word))
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, filepath.Dir(to))
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mkdir(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func wantFiles(t *testing.T, root string, exist bool, files ...string) {
+	t.Helper()
+	for _, file := range files {
+		if _, err := os.Lstat(filepath.Join(root, file)); os.IsNotExist(err) == exist {
+			t.Errorf("%s exists: %v, want %v", file, !exist, exist)
+		}
+	}
+}
+
+// buildPackages returns a directory with packages of version v0.1.0.
+func buildPackages(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	command(t, "v0.1.0", "packages.sh", dir, runtime.GOARCH)
+	return dir
+}
+
+// packages returns the packages of a format.
+func packages(t *testing.T, dir, format string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*."+format))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("packages %v, %v", files, err)
+	}
+	return files
+}
+
+func sameFiles(t *testing.T, one, two string) {
+	for _, format := range []string{"deb", "rpm"} {
+		others := packages(t, two, format)
+		for i, file := range packages(t, one, format) {
+			if !bytes.Equal([]byte(read(t, file)), []byte(read(t, others[i]))) {
+				t.Errorf("%s differs", filepath.Base(file))
+			}
+		}
+	}
+}
+
+// command runs a program, or a script of this directory for a version, and returns what it prints.
+func command(t *testing.T, version, name string, args ...string) string {
+	t.Helper()
+	if strings.HasSuffix(name, ".sh") {
+		name = "./" + name
+	}
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Env = append(os.Environ(), "VERSION="+version, "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
