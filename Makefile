@@ -35,6 +35,11 @@ packages: bin/nfpm ## Build .deb and .rpm packages for amd64 and arm64 into bin/
 	rm -rf bin/packages
 	hack/packages.sh bin/packages amd64 arm64
 
+.PHONY: image
+image: ## Build the OCI image of controller and CLI for amd64 and arm64 into bin/image
+	rm -rf bin/image
+	hack/image.sh bin/image amd64 arm64
+
 .PHONY: demo
 demo: $(if $(CONSUL),consul) ## Watch a simulated fleet upgrade; CONSUL=1: with a real Consul and separate agents
 	$(BUILD)

@@ -23,27 +23,12 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 mkdir -p "$out"
 
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH STAGE=$stage
 
 # binaries builds the programs for an architecture.
 binaries() {
   CGO_ENABLED=0 GOOS=linux GOARCH=$1 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o "$stage/$1/" ./cmd/...
-}
-
-# git_version prints the version of the checkout: its tag; or the last tag, the number of commits since, and the commit; or the time
-# of the commit, if there is no tag.
-git_version() {
-  local version dirty=
-  git diff --quiet HEAD || dirty=+dirty
-  if ! version=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null); then
-    if version=$(git describe --tags --long --abbrev=12 --match 'v[0-9]*' 2>/dev/null); then
-      version=$(sed -E 's/-([0-9]+)-(g[0-9a-f]+)$/+\1.\2/' <<<"$version")
-    else
-      version=$(TZ=UTC git show -s --abbrev=12 --date=format-local:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
-    fi
-  fi
-  echo "$version$dirty"
 }
 
 # package_version turns a version into one of Debian and RPM: v0.2.0-rc.1 becomes 0.2.0~rc.1, which is older than 0.2.0.
@@ -80,7 +65,7 @@ here=$(go env GOHOSTARCH)
 for arch in $(printf '%s\n' "${architectures[@]}" "$here" | sort -u); do
   binaries "$arch"
 done
-VERSION=$(package_version "${VERSION:-$(git_version)}")
+VERSION=$(package_version "${VERSION:-$(hack/version.sh)}")
 export VERSION
 
 mkdir -p "$stage/man" "$stage/completion"

@@ -85,7 +85,7 @@ func newerVersion(t *testing.T, debs []string) []string {
 		control := filepath.Join(dir, "DEBIAN/control")
 		write(t, control, strings.Replace(read(t, control), "Version: 0.1.0-1", "Version: 0.2.0-1", 1))
 		name := filepath.Join(t.TempDir(), filepath.Base(deb))
-		command(t, "", "dpkg-deb", "--build", dir, name)
+		command(t, "", "dpkg-deb", "-Zgzip", "-z1", "--build", dir, name)
 		newer = append(newer, name)
 	}
 	return newer
@@ -216,7 +216,7 @@ func command(t *testing.T, version, name string, args ...string) string {
 		name = "./" + name
 	}
 	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append(os.Environ(), "VERSION="+version, "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "VERSION="+version, "SOURCE_DATE_EPOCH=1764230400", "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
