@@ -35,6 +35,7 @@ func TestPackages(t *testing.T) {
 var installedFiles = []string{
 	"/usr/bin/upgrade-agent", "/usr/bin/upgrade-controller", "/usr/bin/upgradectl",
 	"/usr/lib/systemd/system/upgrade-agent.service", "/usr/lib/systemd/system/upgrade-controller.service",
+	"/usr/lib/systemd/system/upgrade-dashboard.service",
 	"/etc/upgrade-agent/config.yaml", "/etc/upgrade-agent/environment",
 	"/etc/upgrade-controller/config.yaml", "/etc/upgrade-controller/environment",
 	"/usr/share/man/man1/upgradectl-rollout-pause.1.gz", "/usr/share/man/man1/upgrade-agent-run.1.gz",
