@@ -56,7 +56,9 @@ func debianLifecycle(t *testing.T, built string) {
 		mkdir(t, filepath.Join(root, dir))
 	}
 	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
-	dpkg := func(args ...string) { command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...) }
+	dpkg := func(args ...string) {
+		command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...)
+	}
 	debs := packages(t, built, "deb")
 	dpkg(append([]string{"--install"}, debs...)...)
 	wantFiles(t, root, true, installedFiles...)
@@ -96,7 +98,9 @@ func newerVersion(t *testing.T, debs []string) []string {
 func rpmLifecycle(t *testing.T, built string) {
 	root := t.TempDir()
 	addShell(t, root)
-	rpm := func(args ...string) string { return command(t, "", "rpm", append([]string{"--root", root}, args...)...) }
+	rpm := func(args ...string) string {
+		return command(t, "", "rpm", append([]string{"--root", root}, args...)...)
+	}
 	rpms := packages(t, built, "rpm")
 	var listed []string
 	for _, file := range rpms {
