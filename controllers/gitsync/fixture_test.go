@@ -50,6 +50,7 @@ type fixture struct {
 	observer observer
 	// ahead is how much the clock of the runner is ahead, in nanoseconds.
 	ahead atomic.Int64
+	runner *gitsync.Runner
 	// stop ends the runner and returns its error.
 	stop func() error
 }
@@ -134,6 +135,7 @@ func (f *fixture) start(sources ...gitsync.Source) {
 		Plans:  func(session string) gitsync.Plans { return planstore.ManagedPlans{Store: f.store, Session: session} },
 		Limits: repository.DefaultLimits(), Now: f.now, Random: func(time.Duration) time.Duration { return 0 },
 		MinInterval: time.Millisecond, Log: logr.Discard(), Observer: &f.observer}
+	f.runner = r
 	ctx, cancel := context.WithCancel(f.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, f.session) }()

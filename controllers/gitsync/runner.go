@@ -27,6 +27,10 @@ const (
 	firstRetry = 2 * time.Second
 	// maxConcurrentSyncs bounds memory: each sync may use as much as its limits allow.
 	maxConcurrentSyncs = 2
+	// readGrace is how long a read may take to end after its context.
+	readGrace = time.Second
+	// stuckAfter is how long a sync or a read may take after the timeout of its source before the controller is unhealthy.
+	stuckAfter = 5 * time.Minute
 	// DefaultMinInterval is the default of Runner.MinInterval.
 	DefaultMinInterval = time.Second
 )
@@ -69,7 +73,12 @@ type Runner struct {
 	Log         logr.Logger
 	// Observer may be nil.
 	Observer Observer
+
+	watchdog watchdog
 }
+
+// Healthy returns an error if a sync, or a read of a repository, has not ended long after its timeout.
+func (r *Runner) Healthy() error { return r.watchdog.check(r.Now()) }
 
 // Run syncs all sources until the context ends, which is no error, or the lock is lost: that error wraps
 // leaderelection.ErrLost. First it removes the state of sources that are no longer configured and disowns their plans.
@@ -160,6 +169,8 @@ type follower struct {
 	session string
 	source  Source
 	reader  reader
+	// stuck receives the end of a read that had not ended with its context. Nil means that there is no such read.
+	stuck chan readResult
 	// slots is shared by all followers. It limits how many sync at the same time.
 	slots chan struct{}
 	// requests holds one token if a sync request may have arrived.
@@ -232,6 +243,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		return "", ctx.Err()
 	}
 	started := f.Now()
+	defer f.watchdog.begin("sync of source "+f.source.Name, started.Add(duration(f.source.Timeout, DefaultTimeout)+stuckAfter))()
 	pairs, _, err := f.Store.Get(ctx, keys.Source(f.source.Name), keys.Request(f.source.Name))
 	if err != nil {
 		f.Log.Error(err, "cannot read the status of the source", "source", f.source.Name)
@@ -271,12 +283,53 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 func (f *follower) syncOnce(ctx context.Context, m memory) (Content, Changes, error) {
 	limited, cancel := withTimeout(ctx, f.source)
 	defer cancel()
-	content, err := f.reader.read(limited, f.Now(), m)
+	content, err := f.read(limited, m)
 	if err != nil {
 		return content, Changes{}, err
 	}
 	changes, err := apply(ctx, f.Plans(f.session), f.source, content)
 	return content, changes, err
+}
+
+// readResult is what a read of the repository returned.
+type readResult struct {
+	content Content
+	err     error
+}
+
+// read reads the repository. It returns soon after the context has ended, even if the read itself does not. No other read begins
+// before that one has ended.
+func (f *follower) read(ctx context.Context, m memory) (Content, error) {
+	select {
+	case <-f.stuck:
+		f.stuck = nil
+	default:
+		if f.stuck != nil {
+			return Content{}, &SyncError{Reason: string(repository.Unreachable), Err: errors.New("an earlier read of the repository has not ended")}
+		}
+	}
+	done := make(chan readResult, 1)
+	now := f.Now()
+	ended := f.watchdog.begin("read of source "+f.source.Name, now.Add(duration(f.source.Timeout, DefaultTimeout)+stuckAfter))
+	go func() {
+		defer ended()
+		content, err := f.reader.read(ctx, now, m)
+		done <- readResult{content, err}
+	}()
+	select {
+	case r := <-done:
+		return r.content, r.err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(readGrace)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.content, r.err
+	case <-timer.C:
+		f.stuck = done
+		return Content{}, &SyncError{Reason: string(repository.Unreachable), Err: context.Cause(ctx)}
+	}
 }
 
 func (f *follower) logChanges(c Content, changes Changes) {

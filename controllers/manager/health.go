@@ -61,8 +61,13 @@ func (h *health) pass() (done func()) {
 	}
 }
 
-// Healthy returns an error if the manager does not run, or if a pass is stuck.
+// Healthy returns an error if the manager does not run, or if a pass or a runner is stuck.
 func (m *Manager) Healthy() error {
+	for _, r := range m.Runners {
+		if err := r.Healthy(); err != nil {
+			return err
+		}
+	}
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
 	if m.health.mode == notRunning || m.health.mode == ended {

@@ -31,6 +31,8 @@ type Runner interface {
 	// Run works, fenced by the session, until the context ends. It returns soon after that, when its goroutines have ended. An
 	// error means that nothing may be written any more, and ends the term.
 	Run(ctx context.Context, session string) error
+	// Healthy returns an error if work is stuck. It is also called between two runs.
+	Healthy() error
 }
 
 // Manager leads when it can.

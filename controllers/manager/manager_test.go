@@ -644,6 +644,10 @@ func TestManager_Health(t *testing.T) {
 		b.worker.set("stuck", answer{})
 		waitFor(25 * time.Minute)
 		look("no longer", true, true)
+		b.runner.setStuck(errors.New("a sync is stuck"))
+		look("a runner is stuck", false, true)
+		b.runner.setStuck(nil)
+		look("the runner continues", true, true)
 		b.stop()
 		look("ended", false, false)
 	})
@@ -659,6 +663,19 @@ type runner struct {
 	sessions []string // of each run
 	running  int
 	lose     chan error
+	stuck    error
+}
+
+func (r *runner) Healthy() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stuck
+}
+
+func (r *runner) setStuck(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stuck = err
 }
 
 func (r *runner) Run(ctx context.Context, session string) error {
