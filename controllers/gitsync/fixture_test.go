@@ -49,7 +49,7 @@ type fixture struct {
 	requests int
 	observer observer
 	// ahead is how much the clock of the runner is ahead, in nanoseconds.
-	ahead atomic.Int64
+	ahead  atomic.Int64
 	runner *gitsync.Runner
 	// stop ends the runner and returns its error.
 	stop func() error

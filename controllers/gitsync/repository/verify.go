@@ -5,12 +5,16 @@ package repository
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -256,16 +260,50 @@ func (k *keys) check(signed signedText, when Times) error {
 	case signature == "":
 		return errors.New("not signed")
 	case strings.HasPrefix(signature, pgpHeader):
-		at := &packet.Config{Time: func() time.Time { return when.Now }}
-		_, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(signed.text), strings.NewReader(signature), at)
-		if err != nil {
-			return fmt.Errorf("OpenPGP signature by none of the keys in verify.openPGPKeys: %w", err)
-		}
-		return nil
+		return k.checkPGP(signed, when.Now)
 	case strings.HasPrefix(signature, sshHeader):
 		return k.checkSSH(signed, when.Seen)
 	}
 	return errors.New("signature is neither OpenPGP nor SSH")
+}
+
+// strongHashes are the hashes that an OpenPGP signature may have. For weaker ones, two texts with the same hash can be made.
+func strongHashes() []crypto.Hash {
+	return []crypto.Hash{crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512}
+}
+
+func (k *keys) checkPGP(signed signedText, now time.Time) error {
+	block, err := armor.Decode(strings.NewReader(signed.signature))
+	if err != nil {
+		return fmt.Errorf("invalid OpenPGP signature: %w", err)
+	}
+	data, err := io.ReadAll(block.Body)
+	if err != nil {
+		return fmt.Errorf("invalid OpenPGP signature: %w", err)
+	}
+	if hash, weak := weakHash(data); weak {
+		return fmt.Errorf("OpenPGP signature with the hash %s, which is too weak; sign with SHA256 or SHA512 (digest-algo in gpg.conf)", hash)
+	}
+	at := &packet.Config{Time: func() time.Time { return now }}
+	_, err = openpgp.CheckDetachedSignatureAndHash(k.pgp, bytes.NewReader(signed.text), bytes.NewReader(data), strongHashes(), at)
+	if err != nil {
+		return fmt.Errorf("OpenPGP signature by none of the keys in verify.openPGPKeys: %w", err)
+	}
+	return nil
+}
+
+// weakHash returns the hash of the first signature that has a weak one. It finds only signatures that the library can read.
+func weakHash(signatures []byte) (crypto.Hash, bool) {
+	packets := packet.NewReader(bytes.NewReader(signatures))
+	for {
+		p, err := packets.Next()
+		if err != nil {
+			return 0, false
+		}
+		if s, ok := p.(*packet.Signature); ok && !slices.Contains(strongHashes(), s.Hash) {
+			return s.Hash, true
+		}
+	}
 }
 
 func (k *keys) checkSSH(signed signedText, seen time.Time) error {

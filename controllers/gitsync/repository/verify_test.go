@@ -18,6 +18,11 @@ import (
 // openPGP makes a key in a keyring of its own, and returns its id and the file with the public key.
 func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, public string) {
 	t.Helper()
+	return openPGPKey(t, r, name, "ed25519", expires)
+}
+
+func openPGPKey(t *testing.T, r *gittest.Repository, name, algorithm, expires string) (id, public string) {
+	t.Helper()
 	testtool.Need(t, "gpg")
 	home, err := os.MkdirTemp("", "gpg") // a socket path has a length limit
 	if err != nil {
@@ -36,7 +41,7 @@ func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, pub
 		}
 		return string(out)
 	}
-	gpg("--pinentry-mode", "loopback", "--passphrase", "", "--quick-gen-key", name+" <"+name+"@example.com>", "ed25519", "sign", expires)
+	gpg("--pinentry-mode", "loopback", "--passphrase", "", "--quick-gen-key", name+" <"+name+"@example.com>", algorithm, "sign", expires)
 	public = filepath.Join(t.TempDir(), "key.asc")
 	if err := os.WriteFile(public, []byte(gpg("--armor", "--export")), 0o600); err != nil {
 		t.Fatal(err)
@@ -179,4 +184,33 @@ func TestOpenPGPSignatures_RejectExpiredKey(t *testing.T) {
 		_, _, err := read(t, l, repository.DefaultLimits())
 		return err != nil && strings.Contains(err.Error(), "expired")
 	})
+}
+
+// SHA-1 is broken: two commits can have one SHA-1 signature.
+func TestOpenPGPSignatures_RejectWeakHashes(t *testing.T) {
+	r := gittest.New(t)
+	r.Commit("a.yaml", "1")
+	id, public := openPGPKey(t, r, "alice", "rsa2048", "never")
+	l := repository.Location{URL: r.URL(), Verify: repository.Verify{OpenPGPKeys: []string{public}}}
+	sign := func(digest string) {
+		gpg := filepath.Join(t.TempDir(), "gpg")
+		if err := os.WriteFile(gpg, []byte("#!/bin/sh\nexec gpg --batch --allow-weak-digest-algos --digest-algo "+digest+" \"$@\"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r.Git("-c", "gpg.program="+gpg, "-c", "user.signingKey="+id, "commit", "-q", "--allow-empty", "-S", "-m", digest)
+		r.Git("-c", "gpg.program="+gpg, "-c", "user.signingKey="+id, "tag", "-s", "-m", digest, digest)
+		r.Git("push", "-q", "--tags", "origin", "HEAD")
+	}
+	for digest, says := range map[string]string{"SHA1": "OpenPGP signature with the hash SHA-1, which is too weak",
+		"RIPEMD160": "OpenPGP signature by none of the keys"} { // the library cannot read it
+		sign(digest)
+		fails(t, l, repository.DefaultLimits(), repository.Unverified, says)
+		tag := l
+		tag.Ref.Tag = digest
+		fails(t, tag, repository.DefaultLimits(), repository.Unverified, says)
+	}
+	sign("SHA256")
+	if _, files := mustRead(t, l); files != "a.yaml=1;" {
+		t.Errorf("got %s", files)
+	}
 }
