@@ -18,8 +18,9 @@ const (
 	turnGoal = 10 * time.Second
 	// minTurn is the shortest wait of a turn. It bounds how many requests the turns make.
 	minTurn = 250 * time.Millisecond
-	// firstTurn is the first wait for a target, which doubles each time. A controller that has just started does not know yet how
-	// many targets there are, and no query can be ended early: Consul counts it until its wait ends.
+	// firstTurn is the first wait for a target. A query waits for as long as the number of targets has not grown: a controller
+	// that has just started does not know yet how many there are, and no query can be ended early: Consul counts it until its
+	// wait ends.
 	firstTurn = time.Second
 	// reservedQueries are the queries that answer at once (for the index 0) even while all others wait.
 	reservedQueries = 4
@@ -78,6 +79,9 @@ type WatchPool struct {
 	// readQueue and waitQueue are what has no query. active counts the queries, and waiting those of them that wait for a change.
 	readQueue, waitQueue []*poolTarget
 	active, waiting      int
+	// most is the highest number of targets so far, since the time grown.
+	most  int
+	grown time.Time
 }
 
 // PooledStore is a store whose waits share the queries of a pool.
@@ -98,8 +102,6 @@ type poolTarget struct {
 	at      WatchIndex
 	waits   map[*poolWait]struct{}
 	running bool
-	// wait is how long the last query waited.
-	wait time.Duration
 }
 
 // poolWait is one call of Wait.
@@ -166,6 +168,9 @@ func (p *WatchPool) join(w *poolWait, target WatchTarget) *poolTarget {
 		t = &poolTarget{target: target, at: WatchIndex{Index: w.index}, waits: map[*poolWait]struct{}{}}
 		set[target] = t
 		*queue = append(*queue, t)
+		if len(p.targets) > p.most {
+			p.most, p.grown = len(p.targets), time.Now()
+		}
 	}
 	if w.index < t.at.Index {
 		w.answer <- poolAnswer{at: t.at}
@@ -225,8 +230,7 @@ func (p *WatchPool) next() (*poolTarget, time.Duration) {
 			if len(t.waits) >= sharedWaits {
 				longest = MaxWait
 			}
-			t.wait = min(max(2*t.wait, firstTurn), longest)
-			return t, t.wait
+			return t, min(max(time.Since(p.grown), firstTurn), longest)
 		}
 	}
 	p.active--

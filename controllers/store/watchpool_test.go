@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -275,5 +276,43 @@ func TestWatchPool_ReturnsErrorsAndEnds(t *testing.T) {
 			t.Errorf("%+v, %v after %s, want %+v after 1s", same, err, time.Since(begun), at)
 		}
 		p.pool.Close()
+	})
+}
+
+// changing is a watcher whose target changes once in a minute. It notes for how long each query may wait.
+type changing struct{ waits []time.Duration }
+
+func (c *changing) Wait(ctx context.Context, _ store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
+	c.waits = append(c.waits, atMost)
+	select {
+	case <-time.After(min(atMost, 40*time.Second)):
+	case <-ctx.Done():
+	}
+	if atMost < 40*time.Second {
+		return store.WatchIndex{Index: index}, ctx.Err()
+	}
+	return store.WatchIndex{Index: index + 1}, ctx.Err()
+}
+
+// A change does not make the next queries short again: each of them costs an answer of Consul.
+func TestWatchPool_WaitsLongAfterChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		watcher := &changing{}
+		pool := store.NewWatchPool(watcher, store.PoolQueries)
+		defer pool.Close()
+		at := store.WatchIndex{Index: 1}
+		for range 3 {
+			last := at.Index
+			for at.Index == last {
+				var err error
+				if at, err = pool.Wait(t.Context(), store.WatchTarget{Prefix: "fleet/"}, at.Index, store.MaxWait); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		short := slices.DeleteFunc(slices.Clone(watcher.waits), func(d time.Duration) bool { return d >= 40*time.Second })
+		if len(watcher.waits)-len(short) != 3 || len(short) > 7 {
+			t.Errorf("waits of %v, want three long ones and a few short ones at the start", watcher.waits)
+		}
 	})
 }
