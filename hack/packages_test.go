@@ -55,7 +55,7 @@ func debianLifecycle(t *testing.T, built string) {
 	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"} {
 		mkdir(t, filepath.Join(root, dir))
 	}
-	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
+	write(t, root+"/var/lib/dpkg/status", "")
 	dpkg := func(args ...string) {
 		command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...)
 	}
@@ -64,7 +64,7 @@ func debianLifecycle(t *testing.T, built string) {
 	wantFiles(t, root, true, installedFiles...)
 	wantFiles(t, root, false, "/etc/systemd/system/multi-user.target.wants/upgrade-agent.service")
 
-	edited := filepath.Join(root, "etc/upgrade-agent/config.yaml")
+	edited := root + "/etc/upgrade-agent/config.yaml"
 	write(t, edited, "# edited\n")
 	dpkg(append([]string{"--install", "--force-confdef"}, newerVersion(t, debs)...)...)
 	if text := read(t, edited); text != "# edited\n" {
@@ -85,7 +85,7 @@ func newerVersion(t *testing.T, debs []string) []string {
 	for _, deb := range debs {
 		dir := filepath.Join(t.TempDir(), "package")
 		command(t, "", "dpkg-deb", "--raw-extract", deb, dir)
-		control := filepath.Join(dir, "DEBIAN/control")
+		control := dir + "/DEBIAN/control"
 		write(t, control, strings.Replace(read(t, control), "Version: 0.1.0-1", "Version: 0.2.0-1", 1))
 		name := filepath.Join(t.TempDir(), filepath.Base(deb))
 		command(t, "", "dpkg-deb", "-Zgzip", "-z1", "--build", dir, name)
@@ -117,7 +117,7 @@ func rpmLifecycle(t *testing.T, built string) {
 	}
 	rpm(append([]string{"--install", "--nodeps"}, rpms...)...)
 	wantFiles(t, root, true, installedFiles...)
-	write(t, filepath.Join(root, "etc/upgrade-agent/config.yaml"), "# edited\n")
+	write(t, root+"/etc/upgrade-agent/config.yaml", "# edited\n")
 	rpm("--erase", "--nodeps", "upgradectl", "upgrade-agent", "upgrade-controller")
 	wantFiles(t, root, false, "/usr/bin/upgrade-agent", "/etc/upgrade-agent/config.yaml")
 	wantFiles(t, root, true, "/etc/upgrade-agent/config.yaml.rpmsave")
@@ -125,7 +125,7 @@ func rpmLifecycle(t *testing.T, built string) {
 
 // addShell copies the shell, and the libraries that it needs, into a root.
 func addShell(t *testing.T, root string) {
-	mkdir(t, filepath.Join(root, "usr/bin"))
+	mkdir(t, root+"/usr/bin")
 	if err := os.Symlink("usr/bin", filepath.Join(root, "bin")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func addShell(t *testing.T, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copyFile(t, shell, filepath.Join(root, "usr/bin/sh"))
+	copyFile(t, shell, root+"/usr/bin/sh")
 	for _, word := range strings.Fields(command(t, "", "ldd", shell)) {
 		if strings.HasPrefix(word, "/") {
 			copyFile(t, word, filepath.Join(root, word))
