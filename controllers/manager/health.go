@@ -7,10 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
@@ -37,12 +40,28 @@ type health struct {
 	mu     sync.Mutex
 	mode   mode
 	passes map[*time.Time]struct{} // the starts of those under way
+	denied map[string]error        // by plan, of passes that the store denied
 }
 
 func (h *health) set(m mode) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mode = m
+	h.denied = nil
+}
+
+// ended notes how a pass over a plan ended.
+func (h *health) ended(plan string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.denied, plan)
+	if _, ok := errors.AsType[*store.ForbiddenError](err); !ok {
+		return
+	}
+	if h.denied == nil {
+		h.denied = map[string]error{}
+	}
+	h.denied[plan] = err
 }
 
 // pass notes the start of a pass. The function that it returns notes the end.
@@ -82,16 +101,19 @@ func (m *Manager) Healthy() error {
 }
 
 // Ready returns what the manager does, or an error if it could not work or take over: it neither leads nor stands by, or
-// Consul does not answer.
+// Consul does not answer or denies what its work needs.
 func (m *Manager) Ready(ctx context.Context) (string, error) {
 	m.health.mu.Lock()
-	now := m.health.mode
+	now, denied := m.health.mode, slices.Collect(maps.Values(m.health.denied))
 	m.health.mu.Unlock()
 	if now != leading && now != standingBy {
 		return "", errors.New(now.String())
 	}
 	if _, err := leaderelection.LockHolder(ctx, m.Store, keys.Leader); err != nil {
 		return "", fmt.Errorf("%s, but %w", now, err)
+	}
+	if len(denied) > 0 {
+		return "", fmt.Errorf("%s, but %w", now, denied[0])
 	}
 	return now.String(), nil
 }

@@ -107,6 +107,7 @@ func (l *loop) next(ctx context.Context) bool {
 // list adds the plans that are new. A plan that is gone is found by its own pass.
 func (l *loop) list(ctx context.Context) {
 	plans, err := l.Reconciler.Plans(ctx)
+	l.health.ended(allPlans, err)
 	if err != nil {
 		l.retry(ctx, allPlans, err, "cannot list plans")
 		return
@@ -133,6 +134,7 @@ func (l *loop) pass(ctx context.Context, plan string) {
 	if ctx.Err() != nil {
 		return
 	}
+	l.health.ended(plan, err)
 	state.readAll = err != nil
 	lost, gone := errors.Is(err, leaderelection.ErrLost), errors.Is(err, reconcile.ErrGone)
 	if result.Watches != nil && !lost && !gone { // else they would end at once

@@ -6,6 +6,7 @@ package manager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,8 +24,12 @@ const (
 	DefaultResync      = 5 * time.Minute
 )
 
-// retryAfter is the pause after a failure to take the lock, and after the lock was lost.
-const retryAfter = time.Second
+const (
+	// retryAfter is the pause after a failure to take the lock, and after the lock was lost.
+	retryAfter = time.Second
+	// maxDeniedPause is the longest pause while the store denies the lock. The token is read again by then.
+	maxDeniedPause = time.Minute
+)
 
 // Runner is other work that is done while the manager leads.
 type Runner interface {
@@ -83,15 +88,22 @@ type State struct {
 func (m *Manager) Run(ctx context.Context) {
 	m.setState(starting, "")
 	defer m.setState(ended, "")
+	denied := backoff.New(retryAfter, maxDeniedPause, 0)
 	for ctx.Err() == nil {
 		lease, err := leaderelection.Acquire(ctx, m.LeaseStore, keys.Leader, m.Holder, m.leaseOptions())
 		if err != nil {
 			if ctx.Err() == nil {
 				m.Log.Error(err, "cannot take the lock")
-				_ = backoff.Sleep(ctx, retryAfter)
+				pause := retryAfter
+				if _, ok := errors.AsType[*store.ForbiddenError](err); ok {
+					m.setState(starting, "")
+					pause = denied.Step()
+				}
+				_ = backoff.Sleep(ctx, pause)
 			}
 			continue
 		}
+		denied = backoff.New(retryAfter, maxDeniedPause, 0)
 		m.Log.Info("leading", "holder", m.Holder)
 		m.setState(leading, "")
 		err = m.lead(ctx, lease)

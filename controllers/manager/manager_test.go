@@ -36,6 +36,7 @@ type counting struct {
 	requests int
 	down     bool
 	refused  bool // waits only
+	denied   bool // gets only
 }
 
 func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
@@ -61,10 +62,13 @@ func (c *counting) Wait(ctx context.Context, target store.WatchTarget, index uin
 func (c *counting) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	c.mu.Lock()
 	c.requests++
-	down := c.down
+	down, denied := c.down, c.denied
 	c.mu.Unlock()
 	if down {
 		return nil, store.Meta{}, errors.New("no answer")
+	}
+	if denied {
+		return nil, store.Meta{}, &store.ForbiddenError{Key: key[0], Policy: "key", Err: errors.New("ACL not found")}
 	}
 	return c.Store.Get(ctx, key...)
 }
@@ -723,5 +727,61 @@ func TestManager_RunsRunnersWhileItLeads(t *testing.T) {
 		}
 		b.stop()
 		look("it has stopped", 2, 0)
+	})
+}
+
+// TestManager_IsNotReadyWithoutPermission refuses the passes over one of two plans, as Consul does after its token was replaced.
+func TestManager_IsNotReadyWithoutPermission(t *testing.T) {
+	run(t, map[string]answer{"a": {next: time.Second}, "b": {next: time.Second}}, func(b *bench) {
+		ready := func() string {
+			if _, err := b.manager.Ready(t.Context()); err != nil {
+				return err.Error()
+			}
+			return ""
+		}
+		waitFor(time.Minute)
+		if got := ready(); got != "" {
+			t.Errorf("at first: %s", got)
+		}
+		denied := &store.ForbiddenError{Key: "upgrade.jiocloud.com/plans/a/ledger", Policy: "key", Err: errors.New("ACL not found")}
+		b.worker.set("a", answer{err: fmt.Errorf("write: %w", denied)})
+		waitFor(time.Minute)
+		if got := ready(); !strings.Contains(got, "leading, but write: permission denied on upgrade.jiocloud.com/plans/a/ledger") {
+			t.Errorf("without permission: %q", got)
+		}
+		passes := b.passes("a", func() { waitFor(time.Hour) })
+		if passes > 70 {
+			t.Errorf("%d passes in an hour without permission, want one each minute", passes)
+		}
+		b.worker.set("a", answer{next: time.Second})
+		waitFor(5 * time.Minute)
+		if got := ready(); got != "" {
+			t.Errorf("with permission again: %s", got)
+		}
+	})
+}
+
+// TestManager_WaitsLongerForPermissionToLead refuses the lock, as Consul does for a token that has expired.
+func TestManager_WaitsLongerForPermissionToLead(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		b.store.mu.Lock()
+		b.store.denied = true
+		b.store.mu.Unlock()
+		waitFor(5 * time.Minute)
+		if _, err := b.manager.Ready(t.Context()); err == nil {
+			t.Error("ready without permission")
+		}
+		_, before := b.store.counts()
+		waitFor(time.Hour)
+		if _, after := b.store.counts(); after-before > 200 {
+			t.Errorf("%d requests in an hour without permission", after-before)
+		}
+		b.store.mu.Lock()
+		b.store.denied = false
+		b.store.mu.Unlock()
+		waitFor(2 * time.Minute)
+		if doing, err := b.manager.Ready(t.Context()); err != nil || doing != "leading" {
+			t.Errorf("with permission again: %q, %v", doing, err)
+		}
 	})
 }

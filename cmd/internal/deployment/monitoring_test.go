@@ -214,6 +214,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, "v1", time.Minute)
 	metrics.RegisterWatches(registry, func() (int, time.Duration) { return 0, 0 })
+	metrics.NewExpiry(registry).Set([]metrics.Credential{{Kind: "token", End: time.Now()}})
 	m.Request("keys", "200", 1)
 	pass := upgradeplan.Pass{Plan: "fleet", Begun: time.Now()}
 	pass.Status.Roles = []v1alpha1.RoleStatus{{Name: "web"}}

@@ -36,7 +36,7 @@ func complete(cmd *cobra.Command, value func(*pflag.Flag) cobra.CompletionFunc) 
 // own completes the flags of this package.
 func own(f *pflag.Flag) cobra.CompletionFunc {
 	switch f.Name {
-	case "token-file", "ca-file", "client-cert", "client-key":
+	case "token-file", "ca-file", "client-cert", "client-key", "login-bearer-token-file":
 		return AnyFile
 	case "log-format":
 		return cobra.FixedCompletions([]cobra.Completion{"console", "json"}, cobra.ShellCompDirectiveNoFileComp)

@@ -31,6 +31,14 @@ func BindConsul(f *pflag.FlagSet, c *consul.Config) {
 	f.StringVar(&c.Namespace, "namespace", "", "namespace of Consul Enterprise (default $CONSUL_NAMESPACE)")
 }
 
+// BindLogin adds the flags that select an auth method of Consul.
+func BindLogin(f *pflag.FlagSet, l *consul.Login) {
+	f.StringVar(&l.AuthMethod, "login-auth-method", "", "auth method of Consul, of type jwt or kubernetes: log in with "+
+		"--login-bearer-token-file and use the token of the login")
+	f.StringVar(&l.BearerTokenFile, "login-bearer-token-file", "", "file with the JWT for --login-auth-method (default "+
+		consul.DefaultBearerTokenFile+")")
+}
+
 // Log holds the flags that say how a process logs.
 type Log struct {
 	// Format is console or json.

@@ -59,6 +59,8 @@ type runOptions struct {
 	stderr           io.Writer
 	// changed reports whether a flag was set on the command line.
 	changed func(name string) bool
+	// logout ends the token of a login.
+	logout func(context.Context) error
 }
 
 func newRun(stderr io.Writer) *cobra.Command {
@@ -111,6 +113,7 @@ func (o *runOptions) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.step.Path, "exec", "", "program that replaces the whole pipeline; its arguments come after --")
 	f.DurationVar(&o.step.Timeout, "timeout", time.Hour, "timeout of the program of --exec; 0 means none")
 	flags.BindConsul(f, &o.consul)
+	flags.BindLogin(f, &o.consul.Login)
 	o.log.Bind(f)
 	o.changed = f.Changed
 }
@@ -154,10 +157,13 @@ type process struct {
 	lock   *os.File
 	// restoreLog ends the redirection of the standard logger.
 	restoreLog func()
+	// logout ends the token of a login.
+	logout func(context.Context) error
 }
 
 func (p process) close() {
 	_ = p.lock.Close()
+	_ = p.logout(context.Background()) // a token that stays ends by itself
 	p.restoreLog()
 }
 
@@ -177,7 +183,7 @@ func (o *runOptions) start(args []string) (p process, err error) {
 	if p.lock, err = lockFile(trust.Owners{}, o.host.versionFile+".agent"); err != nil {
 		return p, err
 	}
-	p.restoreLog = flags.RedirectStandardLog(log)
+	p.restoreLog, p.logout = flags.RedirectStandardLog(log), o.logout
 	return p, nil
 }
 
@@ -199,6 +205,7 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err != nil {
 		return nil, nil, err
 	}
+	o.logout = s.Logout
 	b := builder{file: file, statePath: o.host.versionFile, store: s, output: o.stderr, log: log, owners: owners}
 	reporter := b.reporter()
 	o.step.Trust = owners

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -79,8 +80,12 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	defer stores.close()
+	defer stores.close(log) //nolint:contextcheck // the context has ended by then
 	metrics.RegisterWatches(registry, stores.turns)
+	expiry := metrics.NewExpiry(registry)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { stores.watchCredentials(ctx, log, expiry.Set) })
 	supervisor := &systemd{log: log}
 	mgr, err := o.manager(stores, m, supervisor, log)
 	if err != nil {

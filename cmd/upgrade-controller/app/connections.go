@@ -4,8 +4,13 @@
 package app
 
 import (
+	"context"
 	"time"
 
+	"github.com/go-logr/logr"
+
+	"github.com/jiocloud/upgrade-controller/controllers/backoff"
+	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
@@ -25,8 +30,8 @@ type stores struct {
 	// work is for reads and writes, and its waits share the queries of watches.
 	work    store.Store
 	watches *store.WatchPool
-	// lease is for the lock alone.
-	lease store.Store
+	// lease is for the lock, and for what expires of the credentials that both share.
+	lease *consul.Store
 }
 
 func newStores(c consul.Config) (*stores, error) {
@@ -35,11 +40,7 @@ func newStores(c consul.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.MaxConnections = consul.Connections{Reads: readConnections, Writes: writeConnections, Waits: store.PoolQueries}
-	work, err := consul.New(c)
-	if err != nil {
-		return nil, err
-	}
+	work := lease.WithConnections(consul.Connections{Reads: readConnections, Writes: writeConnections, Waits: store.PoolQueries})
 	watches := store.NewWatchPool(work, store.PoolQueries)
 	return &stores{work: store.PooledStore{Store: work, Pool: watches}, watches: watches, lease: lease}, nil
 }
@@ -50,4 +51,32 @@ func (s *stores) turns() (targets int, delay time.Duration) {
 	return t.Targets, t.Delay()
 }
 
-func (s *stores) close() { s.watches.Close() }
+// close ends the watches and the token of a login.
+func (s *stores) close(log logr.Logger) {
+	s.watches.Close()
+	if err := s.lease.Logout(context.Background()); err != nil { // the context of the process has ended
+		log.Error(err, "cannot log out; the token of the login ends by itself")
+	}
+}
+
+// watchCredentials reports what expires of the credentials of Consul, each minute until the context ends. That also reads their files
+// again.
+func (s *stores) watchCredentials(ctx context.Context, log logr.Logger, report func([]metrics.Credential)) {
+	for ctx.Err() == nil {
+		expiring, err := s.lease.Expiring(ctx)
+		if err == nil {
+			report(credentials(expiring))
+		} else if ctx.Err() == nil {
+			log.V(1).Info("cannot read when the token expires", "reason", err.Error())
+		}
+		_ = backoff.Sleep(ctx, consul.DefaultRereadInterval) // the loop checks the context
+	}
+}
+
+func credentials(expiring []consul.Credential) []metrics.Credential {
+	var all []metrics.Credential
+	for _, c := range expiring {
+		all = append(all, metrics.Credential(c))
+	}
+	return all
+}

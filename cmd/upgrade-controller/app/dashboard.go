@@ -43,6 +43,7 @@ func newDashboard(stderr io.Writer) *cobra.Command {
 	}
 	f := cmd.Flags()
 	flags.BindConsul(f, &o.consul)
+	flags.BindLogin(f, &o.consul.Login)
 	o.log.Bind(f)
 	o.serving.bind(f)
 	bindDashboardAddress(f, &o.address)
@@ -67,7 +68,7 @@ func (o *dashboardOptions) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	defer stores.close()
+	defer stores.close(log) //nolint:contextcheck // the context has ended by then
 	pages := dashboard.New(dashboard.Options{Store: stores.work, Now: time.Now, Log: log})
 	defer pages.Close()
 	servers, err := serve(ctx, o.serving.server(log), dashboardEndpoint(o.address, pages))

@@ -48,6 +48,7 @@ type bindAddresses struct{ health, metrics, dashboard, webhook string }
 func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "config", "", "file of kind ControllerConfig; flags take precedence")
 	flags.BindConsul(f, &o.consul)
+	flags.BindLogin(f, &o.consul.Login)
 	o.log.Bind(f)
 	f.DurationVar(&o.minGap, "min-gap", manager.DefaultMinInterval,
 		"minimum interval between two reads of a busy tree of keys; short bursts are allowed")

@@ -71,7 +71,7 @@ func (s *Store) catalog(ctx context.Context, r request, meta *store.Meta, decode
 
 // anonymous says whether requests have no token of their own. Consul does not tell those that it filtered an answer.
 func (s *Store) anonymous() bool {
-	token := s.header.Get("X-Consul-Token")
+	token := s.credentials.get().token
 	return token == "" || token == "anonymous"
 }
 

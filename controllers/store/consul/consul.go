@@ -4,11 +4,13 @@
 package consul
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +46,11 @@ type Config struct {
 	// Datacenter and Namespace default to those of the Consul agent and of the token.
 	Datacenter, Namespace string
 
+	// Login is a source of the token. It takes precedence over Token and TokenFile.
+	Login Login
+	// RereadInterval is the interval at which the files are read again. They are also read when Consul refuses a request. 0 means
+	// DefaultRereadInterval.
+	RereadInterval time.Duration
 	// InsecureSkipVerify accepts any certificate of Consul. CONSUL_HTTP_SSL_VERIFY=false alone is refused for TLS.
 	InsecureSkipVerify bool
 
@@ -83,14 +90,12 @@ const (
 // A read takes at most RetryFor and one ReadTimeout, and twice that for Unhealthy and Nodes without a token. A write takes at
 // most one WriteTimeout. If a write fails with a context error or a *store.UnavailableError, it may or may not have been applied.
 type Store struct {
-	config Config
-	// The clients may have connections of their own: see Connections.
-	reads, writes, waits *http.Client
-	base                 url.URL // scheme, host and path before /v1
-	params               url.Values
-	header               http.Header
-	addr                 string // as the user gave it, without secrets
-	hide                 *strings.Replacer
+	config      Config
+	credentials *credentials
+	clients     clients
+	base        url.URL // scheme, host and path before /v1
+	params      url.Values
+	addr        string // as the user gave it, without secrets
 
 	// old is true after an answer has shown that the server is older than 1.14.
 	old atomic.Bool
@@ -100,6 +105,41 @@ var _ store.Store = (*Store)(nil)
 
 // New returns a store. It reads the files that the config and the environment name, and sends nothing.
 func New(c Config) (*Store, error) {
+	resolved, err := c.resolve()
+	if err != nil {
+		return nil, err
+	}
+	own, err := newCredentials(c, resolved)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: c.withDefaults(), credentials: own, addr: withoutUser(c.givenAddress()), clients: clients{limits: c.MaxConnections},
+		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
+	if strings.HasPrefix(s.base.Host, "/") {
+		s.base.Host = "localhost" // a Unix socket: the client makes the connection, and ignores the name
+	}
+	for name, value := range map[string]string{"dc": resolved.Datacenter, "ns": resolved.Namespace,
+		"partition": resolved.Partition} {
+		if value != "" {
+			s.params.Set(name, value)
+		}
+	}
+	return s, nil
+}
+
+// WithConnections returns a store with other connections that shares the credentials of this one.
+func (s *Store) WithConnections(limits Connections) *Store {
+	other := &Store{config: s.config, credentials: s.credentials, clients: clients{limits: limits}, base: s.base, params: s.params, addr: s.addr}
+	other.config.MaxConnections = limits
+	other.old.Store(s.old.Load())
+	return other
+}
+
+// givenAddress returns the address as the user gave it.
+func (c Config) givenAddress() string { return cmp.Or(c.Address, api.DefaultConfig().Address) }
+
+// resolve reads the environment and the files.
+func (c Config) resolve() (*api.Config, error) {
 	resolved := api.DefaultConfig()
 	override(&resolved.Address, c.Address)
 	override(&resolved.Token, c.Token)
@@ -125,40 +165,53 @@ func New(c Config) (*Store, error) {
 			"token: unset it and set CONSUL_CACERT, or allow it with --insecure-skip-tls-verify", withoutUser(given),
 			os.Getenv(api.HTTPSSLVerifyEnvName))
 	}
-	s := &Store{config: c.withDefaults(), addr: withoutUser(given), header: http.Header{},
-		base: url.URL{Scheme: resolved.Scheme, Host: resolved.Address, Path: resolved.PathPrefix}, params: url.Values{}}
-	if strings.HasPrefix(s.base.Host, "/") {
-		s.base.Host = "localhost" // a Unix socket: the client makes the connection, and ignores the name
-	}
-	for name, value := range map[string]string{"dc": resolved.Datacenter, "ns": resolved.Namespace,
-		"partition": resolved.Partition} {
-		if value != "" {
-			s.params.Set(name, value)
-		}
-	}
-	s.authorize(resolved)
-	s.connect(resolved.HttpClient, c.MaxConnections)
-	return s, nil
+	return resolved, nil
 }
 
-// connect makes the clients. Without limits they share their connections.
-func (s *Store) connect(client *http.Client, limits Connections) {
-	transport, ok := client.Transport.(*http.Transport)
-	if !ok {
-		client.CheckRedirect = followNoRedirect
-		s.reads, s.writes, s.waits = client, client, client
-		return
-	}
-	shared := newClient(transport)
-	limited := func(connections int) *http.Client {
-		if connections == 0 {
-			return shared
+// use is what a connection is for: see Connections.
+type use uint8
+
+const (
+	forReads use = iota
+	forWrites
+	forWaits
+)
+
+// clients are the HTTP clients of a store. They are made again when the certificates have changed.
+type clients struct {
+	limits Connections
+
+	mu     sync.Mutex
+	of     *http.Transport // the transport that they were made from
+	byUse  [forWaits + 1]*http.Client
+	closes []func() // of the connections that are not used
+}
+
+// get returns the client for a request.
+func (c *clients) get(id *identity, u use) *http.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of != id.transport {
+		for _, closeIdle := range c.closes {
+			closeIdle()
 		}
-		own := transport.Clone()
-		own.MaxConnsPerHost, own.MaxIdleConns, own.MaxIdleConnsPerHost = connections, connections, connections
-		return newClient(own)
+		c.of, c.closes = id.transport, nil
+		shared := c.add(id.transport.Clone())
+		for use, connections := range []int{c.limits.Reads, c.limits.Writes, c.limits.Waits} {
+			c.byUse[use] = shared
+			if connections > 0 {
+				own := id.transport.Clone()
+				own.MaxConnsPerHost, own.MaxIdleConns, own.MaxIdleConnsPerHost = connections, connections, connections
+				c.byUse[use] = c.add(own)
+			}
+		}
 	}
-	s.reads, s.writes, s.waits = limited(limits.Reads), limited(limits.Writes), limited(limits.Waits)
+	return c.byUse[u]
+}
+
+func (c *clients) add(t *http.Transport) *http.Client {
+	c.closes = append(c.closes, t.CloseIdleConnections)
+	return newClient(t)
 }
 
 func newClient(t *http.Transport) *http.Client {
@@ -168,23 +221,6 @@ func newClient(t *http.Transport) *http.Client {
 // followNoRedirect returns redirects as answers. Consul's API does not redirect, and net/http would send the token, which is in a
 // header that it does not know, to any other host.
 func followNoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// authorize sets the headers with credentials, and remembers the secrets in them to hide them in messages.
-func (s *Store) authorize(c *api.Config) {
-	var secrets []string
-	if c.Token != "" {
-		s.header.Set("X-Consul-Token", c.Token)
-		secrets = append(secrets, c.Token, "<token>")
-	}
-	if c.HttpAuth != nil {
-		request := http.Request{Header: s.header}
-		request.SetBasicAuth(c.HttpAuth.Username, c.HttpAuth.Password)
-		if c.HttpAuth.Password != "" {
-			secrets = append(secrets, c.HttpAuth.Password, "<password>")
-		}
-	}
-	s.hide = strings.NewReplacer(secrets...)
-}
 
 func (c Config) withDefaults() Config {
 	if c.ReadTimeout <= 0 {

@@ -42,8 +42,8 @@ const (
 
 // request is one call of Consul's HTTP API.
 type request struct {
-	// client has the connections for this kind of request.
-	client *http.Client
+	// use says which connections the request takes.
+	use use
 	// kind is for Config.Observe. Empty means the part of the API that path is in.
 	kind         string
 	method, path string
@@ -62,13 +62,13 @@ type need struct{ key, rule string }
 
 // write sends a request once. It calls answer with an accepted answer.
 func (s *Store) write(ctx context.Context, r request, answer func(*http.Response) error) error {
-	r.client = s.writes
+	r.use = forWrites
 	return s.attempt(ctx, s.config.WriteTimeout, r, answer)
 }
 
 // read sends a request, and retries while Consul is unavailable, at most for RetryFor.
 func (s *Store) read(ctx context.Context, r request, answer func(*http.Response) error) error {
-	r.client = s.reads
+	r.use = forReads
 	until := time.Now().Add(s.config.RetryFor)
 	delay := backoff.New(firstPause, maxPause, 0)
 	for {
@@ -83,11 +83,43 @@ func (s *Store) read(ctx context.Context, r request, answer func(*http.Response)
 	}
 }
 
-// attempt sends a request once, observes it, and turns a failure of the connection into a *store.UnavailableError.
+// attempt sends a request once, observes it, and turns a failure of the connection into a *store.UnavailableError. If Consul refuses
+// the token and there is another one by then, it sends the request again: Consul has not carried it out.
 func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, answer func(*http.Response) error) error {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	code, received, err := s.exchange(bounded, r, answer)
+	id, err := s.identify(bounded)
+	if err != nil {
+		return s.classified(ctx, bounded, timeout, r, "", 0, err)
+	}
+	code, received, err := s.exchange(bounded, id, r, answer)
+	err = s.classified(ctx, bounded, timeout, r, code, received, err)
+	next := s.afterRefusal(bounded, id, err)
+	if next == nil {
+		return err
+	}
+	code, received, err = s.exchange(bounded, next, r, answer)
+	return s.classified(ctx, bounded, timeout, r, code, received, err)
+}
+
+// afterRefusal returns the identity to send a request with again. Nil means that it is not sent again. After a failure of the
+// connection it only reads the files, since the certificates may have changed.
+func (s *Store) afterRefusal(ctx context.Context, used *identity, err error) *identity {
+	_, forbidden := errors.AsType[*store.ForbiddenError](err)
+	_, unavailable := errors.AsType[*store.UnavailableError](err)
+	switch {
+	case forbidden && s.credentials.login.AuthMethod != "" && strings.Contains(err.Error(), "ACL not found"):
+		return s.loginRefused(ctx, used, err)
+	case forbidden:
+		return s.credentials.refused(used)
+	case unavailable && s.base.Scheme == "https":
+		s.credentials.refused(used)
+	}
+	return nil
+}
+
+// classified observes a request and returns its error.
+func (s *Store) classified(ctx, bounded context.Context, timeout time.Duration, r request, code string, received int64, err error) error {
 	lost, isLost := errors.AsType[*lostError](err)
 	switch {
 	case ctx.Err() != nil && err != nil:
@@ -97,14 +129,16 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, a
 	case isLost:
 		code, err = NoAnswer, s.unavailable(lost.err)
 	}
-	s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)
+	if code != "" {
+		s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)
+	}
 	return err
 }
 
 // exchange sends a request and reads its answer. It returns the status and the number of bytes of the body.
-func (s *Store) exchange(ctx context.Context, r request, answer func(*http.Response) error) (code string, received int64,
+func (s *Store) exchange(ctx context.Context, id *identity, r request, answer func(*http.Response) error) (code string, received int64,
 	err error) {
-	response, err := s.send(ctx, r)
+	response, err := s.send(ctx, id, r)
 	if err != nil {
 		return "", 0, err
 	}
@@ -136,7 +170,7 @@ type lostError struct{ err error }
 
 func (e *lostError) Error() string { return e.err.Error() }
 
-func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
+func (s *Store) send(ctx context.Context, id *identity, r request) (*http.Response, error) {
 	target := s.base
 	target.Path += r.path
 	target.RawQuery = s.params.Encode()
@@ -145,13 +179,13 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	sent, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
 	if err != nil {
-		return nil, errors.New(s.hide.Replace(err.Error()))
+		return nil, errors.New(s.credentials.withoutSecrets(err.Error()))
 	}
-	maps.Copy(sent.Header, s.header)
+	maps.Copy(sent.Header, id.header)
 	if !r.compressed { // for large answers, compression takes longer than the transfer within one network
 		sent.Header.Set("Accept-Encoding", "identity")
 	}
-	response, err := r.client.Do(sent)
+	response, err := s.clients.get(id, r.use).Do(sent)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL: the message has the address already
@@ -164,13 +198,13 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 // refusal is the error for a status that is not accepted.
 func (s *Store) refusal(r request, response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody)) // a part of the message is better than none
-	text := s.hide.Replace(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
+	text := s.credentials.withoutSecrets(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
 	switch code := response.StatusCode; {
 	case code == http.StatusForbidden:
 		return &store.ForbiddenError{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
 	case code >= 300 && code < 400:
 		return fmt.Errorf("consul at %s: %s %s: status %d: a redirect to %s is not followed: set the address that answers", s.addr,
-			r.method, r.path, code, s.hide.Replace(strconv.Quote(response.Header.Get("Location"))))
+			r.method, r.path, code, s.credentials.withoutSecrets(strconv.Quote(response.Header.Get("Location"))))
 	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
 		return s.unavailable(&statusError{code, text})
 	default:

@@ -120,7 +120,7 @@ func (s *Store) refused(ops []store.Op, failures []txnError) error {
 		if failure.op >= uint64(len(ops)) {
 			return fmt.Errorf("consul at %s: operation %d of %d failed: %s", s.addr, failure.op, len(ops), failure.what)
 		}
-		op, what := ops[failure.op], s.hide.Replace(failure.what)
+		op, what := ops[failure.op], s.credentials.withoutSecrets(failure.what)
 		if denied(what) {
 			needs := needOp(op)
 			return &store.ForbiddenError{Key: needs.key, Policy: needs.rule, Err: errors.New(what)}
@@ -157,7 +157,7 @@ func (s *Store) getAll(ctx context.Context, key []string, verb string) (pairs []
 		return nil, nil, err
 	}
 	for _, failure := range answer.errors {
-		at, what := failure.op, s.hide.Replace(failure.what)
+		at, what := failure.op, s.credentials.withoutSecrets(failure.what)
 		switch {
 		case verb == verbGetOrEmpty && strings.Contains(what, "unknown") && strings.Contains(what, verbGetOrEmpty):
 			return nil, nil, errBefore114

@@ -24,7 +24,7 @@ func (s *Store) Wait(ctx context.Context, target store.WatchTarget, index uint64
 	err error) {
 	wait := min(max(atMost, time.Millisecond), store.MaxWait) // for Consul, 0 is the default of 5 min
 	r := watchRequest(target)
-	r.kind, r.client = kindWait, s.waits
+	r.kind, r.use = kindWait, forWaits
 	r.query = append(r.query, fmt.Sprintf("index=%d", index), fmt.Sprintf("wait=%dms", wait.Milliseconds()))
 	timeout := wait + wait/16 + answerTime
 	if index == 0 {
