@@ -105,7 +105,7 @@ func activity(o *pass.Assessment, f ForgetOptions, records []keys.Pair) string {
 	return last.activity(o.Fleet.Ledger.Watermarks.Valid(o.Fleet.Index, f.Now), f.Now)
 }
 
-// lastWrite is what a host wrote last: its highest index, and the latest time by the clock of the host.
+// lastWrite is what a host wrote last: its highest index, and the latest time in it, of the host's clock.
 type lastWrite struct {
 	index uint64
 	time  time.Time
