@@ -172,9 +172,12 @@ func (a *Agent) answer(o Observation) fleet.OtherMachine {
 	return other
 }
 
-// signed adds to a report the machine, and what it says about another one.
+// signed adds to a report the version that the host has, the machine, and what it says about another one.
 func (a *Agent) signed(o Observation, r fleet.Report) fleet.Report {
 	r.Machine, r.Other = o.Machine, a.answer(o)
+	if r.Reached.Version == "" {
+		r.Reached = o.Reached
+	}
 	if r.Other.Duplicate && r.Phase == fleet.PhaseIdle {
 		r.Phase, r.Reason, r.Message = fleet.PhaseRefused, string(permission.Duplicate), duplicateMessage(o.Host, r)
 	}

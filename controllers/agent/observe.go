@@ -30,6 +30,8 @@ type Observation struct {
 	// HoldEpoch is the index of the key that changes with each change of a hold. 0 means that there is no such key.
 	HoldEpoch uint64
 	Own       OwnKeys
+	// Reached is the version that the host has, and how it came to it.
+	Reached fleet.Reached
 	// Memory is what the host remembers of rollouts.
 	Memory Remembered
 	// Machine identifies the machine on which the agent runs. Empty means unknown.
@@ -128,7 +130,7 @@ func newObservation(l keys.Layout, host, role, local string, read map[string]key
 		holdAt{scope: fleet.ScopeGlobal, hold: read[l.HoldFleet()]})
 	started, failed := own.unfinished(local, current.Governed)
 	return Observation{
-		Host: host, Role: role, Now: now, Own: own,
+		Host: host, Role: role, Now: now, Own: own, Reached: own.reached(local),
 		Action: action, ActionIndex: read[l.Action()].ModifyIndex,
 		Hold: held, HoldScope: scope, HoldEpoch: read[l.HoldEpoch()].ModifyIndex,
 		View: permission.View{

@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -186,13 +187,14 @@ func (a *Agent) setRecord(version string, at time.Time) store.Op {
 	return store.Op{Verb: store.Set, Key: a.Layout.Record(version, a.Host), Value: keys.EncodeTime(at)}
 }
 
-// reports compares the stored report with r, without their times.
+// reports compares the stored report with r, without their times and the index of the first report.
 func (k OwnKeys) reports(r fleet.Report) bool {
 	if k.Report == nil {
 		return false
 	}
 	have := *k.Report
 	have.Time, r.Time = time.Time{}, time.Time{}
+	have.Reached.Index, r.Reached.Index = 0, 0
 	return have == r
 }
 
@@ -205,6 +207,23 @@ func (k OwnKeys) obsoleteMarker(local string) bool {
 // reportsIdle reports whether the stored report says that the host has its local version.
 func (k OwnKeys) reportsIdle(local string) bool {
 	return k.Report != nil && (k.Report.Phase == fleet.PhaseIdle || k.Report.Phase == fleet.PhaseRefused) && k.Report.Version == local
+}
+
+// reached is the local version, with the index of the report that first said so and the grant by which the host came to it.
+func (k OwnKeys) reached(local string) fleet.Reached {
+	switch {
+	case local == "":
+		return fleet.Reached{}
+	case k.arrived(local): // it was interrupted before its report
+		return fleet.Reached{Version: local, Grant: k.Started.Grant}
+	case k.Report != nil && k.Report.Reached.Version == local:
+		r := k.Report.Reached
+		r.Index = cmp.Or(r.Index, k.ReportIndex)
+		return r
+	case k.reportsIdle(local): // as an agent of an earlier release wrote it
+		return fleet.Reached{Version: local, Index: k.ReportIndex}
+	}
+	return fleet.Reached{Version: local}
 }
 
 // reachedAt is when the host reached its version, as far as that is known. A new agent must not restart the soak time.

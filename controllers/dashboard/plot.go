@@ -190,7 +190,8 @@ func (p *plot) span(from, to time.Time, why string) span {
 // isHaltReason reports whether an event of that reason starts a span in which no host could start.
 func isHaltReason(reason string) bool {
 	switch v1alpha1.Reason(reason) {
-	case v1alpha1.ReasonPlanPaused, v1alpha1.ReasonAborted, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy,
+	case v1alpha1.ReasonPlanPaused, v1alpha1.ReasonAborted, v1alpha1.ReasonFailureBudgetExceeded,
+		v1alpha1.ReasonUnexplainedUpgrade, v1alpha1.ReasonTooManyUnhealthy,
 		v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict, v1alpha1.ReasonFleetShrank, v1alpha1.ReasonStoreWentBack:
 		return true
 	}

@@ -95,6 +95,23 @@ func pass() upgradeplan.Pass {
 	return p
 }
 
+// A status names a bounded number of roles. All others are one series, so that hosts cannot make any number of them.
+func TestMetrics_SumsUpRolesThatAStatusOmits(t *testing.T) {
+	b := newBench(t)
+	b.Leads(true)
+	p := pass()
+	p.Status.RolesOmitted = 900
+	p.Status.Hosts = v1alpha1.HostCounts{Total: 905, Upgraded: 1, Upgrading: 1, Pending: 901, Failed: 1, Held: 1, InFlight: 7, Excluded: 1}
+	b.Reconciled(p)
+	got := strings.Join(b.series(), "\n")
+	for _, want := range []string{`hosts{plan="fleet",role="other",state="Pending"} 900`, `hosts{plan="fleet",role="other",state="Failed"} 0`,
+		`hosts_in_flight{plan="fleet",role="other"} 5`, `hosts_in_flight{plan="fleet",role=""} 0`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
+
 func TestMetrics_ShowsThePlanOfAPass(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)

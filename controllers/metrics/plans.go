@@ -57,7 +57,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(m.gauges.phase, oneIf(phase == p.Status.Phase), string(phase))
 		}
 		rest := p.Status.Hosts.InFlight
-		for _, r := range p.Status.Roles {
+		for _, r := range withOther(&p.Status) {
 			for _, s := range states(r.HostCounts) {
 				gauge(m.gauges.hosts, float64(s.hosts), r.Name, s.name)
 			}
@@ -67,6 +67,29 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(m.gauges.hosts, float64(p.Status.Hosts.Unknown), "", "Unknown")
 		gauge(m.gauges.inFlight, float64(rest), "")
 	}
+}
+
+// otherRoles is the label of the roles that a status leaves out.
+const otherRoles = "other"
+
+// withOther returns the roles of a status, and all others as one, so that hosts cannot make any number of series.
+func withOther(s *v1alpha1.UpgradePlanStatus) []v1alpha1.RoleStatus {
+	if s.RolesOmitted == 0 {
+		return s.Roles
+	}
+	other := v1alpha1.RoleStatus{Name: otherRoles, HostCounts: s.Hosts}
+	for i := range s.Roles {
+		r := &s.Roles[i].HostCounts
+		for _, n := range []struct {
+			total *int
+			part  int
+		}{{&other.Upgraded, r.Upgraded}, {&other.Upgrading, r.Upgrading}, {&other.Pending, r.Pending}, {&other.Failed, r.Failed},
+			{&other.SetAside, r.SetAside}, {&other.Held, r.Held}, {&other.Excluded, r.Excluded}, {&other.Lost, r.Lost},
+			{&other.InFlight, r.InFlight}} {
+			*n.total -= n.part
+		}
+	}
+	return append(s.Roles[:len(s.Roles):len(s.Roles)], other)
 }
 
 // valid makes a text valid for Prometheus. Names of plans and current_version are read from Consul as they are.

@@ -206,7 +206,7 @@ func (r *SnapshotReader) readFallback(ctx context.Context, s store.Reader, out *
 // Options returns what to read of the plan's fleet.
 func (r *SnapshotReader) Options(s *pass.Snapshot) fleetstore.SnapshotOptions {
 	o := snapshotOptions(s.Plan.UpgradePlan)
-	o.Ages = r.Ages || s.Plan.Soak() > 0
+	o.Ages = r.Ages || s.Plan.NeedsAges()
 	return o
 }
 

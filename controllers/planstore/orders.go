@@ -181,6 +181,9 @@ func (u *controlUpdate) accept(ctx context.Context, s Store, r Resumption) (bool
 	case o.Decision.Gate.Reason == v1alpha1.ReasonStoreWentBack && r.AcceptRestored:
 		u.acceptRestored(o, r.Pause)
 		return true, nil
+	case o.Decision.Grown && u.Pause == nil && u.Halt == nil && u.Abort == nil && !r.OverrideWindows:
+		u.Grown = &fleet.Grown{Pause: r.Pause, From: o.Keys.Ledger.Base}
+		return true, nil
 	}
 	return false, nil
 }

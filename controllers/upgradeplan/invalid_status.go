@@ -41,7 +41,7 @@ func (r *Reconciler) refuse(ctx context.Context, name string, problem error) err
 	events := number(status.InvalidEvents(before, now, r.Now()), &l)
 	fence := fleetstore.Fence{Session: r.Session, Unchanged: []keys.Pair{spec}, Ledger: ledger}
 	c := fleetstore.Commit{Fence: fence, Ledger: l,
-		Last: append(eventOps(name, events), store.Op{Verb: store.Set, Key: k.Status(), Value: encodeStatus(now)})}
+		Optional: [][]store.Op{{{Verb: store.Set, Key: k.Status(), Value: encodeStatus(now)}}, eventOps(name, events)}}
 	if _, err := c.Run(ctx, r.Store); err != nil {
 		return errors.Join(problem, err)
 	}

@@ -126,8 +126,9 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		},
 		Changes: o.Changes(),
 		Ledger:  o.Decision.Ledger,
-		Last:    slices.Concat(orders, statusOp(o.Own.Status, now)),
+		Last:    orders,
 	}
+	newStatus := statusOp(o.Own.Status, now)
 	if o.Decision.Switch {
 		c.Ledger.Version = o.Plan.Spec.Version
 	}
@@ -138,12 +139,12 @@ func (r *Reconciler) commit(ctx context.Context, o observed, now v1alpha1.Upgrad
 		c.Ledger = o.Keys.Ledger
 	}
 	if c.Changes.Empty() && len(orders) == 0 && !ledgerDue(o.Assessment, c.Ledger) {
-		if len(c.Last) == 0 || !limit.allow(o.Now) {
+		if len(newStatus) == 0 || !limit.allow(o.Now) {
 			return fleetstore.Committed{}, nil
 		}
 	}
 	events := number(status.Events(&o.Decision, o.Plan.Status, now, corrected(o.drift, c.Changes), o.Now), &c.Ledger)
-	c.Last = append(c.Last, eventOps(o.Plan.Name, events)...)
+	c.Optional = [][]store.Op{newStatus, eventOps(o.Plan.Name, events)}
 	written, err := c.Run(ctx, r.Store)
 	if err == nil {
 		r.logEvents(o.Plan.Name, events)

@@ -249,5 +249,5 @@ func ExampleDecode() {
 	_, err := manifest.Decode("fleet.yaml", []byte(head+"spec:\n  versoin: v2\n"))
 	fmt.Println(err)
 	// Output:
-	// fleet.yaml:5: spec.versoin: unknown field, did you mean version? Allowed: action, canary, failurePolicy, healthGate, hosts, instructions, keys, minReadySeconds, paused, progressDeadlineSeconds, revisionHistoryLimit, strategy, version, windows
+	// fleet.yaml:5: spec.versoin: unknown field, did you mean version? Allowed: action, canary, failurePolicy, healthGate, hosts, instructions, keys, minReadySeconds, minUpgradeSeconds, paused, progressDeadlineSeconds, revisionHistoryLimit, strategy, version, windows
 }

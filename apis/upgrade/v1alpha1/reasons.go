@@ -22,6 +22,8 @@ const (
 	ReasonAtVersion Reason = "AtVersion"
 	// ReasonNoRole: the name of the host contains no role.
 	ReasonNoRole Reason = "NoRole"
+	// ReasonNotAdmitted: the host is a legacy host that spec.hosts.legacy does not admit.
+	ReasonNotAdmitted Reason = "NotAdmitted"
 	// ReasonExcluded: spec.hosts.exclude matches the host.
 	ReasonExcluded Reason = "Excluded"
 	// ReasonExemptByHold: a hold exempts the host from the counts.
@@ -78,6 +80,9 @@ const (
 	ReasonPlanPaused Reason = "PlanPaused"
 	// ReasonFailureBudgetExceeded: more hosts have failed than failurePolicy.maxFailed, and the controller halted the plan.
 	ReasonFailureBudgetExceeded Reason = "FailureBudgetExceeded"
+	// ReasonUnexplainedUpgrade: a host reached the version without a grant, or in less time than an upgrade takes, and the
+	// controller halted the plan.
+	ReasonUnexplainedUpgrade Reason = "UnexplainedUpgrade"
 	// ReasonOutsideWindow: the maintenance windows are closed.
 	ReasonOutsideWindow Reason = "OutsideWindow"
 	// ReasonTooManyUnhealthy: more hosts have critical checks than healthGate.maxUnhealthy.

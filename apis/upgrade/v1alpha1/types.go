@@ -72,6 +72,13 @@ type UpgradePlanSpec struct {
 	// +optional
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
+	// How many seconds an upgrade takes at least. A host that reaches the version sooner after its grant halts the plan, with
+	// the reason UnexplainedUpgrade. Absent means a tenth of the median of the hosts of its role, once five have finished in
+	// this rollout. 0 means that any duration is possible.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MinUpgradeSeconds *int32 `json:"minUpgradeSeconds,omitempty"`
+
 	// How many failed hosts stop the rollout. Without it, they never do. Each failed host keeps its slot.
 	// +optional
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
@@ -434,8 +441,16 @@ type Hosts struct {
 	// +optional
 	Newcomers NewcomerPolicy `json:"newcomers,omitempty"`
 
-	// If true, a host counts as upgraded only if its report has the version as well as its record. Any host can write any
-	// record, but only its own report. Legacy hosts do not report, so they fail at their deadline. The default is false.
+	// How many legacy hosts count and get grants: Allow (all), Deny (none) or a number (`20`). Any agent can write the record of
+	// a host that does not exist, and only a record shows that a legacy host does. Absent means all while the fleet has no
+	// agents, and then as many as there were at the last switch. With source: Catalog, those with a node are always admitted.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^(Allow|Deny|[0-9]+)$`
+	// +optional
+	Legacy *intstr.IntOrString `json:"legacy,omitempty"`
+
+	// If true, only the own report of a host says that it is upgraded. Any host can write any record, but only its own report.
+	// Of agents that always holds. Legacy hosts do not report, so they fail at their deadline. The default is false.
 	// +optional
 	VerifyReports bool `json:"verifyReports,omitempty"`
 

@@ -4,6 +4,7 @@
 package validation
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -25,6 +26,7 @@ type group struct {
 func compileGroups(mappings map[string]v1alpha1.StringList, at *field.Path) (groups, field.ErrorList) {
 	var errs field.ErrorList
 	var all groups
+	total := 0
 	for _, name := range sortedKeys(mappings) {
 		errs = append(errs, validateSegment(name, at.Key(name), "a group")...)
 		if len(mappings[name]) == 0 {
@@ -37,13 +39,18 @@ func compileGroups(mappings map[string]v1alpha1.StringList, at *field.Path) (gro
 				errs = append(errs, field.Required(at, "must be a pattern; an empty one would match all roles"))
 				continue
 			}
-			if _, err := regexp.Compile(text); err != nil { // compiled alone, so that its parentheses must match
-				errs = append(errs, invalidPattern(at, text, err))
+			_, size, patternErrs := compilePattern(text, at)
+			errs = append(errs, patternErrs...)
+			if total += size; len(patternErrs) > 0 || total > maxAllPatternSize {
 				continue
 			}
 			g.patterns = append(g.patterns, regexp.MustCompile(`^(?:`+text+`)`))
 		}
 		all = append(all, g)
+	}
+	if total > maxAllPatternSize {
+		errs = append(errs, field.Invalid(at, field.OmitValueType{}, fmt.Sprintf("all patterns together have %d steps, and at most %d "+
+			"are allowed", total, maxAllPatternSize)))
 	}
 	return all, errs
 }

@@ -6,7 +6,6 @@ package validation
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -62,6 +61,7 @@ func validateSpec(spec *v1alpha1.UpgradePlanSpec, at *field.Path) field.ErrorLis
 		errs = append(errs, oneOf(spec.Strategy, at.Child("strategy"), v1alpha1.Rolling, v1alpha1.Batch)...)
 	}
 	errs = append(errs, between(spec.ProgressDeadlineSeconds, 1, 0, at.Child("progressDeadlineSeconds"))...)
+	errs = append(errs, between(spec.MinUpgradeSeconds, 0, 0, at.Child("minUpgradeSeconds"))...)
 	errs = append(errs, between(&spec.MinReadySeconds, 0, 0, at.Child("minReadySeconds"))...)
 	errs = append(errs, validateFailurePolicy(spec.FailurePolicy, at.Child("failurePolicy"))...)
 	errs = append(errs, validateHealthGate(spec.HealthGate, at.Child("healthGate"))...)
@@ -85,6 +85,9 @@ func between(n *int32, low, high int32, at *field.Path) field.ErrorList {
 }
 
 func validateInstructions(in *v1alpha1.Instructions, at *field.Path) field.ErrorList {
+	if errs := boundNames(in, at); len(errs) > 0 {
+		return errs
+	}
 	errs := validateRules(&in.RollingRules, at.Child("rollingRules"))
 	order := at.Child("roleOrder")
 	for _, name := range sortedKeys(in.RoleOrder) {
@@ -136,9 +139,9 @@ func validateSegment(name string, at *field.Path, what string) field.ErrorList {
 func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if hosts.RolePattern != "" {
-		switch pattern, err := regexp.Compile(hosts.RolePattern); {
-		case err != nil:
-			errs = append(errs, invalidPattern(at.Child("rolePattern"), hosts.RolePattern, err))
+		switch pattern, _, patternErrs := compilePattern(hosts.RolePattern, at.Child("rolePattern")); {
+		case len(patternErrs) > 0:
+			errs = append(errs, patternErrs...)
 		case pattern.NumSubexp() == 0:
 			errs = append(errs, field.Invalid(at.Child("rolePattern"), hosts.RolePattern,
 				`must have a capture group for the role, such as ([a-z]+)\d+`))
@@ -149,6 +152,11 @@ func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 	}
 	if hosts.Newcomers != "" {
 		errs = append(errs, oneOf(hosts.Newcomers, at.Child("newcomers"), v1alpha1.NewcomersImmediately, v1alpha1.NewcomersByRules)...)
+	}
+	if hosts.Legacy != nil {
+		if _, _, err := v1alpha1.ParseLegacy(*hosts.Legacy); err != nil {
+			errs = append(errs, field.Invalid(at.Child("legacy"), hosts.Legacy.String(), err.Error()))
+		}
 	}
 	return append(errs, validateHostPatterns(hosts.Exclude, at.Child("exclude"))...)
 }

@@ -127,6 +127,12 @@ func TestValidateUpgradePlan(t *testing.T) {
 				"spec.minReadySeconds: Invalid value: -1: must be 0 or more",
 				"spec.revisionHistoryLimit: Invalid value: 101: must be 100 or less"},
 		},
+		"least duration": {func(p *v1alpha1.UpgradePlan) { p.Spec.MinUpgradeSeconds = new(int32(-1)) }, []string{
+			"spec.minUpgradeSeconds: Invalid value: -1: must be 0 or more"}},
+		"legacy hosts": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Legacy = new(intstr.FromString("some")) }, []string{
+			`spec.hosts.legacy: Invalid value: "some": must be Allow, Deny or a number of hosts, not "some"`}},
+		"a negative number of legacy hosts": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Legacy = new(intstr.FromInt32(-1)) }, []string{
+			`spec.hosts.legacy: Invalid value: "-1": must be Allow, Deny or a number of hosts, not "-1"`}},
 		"invalid role pattern": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(" }, []string{
 			`spec.hosts.rolePattern: Invalid value: "(": is not an RE2 pattern: missing closing )`}},
 		"role pattern without a capture group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{

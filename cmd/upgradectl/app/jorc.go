@@ -79,8 +79,8 @@ func observeComplete(ctx context.Context, f *factory, name string) (*pass.Assess
 func hostsByVersion(o *pass.Assessment) map[string][]string {
 	hosts := map[string][]string{}
 	for i := range o.Fleet.Hosts {
-		if h := &o.Fleet.Hosts[i]; h.Record.Version != "" {
-			hosts[h.Record.Version] = append(hosts[h.Record.Version], h.Name)
+		if h := &o.Fleet.Hosts[i]; h.Version() != "" {
+			hosts[h.Version()] = append(hosts[h.Version()], h.Name)
 		}
 	}
 	return hosts
@@ -168,7 +168,7 @@ func runVerifyHosts(ctx context.Context, o *jorcVersionOptions) error {
 	}
 	missing := slices.DeleteFunc(hosts, func(name string) bool {
 		h, ok := seen.Fleet.Host(name)
-		return ok && h.Record.Version == o.version()
+		return ok && h.Version() == o.version()
 	})
 	if len(missing) == 0 {
 		return nil

@@ -5,10 +5,12 @@ package fleet
 
 import "time"
 
-// Halt stops every new start after too many failures. It lasts until an operator resumes the rollout, or the plan names
+// Halt stops every new start after too many failures, or after an upgrade that nothing explains. It lasts until an operator resumes the rollout, or the plan names
 // another version, which has a failure budget of its own. It does not end when hosts recover.
 type Halt struct {
 	Time time.Time `json:"time"`
+	// Cause is UnexplainedUpgrade. Empty means that the failure budget is exceeded.
+	Cause string `json:"cause,omitempty"`
 	// Reason is the sentence that says how many have failed, and how many may.
 	Reason string `json:"reason"`
 	// Version is the one that they failed to reach, and Generation that of the spec at the halt.
@@ -90,3 +92,13 @@ type Shrunk struct {
 
 // Accepts reports whether the order is for a fleet that had that size. It ends when a pass records another one.
 func (s *Shrunk) Accepts(size Size) bool { return s != nil && s.From == size }
+
+// Grown is an operator's order to let the hosts count that joined since the last switch.
+type Grown struct {
+	Pause
+	// From is the base before.
+	From Base `json:"from"`
+}
+
+// Accepts reports whether the order is for a fleet of that base. It ends when a pass records another one.
+func (g *Grown) Accepts(base Base) bool { return g != nil && g.From == base }

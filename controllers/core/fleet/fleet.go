@@ -4,7 +4,10 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -118,10 +121,33 @@ type Report struct {
 	AttemptRollout uint64 `json:"attemptRollout,omitempty"`
 	// DurationSeconds is how long the reported change took. Zero means no change, or that the host was interrupted.
 	DurationSeconds int64 `json:"durationSeconds,omitempty"`
+	// Reached is the version that the host has, also while it changes to another one. Zero means none, or an agent of an earlier
+	// release.
+	Reached Reached `json:"reached,omitzero"`
 	// Machine identifies the machine that the report is about. Empty means unknown.
 	Machine string `json:"machine,omitempty"`
 	// Other is another machine whose agent has the same host name. Zero means none.
 	Other OtherMachine `json:"otherMachine,omitzero"`
+}
+
+// Reached is the version that a host has, and how it came to it.
+type Reached struct {
+	Version string `json:"version"`
+	// Index is the ModifyIndex of the report of the host that first said so. Zero means this report.
+	Index uint64 `json:"index,omitempty"`
+	// Grant is the id of the grant by which the host reached the version. Empty means none, or unknown.
+	Grant string `json:"grant,omitempty"`
+}
+
+// Idle reports whether the host has the version of the report, and changes to no other one.
+func (r *Report) Idle() bool { return r.Phase == PhaseIdle || r.Phase == PhaseRefused }
+
+// Has returns the version that the host has. Empty means none, or unknown.
+func (r *Report) Has() string {
+	if r.Reached.Version == "" && r.Idle() {
+		return r.Version
+	}
+	return r.Reached.Version
 }
 
 // Started is the marker of a host that has started to change its version. The controller writes it for a legacy host
@@ -161,6 +187,20 @@ type Grant struct {
 // For reports whether the grant is for the rollout that set the current version.
 func (g *Grant) For(c CurrentVersion) bool {
 	return g != nil && g.ID != "" && g.Rollout == c.Rollout && g.Version == c.Name
+}
+
+// GrantID returns the id of a grant: the rollout, the number of the commit, and the time.
+func GrantID(rollout, commit uint64, at time.Time) string {
+	return fmt.Sprintf("%d.%d.%d", rollout, commit, at.Unix())
+}
+
+// GrantTime returns the time in the id of a grant. Zero means another id.
+func GrantTime(id string) time.Time {
+	seconds, err := strconv.ParseInt(id[strings.LastIndexByte(id, '.')+1:], 10, 64)
+	if strings.Count(id, ".") != 2 || err != nil || seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
 }
 
 // ByController is the author of a marker that the controller wrote on behalf of a host.
@@ -258,9 +298,20 @@ type Control struct {
 	Restored *Restored `json:"restored,omitempty"`
 	// Shrunk accepts a fleet from which many hosts have gone at once.
 	Shrunk *Shrunk `json:"shrunk,omitempty"`
+	// Grown accepts hosts that joined since the last switch, and legacy hosts that are not admitted.
+	Grown *Grown `json:"grown,omitempty"`
 	// SetAside are failed hosts by name that give up their slots, and Retry are failed hosts that get another grant.
 	SetAside map[string]SetAside `json:"setAside,omitempty"`
 	Retry    *Retry              `json:"retry,omitempty"`
+}
+
+// Base is the size of a fleet at the last switch. Until the next one percentages are not of more hosts.
+type Base struct {
+	// Hosts counts the hosts that counted or were exempt, and Legacy all legacy hosts.
+	Hosts  int `json:"hosts"`
+	Legacy int `json:"legacy"`
+	// Counter is that of the ledger when the base was set. It tells equal ones apart. Zero means unknown.
+	Counter uint64 `json:"counter"`
 }
 
 // Size is the number of hosts of a fleet, as the ledger keeps it.
@@ -279,10 +330,12 @@ type Ledger struct {
 	// WentBack says how the controller found that the store was restored from a backup. Empty means that it did not, or that
 	// an operator has accepted it.
 	WentBack string `json:"wentBack,omitempty"`
-	// Roles are all roles that were ever seen, sorted.
+	// Roles are the roles and groups that ever had hosts, of those that others wait for, sorted.
 	Roles []string `json:"roles,omitempty"`
 	// Size is that of the fleet at the last pass, or before it shrank. Zero means unknown.
 	Size Size `json:"size,omitzero"`
+	// Base is the size of the fleet at the last switch. Zero means unknown.
+	Base Base `json:"base,omitzero"`
 	// Watermarks say when the controller first saw what was written.
 	Watermarks Watermarks `json:"watermarks,omitempty"`
 	// Resumption is the order to resume that the controller saw last. Nil means none.
@@ -308,8 +361,8 @@ type Host struct {
 	Record Record
 	// Report is the last report of its agent. Nil means a legacy host: it was never seen as an agent.
 	Report *Report
-	// ReportIndex is the ModifyIndex of its report.
-	ReportIndex uint64
+	// ReportIndex is the ModifyIndex of its report, and ReportCreated the CreateIndex.
+	ReportIndex, ReportCreated uint64
 	// Started is its started marker, and Grant its grant. Nil means none.
 	Started *Started
 	Grant   *Grant
@@ -325,6 +378,15 @@ type Host struct {
 	Checks []Check
 	// Lost says that the catalog does not know its node.
 	Lost bool
+}
+
+// Version returns the version that the host has. Of an agent only its own report says so: each agent can write the records of all
+// hosts. Empty means none, or unknown.
+func (h *Host) Version() string {
+	if h.Report != nil {
+		return h.Report.Has()
+	}
+	return h.Record.Version
 }
 
 // Agent reports whether the host was ever seen as an agent.

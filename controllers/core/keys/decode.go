@@ -135,7 +135,7 @@ func (d *decoder) host(h *fleet.Host, found []int) (known bool) {
 			known = known || exists
 		case foundReport:
 			h.Report, known = d.reports[f.at], true
-			h.ReportIndex = d.snapshot.Reports[f.at].ModifyIndex
+			h.ReportIndex, h.ReportCreated = d.snapshot.Reports[f.at].ModifyIndex, d.snapshot.Reports[f.at].CreateIndex
 		case foundStarted:
 			h.Started, known = DecodeStarted(d.snapshot.Started[f.at]), true
 		case foundGrant:
@@ -181,7 +181,7 @@ func below(d *decoder, pairs []Pair, tree string, k kind) {
 	for i := range pairs {
 		name := strings.TrimPrefix(pairs[i].Key, tree)
 		switch {
-		case ValidSegment(name):
+		case ValidName(name):
 			d.found(name, k, i)
 		case name != "":
 			d.note("%s: %q is not a host name", tree, bounded([]byte(name)))
@@ -192,9 +192,11 @@ func below(d *decoder, pairs []Pair, tree string, k kind) {
 // roleOf fills in the role of a host. The host looks up its keys under the role that it reports, else the role in its name.
 // The plan's pattern can assign another role, but never overrides the reported one.
 func (d *decoder) roleOf(h *fleet.Host) {
-	h.LookupRole = d.intern(fleet.RoleOf(h.Name))
+	if role := fleet.RoleOf(h.Name); len(role) <= MaxRole {
+		h.LookupRole = d.intern(role)
+	}
 	h.Role = h.LookupRole
-	if h.Report != nil && ValidSegment(h.Report.Role) {
+	if h.Report != nil && ValidRole(h.Report.Role) {
 		h.LookupRole, h.Role = h.Report.Role, h.Report.Role
 		return
 	}
@@ -202,7 +204,7 @@ func (d *decoder) roleOf(h *fleet.Host) {
 		return
 	}
 	h.Role = ""
-	if m := d.options.RolePattern.FindStringSubmatch(h.Name); len(m) > 1 && ValidSegment(m[1]) {
+	if m := d.options.RolePattern.FindStringSubmatch(h.Name); len(m) > 1 && ValidRole(m[1]) {
 		h.Role = d.intern(m[1])
 	}
 }

@@ -148,8 +148,8 @@ func (d *decoder) record(key string, found []int) (r fleet.Record, exists bool) 
 func (d *decoder) records() {
 	d.names = make([]string, 0, cap(d.findings))
 	for i, key := range d.snapshot.RecordKeys {
-		_, host, ok := d.trees.Cut(key)
-		if !ok || !ValidSegment(host) {
+		version, host, ok := d.trees.Cut(key)
+		if !ok || !ValidName(host) || len(version) > MaxName {
 			tree := d.trees.Of(key)
 			d.note("%s%q is not a record: expected <version>/<host>", tree, bounded([]byte(key[len(tree):])))
 			continue

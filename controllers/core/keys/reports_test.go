@@ -27,6 +27,10 @@ func TestDecodeReport_AcceptsWhatEncodingJSONAccepts(t *testing.T) {
 		}
 		var want fleet.Report
 		err := json.Unmarshal(value, &want)
+		for _, text := range []*string{&want.Role, &want.Version, (*string)(&want.Phase), &want.Machine, &want.Other.Machine, &want.Reason} {
+			*text = keys.Text(*text, keys.MaxName)
+		}
+		want.Message = keys.Text(want.Message, keys.MaxMessage)
 		got := keys.DecodeReport(keys.Pair{Key: "upgrade.jiocloud.com/hosts/web1", Value: value, ModifyIndex: 1})
 		if refused := strings.HasPrefix(got.Message, "the report cannot be read"); refused != (err != nil) {
 			t.Fatalf("%s: decoded to %+v, encoding/json says %v", value, got, err)

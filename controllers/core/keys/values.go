@@ -103,7 +103,7 @@ func bounded(value []byte) string {
 	if len(value) > maxText {
 		value = value[:maxText]
 	}
-	return strings.ToValidUTF8(string(value), "\uFFFD")
+	return Text(string(value), maxText)
 }
 
 // The flags of current_version: the number of the rollout, and two bits. A fleet is governed if the first is set.
@@ -160,7 +160,10 @@ func DecodeGrant(p Pair) *fleet.Grant {
 	if !p.Exists() {
 		return nil
 	}
-	g, _ := DecodeObject[fleet.Grant](p)
+	g, _ := decodeBounded[fleet.Grant](p)
+	if len(g.ID) > maxWord || len(g.Version) > MaxName {
+		g = fleet.Grant{}
+	}
 	g.Index = p.ModifyIndex
 	return &g
 }
@@ -222,7 +225,13 @@ func DecodeStarted(p Pair) *fleet.Started {
 	if !p.Exists() {
 		return nil
 	}
-	s, _ := DecodeObject[fleet.Started](p)
+	s, _ := decodeBounded[fleet.Started](p)
+	if len(s.Version) > MaxName || len(s.From) > MaxName || len(s.Grant) > maxWord || len(s.By) > maxWord {
+		s = fleet.Started{}
+	}
+	for _, text := range []*string{&s.Version, &s.From, &s.By, &s.Grant} {
+		*text = Text(*text, maxWord)
+	}
 	s.Index = p.ModifyIndex
 	return &s
 }
@@ -233,16 +242,27 @@ func DecodeReport(p Pair) *fleet.Report {
 	if !p.Exists() {
 		return nil
 	}
-	var r fleet.Report
+	r := decodeReport(p)
+	r.Rollout = min(r.Rollout, maxRollout-1)
+	return &r
+}
+
+func decodeReport(p Pair) (r fleet.Report) {
+	const unreadable = "the report cannot be read: "
+	if len(p.Value) > MaxValue {
+		return fleet.Report{Schema: fleet.ReportSchema, Message: unreadable + tooLong("its value", len(p.Value), MaxValue)}
+	}
 	if unmarshalFast(p.Value, &r) != nil {
-		r = fleet.Report{Message: "the report cannot be read: " + bounded(p.Value)}
+		return fleet.Report{Message: unreadable + bounded(p.Value)}
 	}
 	if r.Schema > fleet.ReportSchema {
 		err := &SchemaError{p.Key, r.Schema, fleet.ReportSchema}
-		r = fleet.Report{Schema: fleet.ReportSchema, Message: "the report cannot be read: " + err.Error()}
+		return fleet.Report{Schema: fleet.ReportSchema, Message: unreadable + err.Error()}
 	}
-	r.Rollout = min(r.Rollout, maxRollout-1)
-	return &r
+	if wrong := boundReport(&r); wrong != "" {
+		return fleet.Report{Schema: r.Schema, Message: unreadable + wrong}
+	}
+	return r
 }
 
 // unmarshalFast accepts what encoding/json accepts, but for a comma in times. It takes half of the time: a fleet has as many
@@ -257,7 +277,8 @@ func DecodeHold(p Pair) *fleet.Hold {
 	if !p.Exists() {
 		return nil
 	}
-	h, err := DecodeObject[fleet.Hold](p)
+	h, err := decodeBounded[fleet.Hold](p)
+	h.Reason, h.Owner, h.Plan = Text(h.Reason, MaxMessage), Text(h.Owner, maxWord), Text(h.Plan, maxWord)
 	if later, ok := errors.AsType[*SchemaError](err); ok {
 		h.Reason = later.Error()
 	} else if err != nil {
@@ -280,6 +301,7 @@ func DecodeOrigin(p Pair) (fleet.Origin, error) {
 // reason says that global-disable-puppet set it.
 func DecodeControl(p Pair) (fleet.Control, error) {
 	c, err := DecodeObject[fleet.Control](p)
+	boundControl(&c)
 	if c.Pause != nil && c.Pause.Kind == "" && c.Pause.Reason == "global-disable-puppet" {
 		c.Pause.Kind = fleet.PausedByDisablePuppet
 	}
@@ -290,6 +312,8 @@ func DecodeControl(p Pair) (fleet.Control, error) {
 // was copied from another store if one of them is not below its own index.
 func DecodeLedger(p Pair) (fleet.Ledger, error) {
 	l, err := DecodeObject[fleet.Ledger](p)
+	l.Version, l.WentBack = Text(l.Version, MaxName), Text(l.WentBack, MaxMessage)
+	l.Roles = slices.DeleteFunc(l.Roles, func(role string) bool { return !ValidName(role) })
 	if l.Watermarks.Last().Index >= p.ModifyIndex {
 		l.Watermarks = nil
 	}

@@ -5,7 +5,6 @@ package rollout
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -126,7 +125,7 @@ func (ad *admission) grant(s *subject, v *Verdict) {
 	}
 	if current := ad.in.Fleet.Current; s.KnowsGrants() && current.Governed {
 		// Each commit increases the counter. In a store that was restored from a backup both numbers come again, at another time.
-		id := fmt.Sprintf("%d.%d.%d", current.Rollout, ad.in.Fleet.Ledger.Counter+1, ad.in.Now.Unix())
+		id := fleet.GrantID(current.Rollout, ad.in.Fleet.Ledger.Counter+1, ad.in.Now)
 		v.Grant = &fleet.Grant{Rollout: current.Rollout, Version: ad.target, Time: wholeSecond(ad.in.Now), ID: id,
 			Unhealthy: s.requiredCheckFails}
 	}

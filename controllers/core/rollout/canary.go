@@ -72,7 +72,7 @@ func (a *assessment) chooseCanaries(spec *v1alpha1.Canary) (members []bool, matc
 	for _, r := range a.limits.roles() {
 		first := 0
 		if limit := a.plan.limits.canaries; limit != nil {
-			first = limit.slots(r.counted)
+			first = limit.slots(r.base(a.limits.excess))
 		}
 		for _, i := range r.hosts {
 			if !a.facts[i].counts() {

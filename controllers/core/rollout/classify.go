@@ -33,6 +33,7 @@ const (
 	excludedByPlan            // spec.hosts.exclude
 	exemptByHold              // a hold with exempt
 	lostFromCatalog           // the catalog does not list it, and it is not in flight or has failed
+	notAdmitted               // a legacy host that the plan does not admit
 	expiredMarker             // nothing is known of it but a started marker that this pass removes
 )
 
@@ -65,6 +66,8 @@ type hostFacts struct {
 	failedIndex uint64
 	// since is when the host was granted or started, or when its soak began. Zero means unknown.
 	since time.Time
+	// reached is the index of the key by which an upgraded host first said that it has the version. Zero means unknown.
+	reached uint64
 	// seenBy is the index of what shows since. Zero means that watermarks do not date it.
 	seenBy uint64
 	// clockOffset is how far the host's clock is ahead of the controller's. Zero means less than a minute, or unknown.
@@ -229,23 +232,28 @@ func (c *classifier) hasStarted(h *fleet.Host) bool {
 		return m != nil
 	}
 	at, _ := c.ownTime(m.Time, m.Index)
-	return h.Record.ModifyIndex <= m.Index && c.now.Before(at.Add(c.plan.deadline))
+	return !c.hasReached(h, m) && c.now.Before(at.Add(c.plan.deadline))
 }
 
-// hasVersion reports whether the record of a host says the current version, and its report does not contradict.
-func (c *classifier) hasVersion(h *fleet.Host) bool {
+// hasReached reports whether a host has reached a version since the controller wrote the marker m for it. Of an agent its report
+// must say that it has the version of the marker or the current one, since each agent can write the records of all hosts.
+func (c *classifier) hasReached(h *fleet.Host, m *fleet.Started) bool {
 	r := h.Report
-	if c.current.Index == 0 || h.Record.Version != c.current.Name {
+	if r == nil {
+		return h.Record.ModifyIndex > m.Index
+	}
+	return h.ReportIndex > m.Index && r.Idle() && (r.Version == m.Version || r.Version == c.current.Name)
+}
+
+// hasVersion reports whether a host has the current version: of an agent by its own report, of a legacy host by its record.
+func (c *classifier) hasVersion(h *fleet.Host) bool {
+	switch r := h.Report; {
+	case c.current.Index == 0:
 		return false
+	case r != nil:
+		return r.Version == c.current.Name && r.Idle()
 	}
-	// A change to another version is unfinished.
-	if r != nil && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed) && r.Version != c.current.Name {
-		return false
-	}
-	if !c.plan.Spec.Hosts.VerifyReports {
-		return true
-	}
-	return r != nil && r.Version == c.current.Name && r.Phase == fleet.PhaseIdle
+	return h.Record.Version == c.current.Name && !c.plan.Spec.Hosts.VerifyReports
 }
 
 // byGrant reports whether the host changes its version by grants alone.
@@ -266,7 +274,7 @@ func (c *classifier) newcomer(h *fleet.Host, marked bool) bool {
 // enabled reports whether the host's grant or its keys permit the change, as the host reads them. A grant counts until it is
 // revoked, also for a host on hold: the host can use it at any moment.
 func (c *classifier) enabled(h *fleet.Host) bool {
-	local := h.Record.Version
+	local := h.Version()
 	if h.Agent() {
 		local = cmp.Or(local, h.Report.Version)
 	}
@@ -293,9 +301,9 @@ func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
 // classifySoak classifies a host that has the version. Its soak begins when the controller first saw that, and not before its
 // checks pass.
 func (c *classifier) classifySoak(h *fleet.Host, f *hostFacts) {
-	f.progress = progressUpgraded
+	f.progress, f.reached = progressUpgraded, c.reachedIndex(h)
 	if c.soaks {
-		f.seenBy = c.reachedIndex(h)
+		f.seenBy = f.reached
 		f.since = later(c.firstSeen(f.seenBy), c.passingSince(h.Name))
 	}
 	switch end := f.since.Add(c.plan.minReady); {
@@ -306,18 +314,17 @@ func (c *classifier) classifySoak(h *fleet.Host, f *hostFacts) {
 	}
 }
 
-// reachedIndex returns the index of the key by which a host showed that it reached the version. Zero means unknown. A legacy
-// host writes its record again and again. An agent writes record and report in one transaction, and again only for reasons
-// that concern one of them.
+// reachedIndex returns the index of the key by which a host that has the version first said so. Zero means unknown. A legacy
+// host writes its record again and again. An agent that writes its report again names the first one.
 func (c *classifier) reachedIndex(h *fleet.Host) uint64 {
 	r := h.Report
 	switch {
 	case r == nil:
 		return h.Record.CreateIndex
-	case r.Version != c.current.Name || r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed:
-		return h.Record.ModifyIndex
+	case r.Reached.Version == r.Version && r.Reached.Index != 0:
+		return min(r.Reached.Index, h.ReportIndex)
 	}
-	return min(cmp.Or(h.Record.ModifyIndex, h.ReportIndex), h.ReportIndex)
+	return h.ReportIndex
 }
 
 // passingSince returns since when the checks of a host pass that had failed. Zero means that they had not.

@@ -34,6 +34,7 @@ type assessment struct {
 	facts    []hostFacts // parallel to in.Fleet.Hosts
 	limits   *limits
 	size     size
+	growth   growth
 	canaries canaries
 	order    order
 	// next is when time alone changes the facts of a host or a canary. Zero means never.
@@ -45,8 +46,9 @@ func assess(in Input) *assessment {
 	plan := in.Plan.orEmpty()
 	a := &assessment{in: in, plan: plan, target: in.Fleet.Current.Name, messages: newMessageCache()}
 	a.facts, a.next = classify(in)
+	a.growth = admitLegacy(&a.in, plan, a.facts)
 	a.size = sizeOf(a.facts)
-	a.limits = tally(plan, in.Fleet.Hosts, a.facts)
+	a.limits = a.tally()
 	a.canaries = a.findCanaries()
 	a.next = soonest(a.next, a.canaries.next)
 	a.order = newOrder(plan.Spec.Instructions.RoleOrder, a.limits, in.Fleet.Ledger.Roles, a.canaries.progress(a.facts))
@@ -77,6 +79,7 @@ func (ad *admission) conclude() Decision {
 		Halt:           ad.gate.newHalt,
 		Rollback:       ad.gate.rollback,
 		Size:           ad.size.all,
+		Grown:          ad.growth.excess > 0 || ad.growth.admitted < ad.growth.legacy,
 		Verdicts:       ad.verdicts,
 		Roles:          ad.decideRoles(),
 		StartedMarkers: ad.startedMarkers(),
@@ -99,7 +102,7 @@ func (ad *admission) conclude() Decision {
 
 // complete reports whether all hosts that count are upgraded, and whether all are upgraded or set aside.
 func (ad *admission) complete(d *Decision) (complete, settled bool) {
-	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" {
+	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" || ad.growth.ambiguous() {
 		return false, false
 	}
 	counted, upgraded, aside := 0, 0, 0
@@ -242,7 +245,7 @@ func (ad *admission) warnings() []string {
 		if ad.canaries.unmatched {
 			w = append(w, ad.canaries.message())
 		}
-		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage(), ad.duplicatesMessage(),
+		for _, message := range []string{ad.unverifiableMessage(), ad.lostHostsMessage(), ad.notAdmittedMessage(), ad.duplicatesMessage(),
 			ad.clocksMessage()} {
 			if message != "" {
 				w = append(w, message)

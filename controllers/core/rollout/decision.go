@@ -177,6 +177,8 @@ type Decision struct {
 	Complete bool
 	// Size is the number of hosts that count or are exempt.
 	Size int
+	// Grown says that hosts joined since the last switch of which percentages are not, or that legacy hosts are not admitted.
+	Grown bool
 	// Settled says that every host that counts is upgraded or set aside.
 	Settled bool
 	// Enabling is the value of keys that enable. Empty means True.

@@ -41,8 +41,8 @@ func (g *gate) revokes(i int) bool { return i < len(g.revoked) && g.revoked[i] }
 // grants: a host that is powered off today must not start when it comes back.
 func (g *Gate) stops() bool {
 	switch g.Reason {
-	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonOutsideWindow,
-		v1alpha1.ReasonStoreWentBack, v1alpha1.ReasonFleetShrank:
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonUnexplainedUpgrade,
+		v1alpha1.ReasonOutsideWindow, v1alpha1.ReasonStoreWentBack, v1alpha1.ReasonFleetShrank:
 		return true
 	}
 	return false
@@ -51,7 +51,8 @@ func (g *Gate) stops() bool {
 // holdsFleet reports whether the gate stays closed until an operator opens it. Then a hold on the fleet shows it to agents.
 func (g *gate) holdsFleet() bool {
 	switch g.Reason {
-	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonStoreWentBack, v1alpha1.ReasonFleetShrank:
+	case v1alpha1.ReasonAborted, v1alpha1.ReasonPlanPaused, v1alpha1.ReasonUnexplainedUpgrade, v1alpha1.ReasonStoreWentBack,
+		v1alpha1.ReasonFleetShrank:
 		return true
 	}
 	return g.Reason == v1alpha1.ReasonFailureBudgetExceeded && g.halt != nil
@@ -100,7 +101,7 @@ func (a *assessment) firstGate(g *gate, legacy hostSample) Gate {
 	case a.plan.Spec.Paused:
 		return Gate{v1alpha1.ReasonPlanPaused, "the plan is paused by spec.paused"}
 	case g.halt != nil:
-		return Gate{v1alpha1.ReasonFailureBudgetExceeded, haltMessage(g.halt)}
+		return Gate{haltReason(g.halt), haltMessage(g.halt)}
 	case g.rollback != nil:
 		return Gate{v1alpha1.ReasonFailureBudgetExceeded, g.rollback.Reason}
 	case g.closed:
@@ -216,7 +217,7 @@ func (a *assessment) tooManyUnhealthy() string {
 // unhealthyBudget returns the first budget of unhealthy hosts that is exceeded, or nil.
 func (a *assessment) unhealthyBudget() *budget {
 	for i := range a.plan.limits.maxUnhealthy {
-		if b := &a.plan.limits.maxUnhealthy[i]; a.unhealthy(b).total > b.of(a.limits.fleet.counted) {
+		if b := &a.plan.limits.maxUnhealthy[i]; a.unhealthy(b).total > b.of(a.limits.base()) {
 			return b
 		}
 	}
@@ -266,6 +267,9 @@ func (a *assessment) failureBudget() failureBudget {
 	if h := a.in.Control.Halt; h.Holds(a.plan.Spec.Version) {
 		return failureBudget{halt: h}
 	}
+	if reason := a.unexplained(); reason != "" {
+		return a.newHalt(v1alpha1.ReasonUnexplainedUpgrade, reason)
+	}
 	reason := a.budgetExceeded()
 	if reason == "" {
 		return failureBudget{}
@@ -278,8 +282,19 @@ func (a *assessment) failureBudget() failureBudget {
 		}
 		reason += "; " + obstacle
 	}
-	h := &fleet.Halt{Time: wholeSecond(a.in.Now), Reason: reason, Version: a.plan.Spec.Version, Generation: a.in.Plan.Generation}
+	return a.newHalt("", reason)
+}
+
+// newHalt halts this rollout. An empty cause means the failure budget.
+func (a *assessment) newHalt(cause v1alpha1.Reason, why string) failureBudget {
+	h := &fleet.Halt{Time: wholeSecond(a.in.Now), Cause: string(cause), Reason: why, Version: a.plan.Spec.Version,
+		Generation: a.in.Plan.Generation}
 	return failureBudget{halt: h, newHalt: h}
+}
+
+// haltReason is the reason of the gate of a halt.
+func haltReason(h *fleet.Halt) v1alpha1.Reason {
+	return cmp.Or(v1alpha1.Reason(h.Cause), v1alpha1.ReasonFailureBudgetExceeded)
 }
 
 // rollbackObstacle says why the plan cannot be rolled back. Empty means that it can.
@@ -297,7 +312,7 @@ func (a *assessment) rollbackObstacle() string {
 
 // budgetExceeded says how many more hosts have failed than failurePolicy.maxFailed allows. Empty means that they have not.
 func (a *assessment) budgetExceeded() string {
-	budgets, counted := a.plan.limits.maxFailed, a.limits.fleet.counted
+	budgets, counted := a.plan.limits.maxFailed, a.limits.base()
 	if a.readOnly() || len(budgets) == 0 || !a.switched() { // before the switch no host is in flight to the plan's version
 		return ""
 	}

@@ -237,7 +237,7 @@ func TestVerifiedReports(t *testing.T) {
 		name:  "the report contradicts a record that another writer wrote",
 		fleet: "record v1 web1\nagent web1\nrecord v2 web1\nrecord v1 web2\nagent web2\nkey host/web1 True -1m",
 		spec:  verify,
-		want: "web1 Upgrading Unverified: =its record says v2, but no report of its own does; spec.hosts.verifyReports requires both\n" +
+		want: "web1 Upgrading Unverified: =its record says v2, but no report of its own does; spec.hosts.verifyReports requires one\n" +
 			"web2 Pending NoFreeSlot\nnot complete",
 	}, {
 		name:  "no report at all: it has failed at its deadline, and a warning says why",

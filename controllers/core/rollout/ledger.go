@@ -14,9 +14,10 @@ import (
 const (
 	// watermarkSteps is how often watermarks alone are stored during a soak or a deadline.
 	watermarkSteps = 16
-	// maxCheckTimes bounds the failing checks in the ledger. Beyond it, a soak does not restart when checks pass again, and a
-	// resume does not forgive the failures.
-	maxCheckTimes = 1000
+	// maxCheckTimes bounds the failing checks in the ledger, in bytes. Beyond it, a soak does not restart when checks pass again,
+	// and a resume does not forgive the failures. checkTimesSize is the size of one without its host.
+	maxCheckTimes  = 40 << 10
+	checkTimesSize = len(`"":{"failed":1772800000,"passed":1772800000},`)
 )
 
 // ledger returns what a restart of the controller must not forget. The commit moves its counter.
@@ -27,8 +28,9 @@ func (ad *admission) ledger(complete bool) fleet.Ledger {
 	if ad.gate.Reason == v1alpha1.ReasonStoreWentBack {
 		l.WentBack = ad.gate.Message
 	}
-	l.Roles = ad.limits.seen(l.Roles)
+	l.Roles = ad.order.seen()
 	l.Size = ad.ledgerSize()
+	l.Base = ad.ledgerBase()
 	l.Watermarks = ad.watermarks()
 	l.Resumption = ad.in.resumption()
 	l.Checks = ad.checkTimes()
@@ -117,7 +119,7 @@ func (ad *admission) checkTimes() map[string]fleet.CheckTimes {
 	if ad.gate.switches() || len(ad.plan.Spec.HealthGate.Checks) == 0 {
 		return nil
 	}
-	times, now := map[string]fleet.CheckTimes{}, ad.in.Now.Unix()
+	times, now, size := map[string]fleet.CheckTimes{}, ad.in.Now.Unix(), 0
 	for i := range ad.facts {
 		f, host, inFlight := &ad.facts[i], ad.in.Fleet.Hosts[i].Name, ad.verdicts[i].InFlight
 		c, known := ad.in.Fleet.Ledger.Checks[host]
@@ -132,7 +134,7 @@ func (ad *admission) checkTimes() map[string]fleet.CheckTimes {
 		case !inFlight && ad.settled(f):
 			continue
 		}
-		if len(times) < maxCheckTimes {
+		if size += len(host) + checkTimesSize; size <= maxCheckTimes {
 			times[host] = c
 		}
 	}

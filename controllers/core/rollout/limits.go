@@ -5,7 +5,6 @@ package rollout
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
@@ -17,6 +16,7 @@ type limitScope struct {
 	size     int   // number of hosts
 	hosts    []int // in natural order
 	counted  int   // hosts that count
+	joined   int   // of those, hosts that may have joined after the switch
 	complete int   // of those, hosts that are upgraded and have soaked
 	aside    int   // of those, hosts that are set aside
 	inFlight int
@@ -31,13 +31,16 @@ type limitScope struct {
 	message string
 }
 
-func (s *limitScope) add(i int, f *hostFacts) {
+func (s *limitScope) add(i int, f *hostFacts, joined bool) {
 	if s.hosts == nil {
 		s.hosts = make([]int, 0, s.size)
 	}
 	s.hosts = append(s.hosts, i)
 	if f.counts() {
 		s.counted++
+		if joined {
+			s.joined++
+		}
 		switch {
 		case f.complete():
 			s.complete++
@@ -83,9 +86,10 @@ func (s *limitScope) free(inFlight bool) bool {
 	return s.taken() < *s.limit
 }
 
-func (s *limitScope) setLimit(limit hostLimit, rule string) {
-	n := limit.slots(s.counted)
-	s.limit, s.origin, s.rule = &n, limit.origin(s.counted), "rollingRules."+rule
+func (l *limits) setLimit(s *limitScope, limit hostLimit, rule string) {
+	base := s.base(l.excess)
+	n := limit.slots(base)
+	s.limit, s.origin, s.rule = &n, limit.originWithout(base, s.counted-base), "rollingRules."+rule
 }
 
 // role is a role with all scopes whose limits apply to it.
@@ -157,14 +161,17 @@ type limits struct {
 	of        []*role // by host; nil means that the host is in no role
 	fleet     limitScope
 	running   int      // hosts in flight that have not failed
+	excess    int      // by how many hosts the fleet grew since the switch
 	latest    *role    // looked up last: consecutive hosts mostly have the same role
 	ambiguous []string // a message for each role that matches several groups
 }
 
 // tally counts the hosts of each role and group, and computes the limits from the counts.
-func tally(plan *Plan, hosts []fleet.Host, facts []hostFacts) *limits {
-	l := &limits{patterns: plan.groups, byRole: map[string]*role{}, byGroup: map[string]*group{}, of: make([]*role, len(hosts)),
-		fleet: limitScope{kind: BlockedByFleetLimit, name: "the fleet"}}
+func (a *assessment) tally() *limits {
+	hosts, facts := a.in.Fleet.Hosts, a.facts
+	l := &limits{patterns: a.plan.groups, byRole: map[string]*role{}, byGroup: map[string]*group{}, of: make([]*role, len(hosts)),
+		excess: a.growth.excess,
+		fleet:  limitScope{kind: BlockedByFleetLimit, name: "the fleet"}}
 	for i := range hosts {
 		if hosts[i].Role == "" || facts[i].vanishes() {
 			continue
@@ -179,35 +186,39 @@ func tally(plan *Plan, hosts []fleet.Host, facts []hostFacts) *limits {
 			continue
 		}
 		f := &facts[i]
+		joined := l.excess > 0 && a.joined(&hosts[i])
 		for _, s := range r.scopes {
-			s.add(i, f)
+			s.add(i, f, joined)
 		}
 		if f.takesSlot() && !f.failed() {
 			l.running++
 		}
 	}
-	l.compute(plan.limits)
+	l.compute(a.plan.limits)
 	return l
 }
 
 // compute sets the limits, once all hosts are counted.
 func (l *limits) compute(rules planLimits) {
 	if rules.fleet != nil {
-		l.fleet.setLimit(*rules.fleet, "fleet")
+		l.setLimit(&l.fleet, *rules.fleet, "fleet")
 	}
 	for _, g := range l.byGroup {
 		if limit, ok := rules.roles[g.name]; ok {
-			g.setLimit(limit, "roles."+g.name)
+			l.setLimit(&g.limitScope, limit, "roles."+g.name)
 		} else if rules.global != nil {
-			g.setLimit(*rules.global, "global")
+			l.setLimit(&g.limitScope, *rules.global, "global")
 		}
 	}
 	for _, r := range l.byRole {
 		if limit, ok := rules.roles[r.name]; ok && !r.group.implicit {
-			r.setLimit(limit, "roles."+r.name)
+			l.setLimit(&r.limitScope, limit, "roles."+r.name)
 		}
 	}
 }
+
+// base is the number of hosts of the fleet that percentages are of.
+func (l *limits) base() int { return l.fleet.base(l.excess) }
 
 // role returns the role of a name, and creates a new one.
 func (l *limits) role(name string) *role {
@@ -234,6 +245,9 @@ func (l *limits) find(name string) *role {
 	return r
 }
 
+// maxAmbiguous bounds the messages about roles that match several groups: hosts can report any number of roles.
+const maxAmbiguous = 20
+
 // groupOf returns the first group by name that matches a role. A role that none matches is a group of its own.
 func (l *limits) groupOf(role string) (name string, implicit bool) {
 	for _, p := range l.patterns {
@@ -241,7 +255,7 @@ func (l *limits) groupOf(role string) (name string, implicit bool) {
 		case p.group == name || !p.pattern.MatchString(role):
 		case name == "":
 			name = p.group
-		default:
+		case len(l.ambiguous) < maxAmbiguous:
 			l.ambiguous = append(l.ambiguous, fmt.Sprintf("role %s matches the groups %s and %s; it belongs to %s",
 				role, name, p.group, name))
 		}
@@ -270,14 +284,4 @@ func (l *limits) roles() []*role {
 		}
 	}
 	return roles
-}
-
-// seen returns the roles that were ever seen, sorted.
-func (l *limits) seen(before []string) []string {
-	all := slices.Clone(before)
-	for _, r := range l.roles() {
-		all = append(all, r.name)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

@@ -97,6 +97,10 @@ func (ad *admission) noRoleMessage(s *subject) string {
 	return "its name contains no role, so no rule grants it and it does not count" + s.slotNote()
 }
 
+func (ad *admission) notAdmittedHostMessage(s *subject) string {
+	return "it was never seen as an agent, and is not admitted: " + ad.admitHint() + s.slotNote()
+}
+
 func (ad *admission) excludedMessage(s *subject) string {
 	return "excluded by spec.hosts.exclude" + s.slotNote()
 }
@@ -175,7 +179,7 @@ func (ad *admission) revokedMessage(s *subject) string {
 
 func (ad *admission) unverifiedMessage(*subject) string {
 	return ad.messages.get(messageKey{v1alpha1.ReasonUnverified, "", 0}, func() string {
-		return "its record says " + ad.target + ", but no report of its own does; spec.hosts.verifyReports requires both"
+		return "its record says " + ad.target + ", but no report of its own does; spec.hosts.verifyReports requires one"
 	})
 }
 
@@ -409,9 +413,9 @@ func (a *assessment) unhealthyMessage(unhealthy hostSample, b *budget) string {
 }
 
 func (a *assessment) exceeds(s hostSample, what string, b *budget) string {
-	counted := a.limits.fleet.counted
+	counted, base := a.limits.fleet.counted, a.limits.base()
 	return fmt.Sprintf("%d of %d hosts %s (%s), more than %s, which is %d%s", s.total, counted, what, nameList(s.names, s.total),
-		b.field, b.of(counted), b.origin(counted))
+		b.field, b.of(base), b.originWithout(base, counted-base))
 }
 
 func (a *assessment) versionKeysMessage(legacy hostSample) string {
@@ -428,7 +432,7 @@ func (a *assessment) noHostsMessage() string {
 	for _, p := range []struct {
 		is   exclusion
 		text string
-	}{{lostFromCatalog, "not in the catalog"}, {withoutRole, "without a role"}, {excludedByPlan | exemptByHold, "excluded or exempt"}} {
+	}{{lostFromCatalog, "not in the catalog"}, {withoutRole, "without a role"}, {excludedByPlan | exemptByHold, "excluded or exempt"}, {notAdmitted, "legacy and not admitted"}} {
 		if n := a.sample(func(i int) bool { return a.facts[i].exclusion&p.is != 0 }).total; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p.text))
 		}

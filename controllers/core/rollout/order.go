@@ -20,7 +20,7 @@ type order struct {
 	after    map[string]v1alpha1.StringList
 	limits   *limits
 	progress progressFunc
-	ever     []string // roles that were ever seen
+	ever     []string // roles and groups that ever had hosts
 	warnings []string
 }
 
@@ -83,6 +83,21 @@ func (o *order) scopesNamed(name string) []*limitScope {
 		found = append(found, &r.limitScope)
 	}
 	return found
+}
+
+// seen returns the roles and groups that others wait for and that ever had hosts, sorted. So the ledger grows with the spec, and not
+// with what hosts report.
+func (o *order) seen() []string {
+	var seen []string
+	for _, names := range o.after {
+		for _, name := range names {
+			if len(o.scopesNamed(name)) > 0 || o.existed(name) {
+				seen = append(seen, name)
+			}
+		}
+	}
+	slices.Sort(seen)
+	return slices.Compact(seen)
 }
 
 // existed reports whether a role or group of the name ever had hosts.

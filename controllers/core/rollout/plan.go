@@ -142,6 +142,12 @@ func (p *Plan) Attempts() int {
 // Soak returns how far back the plan needs to know when a host was upgraded. Zero means that it does not need to.
 func (p *Plan) Soak() time.Duration { return max(p.minReady, p.canarySoak) }
 
+// NeedsAges reports whether the plan needs to know when legacy hosts reached the version.
+func (p *Plan) NeedsAges() bool {
+	least := p.Spec.MinUpgradeSeconds
+	return p.Soak() > 0 || least != nil && *least > 0
+}
+
 // compileAction returns the action of a plan for the version that it goes with, or nil.
 func compileAction(spec *v1alpha1.UpgradePlanSpec) (*fleet.Action, error) {
 	if !spec.Action.Given() {
@@ -245,6 +251,14 @@ type budget struct {
 	field string // of the plan
 	// maintenance says that hosts in maintenance count as unhealthy.
 	maintenance bool
+}
+
+// originWithout is origin for a total that leaves out hosts that joined.
+func (l hostLimit) originWithout(total, joined int) string {
+	if !l.percent || joined == 0 {
+		return l.origin(total)
+	}
+	return fmt.Sprintf(" (%s of %d, without %d that joined since the switch)", l.text, total, joined)
 }
 
 // origin says how the number was computed. It is empty when the plan has the number itself.

@@ -195,18 +195,25 @@ func scopes(host string) []string {
 func mayBegin(f *fleet.Fleet, h *fleet.Host) bool {
 	text, set := h.Setting.Text, h.Setting.Scope != fleet.ScopeNone
 	yes := strings.EqualFold(text, "true") || text == "1" || text == f.Current.Name
-	changing := h.Report != nil && h.Report.Phase != fleet.PhaseIdle && h.Report.Version != f.Current.Name
 	switch {
-	case f.Current.Index == 0 || f.Current.Name == h.Record.Version && !changing:
+	case f.Current.Index == 0 || hasVersion(h, f.Current.Name):
 		return false
 	case h.Report == nil:
 		return !set || text != "False"
 	case f.Current.Governed && h.Report.Schema >= 2:
 		return h.Grant != nil && h.Grant.Rollout == f.Current.Rollout && h.Grant.Version == f.Current.Name
-	case h.Record.Version == "" && h.Report.Version == "":
+	case h.Report.Version == "":
 		return !set || yes
 	}
 	return set && yes && h.Setting.Index > f.Current.Index
+}
+
+// hasVersion is what a host itself says: an agent by its report, a legacy host by its record.
+func hasVersion(h *fleet.Host, version string) bool {
+	if h.Report != nil {
+		return h.Report.Version == version && h.Report.Phase == fleet.PhaseIdle
+	}
+	return h.Record.Version == version
 }
 
 // busy are the hosts that may be changing their version.
@@ -217,7 +224,11 @@ func (w *world) busy() map[string]bool {
 		h := &f.Hosts[i]
 		begun := h.Started != nil && h.Started.By == ""
 		if m := h.Started; m != nil && m.By != "" {
-			begun = h.Record.ModifyIndex < m.Index && w.now.Sub(w.writtenAt(m)) < time.Hour
+			reached := h.Record.ModifyIndex > m.Index
+			if h.Report != nil {
+				reached = h.ReportIndex > m.Index && (hasVersion(h, m.Version) || hasVersion(h, f.Current.Name))
+			}
+			begun = !reached && w.now.Sub(w.writtenAt(m)) < time.Hour
 		}
 		if h.Role != "" && (begun || mayBegin(&f, h)) {
 			out[h.Name] = true
@@ -380,7 +391,7 @@ func (r *rules) checkOrder(t *rapid.T, w *world, started, first, step string) {
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
 		exempt := h.Hold != nil && h.Hold.Exempt || len(w.plan.Spec.Hosts.Exclude) > 0 && strings.HasSuffix(h.Name, "2")
-		if scopes(h.Name)[len(scopes(h.Name))-1] == first && h.Record.Version != f.Current.Name && !exempt && !w.aside(h) {
+		if scopes(h.Name)[len(scopes(h.Name))-1] == first && !hasVersion(h, f.Current.Name) && !exempt && !w.aside(h) {
 			t.Fatalf("%s starts %s before %s\n%s", step, started, h.Name, verdictLines(w.decide()))
 		}
 	}

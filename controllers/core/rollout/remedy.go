@@ -38,6 +38,8 @@ func (c *computation) remedies(i int) []string {
 		return []string{"its own report of " + c.target}
 	case v1alpha1.ReasonNoRole:
 		return []string{"its agent reports a role", "spec.hosts.rolePattern"}
+	case v1alpha1.ReasonNotAdmitted:
+		return []string{"its agent reports", "spec.hosts.legacy", "`upgradectl forget host/" + h.Name + "`, if it does not exist"}
 	case v1alpha1.ReasonExcluded:
 		return []string{"spec.hosts.exclude without it"}
 	case v1alpha1.ReasonExemptByHold, v1alpha1.ReasonOnHold:
@@ -149,6 +151,8 @@ func (c *computation) gateRemedies(reason v1alpha1.Reason) []string {
 			return []string{"spec.paused: false"}
 		}
 		return []string{resumeCommand}
+	case v1alpha1.ReasonUnexplainedUpgrade:
+		return []string{resumeCommand + ", if the hosts named are in order", "another spec.version"}
 	case v1alpha1.ReasonFailureBudgetExceeded:
 		return []string{resumeCommand, "another spec.version"}
 	case v1alpha1.ReasonOutsideWindow:

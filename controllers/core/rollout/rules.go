@@ -31,6 +31,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonSoaking, "", when((*subject).isSoaking), (*admission).soakingMessage},
 	{v1alpha1.ReasonAtVersion, "", when((*subject).isUpgraded), (*admission).atVersionMessage},
 	{v1alpha1.ReasonNoRole, Unknown, when((*subject).hasNoRole), (*admission).noRoleMessage},
+	{v1alpha1.ReasonNotAdmitted, Unknown, when((*subject).isNotAdmitted), (*admission).notAdmittedHostMessage},
 	{v1alpha1.ReasonExcluded, Exempt, when((*subject).isExcluded), (*admission).excludedMessage},
 	{v1alpha1.ReasonExemptByHold, Exempt, when((*subject).isExemptByHold), (*admission).holdMessage},
 	{v1alpha1.ReasonSetAside, SetAside, when((*subject).isSetAside), (*admission).setAsideMessage},
@@ -67,6 +68,7 @@ func (s *subject) isDuplicate() bool { return s.Duplicate() && !(s.failed() && s
 func (s *subject) isSoaking() bool      { return s.progress == progressSoaking && !s.setAside }
 func (s *subject) isUpgraded() bool     { return s.upgraded() && !s.setAside }
 func (s *subject) hasNoRole() bool      { return s.exclusion&withoutRole != 0 }
+func (s *subject) isNotAdmitted() bool  { return s.exclusion&notAdmitted != 0 }
 func (s *subject) isExcluded() bool     { return s.exempt() && s.exclusion&exemptByHold == 0 }
 func (s *subject) isExemptByHold() bool { return s.exclusion&exemptByHold != 0 }
 func (s *subject) isNewcomer() bool     { return s.newcomer }
@@ -117,7 +119,7 @@ func (ad *admission) unverified(s *subject) (*Blocker, bool) {
 
 // cannotAct: only agents run commands, and a command does not give a host its first version.
 func (ad *admission) cannotAct(s *subject) (*Blocker, bool) {
-	return nil, ad.plan.action != nil && (!s.Agent() || s.Record.Version == "" && s.Report.Version == "")
+	return nil, ad.plan.action != nil && (!s.Agent() || s.Report.Version == "")
 }
 
 func (ad *admission) waitingForCanary(s *subject) (*Blocker, bool) {

@@ -42,9 +42,14 @@ func TestHostStates(t *testing.T) {
 		spec:  "instructions: {rollingRules: {global: 0}}",
 		want:  "web1 Pending LimitZero",
 	}, {
-		name:  "an agent that reports an older version idle, with the record of the plan's, is upgraded",
+		name:  "an agent that reports an older version idle, with the record of the plan's, is not upgraded",
 		fleet: "record v2 web1\nreport web1 Idle v1 -1h",
-		want:  "web1 Upgraded AtVersion",
+		spec:  "instructions: {rollingRules: {global: 0}}",
+		want:  "web1 Pending LimitZero",
+	}, {
+		name:  "an agent that reports the plan's version, without a record or with one of an older version, is upgraded",
+		fleet: "record v1 web1\nreport web1 Idle v2 -1h\nreport web2 Idle v2 -1h",
+		want:  "web1..2 Upgraded AtVersion",
 	}, {
 		name:  "a granted agent is upgrading",
 		fleet: "record v1 web1\nagent web1\nkey host/web1 True -1m",

@@ -297,8 +297,8 @@ func TestSoak(t *testing.T) {
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:06:00Z\nweb2 Upgraded Soaking: at 2026-03-06T12:08:00Z",
 	}, {
-		name:  "a report of another version tells nothing of this soak",
-		fleet: "record v2 web1 at -4m\nreport web1 Idle v1 -5h\nkey host/web1 True -9m",
+		name:  "the record of an agent tells nothing of its soak",
+		fleet: "record v2 web1 at -5h\nreport web1 Idle v2 -4m\nkey host/web1 True -9m",
 		spec:  soak,
 		want:  "web1 Upgraded Soaking: at 2026-03-06T12:06:00Z",
 	}, {
@@ -312,8 +312,8 @@ func TestSoak(t *testing.T) {
 // A soak without a usable report ends, and a restart (everything but the ledger is read again) does not shorten it.
 func TestSoakEndsByTheLedger(t *testing.T) {
 	for name, fleet := range map[string]string{
-		"no report":                   "record v2 web1\nkey host/web1 True -9m",
-		"a report of another version": "record v2 web1\nreport web1 Idle v1 -9h\nkey host/web1 True -9m",
+		"no report": "record v2 web1\nkey host/web1 True -9m",
+		"no record": "report web1 Idle v2 0s\nkey host/web1 True -9m",
 	} {
 		w := newWorld(t, fleet, "minReadySeconds: 600\n"+oneAtATime)
 		first := w.now

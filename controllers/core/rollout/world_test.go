@@ -79,6 +79,7 @@ type world struct {
 //	failing HOST TIME [TIME]             in the ledger: its checks have failed since, and passed again since
 //	nodes HOST...                        all that the catalog knows
 //	size N                               in the ledger: the fleet had N hosts at the last pass
+//	base N LEGACY                        in the ledger: the fleet had N hosts at the switch, and so many legacy hosts
 //	promoted VERSION                     in the ledger: its canaries have been promoted
 //	promotion VERSION                    an operator's word that they are
 //	fallback REVISION VERSION            what was complete last
@@ -199,8 +200,8 @@ func (w *world) line(line string) {
 		v, when := w.recordOf(rest[0])
 		w.report(rest[0], fleet.Report{Role: rest[1], Version: v, Phase: fleet.PhaseIdle, Time: when})
 	case "report":
-		w.report(rest[0], fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`),
-			Time: at(3).Add(w.skew), Message: text(4)})
+		r := fleet.Report{Phase: fleet.Phase(rest[1]), Version: strings.Trim(rest[2], `"`), Time: at(3).Add(w.skew), Message: text(4)}
+		put(&w.raw.Reports, w.pair(w.layout.Report(rest[0]), string(keys.EncodeReport(r)), 0))
 	case "started":
 		w.mark(rest[0], fleet.Started{Version: rest[1], Time: at(2).Add(w.skew), Rollout: number(rest, "in")})
 	case "attempt": // of a host, by number, that failed: it waits or runs again, or has no marker any more
@@ -315,6 +316,10 @@ func (w *world) line(line string) {
 	case "accepted":
 		n, _ := strconv.ParseUint(rest[0], 10, 64)
 		w.control.Restored = &fleet.Restored{Rollout: n}
+	case "base":
+		w.raw.Ledger.Base.Hosts, _ = strconv.Atoi(rest[0])
+		w.raw.Ledger.Base.Legacy, _ = strconv.Atoi(rest[1])
+		w.raw.Ledger.Base.Counter = 1
 	case "size":
 		w.raw.Ledger.Size.Hosts, _ = strconv.Atoi(rest[0])
 	case "conflict":
@@ -371,7 +376,13 @@ func (w *world) knowsGrants(host string) {
 	w.report(host, r)
 }
 
+// report writes the report of a host again. One that has the version of its record has had it since then.
 func (w *world) report(host string, r fleet.Report) {
+	for _, p := range w.raw.Records {
+		if p.Key == w.layout.Record(r.Version, host) && r.Idle() && r.Reached.Version == "" {
+			r.Reached = fleet.Reached{Version: r.Version, Index: p.ModifyIndex}
+		}
+	}
 	put(&w.raw.Reports, w.pair(w.layout.Report(host), string(keys.EncodeReport(r)), 0))
 }
 

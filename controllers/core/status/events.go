@@ -134,8 +134,8 @@ func (e *events) stops(d *rollout.Decision, before string, s v1alpha1.UpgradePla
 	}
 	kind, message := fleet.EventNormal, d.Gate.Message
 	switch v1alpha1.Reason(after) {
-	case v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonTooManyUnhealthy, v1alpha1.ReasonObservationIncomplete,
-		v1alpha1.ReasonConflict, v1alpha1.ReasonFleetShrank, v1alpha1.ReasonStoreWentBack:
+	case v1alpha1.ReasonFailureBudgetExceeded, v1alpha1.ReasonUnexplainedUpgrade, v1alpha1.ReasonTooManyUnhealthy,
+		v1alpha1.ReasonObservationIncomplete, v1alpha1.ReasonConflict, v1alpha1.ReasonFleetShrank, v1alpha1.ReasonStoreWentBack:
 		kind = fleet.EventWarning
 	}
 	if after == string(v1alpha1.PhaseStalled) {

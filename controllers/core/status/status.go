@@ -118,6 +118,9 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 	case v.Role == "":
 		c.Unknown++
 		return
+	case v.State == rollout.Unknown:
+		c.Unknown++
+		return
 	case v.State == rollout.Lost:
 		c.Lost++
 		return
@@ -154,7 +157,8 @@ func phase(d *rollout.Decision) v1alpha1.Phase {
 		return v1alpha1.PhaseAborted
 	case d.Gate.Reason == v1alpha1.ReasonPlanPaused:
 		return v1alpha1.PhasePaused
-	case d.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && d.Rollback == nil:
+	case d.Gate.Reason == v1alpha1.ReasonUnexplainedUpgrade,
+		d.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && d.Rollback == nil:
 		return v1alpha1.PhaseHalted
 	case d.Switch || d.Gate.Reason == v1alpha1.ReasonOutsideWindow && d.Current != d.Version && !d.Next.IsZero():
 		return v1alpha1.PhasePending

@@ -6,6 +6,7 @@ package fleetstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -32,8 +33,12 @@ type Commit struct {
 	Changes diff.Changes
 	// Ledger is written in each transaction, with a Counter that is higher by one each time.
 	Ledger fleet.Ledger
-	// Last is written in the last transaction: the status and the events of the change.
+	// Last is written in the last transaction: a halt, a rollback, or the hold on the fleet. If another transaction fails, it is
+	// written without the changes, so that nothing keeps a stop from being written.
 	Last []store.Op
+	// Optional is written in the last transaction as well, as far as there is room: the status, then the events. The first is left
+	// out first.
+	Optional [][]store.Op
 }
 
 // Committed is what a commit wrote, also if it ended with an error.
@@ -54,13 +59,13 @@ func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 	var done Committed
 	batches := c.batches(w.MaxOps())
 	for i, batch := range batches {
+		fence := c.Fence.ops(c.ledgerOp())
 		if i == len(batches)-1 {
-			batch = append(batch, c.Last...)
+			batch = c.withOptional(fence, append(batch, c.Last...), w.MaxOps())
 		}
-		ops := append(c.Fence.ops(c.ledgerOp()), batch...)
-		result, err := w.Txn(ctx, ops)
+		result, err := w.Txn(ctx, append(fence, batch...))
 		if err != nil {
-			return done, err
+			return done, c.stop(ctx, w, &done, err)
 		}
 		c.advance(result)
 		done.add(batch, result, c.Fence.Ledger)
@@ -113,6 +118,40 @@ func (c *Commit) advance(r store.Result) {
 	}
 }
 
+// withOptional adds to a batch what fits into a transaction besides the fence.
+func (c *Commit) withOptional(fence, batch []store.Op, maxOps int) []store.Op {
+	for i := range c.Optional {
+		all := append(batch[:len(batch):len(batch)], slices.Concat(c.Optional[i:]...)...)
+		if sizeOf(fence)+sizeOf(all) <= store.MaxBytes && len(fence)+len(all) <= maxOps {
+			return all
+		}
+	}
+	return batch
+}
+
+func sizeOf(ops []store.Op) (size int) {
+	for i := range ops {
+		size += len(ops[i].Key) + len(ops[i].Value)
+	}
+	return size
+}
+
+// stop writes Last alone after a transaction failed with err, unless that was a conflict: then the decision is made again. It returns
+// err.
+func (c *Commit) stop(ctx context.Context, w store.Writer, done *Committed, err error) error {
+	if _, conflict := errors.AsType[*store.ConflictError](err); conflict || len(c.Last) == 0 {
+		return err
+	}
+	result, failed := w.Txn(ctx, append(c.Fence.ops(c.ledgerOp()), c.Last...))
+	if failed != nil {
+		return err
+	}
+	c.advance(result)
+	done.add(c.Last, result, c.Fence.Ledger)
+	done.Ledger = c.Ledger
+	return err
+}
+
 // batches splits the changes so that each batch fits a transaction together with the fence and, for the last batch, with Last.
 // There is at least one batch, for the ledger.
 func (c *Commit) batches(maxOps int) [][]store.Op {
@@ -129,7 +168,11 @@ func (c *Commit) batches(maxOps int) [][]store.Op {
 		}
 		batch, size = append(batch, op), size+opSize
 	}
-	if cut := room - len(c.Last); len(batch) > cut && len(atomic) == 0 { // leave room for Last
+	last := len(c.Last)
+	for _, ops := range c.Optional {
+		last += len(ops)
+	}
+	if cut := max(room-last, 0); len(batch) > cut && len(atomic) == 0 { // leave room for the end
 		batches, batch = append(batches, batch[:cut:cut]), batch[cut:]
 	}
 	if len(batch) > 0 || len(atomic) == 0 {

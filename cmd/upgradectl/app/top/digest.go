@@ -89,7 +89,8 @@ func orderedAt(o *pass.Assessment) time.Time {
 		return c.Pause.Time
 	case o.Decision.Gate.Reason == v1alpha1.ReasonAborted && c.Abort != nil:
 		return c.Abort.Time
-	case o.Decision.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded && c.Halt != nil:
+	case c.Halt != nil && (o.Decision.Gate.Reason == v1alpha1.ReasonFailureBudgetExceeded ||
+		o.Decision.Gate.Reason == v1alpha1.ReasonUnexplainedUpgrade):
 		return c.Halt.Time
 	}
 	return time.Time{}

@@ -1,0 +1,122 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// growth is how far the fleet has grown since the last switch. Percentages are of hosts that one token cannot invent: an agent can
+// write a record of any name, but only its own report.
+type growth struct {
+	// base is the size of the fleet at the last switch, or as an operator has accepted it since. A zero counter means unknown.
+	base fleet.Base
+	// legacy counts the legacy hosts, and admitted how many of them count at most.
+	legacy, admitted int
+	// agents says that a host of the fleet has a report.
+	agents bool
+	// excess is by how many hosts the fleet is larger than base.
+	excess int
+}
+
+// base returns the size at the last switch. It is zero if an operator has accepted the present one.
+func (in *Input) base() fleet.Base {
+	if base := in.Fleet.Ledger.Base; !in.Control.Grown.Accepts(base) {
+		return base
+	}
+	return fleet.Base{}
+}
+
+// isLegacy reports whether only a record shows that a host exists.
+func isLegacy(h *fleet.Host) bool { return h.Report == nil && h.Record.Version != "" }
+
+// admitLegacy excludes the legacy hosts that the plan does not admit, and returns how far the fleet has grown.
+func admitLegacy(in *Input, plan *Plan, facts []hostFacts) growth {
+	g := growth{base: in.base()}
+	for i := range in.Fleet.Hosts {
+		h := &in.Fleet.Hosts[i]
+		g.agents = g.agents || h.Agent()
+		if isLegacy(h) {
+			g.legacy++
+		}
+	}
+	g.admitted = g.admits(plan)
+	inCatalog := plan.Spec.Hosts.Legacy == nil && plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
+	for i, left := 0, g.admitted; i < len(facts) && g.legacy > g.admitted; i++ {
+		h := &in.Fleet.Hosts[i]
+		if !isLegacy(h) || inCatalog && !h.Lost {
+			continue
+		}
+		if left--; left < 0 {
+			facts[i].exclusion |= notAdmitted
+		}
+	}
+	size := sizeOf(facts)
+	if g.base.Counter != 0 {
+		g.excess = max(0, size.all-g.base.Hosts)
+	}
+	return g
+}
+
+// admits returns how many legacy hosts count at most.
+func (g *growth) admits(plan *Plan) int {
+	if policy := plan.Spec.Hosts.Legacy; policy != nil {
+		n, all, err := v1alpha1.ParseLegacy(*policy)
+		if all || err != nil {
+			return g.legacy
+		}
+		return n
+	}
+	if !g.agents || g.base.Counter == 0 {
+		return g.legacy
+	}
+	return g.base.Legacy
+}
+
+// ambiguous reports whether some legacy hosts count and others do not. Any of them may be invented, so the plan is not complete.
+func (g *growth) ambiguous() bool { return 0 < g.admitted && g.admitted < g.legacy }
+
+// ledgerBase returns the base that the ledger keeps. It changes with a switch, and with an order of an operator. The number of
+// legacy hosts does not grow with a switch, unless there are no agents whose tokens could invent them.
+func (ad *admission) ledgerBase() fleet.Base {
+	last := ad.in.Fleet.Ledger.Base
+	known := ad.growth.base.Counter != 0
+	if ad.in.Plan == nil || known && !ad.gate.switches() {
+		return last
+	}
+	base := fleet.Base{Hosts: ad.size.all, Legacy: ad.growth.legacy, Counter: ad.in.Fleet.Ledger.Counter + 1}
+	if known && ad.growth.agents {
+		base.Legacy = min(base.Legacy, last.Legacy)
+	}
+	return base
+}
+
+// joined reports whether a host may have joined after the last switch. The controller does not read when records were created.
+func (a *assessment) joined(h *fleet.Host) bool {
+	return h.Report == nil || h.ReportCreated > a.in.Fleet.Current.Index
+}
+
+// base is the number of hosts that percentages are of: those that count, without those that joined, as far as the fleet grew.
+func (s *limitScope) base(excess int) int { return s.counted - min(s.joined, excess) }
+
+// notAdmittedMessage warns of legacy hosts that do not count. Empty means that there are none.
+func (a *assessment) notAdmittedMessage() string {
+	out := a.sample(func(i int) bool { return a.facts[i].exclusion&notAdmitted != 0 })
+	if out.total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d legacy hosts are not admitted (%s): %s", out.total, a.growth.legacy,
+		nameList(out.names, out.total), a.admitHint())
+}
+
+// admitHint says how many legacy hosts count, and what admits others.
+func (a *assessment) admitHint() string {
+	if a.plan.Spec.Hosts.Legacy != nil {
+		return fmt.Sprintf("spec.hosts.legacy is %s", a.plan.Spec.Hosts.Legacy)
+	}
+	return fmt.Sprintf("there were %d at the last switch; set spec.hosts.legacy, or run %s to admit them", a.growth.admitted, resumeCommand)
+}
