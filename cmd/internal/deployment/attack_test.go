@@ -140,6 +140,21 @@ func TestStolenToken_InventedHostsRaiseNoPercentage(t *testing.T) {
 	}
 }
 
+// One recursive DELETE of all records hides no agent: the plan goes on, and is not complete before its hosts are.
+func TestStolenToken_DeletedRecordsHideNoAgent(t *testing.T) {
+	t.Parallel()
+	f := newTheft(t, 3, "instructions: {rollingRules: {global: 1}}")
+	f.wantGranted("web1")
+	if _, err := f.thief.DeleteTree(keys.Layout{}.RecordTree(), nil); err != nil {
+		t.Fatal(err)
+	}
+	f.finish(f.thief, "web1", "v2") // the pass that sees this sees no records
+	f.wantGranted("web2")
+	if out := f.operator.must(t, "get", "plans"); strings.Contains(out, "Complete") {
+		t.Errorf("get plans:\n%s", out)
+	}
+}
+
 // What a host reports cannot stop the plan: a report that is too long cannot be read, and the others go on.
 func TestStolenToken_LongReportStopsNothing(t *testing.T) {
 	t.Parallel()

@@ -167,12 +167,15 @@ func (d *decoder) unknownHost(name string, own *Pair) {
 	}
 }
 
-// maxNotes is the number of notes that a Fleet keeps.
-const maxNotes = 20
+// maxNotes is the number of notes that a Fleet keeps, and maxNote bounds each of them, in bytes: keys have any name.
+const (
+	maxNotes = 20
+	maxNote  = 1 << 10
+)
 
 func (d *decoder) note(format string, args ...any) {
 	if d.noted++; d.noted <= maxNotes {
-		d.notes = append(d.notes, fmt.Sprintf(format, args...))
+		d.notes = append(d.notes, Text(fmt.Sprintf(format, args...), maxNote))
 	}
 }
 
