@@ -83,9 +83,11 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	defer stores.close(log) //nolint:contextcheck // the context has ended by then
 	metrics.RegisterWatches(registry, stores.turns)
 	expiry := metrics.NewExpiry(registry)
+	watchContext, stopWatching := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watching.Go(func() { stores.watchCredentials(ctx, log, expiry.Set) })
+	defer stopWatching() // also after an error below
+	watching.Go(func() { stores.watchCredentials(watchContext, log, expiry.Set) })
 	supervisor := &systemd{log: log}
 	mgr, err := o.manager(stores, m, supervisor, log)
 	if err != nil {
