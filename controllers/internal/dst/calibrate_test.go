@@ -40,7 +40,7 @@ func calibrations() []calibration {
 		})}, []string{"one-time"}, false},
 		{"agents remember no grant and no rollout", seams{options: forgetful}, []string{"one-time", "went back"}, true},
 		{"stops do not set holds/fleet", drop(func(_ *process, op store.Op) bool { return op.Key == l.HoldFleet() }), []string{"stop"}, true},
-		{"reports do not say the rollout", seams{ops: withoutRollouts}, []string{"convergence", "limit", "stop"}, true},
+		{"reports do not say the rollout", seams{ops: withoutRollouts}, []string{"convergence", "limit", "stop", "late"}, true},
 		{"the controller does not know running_version", seams{hides: func(p *process, prefix string) bool {
 			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
 		}}, []string{"limit", "order", "convergence"}, false},
@@ -54,11 +54,17 @@ func calibrations() []calibration {
 		{"a commit does not check orders", drop(func(p *process, op store.Op) bool {
 			return p.leads && op.Verb == store.CheckIndex && (op.Key == plan.Spec() || op.Key == plan.Control() || op.Key == l.HoldEpoch())
 		}), []string{"stop"}, false},
-		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, []string{"limit"}, true},
+		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, []string{"limit", "order", "soak"}, true},
 		{"hosts in maintenance take no slots", seams{checks: func(checks []fleet.Check) []fleet.Check {
 			return slices.DeleteFunc(checks, func(c fleet.Check) bool { return c.ID == fleet.NodeMaintenance })
 		}}, []string{"maintenance"}, true},
 		{"the controller reads no checks", seams{checks: func([]fleet.Check) []fleet.Check { return nil }}, []string{"health", "maintenance"}, true},
+		{"a rollback goes by the earlier revision alone", seams{pairs: editedJSON(plan.Control(), func(control map[string]any) {
+			if pin, ok := control["pin"].(map[string]any); ok {
+				delete(pin, "policy")
+			}
+		})}, []string{"budget", "convergence"}, true},
+		{"a pass is not repeated when it asks for that", seams{sleepy: true}, []string{"late", "convergence"}, true},
 		{"a failed host cannot be set aside", seams{pairs: editedJSON(plan.Control(), func(control map[string]any) { delete(control, "setAside") })},
 			[]string{"convergence"}, true},
 		{"agents do not know their machines", seams{options: func(o *agent.Options) { o.Machine = nil }}, []string{"duplicate"}, true},

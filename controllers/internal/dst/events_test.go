@@ -47,6 +47,7 @@ const (
 	copyHost
 	// These are done by operators and others.
 	orderPlan
+	stopAlone
 	editPlan
 	unblockPlan
 	changeKeys
@@ -58,7 +59,7 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", maintainHost: "begin or end maintenance", failCheck: "a check fails or passes", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // moment is what an event waits for.
 type moment uint8
@@ -87,10 +88,14 @@ func (e event) String() string {
 
 // due says whether an event happens now. It may delay the transaction that it waits for, so that the event comes before it.
 func (w *world) due(e event) bool {
+	w.starting = nil
 	if e.At == atOnce || w.steps > e.Step+maxArmed {
 		return true
 	}
 	found := w.waiting(e.At)
+	if found != nil && e.At == atStart {
+		w.starting = found.process.machine
+	}
 	if found != nil && e.Rand%2 == 0 {
 		found.notBefore = time.Now().Add(time.Duration(1+e.Rand%97) * time.Second)
 	}
@@ -128,8 +133,8 @@ var weights = []struct {
 	{loseReply, 12}, {failCall, 8}, {throttleCall, 5}, {delayCall, 12}, {outage, 1},
 	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 3},
 	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3}, {maintainHost, 3}, {failCheck, 3},
-	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1}, {copyHost, 1},
-	{orderPlan, 10}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
+	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1}, {copyHost, 4},
+	{orderPlan, 10}, {stopAlone, 2}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
 }
 
 // newEvents makes the faults of a scenario: up to one each 25 steps.
@@ -181,6 +186,8 @@ func (w *world) inject(e event) {
 		w.join(r)
 	case orderPlan:
 		w.order(r)
+	case stopAlone:
+		w.stopAlone(r)
 	case editPlan:
 		w.editPlan(r)
 	case unblockPlan:
@@ -222,7 +229,7 @@ func (w *world) injectController(kind faultKind, c *controller, r *rand.Rand) {
 }
 
 // lateCommit kills the leader while a commit that grants is on its way. The commit arrives when another controller leads, or the
-// same one again. Meanwhile a host that was upgraded comes back at an old version, so that the next leader grants another host.
+// same one again. Meanwhile a host that was upgraded has an old version again, so that the next leader grants another host.
 func (w *world) lateCommit(r *rand.Rand) {
 	commit := w.waiting(atCommit)
 	i := slices.IndexFunc(w.controllers, func(c *controller) bool { return commit != nil && c.process == commit.process })
@@ -236,8 +243,7 @@ func (w *world) lateCommit(r *rand.Rand) {
 	w.controllers[i].boot()
 	for _, m := range w.machines {
 		if !m.truth.gone && !m.legacy && m.truth.running == "" && m.disk.version != "1" && m.disk.version != "" && r.IntN(2) == 0 {
-			w.note("fault", m.name+": reinstall at 1", "")
-			m.reinstall("1")
+			m.downgrade()
 			return
 		}
 	}
@@ -318,6 +324,14 @@ func (m *machine) reinstall(version string) {
 	m.kill()
 	m.install(version)
 	m.truth = truth{seen: m.truth.seen, seenAt: m.truth.seenAt, reinstalled: true}
+	m.boot()
+}
+
+// downgrade gives the host an old version again, by hand.
+func (m *machine) downgrade() {
+	m.world.note("fault", m.name+" has version 1 again", "")
+	m.kill()
+	m.disk.version = "1"
 	m.boot()
 }
 

@@ -82,14 +82,18 @@ func (r *referee) budget(d decision) {
 	n := 0
 	for _, o := range r.world.machines {
 		f := o.truth.failed
-		held := r.get(r.layout.HoldHost(o.name)).Exists() || r.get(r.layout.HoldRole(o.role)).Exists()
-		if !o.truth.gone && !o.double && !held && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > late {
+		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > late {
 			n++
 		}
 	}
 	if most := r.maxFailed(d.grant.Version); n > most {
 		r.violate("budget", "%s was granted although %d hosts have failed, maxFailed is %d", d.machine.name, n, most)
 	}
+}
+
+// held says that there is a hold on a host or its role.
+func (r *referee) held(m *machine) bool {
+	return r.get(r.layout.HoldHost(m.name)).Exists() || r.get(r.layout.HoldRole(m.role)).Exists()
 }
 
 // maxFailed is that of the spec which has a version: the stored one, or the pinned revision. A rollback goes by the stricter of both.

@@ -129,6 +129,9 @@ func (m *machine) agentOptions(p *process, random *rand.Rand) agent.Options {
 	return o
 }
 
+// changes says that a change of its version runs.
+func (m *machine) changes() bool { return m.truth.running != "" && !m.truth.gone }
+
 // kill turns the machine off.
 func (m *machine) kill() {
 	if m.process == nil {
@@ -147,7 +150,8 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err
 	}
-	if m.failures > 0 || m.broken {
+	back := m.world.scenario.OneWay && !m.world.quiet && version < m.disk.version
+	if m.failures > 0 || m.broken || back {
 		m.failures = max(m.failures-1, 0)
 		return "broken package", errors.New("exit status 1")
 	}
@@ -327,7 +331,10 @@ type reconciler struct {
 
 func (r reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := r.Worker.Reconcile(ctx, request)
-	if !result.RequeueAt.IsZero() {
+	switch {
+	case r.process.world.seams.sleepy:
+		result.RequeueAt = time.Time{}
+	case !result.RequeueAt.IsZero():
 		result.RequeueAt = result.RequeueAt.Add(-time.Duration(r.process.offset.Load()))
 	}
 	return result, err

@@ -15,8 +15,10 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // operator runs one command. When it has ended, the scheduler calls end with its error.
@@ -84,7 +86,7 @@ func (w *world) editPlan(r *rand.Rand) {
 	}
 	plan.Paused = r.IntN(8) == 0
 	if plan.MaxFailed >= 0 {
-		plan.MaxFailed = r.IntN(4)
+		plan.MaxFailed = r.IntN(5) - 1
 	}
 	w.apply(plan)
 }
@@ -92,6 +94,12 @@ func (w *world) editPlan(r *rand.Rand) {
 // order gives one of the orders of operators.
 func (w *world) order(r *rand.Rand) {
 	m := w.machines[r.IntN(len(w.machines))]
+	if i := slices.IndexFunc(w.machines, (*machine).changes); i >= 0 && r.IntN(2) == 0 { // operators mostly care for hosts that change
+		m = w.machines[i]
+	}
+	if w.starting != nil && !w.starting.truth.gone {
+		m = w.starting
+	}
 	by := fleet.Pause{By: "operator", Reason: "simulated"}
 	place := fleet.Place{Scope: fleet.ScopeHost, Name: m.name}
 	if r.IntN(3) == 0 {
@@ -100,11 +108,7 @@ func (w *world) order(r *rand.Rand) {
 	ref := w.referee
 	switch r.IntN(13) {
 	case 0, 1:
-		w.operator("pause", func(ctx context.Context, p planstore.Plans, me *process) error {
-			by.Time, by.Kind = me.now(), fleet.PausedByOperator
-			_, err := p.SetPause(ctx, planName, &by)
-			return err
-		}, ref.stopping("fleet", "pause"))
+		w.pause()
 	case 2, 3:
 		w.resume(false)
 	case 4:
@@ -146,6 +150,25 @@ func (w *world) order(r *rand.Rand) {
 	}
 }
 
+func (w *world) pause() {
+	w.operator("pause", func(ctx context.Context, p planstore.Plans, me *process) error {
+		_, err := p.SetPause(ctx, planName, &fleet.Pause{By: "operator", Reason: "simulated", Time: me.now(), Kind: fleet.PausedByOperator})
+		return err
+	}, w.referee.stopping("fleet", "pause"))
+}
+
+// stopAlone lets an operator pause the plan while no controller acts.
+func (w *world) stopAlone(r *rand.Rand) {
+	d := time.Duration(60+r.IntN(200)) * time.Second
+	for _, c := range w.controllers {
+		if c.process != nil {
+			c.process.pausedUntil = time.Now().Add(d)
+		}
+	}
+	w.note("fault", "pause all controllers for "+d.String(), "")
+	w.pause()
+}
+
 func (w *world) resume(accept bool) {
 	lifted := w.referee.lifts("", "fleet")
 	w.operator(fmt.Sprintf("resume (accept-restored: %t)", accept), func(ctx context.Context, p planstore.Plans, me *process) error {
@@ -180,9 +203,12 @@ func (w *world) forget(m *machine, force bool) {
 // stopping returns what to do when an order to stop has returned: from then on no host may start, if nothing has lifted it since it
 // was given.
 func (r *referee) stopping(place, what string) func(error) {
-	given := r.lifted[place]
+	given, restored := r.lifted[place], r.restored
+	if r.lifting[place] > 0 { // the plan may be stopped already, so that this order writes nothing, and then be resumed
+		return nil
+	}
 	return func(err error) {
-		if err == nil && r.lifted[place] == given && r.lifting[place] == 0 {
+		if err == nil && r.lifted[place] == given && r.lifting[place] == 0 && r.restored.Equal(restored) {
 			r.stops[place] = &stop{what: what, at: time.Now()}
 		}
 	}
@@ -244,6 +270,7 @@ func (w *world) recover() {
 			}
 			if why = w.incomplete(); why == "" {
 				w.referee.completed = true
+				w.replaceLedger()
 				return
 			}
 		}
@@ -252,6 +279,40 @@ func (w *world) recover() {
 		}
 	}
 	w.referee.violate("convergence", "not complete long after the last fault: %s", why)
+}
+
+// replaceLedger does what docs/how-to/troubleshoot.md says about a ledger that is gone: an operator applies the plan again. Then the
+// controller goes on soon: a host that came back at an old version meanwhile is granted.
+func (w *world) replaceLedger() {
+	m, plan := w.machines[0], keys.Plan(planName)
+	stored, err := planstore.DecodePlan(planName, w.referee.get(plan.Spec()))
+	rules := w.scenario.Plan // a new ledger knows no promotion, and soaks begin again
+	simple := w.scenario.Seed%2 == 0 && rules.Canaries == 0 && rules.MinReadySeconds == 0 && !rules.Windows && w.scenario.Broken == ""
+	if !simple || err != nil || m.truth.gone || m.legacy || m.double || m.disk.version != stored.Spec.Version || m.disk.version == "1" ||
+		w.referee.held(m) || w.referee.setAside(m) || w.referee.get(keys.Layout{}.HoldFleet()).Exists() {
+		return
+	}
+	if _, err := w.store.Txn(context.Background(), []store.Op{{Verb: store.Delete, Key: plan.Ledger()}}); err != nil {
+		panic(err)
+	}
+	w.note("fault", "the ledger is deleted", "")
+	m.downgrade()
+	w.pass(40 * time.Second)
+	w.operator("apply the same plan", func(ctx context.Context, p planstore.Plans, _ *process) error {
+		_, _, err := p.Apply(ctx, stored, false)
+		return err
+	}, nil)
+	w.pass(2 * time.Minute)
+	if m.disk.version == "1" && m.truth.running == "" && !w.referee.get(keys.Layout{}.Grant(m.name)).Exists() {
+		w.referee.violate("late", "%s is not granted 2m after the plan was applied again", m.name)
+	}
+}
+
+// pass lets processes run for a while.
+func (w *world) pass(d time.Duration) {
+	for until := time.Now().Add(d); time.Now().Before(until) && w.referee.ok(); {
+		w.step()
+	}
 }
 
 // unblock gives the orders that status asks for.
@@ -267,6 +328,7 @@ func (w *world) unblock() {
 		plan.Version = o.Plan.Spec.Version
 		w.apply(plan)
 	}
+	w.endVanished(o.Plan.Spec.Version)
 	for _, h := range o.Fleet.Hosts {
 		if m := w.machine(h.Name); m != nil && m.truth.gone {
 			w.forget(m, true)
@@ -279,7 +341,12 @@ func (w *world) unblock() {
 			w.unhold(place)
 		}
 	}
-	w.resume(o.Decision.Gate.Reason == v1alpha1.ReasonStoreWentBack)
+	control, err := keys.DecodeControl(w.referee.get(keys.Plan(planName).Control()))
+	reason := o.Decision.Gate.Reason
+	stopped := err != nil || control.Pause != nil || control.Halt != nil || control.Abort != nil
+	if stopped || w.quiet || reason == v1alpha1.ReasonStoreWentBack || reason == v1alpha1.ReasonFleetShrank {
+		w.resume(reason == v1alpha1.ReasonStoreWentBack)
+	}
 	w.unblockFailed(o.Decision.Verdicts)
 	if o.Decision.Canary != nil {
 		by := fleet.Pause{By: "operator", Time: time.Now()}
@@ -287,6 +354,19 @@ func (w *world) unblock() {
 			_, err := p.Promote(ctx, planName, by, w.scenario.Broken != "")
 			return err
 		}, nil)
+	}
+}
+
+// endVanished removes the order of roles from the plan if a role has no hosts any more, for which others would wait.
+func (w *world) endVanished(version string) {
+	for _, before := range w.scenario.Plan.Order {
+		if !slices.ContainsFunc(w.machines, func(m *machine) bool { return m.role == before[0] && !m.truth.gone }) {
+			w.scenario.Plan.Order = nil
+			plan := w.scenario.Plan.clone()
+			plan.Version = version
+			w.apply(plan)
+			return
+		}
 	}
 }
 

@@ -243,7 +243,7 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	if g == nil || m == nil || m.double {
 		return
 	}
-	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late || r.restoredNewcomer(host)
+	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late || r.knownAsNew(host)
 	if why := r.outsideWindow(g.Time); why != "" {
 		r.violate("window", "%s was granted %s", host, why)
 	}
@@ -256,10 +256,10 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	}
 }
 
-// restoredNewcomer says that a restored backup knows a host only as one without a version.
-func (r *referee) restoredNewcomer(host string) bool {
+// knownAsNew says that the last report of a host has no version, as after a backup was restored, or before a reinstalled host reports.
+func (r *referee) knownAsNew(host string) bool {
 	report := keys.DecodeReport(r.get(r.layout.Report(host)))
-	return !r.restored.IsZero() && report != nil && report.Version == ""
+	return report != nil && report.Version == ""
 }
 
 // outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours.

@@ -26,7 +26,9 @@ type scenario struct {
 	// Records are the trees of records of some hosts.
 	Records map[string]string
 	// Broken is a host whose upgrades all fail. Empty means none.
-	Broken      string
+	Broken string
+	// OneWay says that upgrades to an earlier version fail.
+	OneWay      bool
 	Controllers int
 	// Priorities lets processes run by changing priorities, not in turns.
 	Priorities bool
@@ -175,6 +177,7 @@ func newScenario(seed uint64, steps int) scenario {
 	if one(8) {
 		s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
 	}
+	s.OneWay = one(6)
 	s.Events = newEvents(r, steps)
 	return s
 }

@@ -23,6 +23,8 @@ type seams struct {
 	hides func(*process, string) bool
 	// options changes an agent.
 	options func(*agent.Options)
+	// sleepy says that a controller does not run a pass at the time that the last one asked for.
+	sleepy bool
 	// ignore are rules that are not checked.
 	ignore []string
 }

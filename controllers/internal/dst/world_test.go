@@ -37,6 +37,8 @@ type world struct {
 	operators   int
 	ended       []ended // commands whose end the scheduler has not noted
 	backup      *memory.Snapshot
+	// starting is the host whose start an event waited for.
+	starting *machine
 	// installed counts the installations of machines.
 	installed int
 	// clockSet says that the clock of a controller was set.
