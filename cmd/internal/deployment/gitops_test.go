@@ -295,42 +295,93 @@ func TestWebhook_RequestsSync(t *testing.T) {
 	eventually(t, "the sync", func() bool { return strings.Contains(g.viewer.must(t, "describe", "source", "default"), commit) })
 }
 
-// The script of the sample workflow succeeds when a pull request changes something, and fails when a file is wrong.
-func TestTheSampleWorkflow(t *testing.T) {
-	t.Parallel()
-	consul := consultest.Start(t)
+// sampleWorkflow is the sample of a workflow that shows the changes of a pull request.
+type sampleWorkflow struct {
+	*testing.T
+	consul string
+	uses   []string
+	script string
+}
+
+func readSampleWorkflow(t *testing.T) *sampleWorkflow {
+	t.Helper()
 	var workflow struct {
 		Jobs map[string]struct {
-			Steps []struct{ Run string }
+			Steps []struct{ Run, Uses string }
 		}
 	}
 	if err := yaml.Unmarshal([]byte(read(t, "config/samples/gitops/workflow.yaml")), &workflow); err != nil {
 		t.Fatal(err)
 	}
-	steps := workflow.Jobs["diff"].Steps
-	run := func(plan string) (string, string, error) {
-		dir := t.TempDir()
-		if err := os.Mkdir(filepath.Join(dir, "plans"), 0o700); err != nil {
-			t.Fatal(err)
+	w := &sampleWorkflow{T: t, consul: consultest.Start(t).Addr()}
+	for _, step := range workflow.Jobs["diff"].Steps {
+		if step.Uses != "" {
+			w.uses = append(w.uses, step.Uses)
 		}
-		write(t, filepath.Join(dir, "plans", "fleet.yaml"), plan)
-		summary := write(t, filepath.Join(dir, "summary"), "")
-		cmd := exec.Command("bash", "-eo", "pipefail", "-c", steps[len(steps)-1].Run)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+consul.Addr(), "GITHUB_STEP_SUMMARY="+summary,
-			"PATH="+os.Getenv(binEnv)+":"+os.Getenv("PATH"))
-		out, err := cmd.CombinedOutput()
-		text, errRead := os.ReadFile(summary)
-		if errRead != nil {
-			t.Fatal(errRead)
-		}
-		return string(out), string(text), err
+		w.script = step.Run
 	}
-	out, summary, err := run(fmt.Sprintf(gitPlan, "v2"))
+	return w
+}
+
+// run runs the script in a checkout with a plan. It returns what the script printed and the summary.
+func (w *sampleWorkflow) run(plan string, change func(dir string)) (out, summary string, err error) {
+	w.Helper()
+	dir := w.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "plans"), 0o700); err != nil {
+		w.Fatal(err)
+	}
+	write(w.T, filepath.Join(dir, "plans", "fleet.yaml"), plan)
+	change(dir)
+	name := write(w.T, filepath.Join(w.TempDir(), "summary"), "")
+	cmd := exec.Command("bash", "-eo", "pipefail", "-c", w.script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+w.consul, "GITHUB_STEP_SUMMARY="+name,
+		"PATH="+os.Getenv(binEnv)+":"+os.Getenv("PATH"))
+	printed, err := cmd.CombinedOutput()
+	text, errRead := os.ReadFile(name)
+	if errRead != nil {
+		w.Fatal(errRead)
+	}
+	return string(printed), string(text), err
+}
+
+// The script of the sample workflow succeeds when a pull request changes something, and fails when a file is wrong.
+func TestTheSampleWorkflow(t *testing.T) {
+	t.Parallel()
+	w := readSampleWorkflow(t)
+	none := func(string) {}
+	out, summary, err := w.run(fmt.Sprintf(gitPlan, "v2"), none)
 	if err != nil || !strings.Contains(out, "+current_version = v2") || !strings.HasPrefix(summary, "```diff\n") || !strings.Contains(summary, out) {
 		t.Errorf("%v\n%s\n%s", err, out, summary)
 	}
-	if out, _, err := run("kind: UpgradePlan\n"); err == nil || !strings.Contains(out, "apiVersion: is required") {
+	if out, _, err := w.run("kind: UpgradePlan\n", none); err == nil || !strings.Contains(out, "apiVersion: is required") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A pull request can contain links to files of the runner.
+func TestSampleWorkflow_FollowsNoLinks(t *testing.T) {
+	t.Parallel()
+	w := readSampleWorkflow(t)
+	outside := write(t, filepath.Join(t.TempDir(), "outside"), "secret: hunter2\n")
+	link := func(dir, name string) {
+		if err := os.Symlink(outside, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, _, err := w.run(fmt.Sprintf(gitPlan, "v2"), func(dir string) { link(dir, "diff.txt"); link(dir, "out") }); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(outside); err != nil || string(text) != "secret: hunter2\n" {
+		t.Errorf("the script wrote through a link: %v\n%s", err, text)
+	}
+	out, summary, err := w.run(fmt.Sprintf(gitPlan, "v2"), func(dir string) { link(dir, "plans/link.yaml") })
+	if err == nil || strings.Contains(out+summary, "secret") || !strings.Contains(out, "not a file: plans/link.yaml") {
+		t.Errorf("%v\n%s\n%s", err, out, summary)
+	}
+	for _, action := range w.uses {
+		if _, commit, _ := strings.Cut(action, "@"); len(commit) != 40 {
+			t.Errorf("%s is not pinned to a commit", action)
+		}
 	}
 }
