@@ -12,6 +12,8 @@ SHELL := bash
 SOAK_CHECKS ?= 20000
 SOAK_SIMULATIONS ?= 5000
 SOAK_RACE_CHECKS ?= 5000
+# How long make soak runs each fuzz target.
+SOAK_FUZZ ?= 10m
 # How long make soak simulates the whole system with faults: a duration, or a number of steps.
 SOAK_SYSTEM ?= 30m
 
@@ -110,12 +112,13 @@ bench: consul ## Run benchmarks with a real Consul, one package at a time
 	UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
-soak: consul ## Check properties thousands of times, and 24 rounds of chaos, and the system for SOAK_SYSTEM (30m)
+soak: consul ## Check properties thousands of times, 24 rounds of chaos, each fuzz target for SOAK_FUZZ (10m), the system for SOAK_SYSTEM (30m)
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_CHAOS_ROUNDS=24
 	simulate=$$(go list ./controllers/core/simulate)
 	RAPID_CHECKS=$(SOAK_CHECKS) go test -count=1 -timeout 2h $$(go list ./apis/... ./controllers/core/... | grep -vFx "$$simulate")
 	RAPID_CHECKS=$(SOAK_SIMULATIONS) go test -count=1 -timeout 2h "$$simulate"
 	RAPID_CHECKS=$(SOAK_RACE_CHECKS) go test -race -count=1 -timeout 2h $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
+	hack/fuzz.sh $(SOAK_FUZZ)
 	UPGRADE_DST_STEPS=$(SOAK_SYSTEM) go test -count=1 -timeout 0 -v ./controllers/internal/dst -run '^TestSimulation$$'
 
 .PHONY: generate
