@@ -134,7 +134,9 @@ type header struct {
 }
 
 // has reports whether the next line has this name. It is false after an error, which no line follows.
-func (h *header) has(name string) bool { return h.err == nil && bytes.HasPrefix(h.rest, []byte(name+" ")) }
+func (h *header) has(name string) bool {
+	return h.err == nil && bytes.HasPrefix(h.rest, []byte(name+" "))
+}
 
 func (h *header) value(name string) string {
 	line, rest, ended := bytes.Cut(h.rest, []byte("\n"))
