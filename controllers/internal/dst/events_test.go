@@ -278,7 +278,7 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 		m.maintained = toggled(m.maintained)
 		m.setChecks()
 	case kind == failCheck:
-		m.ailing = toggled(m.ailing)
+		m.unwell = toggled(m.unwell)
 		m.setChecks()
 	case kind == reinstallHost:
 		m.reinstall([]string{"", "1", "1"}[r.IntN(3)])
@@ -289,7 +289,7 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 		}
 		m.kill()
 		m.truth.gone, m.truth.running = true, ""
-		m.maintained, m.ailing = time.Time{}, time.Time{}
+		m.maintained, m.unwell = time.Time{}, time.Time{}
 		m.setChecks()
 		if kind == renameHost {
 			w.addMachine(fmt.Sprint(m.role, 50+len(w.machines)), m.disk.version, m.legacy)

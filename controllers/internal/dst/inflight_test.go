@@ -12,7 +12,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
-// decision is when a controller decided a grant, by the clock of the simulation, and what it granted.
+// decision is when a controller decided a grant, in the time of the simulation, and what it granted.
 type decision struct {
 	machine *machine
 	grant   *fleet.Grant
@@ -68,7 +68,7 @@ func (r *referee) unhealthy(d decision) {
 	}
 	n := 0
 	for _, o := range r.world.machines {
-		if !o.truth.gone && !o.double && o.truth.seen != "" && !o.ailing.IsZero() && o.maintained.IsZero() && d.at.Sub(o.ailing) > late {
+		if !o.truth.gone && !o.double && o.truth.seen != "" && !o.unwell.IsZero() && o.maintained.IsZero() && d.at.Sub(o.unwell) > late {
 			n++
 		}
 	}

@@ -52,8 +52,8 @@ type machine struct {
 	// failures is how many of the next attempts fail. If the host is broken, all fail.
 	failures int
 	broken   bool
-	// maintained and ailing are since when its node is in maintenance, and a check of it critical. Zero means not.
-	maintained, ailing time.Time
+	// maintained and unwell are since when its node is in maintenance, and a check of it critical. Zero means not.
+	maintained, unwell time.Time
 
 	truth truth
 }
@@ -78,7 +78,7 @@ func (m *machine) setChecks() {
 	if !m.maintained.IsZero() {
 		checks = append(checks, fleet.Check{ID: fleet.NodeMaintenance, Status: fleet.Critical})
 	}
-	if !m.ailing.IsZero() {
+	if !m.unwell.IsZero() {
 		checks = append(checks, fleet.Check{ID: "disk", Status: fleet.Critical})
 	}
 	m.world.store.SetChecks(m.name, checks...)

@@ -246,7 +246,7 @@ func (w *world) recover() {
 			w.removeCopy(m)
 		}
 		m.failures = 0
-		m.maintained, m.ailing = time.Time{}, time.Time{}
+		m.maintained, m.unwell = time.Time{}, time.Time{}
 		m.setChecks()
 		if m.process != nil {
 			m.process.pausedUntil = time.Time{}
