@@ -32,7 +32,8 @@ func (b boundSource) is(s Source) bool {
 // checkBinding returns an error if the file of a commit does not name the source. Nil data means that the commit has no such file.
 func checkBinding(data []byte, s Source) error {
 	lack := func(what string) error {
-		return fmt.Errorf("%s %s; commit a signed file that has under sources: {name: %s, path: %q}", repository.BindingFile, what, s.Name, s.Path)
+		return fmt.Errorf("%s %s; commit a signed file that has under sources: {name: %s, path: %q}",
+			repository.BindingFile, what, s.Name, s.Path)
 	}
 	if data == nil {
 		return lack("does not exist in the root of the repository")

@@ -62,7 +62,7 @@ func Read(ctx context.Context, s Source, limits repository.Limits, now time.Time
 
 // withTimeout returns a context that ends after the timeout of the source.
 func withTimeout(ctx context.Context, s Source) (context.Context, context.CancelFunc) {
-	timeout := duration(s.Timeout, DefaultTimeout)
+	timeout := s.timeout()
 	return context.WithTimeoutCause(ctx, timeout,
 		fmt.Errorf("the repository did not answer within %s; change timeout if it needs longer", timeout))
 }

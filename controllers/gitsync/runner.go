@@ -196,7 +196,7 @@ func (f *follower) wake() {
 
 // follow syncs at each interval and at each request. It returns nil when the context ends, and an error if the lock is lost.
 func (f *follower) follow(ctx context.Context) error {
-	interval := duration(f.source.Interval, DefaultInterval)
+	interval := f.source.interval()
 	retries := backoff.New(firstRetry, interval, 0.5)
 	for {
 		handled, err := f.sync(ctx)
@@ -243,7 +243,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		return "", ctx.Err()
 	}
 	started := f.Now()
-	defer f.watchdog.begin("sync of source "+f.source.Name, started.Add(duration(f.source.Timeout, DefaultTimeout)+stuckAfter))()
+	defer f.watchdog.begin("sync of source "+f.source.Name, started.Add(f.source.timeout()+stuckAfter))()
 	pairs, _, err := f.Store.Get(ctx, keys.Source(f.source.Name), keys.Request(f.source.Name))
 	if err != nil {
 		f.Log.Error(err, "cannot read the status of the source", "source", f.source.Name)
@@ -305,12 +305,13 @@ func (f *follower) read(ctx context.Context, m memory) (Content, error) {
 		f.stuck = nil
 	default:
 		if f.stuck != nil {
-			return Content{}, &SyncError{Reason: string(repository.Unreachable), Err: errors.New("an earlier read of the repository has not ended")}
+			return Content{}, &SyncError{Reason: string(repository.Unreachable),
+				Err: errors.New("an earlier read of the repository has not ended")}
 		}
 	}
 	done := make(chan readResult, 1)
 	now := f.Now()
-	ended := f.watchdog.begin("read of source "+f.source.Name, now.Add(duration(f.source.Timeout, DefaultTimeout)+stuckAfter))
+	ended := f.watchdog.begin("read of source "+f.source.Name, now.Add(f.source.timeout()+stuckAfter))
 	go func() {
 		defer ended()
 		content, err := f.reader.read(ctx, now, m)

@@ -49,6 +49,10 @@ func (s Source) public() Source {
 
 func (s Source) prunes() bool { return s.Prune == nil || *s.Prune }
 
+func (s Source) timeout() time.Duration { return duration(s.Timeout, DefaultTimeout) }
+
+func (s Source) interval() time.Duration { return duration(s.Interval, DefaultInterval) }
+
 // duration parses a duration of a source, or returns the fallback if there is none.
 func duration(text string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(text); err == nil {

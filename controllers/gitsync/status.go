@@ -150,8 +150,8 @@ func (s *Status) verified(object string, m memory, now time.Time) {
 // moved records that plans of a commit were applied.
 func (s *Status) moved(c Content, now time.Time) {
 	if c.rewound != "" && s.Base != c.commit {
-		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound, fmt.Sprintf("%s does not descend from %s, which was "+
-			"applied last; followed: %s", c.Revision, s.base(), c.rewound))
+		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound,
+			fmt.Sprintf("%s does not descend from %s, which was applied last; followed: %s", c.Revision, s.base(), c.rewound))
 	}
 	s.Base = c.commit
 }

@@ -124,7 +124,7 @@ func TestServer_LimitsConnectionsOfAnAddress(t *testing.T) {
 		c := dial(t, s)
 		defer c.Close()
 		_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", s.Addr()) // the server may close it
-		_, err := http.ReadResponse(bufio.NewReader(c), nil)                  //nolint:bodyclose // the connection is closed
+		_, err := http.ReadResponse(bufio.NewReader(c), nil)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

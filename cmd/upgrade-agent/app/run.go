@@ -126,7 +126,7 @@ func (o *runOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	var renewal sync.WaitGroup
 	if p.checks != nil {
 		renewal.Go(func() { p.checks.Run(ctx, agent.SystemClock{}) })
@@ -141,7 +141,7 @@ func (o *runOptions) once(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	_, err = p.agent.Once(ctx)
 	if p.checks != nil && ctx.Err() == nil {
 		err = errors.Join(err, p.checks.Renew(ctx))
@@ -161,9 +161,9 @@ type process struct {
 	logout func(context.Context) error
 }
 
-func (p process) close() {
+func (p process) close(ctx context.Context) {
 	_ = p.lock.Close()
-	_ = p.logout(context.Background()) // a token that stays ends by itself
+	_ = p.logout(context.WithoutCancel(ctx)) // a token that stays ends by itself
 	p.restoreLog()
 }
 

@@ -107,7 +107,7 @@ func TestEndpoints_LimitConnectionsOfAnAddress(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
+			t.Cleanup(func() { _ = c.Close() })
 			_, _ = fmt.Fprintf(c, "GET /nowhere HTTP/1.1\r\nHost: %s\r\n\r\n", address) // the server may have closed it
 			answer := make([]byte, 12)
 			_, err = io.ReadFull(c, answer)

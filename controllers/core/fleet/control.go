@@ -5,8 +5,9 @@ package fleet
 
 import "time"
 
-// Halt stops every new start after too many failures, or after an upgrade that nothing explains. It lasts until an operator resumes the rollout, or the plan names
-// another version, which has a failure budget of its own. It does not end when hosts recover.
+// Halt stops every new start after too many failures, or after an upgrade that nothing explains. It lasts until an operator
+// resumes the rollout, or the plan names another version, which has a failure budget of its own. It does not end when hosts
+// recover.
 type Halt struct {
 	Time time.Time `json:"time"`
 	// Cause is UnexplainedUpgrade. Empty means that the failure budget is exceeded.

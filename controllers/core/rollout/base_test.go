@@ -4,7 +4,6 @@
 package rollout_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -132,7 +131,7 @@ func TestBase_IsKeptSinceTheFirstPass(t *testing.T) {
 	if got := w.raw.Ledger.Base; got != first {
 		t.Errorf("%+v, want %+v", got, first)
 	}
-	decoded, err := keys.DecodeLedger(w.pair("ledger", fmt.Sprintf(`{"counter":7,"size":{"hosts":4,"counter":6}}`), 0))
+	decoded, err := keys.DecodeLedger(w.pair("ledger", `{"counter":7,"size":{"hosts":4,"counter":6}}`, 0))
 	if err != nil || decoded.Base != (fleet.Base{}) {
 		t.Errorf("%+v, %v", decoded, err)
 	}

@@ -432,7 +432,8 @@ func (a *assessment) noHostsMessage() string {
 	for _, p := range []struct {
 		is   exclusion
 		text string
-	}{{lostFromCatalog, "not in the catalog"}, {withoutRole, "without a role"}, {excludedByPlan | exemptByHold, "excluded or exempt"}, {notAdmitted, "legacy and not admitted"}} {
+	}{{lostFromCatalog, "not in the catalog"}, {withoutRole, "without a role"}, {excludedByPlan | exemptByHold, "excluded or exempt"},
+		{notAdmitted, "legacy and not admitted"}} {
 		if n := a.sample(func(i int) bool { return a.facts[i].exclusion&p.is != 0 }).total; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p.text))
 		}

@@ -71,7 +71,8 @@ func (r *Repository) Sign() string {
 	testtool.Need(r.t, "ssh-keygen")
 	key := filepath.Join(r.t.TempDir(), "signing_key")
 	public := MakeKey(r.t, key)
-	for name, value := range map[string]string{"gpg.format": "ssh", "user.signingKey": key, "commit.gpgSign": "true", "tag.gpgSign": "true"} {
+	signing := map[string]string{"gpg.format": "ssh", "user.signingKey": key, "commit.gpgSign": "true", "tag.gpgSign": "true"}
+	for name, value := range signing {
 		r.Git("config", name, value)
 	}
 	return public

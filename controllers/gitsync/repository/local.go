@@ -209,7 +209,8 @@ func (l *local) loose(ctx context.Context, folder string, hash plumbing.Hash) (p
 		return nil, fail(Refused, "object %s has an invalid header", hash)
 	}
 	if n > l.limits.Object || int64(len(data)) != n {
-		return nil, fail(Refused, "object %s says that it has %d bytes, and has %d; at most %d are allowed", hash, n, len(data), l.limits.Object)
+		return nil, fail(Refused, "object %s says that it has %d bytes, and has %d; at most %d are allowed",
+			hash, n, len(data), l.limits.Object)
 	}
 	is, err := plumbing.ParseObjectType(kind)
 	return newObject(is, data, err)

@@ -81,7 +81,7 @@ func packed(t testing.TB, all ...packedObject) []byte {
 }
 
 // store stores a packfile within limits, until the test ends.
-func store(t testing.TB, ctx context.Context, data []byte, limits Limits) (*pack, error) {
+func store(ctx context.Context, t testing.TB, data []byte, limits Limits) (*pack, error) {
 	t.Helper()
 	p, err := storePack(ctx, bytes.NewReader(data), limits)
 	if err == nil {
@@ -103,7 +103,7 @@ func TestStorePack_LimitsDeltaTargets(t *testing.T) {
 	delta := func(content ...byte) []byte {
 		return packed(t, blob, packedObject{kind: plumbing.OFSDeltaObject, base: 1, content: content})
 	}
-	p, err := store(t, t.Context(), delta(5, 5, 0x90, 5), DefaultLimits()) // copies the 5 bytes
+	p, err := store(t.Context(), t, delta(5, 5, 0x90, 5), DefaultLimits()) // copies the 5 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestStorePack_LimitsDeltaTargets(t *testing.T) {
 		"a size that is no int64": delta(append([]byte{5}, bytes.Repeat([]byte{0xff}, 12)...)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := store(t, t.Context(), data, DefaultLimits())
+			_, err := store(t.Context(), t, data, DefaultLimits())
 			wantRefused(t, err, "contains a file or folder of")
 		})
 	}
@@ -148,7 +148,7 @@ func bomb(t testing.TB, deltas int) []byte {
 
 func TestStorePack_CountsInflatedBytesBeforeItResolvesDeltas(t *testing.T) {
 	data := bomb(t, 400)
-	p, err := store(t, t.Context(), data, DefaultLimits())
+	p, err := store(t.Context(), t, data, DefaultLimits())
 	wantRefused(t, err, "the objects of the repository inflate to more than 2147483648 bytes")
 	if p != nil {
 		t.Error("the packfile is open")
@@ -164,7 +164,7 @@ func TestPack_CountsInflatedBytesWhileItResolvesDeltas(t *testing.T) {
 	}
 	limits := DefaultLimits()
 	limits.Inflated = 12 << 20
-	p, err := store(t, t.Context(), packed(t, all...), limits)
+	p, err := store(t.Context(), t, packed(t, all...), limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestPack_EndsWithTheContext(t *testing.T) {
 		t.Cleanup(cancel)
 		return ctx
 	}
-	p, err := store(t, t.Context(), bomb(t, 400), limits)
+	p, err := store(t.Context(), t, bomb(t, 400), limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestPack_EndsWithTheContext(t *testing.T) {
 	}
 	ctx := within(0)
 	<-ctx.Done()
-	if _, err := store(t, ctx, bomb(t, 1), limits); !errors.Is(err, ended) {
+	if _, err := store(ctx, t, bomb(t, 1), limits); !errors.Is(err, ended) {
 		t.Errorf("scanning: %v", err)
 	}
 }
@@ -203,7 +203,7 @@ func TestPack_EndsWithTheContext(t *testing.T) {
 // Objects that are not asked for are not resolved.
 func TestPack_ResolvesOnlyWhatIsRead(t *testing.T) {
 	data := bomb(t, 40)
-	p, err := store(t, t.Context(), data, DefaultLimits())
+	p, err := store(t.Context(), t, data, DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestPack_ResolvesChainsOfEachKind(t *testing.T) {
 		"mixed":             {ref("a", 'b'), ofs(1, 2, 'c'), blob},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := store(t, t.Context(), packed(t, all...), DefaultLimits())
+			p, err := store(t.Context(), t, packed(t, all...), DefaultLimits())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,7 +250,7 @@ func TestPack_ResolvesChainsOfEachKind(t *testing.T) {
 		})
 	}
 	itself := packedObject{kind: plumbing.REFDeltaObject, ref: hash("x"), content: copyAll(1, 'b')}
-	p, err := store(t, t.Context(), packed(t, blob, itself), DefaultLimits())
+	p, err := store(t.Context(), t, packed(t, blob, itself), DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}

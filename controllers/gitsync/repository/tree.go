@@ -24,21 +24,20 @@ const (
 
 // walker collects the manifests of a tree.
 type walker struct {
-	context.Context //nolint:containedctx // a walker exists for one walk only
-	from            objects
-	limits          Limits
-	files           []File
-	total           int64
-	entries         int
+	from    objects
+	limits  Limits
+	files   []File
+	total   int64
+	entries int
 }
 
 // walk returns the manifests below a folder of a commit. Symbolic links and submodules are errors, because skipping them silently would
 // skip manifests.
 func walk(ctx context.Context, from objects, root chain, folder string, limits Limits) ([]File, error) {
-	w := &walker{Context: ctx, from: from, limits: limits}
+	w := &walker{from: from, limits: limits}
 	hash := root.tree
 	for at, name := range segments(folder) {
-		tree, err := w.tree(hash)
+		tree, err := w.tree(ctx, hash)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +50,7 @@ func walk(ctx context.Context, from objects, root chain, folder string, limits L
 		}
 		hash = tree.Entries[i].Hash
 	}
-	if err := w.collect(hash, folder, maxDepth); err != nil {
+	if err := w.collect(ctx, hash, folder, maxDepth); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(w.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -60,8 +59,8 @@ func walk(ctx context.Context, from objects, root chain, folder string, limits L
 
 // readBinding returns the content of BindingFile in the root of a commit, or nil if there is none.
 func readBinding(ctx context.Context, from objects, root chain, limits Limits) ([]byte, error) {
-	w := &walker{Context: ctx, from: from, limits: limits}
-	tree, err := w.tree(root.tree)
+	w := &walker{from: from, limits: limits}
+	tree, err := w.tree(ctx, root.tree)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,7 @@ func readBinding(ctx context.Context, from objects, root chain, limits Limits) (
 	if mode := tree.Entries[i].Mode; mode != filemode.Regular && mode != filemode.Executable {
 		return nil, fail(Refused, "%s must be a file", BindingFile)
 	}
-	if err := w.add(tree.Entries[i].Hash, BindingFile); err != nil {
+	if err := w.add(ctx, tree.Entries[i].Hash, BindingFile); err != nil {
 		return nil, err
 	}
 	return w.files[0].Data, nil
@@ -85,8 +84,8 @@ func segments(folder string) []string {
 	return strings.Split(folder, "/")
 }
 
-func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
-	o, err := hashedObject(w, w.from, hash, w.limits.Object)
+func (w *walker) tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, error) {
+	o, err := hashedObject(ctx, w.from, hash, w.limits.Object)
 	if err != nil {
 		return nil, objectError("folder", hash, err)
 	}
@@ -101,14 +100,14 @@ func (w *walker) tree(hash plumbing.Hash) (*object.Tree, error) {
 }
 
 // collect adds the manifests of a folder and its subfolders. It skips names that start with a dot.
-func (w *walker) collect(hash plumbing.Hash, folder string, depth int) error {
-	if err := w.Err(); err != nil {
+func (w *walker) collect(ctx context.Context, hash plumbing.Hash, folder string, depth int) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if depth == 0 {
 		return fail(Refused, "%s: folders are nested more than %d levels deep", folder, maxDepth)
 	}
-	tree, err := w.tree(hash)
+	tree, err := w.tree(ctx, hash)
 	if err != nil {
 		return err
 	}
@@ -121,9 +120,9 @@ func (w *walker) collect(hash plumbing.Hash, folder string, depth int) error {
 		case e.Mode == filemode.Submodule:
 			return fail(Refused, "%s is a submodule, which is not supported; configure it as a separate source", name)
 		case e.Mode == filemode.Dir:
-			err = w.collect(e.Hash, name, depth-1)
+			err = w.collect(ctx, e.Hash, name, depth-1)
 		case slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(e.Name)):
-			err = w.add(e.Hash, name)
+			err = w.add(ctx, e.Hash, name)
 		}
 		if err != nil {
 			return err
@@ -132,11 +131,11 @@ func (w *walker) collect(hash plumbing.Hash, folder string, depth int) error {
 	return nil
 }
 
-func (w *walker) add(hash plumbing.Hash, name string) error {
+func (w *walker) add(ctx context.Context, hash plumbing.Hash, name string) error {
 	if len(w.files) == w.limits.Files {
 		return fail(Refused, "there are more than %d manifests; set path to their folder", w.limits.Files)
 	}
-	o, err := hashedObject(w, w.from, hash, w.limits.File)
+	o, err := hashedObject(ctx, w.from, hash, w.limits.File)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound): // the filter of the fetch excludes larger files
 		return fail(Refused, "%s is missing or larger than %d bytes", name, w.limits.File)

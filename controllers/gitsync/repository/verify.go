@@ -284,7 +284,8 @@ func (k *keys) checkPGP(signed signedText, now time.Time) error {
 		return fmt.Errorf("invalid OpenPGP signature: %w", err)
 	}
 	if hash, weak := weakHash(data); weak {
-		return fmt.Errorf("OpenPGP signature with the hash %s, which is too weak; sign with SHA256 or SHA512 (digest-algo in gpg.conf)", hash)
+		return fmt.Errorf("OpenPGP signature with the hash %s, which is too weak; sign with SHA256 or SHA512 (digest-algo in gpg.conf)",
+			hash)
 	}
 	at := &packet.Config{Time: func() time.Time { return now }}
 	_, err = openpgp.CheckDetachedSignatureAndHash(k.pgp, bytes.NewReader(signed.text), bytes.NewReader(data), strongHashes(), at)

@@ -129,7 +129,8 @@ func New(c Config) (*Store, error) {
 
 // WithConnections returns a store with other connections that shares the credentials of this one.
 func (s *Store) WithConnections(limits Connections) *Store {
-	other := &Store{config: s.config, credentials: s.credentials, clients: clients{limits: limits}, base: s.base, params: s.params, addr: s.addr}
+	other := &Store{config: s.config, credentials: s.credentials, clients: clients{limits: limits}, base: s.base, params: s.params,
+		addr: s.addr}
 	other.config.MaxConnections = limits
 	other.old.Store(s.old.Load())
 	return other

@@ -220,7 +220,8 @@ func (s *Store) Expiring(ctx context.Context) ([]Credential, error) {
 		all = append(all, Credential{"certificate", c.NotBefore, c.NotAfter})
 	}
 	var token api.ACLToken
-	accept := []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} // also without ACLs, and without a token
+	// Also without ACLs, and without a token.
+	accept := []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}
 	r := request{kind: "acl", method: http.MethodGet, path: "/v1/acl/token/self", accept: accept}
 	err := s.read(ctx, r, func(response *http.Response) error {
 		if response.StatusCode != http.StatusOK {

@@ -61,11 +61,12 @@ func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 	for i, batch := range batches {
 		fence := c.Fence.ops(c.ledgerOp())
 		if i == len(batches)-1 {
-			batch = c.withOptional(fence, append(batch, c.Last...), w.MaxOps())
+			batch = c.withOptional(fence, slices.Concat(batch, c.Last), w.MaxOps())
 		}
 		result, err := w.Txn(ctx, append(fence, batch...))
 		if err != nil {
-			return done, c.stop(ctx, w, &done, err)
+			err = c.stop(ctx, w, &done, err)
+			return done, err
 		}
 		c.advance(result)
 		done.add(batch, result, c.Fence.Ledger)
@@ -121,7 +122,7 @@ func (c *Commit) advance(r store.Result) {
 // withOptional adds to a batch what fits into a transaction besides the fence.
 func (c *Commit) withOptional(fence, batch []store.Op, maxOps int) []store.Op {
 	for i := range c.Optional {
-		all := append(batch[:len(batch):len(batch)], slices.Concat(c.Optional[i:]...)...)
+		all := slices.Concat(batch, slices.Concat(c.Optional[i:]...))
 		if sizeOf(fence)+sizeOf(all) <= store.MaxBytes && len(fence)+len(all) <= maxOps {
 			return all
 		}
