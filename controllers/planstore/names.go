@@ -19,7 +19,7 @@ import (
 // Names are the names in a fleet, each list in natural order.
 type Names struct {
 	Hosts []string
-	// Roles are the roles in the names of the hosts, by the plan's pattern if it has one, and those in the plan's ledger.
+	// Roles are the roles in the names of the hosts, by the plan's pattern if it has one, and those in the plan's status.
 	Roles []string
 	// Versions are the versions of all records, and the current one.
 	Versions []string
@@ -49,27 +49,12 @@ func ReadNames(ctx context.Context, s store.Reader, plan *v1alpha1.UpgradePlan, 
 		found.Roles = append(found.Roles, f.Hosts[i].Role)
 	}
 	if plan != nil {
-		seen, err := rolesSeen(ctx, s, plan.Name)
-		if err != nil {
-			return Names{}, err
+		for _, role := range plan.Status.Roles {
+			found.Roles = append(found.Roles, role.Name)
 		}
-		found.Roles = append(found.Roles, seen...)
 	}
 	found.Roles, found.Versions = tidy(found.Roles), tidy(found.Versions)
 	return found, nil
-}
-
-// rolesSeen returns the roles in the ledger of a plan. It returns none if the ledger cannot be read.
-func rolesSeen(ctx context.Context, s store.Reader, plan string) ([]string, error) {
-	pairs, _, err := s.Get(ctx, keys.Plan(plan).Ledger())
-	if err != nil {
-		return nil, err
-	}
-	ledger, err := keys.DecodeLedger(pairs[0])
-	if err != nil {
-		return nil, nil //nolint:nilerr // a snapshot reports that
-	}
-	return ledger.Roles, nil
 }
 
 // tidy returns each valid name once, in natural order.
