@@ -51,6 +51,14 @@ func TestRun_RecordsWavesAndPeaks(t *testing.T) {
 	}
 }
 
+// Before the first switch a pass writes nothing, and so no watermarks: the controller remembers them.
+func TestRun_WaitsForAWindowWithASoak(t *testing.T) {
+	o := run(t, "version: v2\nminReadySeconds: 300\nwindows: {allow: [{schedule: '0 4 * * *', duration: 8h}]}", 0, "web1", "web2")
+	if !o.Complete {
+		t.Errorf("blocked by %q", o.BlockedBy)
+	}
+}
+
 func TestRun_RecordsExceededFailureBudget(t *testing.T) {
 	o := run(t, "version: v2\nfailurePolicy: {maxFailed: 1}\ninstructions: {rollingRules: {global: 2}}", 1, numbered("web", 4)...)
 	if o.Complete || o.FailureBudgetExceededAt.Sub(start) != 10*time.Minute || !strings.Contains(o.FailureBudgetMessage, "2 of 4 hosts have failed") {

@@ -80,6 +80,8 @@ type Simulation struct {
 	attempts map[string]int    // host → attempts that failed, of a host that tries again
 	failed   map[string]string // host → version that it failed to reach
 	silent   map[string]bool   // hosts that were silent for too long at the start: nothing says that they would come back
+	// watermarks are those in the memory of the controller. Nil means those of the ledger.
+	watermarks fleet.Watermarks
 }
 
 // Run is a host's upgrade in progress.
@@ -210,7 +212,7 @@ func (s *Simulation) Decide() rollout.Decision { return rollout.Compute(s.Input(
 
 // Input returns what the decision for the present fleet depends on. The next event invalidates it.
 func (s *Simulation) Input() rollout.Input {
-	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: s.Fleet(), Now: s.Now}
+	in := rollout.Input{Plan: s.Plan, Control: s.Control, Fleet: s.Fleet(), Now: s.Now, Watermarks: s.watermarks}
 	if s.Fallback != nil {
 		in.Fallback = &rollout.Fallback{Revision: s.Fallback.Generation, Version: s.Fallback.Spec.Version}
 	}
@@ -222,6 +224,7 @@ func (s *Simulation) Pass() rollout.Decision {
 	var d rollout.Decision
 	err := pass.Run(func() (*rollout.Decision, error) {
 		d = s.Decide()
+		s.watermarks = d.Ledger.Watermarks
 		if !d.ReadOnly {
 			s.commit(&d)
 		}
