@@ -39,7 +39,7 @@ func (a *assessment) unexplained() string {
 		switch at, granted := a.grantedAt(h, f.reached); {
 		case !granted && a.needsGrant(h):
 			ungranted.add(h.Name)
-		case granted && !at.IsZero() && bounds.tooFast(h, a.in.Now.Sub(at)):
+		case granted && !at.IsZero() && !a.triesAgain(h) && bounds.tooFast(h, a.in.Now.Sub(at)):
 			fast.add(h.Name)
 		}
 	}
@@ -51,6 +51,17 @@ func (a *assessment) unexplained() string {
 func (a *assessment) needsGrant(h *fleet.Host) bool {
 	current := a.in.Fleet.Current
 	return current.Governed && h.KnowsGrants() && h.ReportCreated < current.Index
+}
+
+// triesAgain reports whether an operator let a host try again in this rollout. What its first attempt did is done, so that the next
+// one may take no time.
+func (a *assessment) triesAgain(h *fleet.Host) bool {
+	order := a.in.Control.Retry
+	if order == nil || order.Rollout != a.in.Fleet.Current.Rollout {
+		return false
+	}
+	_, ok := order.Hosts[h.Name]
+	return ok
 }
 
 // grantedAt reports whether a host was granted the change by which it reached the version at an index, and when: by the grant that

@@ -133,6 +133,20 @@ func TestUnexplainedUpgrade_InLessTimeThanAnUpgradeTakes(t *testing.T) {
 	}
 }
 
+// A second attempt finds most of its work done.
+func TestUnexplainedUpgrade_ForgivesAFastRetry(t *testing.T) {
+	for _, retried := range []bool{false, true} {
+		w := governed(t, "web1..2", "minUpgradeSeconds: 120\n"+oneAtATime)
+		if retried {
+			w.line("retry web1 1")
+		}
+		w.reaches("web1", time.Second)
+		if d := w.decide(); (d.Gate.Reason == "UnexplainedUpgrade") == retried {
+			t.Errorf("retried %t: %+v", retried, d.Gate)
+		}
+	}
+}
+
 // A legacy host has no report: its record counts, and an operator may say how long an upgrade takes at least.
 func TestUnexplainedUpgrade_OfALegacyHost(t *testing.T) {
 	w := newWorld(t, "record v1 web1..2\nkey host/web1 True -1m\nrecord v2 web1", "minUpgradeSeconds: 120\n"+oneAtATime)
