@@ -41,11 +41,11 @@ func TestNames_AreReadWithoutValues(t *testing.T) {
 			t.Errorf("-want +got:\n%s", d)
 		}
 
-		f.set(keys.Plan("fleet").Ledger(), `{"roles":["gone"]}`)
 		plan := planOf(t, `{version: "2", hosts: {rolePattern: "^(d|w)"}}`)
+		plan.Status.Roles = []v1alpha1.RoleStatus{{Name: "reported"}}
 		got, err = planstore.ReadNames(f.ctx(), s, plan, keys.Layout{Prefix: "another"})
 		f.must(err)
-		want.Roles = []string{"d", "gone", "w"}
+		want.Roles = []string{"d", "reported", "w"}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("of a plan: -want +got:\n%s", d)
 		}
