@@ -238,7 +238,8 @@ func (p port) DestroySession(ctx context.Context, id string) error {
 		do: func() error { return p.memory().DestroySession(context.Background(), id) }})
 }
 
-// Wait waits at the store itself. The scheduler decides when its answer arrives.
+// Wait waits at the store itself. The scheduler decides when the answer is read and arrives: what a waiter sees as it wakes between
+// two changes of one moment is decided by no seed.
 func (p port) Wait(ctx context.Context, target store.WatchTarget, index uint64, atMost time.Duration) (store.WatchIndex, error) {
 	if p.process.dead.Load() {
 		return store.WatchIndex{}, errKilled
@@ -248,7 +249,11 @@ func (p port) Wait(ctx context.Context, target store.WatchTarget, index uint64, 
 		return at, err
 	}
 	what := fmt.Sprintf("%s from %d", short(target.String()), index)
-	c := &call{op: watchOp, what: what, at: at, do: func() error { return nil }}
+	c := &call{op: watchOp, what: what}
+	c.do = func() (err error) {
+		c.at, err = p.memory().Wait(context.Background(), target, 0, 0) // does not wait
+		return err
+	}
 	if err := p.process.wait(ctx, c); err != nil {
 		return store.WatchIndex{}, err
 	}

@@ -272,7 +272,7 @@ func (w *world) execute(c *call) {
 	w.note(c.process.name, c.op+" "+c.what, outcome(err, fault, c.orphan))
 	if !c.orphan {
 		for _, twin := range twins {
-			twin.at = twins[len(twins)-1].at
+			twin.at = c.at
 			twin.done <- err
 		}
 	}
