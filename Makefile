@@ -67,6 +67,8 @@ deps: ## Download modules; as root on Debian, install the tools that tests need
 	if (($${#missing[@]})) && command -v apt-get >/dev/null && [[ $$(id -u) == 0 ]]; then
 	  apt-get update -q && apt-get install -qy --no-install-recommends "$${missing[@]}"
 	fi
+	# Images of containers have an empty machine id.
+	if [[ $$(id -u) == 0 && ! -s /etc/machine-id ]] && command -v systemd-machine-id-setup >/dev/null; then systemd-machine-id-setup; fi
 	if command -v npm >/dev/null; then npm --prefix hack/axe ci --ignore-scripts --no-audit --no-fund; fi
 
 .PHONY: consul

@@ -31,6 +31,15 @@ func NeedRoot(t testing.TB, reason string) {
 	}
 }
 
+// NeedCondition skips the test if something about the machine or the checkout does not hold that make deps does not change. The
+// condition is a noun, such as "a file system with access lists".
+func NeedCondition(t testing.TB, holds bool, condition string) {
+	t.Helper()
+	if !holds {
+		skip(t, "needs "+condition)
+	}
+}
+
 // Skip skips the test because something that make deps installs is missing.
 func Skip(t testing.TB, missing string) {
 	t.Helper()

@@ -150,9 +150,6 @@ func TestRun_ReplaysExactly(t *testing.T) {
 
 // A fault of the product is found, and only the events that it needs are left.
 func TestShrink_KeepsTheFaultsThatAreNeeded(t *testing.T) {
-	if quick() {
-		t.Skip("it simulates 300,000 steps")
-	}
 	broken := seams{ops: without(func(p *process, op store.Op) bool { return p.machine == nil && op.Key == keys.Layout{}.HoldFleet() })}
 	for seed := uint64(1); seed < 200; seed++ {
 		s := newScenario(seed, stepsOfRun)

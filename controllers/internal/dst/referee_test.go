@@ -28,7 +28,7 @@ type truth struct {
 	// seen is the version that the store last got from the host, and seenAt when.
 	seen   string
 	seenAt time.Time
-	// joined is when a host that had no version has told its first one.
+	// joined is when a host that had no version has reported its first one.
 	joined time.Time
 	gone   bool
 	// unseen says that a restored backup does not know that the host runs.

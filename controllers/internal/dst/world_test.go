@@ -162,11 +162,14 @@ func (w *world) step() {
 		w.idle(next)
 		return
 	}
-	time.Sleep(time.Duration(1+w.random.IntN(2000)) * time.Microsecond)
+	w.advance(time.Duration(1+w.random.IntN(2000)) * time.Microsecond)
 	w.settle() // calls may have arrived, or been given up
 	w.steps++
 	w.execute(c)
 }
+
+// advance lets time pass on the clock of the bubble of testing/synctest. It waits for nothing real.
+func (w *world) advance(d time.Duration) { <-time.After(d) }
 
 // idle lets time pass until a call arrives, at most until a time.
 func (w *world) idle(until time.Time) {
