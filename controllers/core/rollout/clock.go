@@ -71,3 +71,54 @@ func direction(offset time.Duration) string {
 	}
 	return "ahead"
 }
+
+// passingSince returns since when the checks of a host pass that had failed. Zero means that they had not.
+func (c *classifier) passingSince(host string) time.Time {
+	switch check, failed := c.checks[host]; {
+	case !failed:
+		return time.Time{}
+	case check.Passed == 0:
+		return c.now
+	default:
+		return c.past(time.Unix(check.Passed, 0))
+	}
+}
+
+// firstSeen returns when the controller first saw an index, to the accuracy of the watermarks. An unknown index is new.
+func (c *classifier) firstSeen(index uint64) time.Time {
+	if t, ok := c.watermarks.Seen(index); ok {
+		return c.past(t)
+	}
+	return c.now
+}
+
+// ownTime returns a time that a controller wrote in a key. It does not rely on a clock that was ahead.
+func (c *classifier) ownTime(t time.Time, index uint64) (at time.Time, seenBy uint64) {
+	if t.After(c.now) || t.IsZero() {
+		return c.firstSeen(index), index
+	}
+	return t, 0
+}
+
+// startedAt returns when the controller first saw a started marker, or when it wrote it.
+func (c *classifier) startedAt(m *fleet.Started) (at time.Time, seenBy uint64) {
+	if m.By == fleet.ByController {
+		return c.ownTime(m.Time, m.Index)
+	}
+	return c.firstSeen(m.Index), m.Index
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// past clamps a time in the future to now, since the clock of an earlier leader may have been ahead.
+func (c *classifier) past(t time.Time) time.Time {
+	if t.After(c.now) {
+		return c.now
+	}
+	return t
+}
