@@ -69,6 +69,11 @@ type Setting struct {
 	EnableValue
 }
 
+// GrantedFor reports whether the key is that of the host, and was written after current_version to enable it.
+func (s Setting) GrantedFor(c CurrentVersion) bool {
+	return s.Scope == ScopeHost && s.Enables(c.Name) && s.Index > c.Index
+}
+
 // CurrentVersion is the key current_version. Index 0 means that there is none.
 type CurrentVersion struct {
 	Name  string

@@ -146,11 +146,11 @@ func (ad *admission) keep(s *subject, v *Verdict) {
 	if !v.Enable {
 		return
 	}
-	v.GrantedAt, v.Unhealthy = ad.in.Now.Unix(), s.requiredCheckFails
+	v.GrantedAt, v.Unhealthy = ad.in.Now.Unix(), s.requiredCheckFails && !s.failingSinceGrant
 	if explicit && s.Setting.Granted != 0 {
 		v.GrantedAt = s.Setting.Granted
 	}
-	if explicit && s.Setting.Scope == fleet.ScopeHost {
+	if s.Setting.GrantedFor(ad.in.Fleet.Current) { // an older key says nothing of the checks at a grant
 		v.Unhealthy = s.Setting.Unhealthy
 	}
 }

@@ -153,8 +153,7 @@ func (c *classifier) checksCount(h *fleet.Host, f *hostFacts) bool {
 	if c.byGrant(h) && h.Grant.For(c.current) {
 		return !h.Grant.Unhealthy
 	}
-	granted := h.Setting.Scope == fleet.ScopeHost && h.Setting.Enables(c.current.Name) && h.Setting.Index > c.current.Index
-	if granted {
+	if h.Setting.GrantedFor(c.current) {
 		return !h.Setting.Unhealthy
 	}
 	return f.marked && h.Started.Version == c.current.Name && !h.Started.Unhealthy

@@ -33,7 +33,7 @@ func (c *classifier) clockOffset(h *fleet.Host) time.Duration {
 		return ahead
 	}
 	key := h.Setting
-	byKey := key.Scope == fleet.ScopeHost && c.current.Index < key.Index && key.Index < index && key.Granted != 0
+	byKey := key.GrantedFor(c.current) && key.Index < index && key.Granted != 0
 	if behind := time.Unix(key.Granted, 0).Sub(at); byKey && rollout != 0 && rollout == c.current.Rollout && behind > maxClockOffset {
 		return -behind
 	}

@@ -103,14 +103,24 @@ func TestChecksThatFailBeforeAMarkerDoNotCount(t *testing.T) {
 		{"a host is enabled by a missing key", "bare\ncurrent v2\nrecord v1 web1..2\ncheck web1 puppet critical", "paused: true"},
 	} {
 		w := newWorld(t, tt.fleet, tt.spec+"\nhealthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}")
-		d := w.settle()
-		f := w.observe()
+		w.settle()
+		f, d := w.observe(), w.decide()
 		if m := f.Hosts[0].Started; m == nil || !m.Unhealthy {
 			t.Errorf("%s: the marker is %+v", tt.name, m)
 		}
 		if d.Verdicts[0].State == "Failed" {
 			t.Errorf("%s: %s", tt.name, verdictLines(d))
 		}
+	}
+}
+
+// A key that is older than the switch says nothing of the checks at a grant. To stamp it does not make them count.
+func TestChecksThatFailBeforeAKeyIsStampedDoNotCount(t *testing.T) {
+	w := newWorld(t, "bare\nkey host/web1 True\ncurrent v2\nrecord v2 web1..2\nagent web1..2\ncheck web1 puppet critical\nsetaside web1",
+		"healthGate: {checks: [puppet]}\nfailurePolicy: {maxFailed: 0}")
+	w.settle()
+	if d := w.decide(); d.Verdicts[0].State == "SetAside" || d.Halt != nil {
+		t.Errorf("%s", verdictLines(d))
 	}
 }
 

@@ -69,7 +69,7 @@ func (a *assessment) triesAgain(h *fleet.Host) bool {
 // clock that was wrong.
 func (a *assessment) grantedAt(h *fleet.Host, reached uint64) (at time.Time, granted bool) {
 	key := h.Setting
-	if key.Scope == fleet.ScopeHost && key.Enables(a.target) && a.in.Fleet.Current.Index < key.Index && key.Index < reached {
+	if key.GrantedFor(a.in.Fleet.Current) && key.Index < reached {
 		granted = true
 		if key.Granted != 0 {
 			at = a.notLater(time.Unix(key.Granted, 0))
