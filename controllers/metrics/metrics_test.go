@@ -101,11 +101,13 @@ func TestMetrics_SumsUpRolesThatAStatusOmits(t *testing.T) {
 	b.Leads(true)
 	p := pass()
 	p.Status.RolesOmitted = 900
-	p.Status.Hosts = v1alpha1.HostCounts{Total: 905, Upgraded: 1, Upgrading: 1, Pending: 901, Failed: 1, Held: 1, InFlight: 7, Excluded: 1}
+	p.Status.Roles = append(p.Status.Roles, v1alpha1.RoleStatus{Name: "other", HostCounts: v1alpha1.HostCounts{Total: 1, Pending: 1}})
+	p.Status.Hosts = v1alpha1.HostCounts{Total: 906, Upgraded: 1, Upgrading: 1, Pending: 902, Failed: 1, Held: 1, InFlight: 7, Excluded: 1}
 	b.Reconciled(p)
 	got := strings.Join(b.series(), "\n")
-	for _, want := range []string{`hosts{plan="fleet",role="other",state="Pending"} 900`, `hosts{plan="fleet",role="other",state="Failed"} 0`,
-		`hosts_in_flight{plan="fleet",role="other"} 5`, `hosts_in_flight{plan="fleet",role=""} 0`} {
+	for _, want := range []string{`hosts{plan="fleet",role="(other)",state="Pending"} 900`, `hosts{plan="fleet",role="(other)",state="Failed"} 0`,
+		`hosts{plan="fleet",role="other",state="Pending"} 1`, `hosts_in_flight{plan="fleet",role="other"} 0`,
+		`hosts_in_flight{plan="fleet",role="(other)"} 5`, `hosts_in_flight{plan="fleet",role=""} 0`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
 		}

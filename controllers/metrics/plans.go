@@ -69,8 +69,8 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// otherRoles is the label of the roles that a status leaves out.
-const otherRoles = "other"
+// otherRoles is the label of the roles that a status leaves out. No role can have this name.
+const otherRoles = "(other)"
 
 // withOther returns the roles of a status, and all others as one, so that hosts cannot make any number of series.
 func withOther(s *v1alpha1.UpgradePlanStatus) []v1alpha1.RoleStatus {
