@@ -5,6 +5,7 @@ package consul
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -105,11 +106,11 @@ var _ store.Store = (*Store)(nil)
 
 // New returns a store. It reads the files that the config and the environment name, and sends nothing.
 func New(c Config) (*Store, error) {
-	resolved, err := c.resolve()
+	resolved, files, err := c.resolve()
 	if err != nil {
 		return nil, err
 	}
-	own, err := newCredentials(c, resolved)
+	own, err := newCredentials(c, resolved, files)
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +140,10 @@ func (s *Store) WithConnections(limits Connections) *Store {
 // givenAddress returns the address as the user gave it.
 func (c Config) givenAddress() string { return cmp.Or(c.Address, api.DefaultConfig().Address) }
 
-// resolve reads the environment and the files.
-func (c Config) resolve() (*api.Config, error) {
-	resolved := api.DefaultConfig()
+// resolve reads the environment and the files. It also returns the hash of the files with certificates. The hash is of before they are
+// used: if one is replaced in between, the next hash differs, and the new one is used then.
+func (c Config) resolve() (resolved *api.Config, files [sha256.Size]byte, err error) {
+	resolved = api.DefaultConfig()
 	override(&resolved.Address, c.Address)
 	override(&resolved.Token, c.Token)
 	override(&resolved.TokenFile, c.TokenFile)
@@ -154,19 +156,20 @@ func (c Config) resolve() (*api.Config, error) {
 	given := resolved.Address
 	tls := resolved.TLSConfig
 	if !strings.Contains(given, "://") && resolved.Scheme == "http" && tls.CAFile+tls.CAPath+tls.CertFile != "" {
-		return nil, fmt.Errorf("consul at %s: certificates are set, but the address has no scheme and would use plain HTTP: "+
+		return nil, files, fmt.Errorf("consul at %s: certificates are set, but the address has no scheme and would use plain HTTP: "+
 			"write https://%[1]s, or http:// if you mean that", withoutUser(given))
 	}
 	resolved.TLSConfig.InsecureSkipVerify = resolved.TLSConfig.InsecureSkipVerify || c.InsecureSkipVerify
+	files = hashFiles(tls)
 	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
-		return nil, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
+		return nil, files, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
 	}
 	if resolved.Scheme == "https" && resolved.TLSConfig.InsecureSkipVerify && !c.InsecureSkipVerify {
-		return nil, fmt.Errorf("consul at %s: CONSUL_HTTP_SSL_VERIFY=%s accepts any certificate, and with that anyone may read the "+
+		return nil, files, fmt.Errorf("consul at %s: CONSUL_HTTP_SSL_VERIFY=%s accepts any certificate, and with that anyone may read the "+
 			"token: unset it and set CONSUL_CACERT, or allow it with --insecure-skip-tls-verify", withoutUser(given),
 			os.Getenv(api.HTTPSSLVerifyEnvName))
 	}
-	return resolved, nil
+	return resolved, files, nil
 }
 
 // use is what a connection is for: see Connections.

@@ -46,17 +46,17 @@ type credentials struct {
 type identity struct {
 	token  string
 	header http.Header
-	// transport has the certificates. It is the same in all identities with the same files.
+	// transport has the certificates. It is the same in all identities with the same files, the hash that resolve returns.
 	transport *http.Transport
 	files     [sha256.Size]byte
 	// certificate is that of the client. Nil means none.
 	certificate *x509.Certificate
 }
 
-func newCredentials(c Config, resolved *api.Config) (*credentials, error) {
+func newCredentials(c Config, resolved *api.Config, files [sha256.Size]byte) (*credentials, error) {
 	own := &credentials{config: c, read: time.Now(), hide: strings.NewReplacer(),
 		login: login{Login: c.Login, busy: make(chan struct{}, 1)}}
-	id, err := own.identify(resolved)
+	id, err := own.identify(resolved, files)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,10 @@ func newCredentials(c Config, resolved *api.Config) (*credentials, error) {
 	return own, nil
 }
 
-// identify returns the identity of a config. It keeps the transport of the current one if the files have the same content.
-func (c *credentials) identify(resolved *api.Config) (*identity, error) {
-	id := &identity{token: resolved.Token, header: http.Header{}, files: hashFiles(resolved.TLSConfig)}
+// identify returns the identity of a config and the hash of its files. It keeps the transport of the current one if the hash is the
+// same.
+func (c *credentials) identify(resolved *api.Config, files [sha256.Size]byte) (*identity, error) {
+	id := &identity{token: resolved.Token, header: http.Header{}, files: files}
 	switch {
 	case c.login.AuthMethod != "" && c.current != nil:
 		id.token = c.current.token // a token of a login
@@ -167,11 +168,11 @@ func (c *credentials) refused(used *identity) *identity {
 // reread reads the files. The identity stays the same unless their content has changed.
 func (c *credentials) reread() {
 	c.read = time.Now()
-	resolved, err := c.config.resolve()
+	resolved, files, err := c.config.resolve()
 	if err != nil {
 		return // a file is missing or incomplete while it is replaced
 	}
-	id, err := c.identify(resolved)
+	id, err := c.identify(resolved, files)
 	if err == nil && (id.token != c.current.token || id.transport != c.current.transport) {
 		c.current = id
 		c.remember(resolved)
@@ -196,7 +197,7 @@ func hashFiles(c api.TLSConfig) [sha256.Size]byte {
 	}
 	all := sha256.New()
 	for _, path := range paths {
-		data, _ := os.ReadFile(path) // resolve has read the files, and returned an error for one that cannot be read
+		data, _ := os.ReadFile(path) // the client reads it next, and reports an error
 		one := sha256.Sum256(data)
 		all.Write(one[:])
 	}
