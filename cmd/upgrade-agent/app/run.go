@@ -180,7 +180,7 @@ func (o *runOptions) start(args []string) (p process, err error) {
 	if p.agent, p.checks, err = o.build(file, log); err != nil {
 		return p, err
 	}
-	if p.lock, err = lockFile(trust.Owners{}, o.host.versionFile+".agent"); err != nil {
+	if p.lock, err = lockFile(o.host.versionFile + ".lock"); err != nil {
 		return p, err
 	}
 	p.restoreLog, p.logout = flags.RedirectStandardLog(log), o.logout

@@ -152,6 +152,9 @@ func TestLock_CannotBeTakenByAnotherUser(t *testing.T) {
 	h.set("current_version", "v1")
 	reachable(t, h.version)
 	chmod(t, h.version, 0o644)
+	if err := os.WriteFile(h.version+".lock", nil, 0o644); err != nil { // of the previous release
+		t.Fatal(err)
+	}
 	if code, _, errs := run(t, h.command("once")); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, errs)
 	}
@@ -178,26 +181,56 @@ func TestLock_CannotBeTakenByAnotherUser(t *testing.T) {
 	}
 }
 
-func TestLock_RefusesAFileThatAnotherUserCouldOpen(t *testing.T) {
+func TestLock_RefusesWhatAnotherUserCanChange(t *testing.T) {
 	testtool.NeedRoot(t, "changes the owners of files")
 	h := newHost(t, "v1", "exit 0")
 	h.set("current_version", "v1")
-	dir := h.version + ".agent"
+	lock := h.version + ".lock"
 	for name, change := range map[string]func() error{
-		"a directory of mode 0755":    func() error { return os.Mkdir(dir, 0o755) },
-		"a directory of another user": func() error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, attackerID, attackerID)) },
-		"a link":                      func() error { return os.Symlink(t.TempDir(), dir) },
-		"a file":                      func() error { return os.WriteFile(dir, nil, 0o600) },
-		"a lock of mode 0644":         func() error { return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(dir+"/lock", nil, 0o644)) },
-		"a lock that is a link":       func() error { return errors.Join(os.Mkdir(dir, 0o700), os.Symlink("/etc/passwd", dir+"/lock")) },
-		"a lock that is a directory":  func() error { return os.MkdirAll(dir+"/lock", 0o700) },
+		"a file of another user": func() error {
+			return errors.Join(os.WriteFile(lock, nil, 0o600), os.Chown(lock, attackerID, attackerID))
+		},
+		"a file that all can write": func() error { return errors.Join(os.WriteFile(lock, nil, 0o600), os.Chmod(lock, 0o666)) },
+		"a link":                    func() error { return os.Symlink("/etc/passwd", lock) },
+		"a link to a missing file":  func() error { return os.Symlink(lock+".target", lock) },
+		"a directory":               func() error { return os.Mkdir(lock, 0o700) },
+		"a pipe":                    func() error { return syscall.Mkfifo(lock, 0o600) },
 	} {
-		if err := errors.Join(os.RemoveAll(dir), change()); err != nil {
+		if err := errors.Join(os.RemoveAll(lock), change()); err != nil {
 			t.Fatal(err)
 		}
-		if code, _, errs := run(t, h.command("once")); code == 0 || !strings.Contains(errs, dir) || !strings.Contains(errs, "fix it with: rm -r "+dir) {
+		if code, _, errs := run(t, h.command("once")); code == 0 || !strings.Contains(errs, lock) {
 			t.Errorf("%s: exit code %d:\n%s", name, code, errs)
 		}
+	}
+	if _, err := os.Stat(lock + ".target"); err == nil {
+		t.Error("the agent created a file through a link")
+	}
+	if info, err := os.Stat("/etc/passwd"); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the agent changed the target of a link: %v", info.Mode())
+	}
+}
+
+// An agent of the previous release locks a file of mode 0644.
+func TestLock_ExcludesAnAgentOfThePreviousRelease(t *testing.T) {
+	h := newHost(t, "v1", "echo ran >> $log")
+	h.set("current_version", "v2", enable, "True")
+	previous, err := os.OpenFile(h.version+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err == nil {
+		err = syscall.Flock(int(previous.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := run(t, h.command("once"))
+	if code == 0 || !strings.Contains(errs, "another upgrade-agent is running") || read(t, h.log) != "" {
+		t.Errorf("exit code %d, log %q:\n%s", code, read(t, h.log), errs)
+	}
+	if err := previous.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run(t, h.command("once")); code != 0 || read(t, h.log) != "ran\n" {
+		t.Errorf("exit code %d, log %q:\n%s", code, read(t, h.log), errs)
 	}
 }
 

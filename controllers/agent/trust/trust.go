@@ -48,21 +48,17 @@ func (o Owners) CheckDirectory(path string) error {
 	return o.check(resolved, info, false)
 }
 
-// CheckPrivate refuses a path that is not of the kind, has another owner, or can be opened by its group or others. It follows no
-// link. The error names no fix.
-func (o Owners) CheckPrivate(path string, kind fs.FileMode) error {
-	if err := o.Check(filepath.Dir(path)); err != nil {
-		return err
+// CheckOpened returns an error if an open file is not a regular one, or an *Error if another user can change it. It does not check
+// the directories on the way to it.
+func (o Owners) CheckOpened(file *os.File) error {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", file.Name())
 	}
-	info, err := os.Lstat(path)
 	if err != nil {
 		return err
 	}
-	uid, gid := owners(info)
-	if info.Mode().Type() != kind || !o.trustsUser(uid) || info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s: %s, owner %s: it must be private", path, info.Mode(), names(uid, gid))
-	}
-	return nil
+	return o.check(file.Name(), info, false)
 }
 
 // CheckTree checks a file, or a directory with all that is in it.
@@ -87,41 +83,24 @@ const maxFile = 4 << 20
 
 // ReadFile reads a regular file. It opens the file once and checks what it opened.
 func (o Owners) ReadFile(path string) ([]byte, error) {
-	file, err := o.Open(path, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
-	}
-	return data, err
-}
-
-// Open opens a regular file with the flags and the mode of os.OpenFile. It checks what it opened.
-func (o Owners) Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	resolved, _, err := o.resolve(path)
 	if err != nil {
 		return nil, err
 	}
 	// O_NONBLOCK so that a pipe does not block before it is refused.
-	file, err := os.OpenFile(resolved, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, mode)
+	file, err := os.OpenFile(resolved, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a regular file", path)
-	}
-	if err == nil {
-		err = o.check(resolved, info, false)
-	}
-	if err != nil {
-		_ = file.Close()
+	defer file.Close()
+	if err := o.CheckOpened(file); err != nil {
 		return nil, err
 	}
-	return file, nil
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
+	}
+	return data, err
 }
 
 // maxLinks is how many symbolic links a path may have, as in Linux.
