@@ -31,6 +31,9 @@ const (
 	ReasonStore = "StoreFailed"
 )
 
+// historyTimeout limits how long a sync waits for the history of a commit that it follows in any case.
+const historyTimeout = 10 * time.Second
+
 // Content holds the plans of a source at one revision, at least one.
 type Content struct {
 	Revision  string
@@ -38,7 +41,7 @@ type Content struct {
 	commit    string
 	// object is what a key signed: the commit or a tag object.
 	object string
-	// rewound says why a commit that does not descend from the last one is followed. Empty means that it does descend.
+	// rewound is the warning about a commit that is followed although it may not descend from the last one. Empty means none.
 	rewound string
 }
 
@@ -117,32 +120,70 @@ func (r *reader) fetch(ctx context.Context, now time.Time, m memory) (Content, e
 	return r.content, nil
 }
 
-// rewound returns why a commit is followed that does not descend from the one that was applied last, or an error if it is not.
-// Empty means that it does descend. Sources without keys follow every commit: who serves them decides anyway.
+// rewound returns a warning if it cannot tell that a commit descends from the one that was applied last, and the commit is
+// followed anyway. It returns an error if the commit is not followed. The warning is empty if the commit descends.
 func (r *reader) rewound(ctx context.Context, remote *repository.Remote, to repository.Revision, m memory) (string, error) {
 	if m.base == "" || m.base == to.Commit {
 		return "", nil
 	}
-	descends, err := remote.Descends(ctx, to, m.base)
-	v := r.source.Verify
-	switch {
-	case descends:
+	permitted := r.permitted(to, m)
+	descends, err := descends(ctx, remote, to, m.base, permitted != "")
+	if descends {
 		return "", nil
-	case err != nil && v.Enabled() && m.accept != to.Commit && r.source.Ref.Commit == "" && !v.AllowRewind:
-		return "", fmt.Errorf("cannot tell whether %s descends from %s, which was applied last: %w", to, m.base, err)
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
-	case !v.Enabled():
-		return "the source has no verify", nil
-	case m.accept == to.Commit:
-		return "accepted by " + m.acceptedBy, nil
-	case r.source.Ref.Commit != "":
-		return "ref.commit names it", nil
-	case v.AllowRewind:
-		return "verify.allowRewind", nil
 	}
-	return "", &SyncError{ReasonRewind, to.String(), fmt.Errorf("%s does not descend from %s, which was applied last. To follow it, run "+
-		"`upgradectl reconcile source %s --accept %s`, or set verify.allowRewind", to, m.base, r.source.Name, to.Commit)}
+	is := fmt.Sprintf("%s does not descend from %s, which was applied last", to, m.base)
+	if err != nil {
+		is = fmt.Sprintf("cannot tell whether %s descends from %s, which was applied last: %s", to, m.base, err)
+	}
+	if permitted != "" {
+		return is + "; followed: " + permitted, nil
+	}
+	refused := &SyncError{ReasonRewind, to.String(), fmt.Errorf("%s. To follow it, run `upgradectl reconcile source %s --accept %s`, "+
+		"or set verify.allowRewind", is, r.source.Name, to.Commit)}
+	if err != nil {
+		refused.Reason = reasonOf(err)
+	}
+	return "", refused
+}
+
+// permitted returns why a commit is followed even if it does not descend from the one that was applied last. Empty means that
+// nothing permits it.
+func (r *reader) permitted(to repository.Revision, m memory) string {
+	switch {
+	case !r.source.Verify.Enabled(): // who serves the repository decides anyway
+		return "the source has no verify"
+	case m.accept == to.Commit:
+		return "accepted by " + m.acceptedBy
+	case r.source.Ref.Commit != "":
+		return "ref.commit names it"
+	case r.source.Verify.AllowRewind:
+		return "verify.allowRewind"
+	}
+	return ""
+}
+
+// descends reports whether a commit descends from base. If that decides only about a warning, the history must arrive soon,
+// so that a slow one does not fail the sync.
+func descends(ctx context.Context, remote *repository.Remote, to repository.Revision, base string, onlyWarning bool) (bool, error) {
+	if onlyWarning {
+		wait := historyTimeout
+		if end, ok := ctx.Deadline(); ok {
+			wait = min(wait, time.Until(end)/2)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, wait,
+			fmt.Errorf("the server did not send the history within %s", wait.Round(100*time.Millisecond)))
+		defer cancel()
+	}
+	return remote.Descends(ctx, to, base)
+}
+
+// reasonOf returns the reason of an error of the repository, or of the end of the context.
+func reasonOf(err error) string {
+	if wrong, ok := errors.AsType[*repository.Error](err); ok {
+		return string(wrong.Reason)
+	}
+	return string(repository.Unreachable)
 }
 
 // decode parses and validates all manifests. It returns the errors of all files at once.

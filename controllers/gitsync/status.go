@@ -150,8 +150,7 @@ func (s *Status) verified(object string, m memory, now time.Time) {
 // moved records that plans of a commit were applied.
 func (s *Status) moved(c Content, now time.Time) {
 	if c.rewound != "" && s.Base != c.commit {
-		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound,
-			fmt.Sprintf("%s does not descend from %s, which was applied last; followed: %s", c.Revision, s.base(), c.rewound))
+		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound, shortened(c.rewound))
 	}
 	s.Base = c.commit
 }
@@ -222,10 +221,7 @@ func (s *Status) tagMoved(revision string, now time.Time) {
 // failed records a failed sync. The last applied revision stays.
 func (s *Status) failed(f *SyncError, now time.Time) {
 	now = now.UTC().Truncate(time.Second)
-	message := f.Error()
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
-	}
+	message := shortened(f.Error())
 	if f.Revision != "" {
 		s.Attempted = f.Revision
 	}
@@ -240,6 +236,14 @@ func (s *Status) failed(f *SyncError, now time.Time) {
 	s.setCondition(now, v1alpha1.ConditionReady, false, f.Reason, message)
 	s.setCondition(now, v1alpha1.ConditionReconciling, f.transient(), f.Reason, message)
 	s.setCondition(now, v1alpha1.ConditionStalled, !f.transient(), f.Reason, message)
+}
+
+// shortened returns the first maxMessage bytes of a message.
+func shortened(message string) string {
+	if len(message) > maxMessage {
+		return strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return message
 }
 
 // transient reports whether a retry can succeed without a change of the repository or the configuration.

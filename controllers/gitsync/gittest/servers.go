@@ -34,6 +34,8 @@ type HTTPS struct {
 	URL, CAFile, TokenFile string
 	// Lie rewrites the list of references, if it is set. Its lines are HASH NAME; the first also has NUL and the capabilities.
 	Lie func(lines []string) []string
+	// Before runs before each request is answered, if it is set.
+	Before func(request *http.Request)
 }
 
 // Token is the password that HTTPS servers accept for any user.
@@ -53,6 +55,9 @@ func ServeHTTPS(t testing.TB, r *Repository) *HTTPS {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
+		}
+		if h.Before != nil {
+			h.Before(request)
 		}
 		if h.Lie == nil || !strings.HasSuffix(request.URL.Path, "/info/refs") {
 			backend.ServeHTTP(w, request)

@@ -27,12 +27,18 @@ func FuzzPack(f *testing.F) {
 		{{kind: plumbing.CommitObject, content: []byte("tree " + hash.String() + "\n")}, {kind: plumbing.TagObject}, {kind: plumbing.TreeObject}},
 	} {
 		data := packed(f, all...)
-		f.Add(data)
-		f.Add(data[:len(data)/2])
+		for _, commits := range []bool{false, true} {
+			f.Add(data, commits)
+			f.Add(data[:len(data)/2], commits)
+		}
 	}
 	limits := Limits{Pack: 1 << 16, Objects: 64, Object: 1 << 16, Inflated: 1 << 20, File: 1 << 16, Files: 10, Total: 1 << 16}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := storePack(t.Context(), bytes.NewReader(data), limits)
+	f.Fuzz(func(t *testing.T, data []byte, commits bool) {
+		of := allObjects
+		if commits {
+			of = commitsOnly
+		}
+		p, err := storePack(t.Context(), bytes.NewReader(data), limits, of)
 		if err != nil {
 			return
 		}
@@ -46,7 +52,11 @@ func FuzzPack(f *testing.F) {
 			t.Errorf("%d objects", len(p.offsets))
 		}
 		for hash := range p.offsets {
-			if _, err := hashedObject(t.Context(), p, hash, limits.Object); err != nil {
+			o, err := hashedObject(t.Context(), p, hash, limits.Object)
+			if err == nil && commits && o.Type() != plumbing.CommitObject {
+				t.Errorf("%s is a %s", hash, o.Type())
+			}
+			if err != nil {
 				if refused, ok := errors.AsType[*Error](err); !ok || !strings.Contains(refused.Error(), "inflate to more") {
 					t.Errorf("%s: %v", hash, err)
 				}

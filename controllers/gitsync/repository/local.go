@@ -153,8 +153,8 @@ func (l *local) openPack(name string) (*indexedPack, error) {
 
 func (l *local) fetch(context.Context, Revision) (objects, error) { return opened{l}, nil }
 
-func (l *local) history(context.Context, Revision, plumbing.Hash) (objects, error) {
-	return opened{l}, nil
+func (l *local) history(context.Context, Revision, plumbing.Hash) (history, error) {
+	return history{objects: opened{l}}, nil
 }
 
 // opened has the objects of a repository that stays open.

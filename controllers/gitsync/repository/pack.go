@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 
@@ -189,6 +190,7 @@ func (p *packReader) patched(base []byte, at int64) ([]byte, error) {
 // object is asked for that is not found yet, so most of a large packfile costs one pass.
 type pack struct {
 	*packReader
+	of      contents
 	offsets map[plumbing.Hash]int64
 	// ready are deltas with a known base. The others wait for an offset or for a hash.
 	ready         []int64
@@ -196,8 +198,20 @@ type pack struct {
 	waitingByHash map[plumbing.Hash][]int64
 }
 
+// contents selects the objects of a packfile that may be read. Limits.Object does not limit the others.
+type contents int
+
+const (
+	allObjects contents = iota
+	commitsOnly
+)
+
+func (c contents) have(kind plumbing.ObjectType) bool {
+	return c == allObjects || kind == plumbing.CommitObject
+}
+
 // storePack writes a packfile to a temporary file and scans it. It fails if a limit is exceeded.
-func storePack(ctx context.Context, r io.Reader, limits Limits) (*pack, error) {
+func storePack(ctx context.Context, r io.Reader, limits Limits, of contents) (*pack, error) {
 	file, err := os.CreateTemp("", "upgrade-controller-pack-")
 	if err != nil {
 		return nil, err
@@ -205,7 +219,7 @@ func storePack(ctx context.Context, r io.Reader, limits Limits) (*pack, error) {
 	if err := os.Remove(file.Name()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	p := &pack{packReader: newPackReader(file, limits, newBudget(workFactor*limits.Inflated)), offsets: map[plumbing.Hash]int64{},
+	p := &pack{packReader: newPackReader(file, limits, newBudget(workFactor*limits.Inflated)), of: of, offsets: map[plumbing.Hash]int64{},
 		waiting: map[int64][]int64{}, waitingByHash: map[plumbing.Hash][]int64{}}
 	p.find = func(hash plumbing.Hash) (int64, error) { return p.offset(p.file.ctx, hash) }
 	if err := p.load(ctx, r); err != nil {
@@ -242,7 +256,11 @@ func (p *pack) scan() error {
 		if err != nil {
 			return err
 		}
-		if err := checkSize(h, p.limits); err != nil {
+		limits := p.limits
+		if !p.of.have(h.Type) {
+			limits.Object = math.MaxInt64
+		}
+		if err := checkSize(h, limits); err != nil {
 			return err
 		}
 		if err := inflated.spend(h.Length); err != nil {
@@ -258,12 +276,15 @@ func (p *pack) scan() error {
 	return nil
 }
 
-// scanObject hashes an object, or notes what a delta waits for.
+// scanObject hashes an object that may be read, or notes what a delta waits for.
 func (p *pack) scanObject(h *packfile.ObjectHeader, inflated *budget) error {
 	hasher, start := plumbing.NewHasher(h.Type, h.Length), &deltaHeader{}
 	into := io.Writer(hasher)
-	if h.Type.IsDelta() {
+	switch {
+	case h.Type.IsDelta():
 		into = start
+	case !p.of.have(h.Type):
+		into = io.Discard
 	}
 	offset := h.Offset
 	n, _, err := p.scanner.NextObject(into)
@@ -272,12 +293,14 @@ func (p *pack) scanObject(h *packfile.ObjectHeader, inflated *budget) error {
 		return err
 	case n != h.Length:
 		return packfile.ErrMalformedPackFile
-	case !h.Type.IsDelta():
+	case !h.Type.IsDelta() && p.of.have(h.Type):
 		p.offsets[hasher.Sum()] = offset
+		return nil
+	case !h.Type.IsDelta():
 		return nil
 	}
 	target := start.targetSize()
-	if target > p.limits.Object {
+	if p.of == allObjects && target > p.limits.Object {
 		return tooLarge(target, p.limits)
 	}
 	if h.Type == plumbing.OFSDeltaObject {

@@ -83,7 +83,12 @@ func packed(t testing.TB, all ...packedObject) []byte {
 // store stores a packfile within limits, until the test ends.
 func store(ctx context.Context, t testing.TB, data []byte, limits Limits) (*pack, error) {
 	t.Helper()
-	p, err := storePack(ctx, bytes.NewReader(data), limits)
+	return storeOf(ctx, t, data, limits, allObjects)
+}
+
+func storeOf(ctx context.Context, t testing.TB, data []byte, limits Limits, of contents) (*pack, error) {
+	t.Helper()
+	p, err := storePack(ctx, bytes.NewReader(data), limits, of)
 	if err == nil {
 		t.Cleanup(func() { _ = p.Close() })
 	}
@@ -119,6 +124,50 @@ func TestStorePack_LimitsDeltaTargets(t *testing.T) {
 			wantRefused(t, err, "contains a file or folder of")
 		})
 	}
+}
+
+// The history of a repository can have files that nothing reads. They count only against the limit of all objects together.
+func TestStorePack_CommitsOnly(t *testing.T) {
+	limits := Limits{Pack: 1 << 20, Objects: 10, Object: 100, Inflated: 10_000}
+	commit := packedObject{kind: plumbing.CommitObject, content: []byte("tree")}
+	file := packedObject{kind: plumbing.BlobObject, content: make([]byte, 1000)}
+	otherFile := packedObject{kind: plumbing.OFSDeltaObject, base: 1, content: copyAll(1000, 1)}
+	otherCommit := packedObject{kind: plumbing.OFSDeltaObject, base: 3, content: copyAll(4, 's')}
+	all := []packedObject{commit, file, otherFile, otherCommit}
+	p, err := storeOf(t.Context(), t, packed(t, all...), limits, commitsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, kind := range map[string]plumbing.ObjectType{"tree": plumbing.CommitObject, "trees": plumbing.CommitObject} {
+		if _, err := p.object(t.Context(), plumbing.ComputeHash(kind, []byte(text))); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, content := range [][]byte{file.content, append(file.content, 1)} {
+		if _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, content)); !errors.Is(err, plumbing.ErrObjectNotFound) {
+			t.Errorf("a file of %d bytes: got the error %v", len(content), err)
+		}
+	}
+	_, err = store(t.Context(), t, packed(t, all...), limits)
+	wantRefused(t, err, "contains a file or folder of 1000 bytes")
+	_, err = storeOf(t.Context(), t, packed(t, packedObject{kind: plumbing.CommitObject, content: make([]byte, 101)}), limits, commitsOnly)
+	wantRefused(t, err, "of 101 bytes")
+	limits.Inflated = 1500
+	_, err = storeOf(t.Context(), t, packed(t, all...), limits, commitsOnly)
+	wantRefused(t, err, "inflate to more than 1500 bytes")
+	limits.Inflated = 999
+	_, err = storeOf(t.Context(), t, packed(t, all...), limits, commitsOnly)
+	wantRefused(t, err, "inflate to more than 999 bytes")
+
+	// The delta of a commit is a commit, too.
+	limits.Inflated = 10_000
+	large := packedObject{kind: plumbing.OFSDeltaObject, base: 1, content: append(binary.AppendUvarint([]byte{4}, 105), 0x90, 4)}
+	p, err = storeOf(t.Context(), t, packed(t, commit, large), limits, commitsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.object(t.Context(), plumbing.ZeroHash)
+	wantRefused(t, err, "of 105 bytes")
 }
 
 // copyAll is a delta that copies a base of that size, which takes time and few bytes. The last byte makes the result unique.

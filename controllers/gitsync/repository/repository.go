@@ -154,7 +154,8 @@ func fail(reason Reason, format string, args ...any) error {
 
 // Limits bound how much is read of a repository.
 type Limits struct {
-	// Pack and Object limit the size of the packfile and of each object, in bytes. Objects limits their number.
+	// Pack and Object limit the size of the packfile and of each object that may be read, in bytes. Objects limits the number of
+	// all objects.
 	Pack    int64
 	Objects int
 	Object  int64
@@ -183,8 +184,8 @@ type Remote struct {
 type source interface {
 	// fetch returns at least the objects of a revision.
 	fetch(ctx context.Context, r Revision) (objects, error)
-	// history returns at least the latest commits that a revision has and base has not, or fewer if the server says so.
-	history(ctx context.Context, r Revision, base plumbing.Hash) (objects, error)
+	// history returns at least the latest commits that a revision has and base has not.
+	history(ctx context.Context, r Revision, base plumbing.Hash) (history, error)
 	Close() error
 }
 

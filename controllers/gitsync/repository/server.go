@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -113,15 +114,17 @@ const (
 // fetch requests one commit without its history. If the server only serves the targets of references, fetch requests all
 // branches and tags with their history.
 func (s *server) fetch(ctx context.Context, r Revision) (objects, error) {
-	return s.upload(ctx, s.request(r, 1, packp.FilterBlobLimit(uint64(s.limits.File)+1, packp.BlobLimitPrefixNone)))
+	request := s.request(r, 1, packp.FilterBlobLimit(uint64(s.limits.File)+1, packp.BlobLimitPrefixNone))
+	found, _, err := s.upload(ctx, request, allObjects)
+	return found, err
 }
 
 // history requests the commits that a revision has and base has not. It needs a connection of its own, because a connection over
 // ssh answers one request.
-func (s *server) history(ctx context.Context, r Revision, base plumbing.Hash) (objects, error) {
+func (s *server) history(ctx context.Context, r Revision, base plumbing.Hash) (history, error) {
 	again, err := openServer(ctx, s.location, s.limits)
 	if err != nil {
-		return nil, err
+		return history{}, err
 	}
 	defer func() { _ = again.Close() }() // read only
 	depth := maxHistory
@@ -130,7 +133,15 @@ func (s *server) history(ctx context.Context, r Revision, base plumbing.Hash) (o
 	}
 	request := again.request(r, depth, packp.FilterTreeDepth(0))
 	request.Haves = []plumbing.Hash{base}
-	return again.upload(ctx, request)
+	commits, response, err := again.upload(ctx, request, commitsOnly)
+	if err != nil {
+		return history{}, err
+	}
+	h := history{objects: commits, shallow: map[plumbing.Hash]bool{}, common: slices.Contains(response.ACKs, base)}
+	for _, commit := range response.Shallows {
+		h.shallow[commit] = true
+	}
+	return h, nil
 }
 
 func (s *server) request(r Revision, depth int, filter packp.Filter) *packp.UploadPackRequest {
@@ -152,13 +163,14 @@ func (s *server) request(r Revision, depth int, filter packp.Filter) *packp.Uplo
 	return request
 }
 
-func (s *server) upload(ctx context.Context, request *packp.UploadPackRequest) (objects, error) {
+func (s *server) upload(ctx context.Context, request *packp.UploadPackRequest, of contents) (*pack, *packp.UploadPackResponse, error) {
 	response, err := s.UploadPack(ctx, request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = response.Close() }() // read only
-	return storePack(ctx, demultiplexed(request.Capabilities, response), s.limits)
+	p, err := storePack(ctx, demultiplexed(request.Capabilities, response), s.limits, of)
+	return p, response, err
 }
 
 func demultiplexed(can *capability.List, r io.Reader) io.Reader {
