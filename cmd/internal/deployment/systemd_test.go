@@ -83,21 +83,52 @@ func agentConfig(t *testing.T) string {
 	return write(t, filepath.Join(t.TempDir(), "config.yaml"), text)
 }
 
+// arguments returns the program of a unit and its arguments, as systemd passes them: with the variables of the unit, those of the
+// package's file of variables, and further ones, each of which takes precedence over the one before.
+func arguments(t *testing.T, unit string, variables ...string) []string {
+	t.Helper()
+	text := read(t, "config/systemd/"+unit)
+	start := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(.*)$`).FindStringSubmatch(text)
+	if start == nil {
+		t.Fatalf("%s has no ExecStart", unit)
+	}
+	var all []string
+	for _, line := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(text, -1) {
+		all = append(all, strings.Fields(line[1])...)
+	}
+	if file := "config/packages/" + strings.TrimSuffix(unit, ".service") + ".environment"; testtool.FileFound(filepath.Join(root, file)) {
+		all = append(all, regexp.MustCompile(`(?m)^[A-Z_]+=.*$`).FindAllString(read(t, file), -1)...)
+	}
+	values := map[string]string{}
+	for _, variable := range append(all, variables...) {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	return strings.Fields(os.Expand(start[1], func(name string) string { return values[name] }))
+}
+
 // TestUnits_PassValidArguments starts the binaries with the arguments of the units.
 func TestUnits_PassValidArguments(t *testing.T) {
 	t.Parallel()
 	for _, name := range unitNames() {
-		unit := read(t, "config/systemd/"+name)
-		start := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(\S+) (.*)$`).FindStringSubmatch(unit)
-		if start == nil {
-			t.Fatalf("%s has no ExecStart", name)
-		}
-		args := strings.NewReplacer("${UPGRADE_AGENT_CONFIG}", agentConfig(t), "$UPGRADE_AGENT_FLAGS", "",
-			"$UPGRADE_CONTROLLER_FLAGS", "", "$UPGRADE_DASHBOARD_FLAGS", "").Replace(start[2])
-		p := program{start[1], []string{"CONSUL_HTTP_TOKEN_FILE=/no/such/token"}}
-		code, out := p.run(t, strings.Fields(args)...)
+		args := arguments(t, name, "UPGRADE_AGENT_CONFIG="+agentConfig(t),
+			"UPGRADE_CONTROLLER_CONFIG="+filepath.Join(root, "config", "packages", "upgrade-controller.config.yaml"))
+		p := program{args[0], []string{"CONSUL_HTTP_TOKEN_FILE=/no/such/token"}}
+		code, out := p.run(t, args[1:]...)
 		if code == 0 || !strings.Contains(out, "/no/such/token") {
-			t.Errorf("%s %s: exit code %d:\n%s", start[1], args, code, out)
+			t.Errorf("%s: exit code %d:\n%s", args, code, out)
+		}
+	}
+}
+
+// An operator who sets flags must not lose the configuration file.
+func TestUnits_ReadTheConfigurationWithFlagsOfTheOperator(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"upgrade-agent", "upgrade-controller"} {
+		flags := strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_FLAGS=--datacenter dc2"
+		args := strings.Join(arguments(t, name+".service", flags), " ")
+		if !strings.Contains(args, "--config /etc/"+name+"/config.yaml") || !strings.HasSuffix(args, "--datacenter dc2") {
+			t.Errorf("the unit runs %s", args)
 		}
 	}
 }
