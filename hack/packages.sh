@@ -6,8 +6,8 @@
 #
 #   hack/packages.sh [FOLDER [ARCHITECTURE...]]
 #
-# The default is bin/packages, for amd64 and arm64. VERSION is the version of the packages, such as v0.2.0. Without it they
-# have the version of the checkout.
+# The default is bin/packages, for amd64 and arm64. The packages have the version of the programs, which Go reads from Git. VERSION,
+# such as v0.2.0, is for programs without one: Go reads none in a linked worktree, or without Git.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,10 +31,12 @@ binaries() {
   CGO_ENABLED=0 GOOS=linux GOARCH=$1 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o "$stage/$1/" ./cmd/...
 }
 
-# package_version turns a version into one of Debian and RPM: v0.2.0-rc.1 becomes 0.2.0~rc.1, which is older than 0.2.0.
+# package_version turns a version into one of Debian and RPM, which allow one hyphen, before their own number: v0.2.0-rc.1 becomes
+# 0.2.0~rc.1, which is older than 0.2.0.
 package_version() {
   local version=${1#v}
-  echo "${version/-/\~}"
+  version=${version/-/\~}
+  echo "${version//-/.}"
 }
 
 compress() { gzip -9n; }
@@ -65,7 +67,9 @@ here=$(go env GOHOSTARCH)
 for arch in $(printf '%s\n' "${architectures[@]}" "$here" | sort -u); do
   binaries "$arch"
 done
-VERSION=$(package_version "${VERSION:-$(hack/version.sh)}")
+version=$(go version -m "$stage/$here/upgradectl" | awk '$1 == "mod" { print $3 }')
+[[ $version != "(devel)" ]] || version=${VERSION:?"the programs have no version: set VERSION, such as v0.2.0"}
+VERSION=$(package_version "$version")
 export VERSION
 
 mkdir -p "$stage/man" "$stage/completion"
@@ -73,7 +77,7 @@ for page in docs/reference/man/*.1; do
   compress <"$page" >"$stage/man/${page##*/}.gz"
 done
 compress <CHANGELOG.md >"$stage/changelog.gz"
-for program in upgradectl upgrade-agent; do
+for program in "${programs[@]}"; do
   for shell in bash zsh fish; do
     "$stage/$here/$program" completion "$shell" >"$stage/completion/$program.$shell"
   done

@@ -5,9 +5,11 @@ package hack_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,6 +29,7 @@ func TestPackages(t *testing.T) {
 			t.Error(out)
 		}
 	})
+	t.Run("the version is that of the programs", func(t *testing.T) { sameVersions(t, built) })
 	t.Run("install, upgrade, remove and purge with dpkg", func(t *testing.T) { debianLifecycle(t, built) })
 	t.Run("install and remove with rpm", func(t *testing.T) { rpmLifecycle(t, built) })
 }
@@ -40,13 +43,29 @@ var installedFiles = []string{
 	"/etc/upgrade-controller/config.yaml", "/etc/upgrade-controller/environment",
 	"/usr/share/man/man1/upgradectl-rollout-pause.1.gz", "/usr/share/man/man1/upgrade-agent-run.1.gz",
 	"/usr/share/man/man1/upgrade-controller.1.gz",
-	"/usr/share/bash-completion/completions/upgradectl", "/usr/share/fish/vendor_completions.d/upgrade-agent.fish",
+	"/usr/share/bash-completion/completions/upgradectl", "/usr/share/fish/vendor_completions.d/upgradectl.fish",
+	"/usr/share/bash-completion/completions/upgrade-agent", "/usr/share/fish/vendor_completions.d/upgrade-agent.fish",
+	"/usr/share/bash-completion/completions/upgrade-controller", "/usr/share/fish/vendor_completions.d/upgrade-controller.fish",
 	"/usr/share/doc/upgrade-controller/examples/monitoring/alerts.yaml",
 	"/usr/share/doc/upgrade-controller/examples/monitoring/dashboard.json",
 	"/usr/share/doc/upgrade-controller/examples/consul/controller.hcl", "/usr/share/doc/upgrade-agent/examples/consul/agent.hcl",
 	"/usr/share/doc/upgradectl/examples/consul/operator.hcl", "/usr/share/doc/upgradectl/examples/minimal.yaml",
 	"/usr/share/doc/upgradectl/copyright", "/usr/share/doc/upgradectl/changelog.gz",
 	"/usr/share/doc/upgradectl/third-party-licenses.gz",
+}
+
+// zshCompletions are in another directory in each format.
+func zshCompletions(dir string) (files []string) {
+	for _, program := range []string{"upgradectl", "upgrade-agent", "upgrade-controller"} {
+		files = append(files, "/usr/share/zsh/"+dir+"/_"+program)
+	}
+	return files
+}
+
+// secrets are files that an operator creates.
+var secrets = []string{
+	"/etc/upgrade-agent/token", "/etc/upgrade-controller/token",
+	"/etc/upgrade-controller/dashboard-token", "/etc/upgrade-controller/dashboard-environment",
 }
 
 // debianLifecycle installs packages with dpkg in an empty root. The maintainer scripts run outside of it, and get its path.
@@ -56,12 +75,12 @@ func debianLifecycle(t *testing.T, built string) {
 		mkdir(t, filepath.Join(root, dir))
 	}
 	write(t, root+"/var/lib/dpkg/status", "")
-	dpkg := func(args ...string) {
-		command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...)
+	dpkg := func(args ...string) string {
+		return command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...)
 	}
 	debs := packages(t, built, "deb")
 	dpkg(append([]string{"--install"}, debs...)...)
-	wantFiles(t, root, true, installedFiles...)
+	wantFiles(t, root, true, append(zshCompletions("vendor-completions"), installedFiles...)...)
 	wantFiles(t, root, false, "/etc/systemd/system/multi-user.target.wants/upgrade-agent.service")
 
 	edited := root + "/etc/upgrade-agent/config.yaml"
@@ -71,11 +90,20 @@ func debianLifecycle(t *testing.T, built string) {
 		t.Errorf("the upgrade replaced the edited configuration: %s", text)
 	}
 
+	for _, file := range secrets {
+		write(t, root+file, "secret")
+	}
 	names := []string{"upgradectl", "upgrade-agent", "upgrade-controller"}
 	dpkg(append([]string{"--remove"}, names...)...)
+	wantFiles(t, root, true, secrets...)
 	wantFiles(t, root, false, "/usr/bin/upgrade-agent", "/usr/lib/systemd/system/upgrade-agent.service")
 	wantFiles(t, root, true, "/etc/upgrade-agent/config.yaml", "/etc/upgrade-controller/environment")
-	dpkg(append([]string{"--purge"}, names...)...)
+	out := dpkg(append([]string{"--purge"}, names...)...)
+	for _, file := range secrets {
+		if !strings.Contains(out, root+file) {
+			t.Errorf("the purge does not say that it removed %s:\n%s", file, out)
+		}
+	}
 	wantFiles(t, root, false, "/etc/upgrade-agent", "/etc/upgrade-controller", "/usr/share/doc/upgradectl")
 }
 
@@ -86,7 +114,7 @@ func newerVersion(t *testing.T, debs []string) []string {
 		dir := filepath.Join(t.TempDir(), "package")
 		command(t, "", "dpkg-deb", "--raw-extract", deb, dir)
 		control := dir + "/DEBIAN/control"
-		write(t, control, strings.Replace(read(t, control), "Version: 0.1.0-1", "Version: 0.2.0-1", 1))
+		write(t, control, regexp.MustCompile(`(?m)^(Version: .*)-1$`).ReplaceAllString(read(t, control), "$1-2"))
 		name := filepath.Join(t.TempDir(), filepath.Base(deb))
 		command(t, "", "dpkg-deb", "-Zgzip", "-z1", "--build", dir, name)
 		newer = append(newer, name)
@@ -110,7 +138,7 @@ func rpmLifecycle(t *testing.T, built string) {
 			t.Errorf("%s has the scripts:\n%s", filepath.Base(file), scripts)
 		}
 	}
-	for _, file := range installedFiles {
+	for _, file := range append(zshCompletions("site-functions"), installedFiles...) {
 		if !slices.Contains(listed, file) {
 			t.Errorf("no package lists %s", file)
 		}
@@ -118,7 +146,16 @@ func rpmLifecycle(t *testing.T, built string) {
 	rpm(append([]string{"--install", "--nodeps"}, rpms...)...)
 	wantFiles(t, root, true, installedFiles...)
 	write(t, root+"/etc/upgrade-agent/config.yaml", "# edited\n")
-	rpm("--erase", "--nodeps", "upgradectl", "upgrade-agent", "upgrade-controller")
+	for _, file := range secrets {
+		write(t, root+file, "secret")
+	}
+	out := rpm("--erase", "--nodeps", "upgradectl", "upgrade-agent", "upgrade-controller")
+	wantFiles(t, root, true, secrets...) // rpm keeps what an operator created
+	for _, file := range secrets {
+		if !strings.Contains(out, file) {
+			t.Errorf("the removal does not say that %s is left:\n%s", file, out)
+		}
+	}
 	wantFiles(t, root, false, "/usr/bin/upgrade-agent", "/etc/upgrade-agent/config.yaml")
 	wantFiles(t, root, true, "/etc/upgrade-agent/config.yaml.rpmsave")
 }
@@ -185,12 +222,51 @@ func wantFiles(t *testing.T, root string, exist bool, files ...string) {
 	}
 }
 
-// buildPackages returns a directory with packages of version v0.1.0.
+// unknownVersion is the version for programs that have none: Go reads it from Git, but not in each kind of checkout.
+const unknownVersion = "v0.1.0"
+
+// buildPackages returns a directory with packages.
 func buildPackages(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	command(t, "v0.1.0", "packages.sh", dir, runtime.GOARCH)
+	command(t, unknownVersion, "packages.sh", dir, runtime.GOARCH)
 	return dir
+}
+
+// versionOf returns the version that an upgradectl prints.
+func versionOf(t *testing.T, upgradectl string) string {
+	t.Helper()
+	var v struct{ Version string }
+	if err := json.Unmarshal([]byte(command(t, "", upgradectl, "version", "-o", "json")), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Version == "(devel)" {
+		return unknownVersion
+	}
+	return v.Version
+}
+
+// sameVersions compares the versions of the packages with that of the programs in them, in the notation of packages.
+func sameVersions(t *testing.T, built string) {
+	dir := t.TempDir()
+	for _, deb := range packages(t, built, "deb") {
+		command(t, "", "dpkg-deb", "--extract", deb, dir)
+	}
+	number, rest, isPre := strings.Cut(strings.TrimPrefix(versionOf(t, dir+"/usr/bin/upgradectl"), "v"), "-")
+	want := number
+	if isPre {
+		want += "~" + strings.ReplaceAll(rest, "-", ".")
+	}
+	for _, deb := range packages(t, built, "deb") {
+		if got := strings.TrimSpace(command(t, "", "dpkg-deb", "--field", deb, "Version")); got != want+"-1" {
+			t.Errorf("%s has version %s, its program %s", deb, got, want)
+		}
+	}
+	for _, rpm := range packages(t, built, "rpm") {
+		if got := command(t, "", "rpm", "-qp", "--queryformat", "%{VERSION}", rpm); got != want {
+			t.Errorf("%s has version %s, its program %s", rpm, got, want)
+		}
+	}
 }
 
 // packages returns the packages of a format.
