@@ -162,7 +162,8 @@ func (f *fixture) sync() gitsync.Status {
 	f.Helper()
 	f.requests++
 	id := fmt.Sprint("sync ", f.requests)
-	f.must(gitsync.RequestSync(f.Context(), f.store, f.source.Name, gitsync.Request{ID: id}))
+	_, err := gitsync.RequestSync(f.Context(), f.store, f.source.Name, gitsync.Request{ID: id})
+	f.must(err)
 	f.eventually(id, func() bool { return f.status(f.source.Name).HandledRequest == id })
 	return f.status(f.source.Name)
 }

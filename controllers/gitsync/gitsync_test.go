@@ -289,7 +289,7 @@ func TestRunner_EndsWhenTheLockIsLost(t *testing.T) {
 	f.wantSynced("good", "fleet=v1")
 	f.must(f.store.DestroySession(t.Context(), f.session))
 	f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
-	f.must(gitsync.RequestSync(t.Context(), f.store, "default", gitsync.Request{ID: "lost"}))
+	ask(t, f.store, gitsync.Request{ID: "lost"})
 	f.eventually("the request is handled", func() bool {
 		f.store.mu.Lock()
 		defer f.store.mu.Unlock()

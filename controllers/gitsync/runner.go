@@ -252,7 +252,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 	status, _ := DecodeStatus(pairs[0])
 	request := decodeRequest(pairs[1])
 	m := status.memory(request)
-	status.Source, status.HandledRequest = f.source.public(), request.ID
+	status.Source, status.HandledRequest, status.HandledNumber = f.source.public(), request.ID, max(request.Number, status.HandledNumber)
 	content, changes, err := f.syncOnce(ctx, m)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)
@@ -273,6 +273,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		content.Revision = cmp.Or(content.Revision, failure.Revision)
 		f.Log.Error(err, "sync failed", "source", f.source.Name, "reason", failure.Reason)
 	}
+	status.accepted(m, now)
 	if f.Observer != nil {
 		f.Observer.Synced(Sync{Source: f.source.Name, Revision: content.Revision, Started: started, Duration: now.Sub(started), Err: err})
 	}

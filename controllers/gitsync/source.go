@@ -51,6 +51,9 @@ func (s Source) prunes() bool { return s.Prune == nil || *s.Prune }
 
 func (s Source) timeout() time.Duration { return duration(s.Timeout, DefaultTimeout) }
 
+// RequestTimeout returns how long the leader may take to handle a request: a read that is under way, another one, and the writes.
+func (s Source) RequestTimeout() time.Duration { return 2*s.timeout() + time.Minute }
+
 func (s Source) interval() time.Duration { return duration(s.Interval, DefaultInterval) }
 
 // duration parses a duration of a source, or returns the fallback if there is none.
@@ -152,7 +155,7 @@ func validateRef(ref repository.Ref, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("semver"), ref.SemVer, "must be a range of versions, such as >=1.2.0 <2.0.0 or 1.x"))
 		}
 	}
-	if ref.Commit != "" && (len(ref.Commit) != 40 || strings.Trim(ref.Commit, "0123456789abcdef") != "") {
+	if ref.Commit != "" && !repository.IsHash(ref.Commit) {
 		errs = append(errs, field.Invalid(at.Child("commit"), ref.Commit, "must be the full hash: 40 lowercase hexadecimal digits"))
 	}
 	return errs

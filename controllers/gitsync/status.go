@@ -35,6 +35,8 @@ const (
 	ReasonTagMoved  = "TagMoved"
 	ReasonRewound   = "Rewound"
 	ReasonKept      = "PlanKept"
+	// ReasonAcceptDropped means that the sync for which an operator accepted a commit did not apply it.
+	ReasonAcceptDropped = "AcceptDropped"
 )
 
 // Status is the stored state of a source.
@@ -52,8 +54,9 @@ type Status struct {
 	Attempted string `json:"attemptedRevision,omitempty"`
 	// LastError says why the last sync failed. Nil means that it succeeded.
 	LastError *LastError `json:"lastError,omitempty"`
-	// HandledRequest is the ID of the last sync request that was handled.
+	// HandledRequest is the ID of the last sync request that was handled, and HandledNumber its number.
 	HandledRequest string `json:"handledRequest,omitempty"`
+	HandledNumber  uint64 `json:"handledNumber,omitempty"`
 	// Conditions are Ready, Reconciling and Stalled, as for plans.
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// Events are the latest events, oldest first.
@@ -123,8 +126,7 @@ func (s *Status) base() string {
 	if s.Base != "" || s.Synced == nil {
 		return s.Base
 	}
-	_, applied, _ := strings.Cut(s.Synced.Revision, "sha1:")
-	return applied
+	return repository.CommitOf(s.Synced.Revision)
 }
 
 // memory returns what the status says about the next sync, which handles the request.
@@ -133,10 +135,28 @@ func (s *Status) memory(r Request) memory {
 	if s.Synced != nil && len(m.seen) == 0 { // the status was stored before it had them
 		m.seen = []Seen{{Object: m.base, Time: s.Synced.Time}}
 	}
-	if r.ID != s.HandledRequest { // a request counts once
-		m.accept, m.acceptedBy = r.Accept, cmp.Or(r.By, "an operator")
+	if !s.Handled(r) { // a request counts once
+		m.accept, m.acceptedBy = r.Accept, r.by()
 	}
 	return m
+}
+
+// Handled reports whether a sync handled the request, or a later one that replaced it.
+func (s *Status) Handled(r Request) bool {
+	return r.ID == s.HandledRequest || r.Number != 0 && r.Number <= s.HandledNumber
+}
+
+// accepted records that an accepted commit was not applied. Such a commit counts for no later sync.
+func (s *Status) accepted(m memory, now time.Time) {
+	if m.accept == "" || s.base() == m.accept {
+		return
+	}
+	why := "the source is at " + s.Attempted
+	if s.LastError != nil {
+		why = "the sync failed: " + s.LastError.Reason
+	}
+	s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonAcceptDropped, fmt.Sprintf("%s, accepted by %s, was not applied: "+
+		"%s. Accept it again when the repository offers it", m.accept, m.acceptedBy, why))
 }
 
 // verified records when a commit or tag with a good signature was first seen.

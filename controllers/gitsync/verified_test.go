@@ -46,7 +46,7 @@ func (f *fixture) reset(commit string) {
 // accept requests a sync that accepts a commit, and returns the status after it.
 func (f *fixture) accept(commit string) gitsync.Status {
 	f.Helper()
-	f.must(gitsync.RequestSync(f.Context(), f.store, "default", gitsync.Request{ID: "accept " + commit, By: "alice", Accept: commit}))
+	ask(f.T, f.store, gitsync.Request{ID: "accept " + commit, By: "alice", Accept: commit})
 	f.eventually("accept "+commit, func() bool { return f.status("default").HandledRequest == "accept "+commit })
 	return f.status("default")
 }

@@ -21,7 +21,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
-	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 const (
@@ -43,7 +42,7 @@ const (
 // too large; 429 for too many requests; 503 if the store does not answer or the secret cannot be read.
 type Webhooks struct {
 	sources map[string]*webhook
-	store   store.Writer
+	store   Requests
 	now     func() time.Time
 	log     logr.Logger
 	// refused limits the refused requests of an address.
@@ -60,8 +59,8 @@ type webhook struct {
 }
 
 // NewWebhooks handles the webhooks of the sources that have a secret.
-func NewWebhooks(sources []Source, w store.Writer, now func() time.Time, log logr.Logger) *Webhooks {
-	h := &Webhooks{map[string]*webhook{}, w, now, log, httpserver.NewRateByAddress(1, 20)}
+func NewWebhooks(sources []Source, s Requests, now func() time.Time, log logr.Logger) *Webhooks {
+	h := &Webhooks{map[string]*webhook{}, s, now, log, httpserver.NewRateByAddress(1, 20)}
 	for _, s := range sources {
 		if s.WebhookSecretFile != "" {
 			h.sources[s.Name] = &webhook{secretFile: s.WebhookSecretFile, syncs: rate.NewLimiter(rate.Every(2*time.Second), 5)}
@@ -93,7 +92,7 @@ func (h *Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), webhookTimeout)
 	defer cancel()
 	request := Request{ID: "webhook-" + strconv.FormatInt(now.UnixNano(), 36) + "-" + hook.nextID(), By: "webhook", Time: now.UTC()}
-	if err := RequestSync(ctx, h.store, name, request); err != nil {
+	if _, err := RequestSync(ctx, h.store, name, request); err != nil {
 		h.log.Error(err, "cannot store the sync request of a webhook", "source", name)
 		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		return

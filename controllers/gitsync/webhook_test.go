@@ -42,7 +42,7 @@ func TestWebhooks(t *testing.T) {
 	}
 	sources := []gitsync.Source{{Name: "a", WebhookSecretFile: secret}, {Name: "b", WebhookSecretFile: secret + ".gone"}, {Name: "c"}}
 	s := memory.New(func() time.Time { return now })
-	serve := func(s store.Writer) func(source, body, key string) int {
+	serve := func(s gitsync.Requests) func(source, body, key string) int {
 		mux := http.NewServeMux()
 		mux.Handle("POST /hook/{source}", gitsync.NewWebhooks(sources, s, func() time.Time { return now }, logr.Discard()))
 		return func(source, body, key string) int {

@@ -75,7 +75,7 @@ func syncs(t *testing.T, consul *consuldev.Agent, token string) bool {
 // rings asks for a sync, as upgradectl reconcile source does, and says whether that is allowed.
 func rings(t *testing.T, consul *consuldev.Agent, token string) bool {
 	t.Helper()
-	err := gitsync.RequestSync(t.Context(), storeWith(t, consul, token), "default", gitsync.Request{ID: "test"})
+	_, err := gitsync.RequestSync(t.Context(), storeWith(t, consul, token), "default", gitsync.Request{ID: "test"})
 	if err != nil && !strings.Contains(err.Error(), "permission denied") {
 		t.Fatal(err)
 	}

@@ -19,8 +19,10 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -118,8 +120,8 @@ func sourceKind() itemKind[gitsync.Status] {
 // shortRevision shortens the hash of a revision, as Git does.
 func shortRevision(revision string) string {
 	const digits = 12
-	if before, hash, ok := strings.Cut(revision, "sha1:"); ok && len(hash) > digits {
-		return before + "sha1:" + hash[:digits]
+	if hash := repository.CommitOf(revision); hash != "" {
+		return strings.TrimSuffix(revision, hash[digits:])
 	}
 	return revision
 }
@@ -214,9 +216,11 @@ func newCmdReconcileSource(f *factory, runF func(context.Context, *reconcileSour
 		Use:   "source NAME",
 		Short: "Make the controller sync a source now, and wait for the result",
 		Long: "Asks the controller that leads to read the repository and apply its plans now, and waits until it has done so.\n" +
-			"Exit code 1 if the sync fails, if --timeout passes before, or if no controller leads.\n\n" +
+			"Exit code 1 if the sync fails, if --timeout passes before, or if no controller leads. Without --timeout, the limit is\n" +
+			"twice the timeout of the source and a minute.\n\n" +
 			"A source that verifies signatures moves only to commits that descend from the one that was applied last.\n" +
-			"--accept lets this sync apply one other commit. It must have a good signature, too.",
+			"--accept lets this sync apply one other commit. It must have a good signature, too. If the repository does not offer that\n" +
+			"commit now, the command fails, and no later sync applies it. It is refused while another commit is to be accepted.",
 		Example: "  upgradectl reconcile source default --timeout 1m\n" +
 			"  upgradectl reconcile source default --accept 5f2c8a90c1d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7",
 		Args:              cli.Args(cobra.ExactArgs(1)),
@@ -230,11 +234,8 @@ func newCmdReconcileSource(f *factory, runF func(context.Context, *reconcileSour
 
 // acceptedCommit returns the hash of a revision, or an empty one for an empty revision.
 func acceptedCommit(revision string) (string, error) {
-	commit := revision
-	if _, hash, ok := strings.Cut(revision, "sha1:"); ok {
-		commit = hash
-	}
-	if revision != "" && (len(commit) != 40 || strings.Trim(commit, "0123456789abcdef") != "") {
+	commit := repository.CommitOf(revision)
+	if revision != "" && commit == "" {
 		return "", cli.Usagef("--accept %q: must be the full hash of a commit, 40 lowercase hexadecimal digits, or REF@sha1:HASH", revision)
 	}
 	return commit, nil
@@ -253,39 +254,74 @@ func runReconcileSource(ctx context.Context, o *reconcileSourceOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := requireController(ctx, s); err != nil {
+	leader, err := requireController(ctx, s)
+	if err != nil {
 		return err
 	}
 	name := status.Source.Name
-	request := gitsync.Request{ID: fmt.Sprintf("%s %d", o.Who, time.Now().UnixNano()), By: o.Who, Time: o.Now().UTC(), Accept: accept}
-	if err := gitsync.RequestSync(ctx, s, name, request); err != nil {
+	request, err := gitsync.RequestSync(ctx, s, name,
+		gitsync.Request{ID: fmt.Sprintf("%s %d", o.Who, time.Now().UnixNano()), By: o.Who, Time: o.Now().UTC(), Accept: accept})
+	if err != nil {
 		return err
 	}
-	return poll(ctx, syncPollInterval, func(ctx context.Context) (bool, error) {
-		status, err := findSource(ctx, s, name)
-		switch {
-		case err != nil:
-			return false, err
-		case status.HandledRequest != request.ID:
-			return false, requireController(ctx, s)
-		case status.LastError != nil:
-			return false, fmt.Errorf("source %s: %s: %s", name, status.LastError.Reason, status.LastError.Message)
-		}
-		_, err = fmt.Fprintf(o.Out, "source/%s synced: %s\n", name, cli.OneLine(status.Ready().Message))
-		return true, err
-	})
+	limit := cmp.Or(o.flags.timeout, status.Source.RequestTimeout())
+	o.say("waiting up to %s for %s to sync source %s", limit, leader.Holder, name)
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("gave up after %s", limit))
+	defer cancel()
+	after, err := waitForSync(limited, s, name, request)
+	switch {
+	case limited.Err() != nil && errors.Is(err, context.Cause(limited)):
+		return fmt.Errorf("%w waiting for %s to sync source %s; the request stays stored", err, leader.Holder, name)
+	case err != nil:
+		return err
+	}
+	return reportSync(o.Out, after, status.Events)
 }
 
-// requireController returns an error if no controller leads, since only a controller syncs sources.
-func requireController(ctx context.Context, s store.Store) error {
+// waitForSync returns the status of a source after the request was handled.
+func waitForSync(ctx context.Context, s store.Store, name string, request gitsync.Request) (status gitsync.Status, err error) {
+	err = poll(ctx, syncPollInterval, func(ctx context.Context) (bool, error) {
+		if status, err = findSource(ctx, s, name); err != nil {
+			return false, err
+		}
+		if status.Handled(request) {
+			return true, nil
+		}
+		_, err := requireController(ctx, s)
+		return false, err
+	})
+	return status, err
+}
+
+// reportSync prints the result of a sync. It returns an error if the sync failed, or dropped the commit that it should accept.
+// The events before are those from before the sync.
+func reportSync(w io.Writer, s gitsync.Status, before []fleet.Event) error {
+	if s.LastError != nil {
+		return fmt.Errorf("source %s: %s: %s", s.Source.Name, s.LastError.Reason, s.LastError.Message)
+	}
+	var last uint64
+	for _, e := range before {
+		last = max(last, e.Number)
+	}
+	for _, e := range s.Events {
+		if e.Number > last && e.Reason == gitsync.ReasonAcceptDropped {
+			return fmt.Errorf("source %s: %s: %s", s.Source.Name, e.Reason, e.Message)
+		}
+	}
+	_, err := fmt.Fprintf(w, "source/%s synced: %s\n", s.Source.Name, cli.OneLine(s.Ready().Message))
+	return err
+}
+
+// requireController returns the controller that leads, or an error if there is none, since only a controller syncs sources.
+func requireController(ctx context.Context, s store.Store) (*leaderelection.LockHeldError, error) {
 	held, err := lockHolder(ctx, s)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case held == nil:
-		return errors.New("no controller is running: start upgrade-controller, which syncs its sources")
+		return nil, errors.New("no controller is running: start upgrade-controller, which syncs its sources")
 	case held.Kind != leaderelection.KindController:
-		return fmt.Errorf("%w: only a controller syncs sources, and none leads", held)
+		return nil, fmt.Errorf("%w: only a controller syncs sources, and none leads", held)
 	}
-	return nil
+	return held, nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -87,6 +88,22 @@ func (r Revision) String() string {
 		return "sha1:" + commit
 	}
 	return r.Ref + "@sha1:" + commit
+}
+
+// CommitOf returns the hash in the text of a revision, or the text itself if it is a hash. Empty means that it has none.
+func CommitOf(revision string) string {
+	if _, hash, ok := strings.Cut(revision, "sha1:"); ok {
+		revision = hash
+	}
+	if !IsHash(revision) {
+		return ""
+	}
+	return revision
+}
+
+// IsHash reports whether a text is the full hash of an object: 40 lowercase hexadecimal digits.
+func IsHash(text string) bool {
+	return len(text) == 40 && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // Object returns the hash of the commit or tag object that the reference points to.

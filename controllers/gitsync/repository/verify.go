@@ -153,7 +153,7 @@ func (h *header) value(name string) string {
 
 func (h *header) hash(name string) plumbing.Hash {
 	text := h.value(name)
-	if h.err == nil && (len(text) != 40 || strings.Trim(text, "0123456789abcdef") != "") {
+	if h.err == nil && !IsHash(text) {
 		h.err = fmt.Errorf("invalid object: %s %q is not a hash of 40 digits", name, text)
 	}
 	return plumbing.NewHash(text)
