@@ -101,6 +101,12 @@ func (c Command) Run(ctx context.Context, change Change) (output string, err err
 	return end.String(), err
 }
 
+// Check returns an error if Run would not start the program: it is missing, or untrusted users can change it.
+func (c Command) Check() error {
+	_, err := c.program()
+	return err
+}
+
 // program returns the path of the program. No untrusted user can change it after this check: see trust.Owners.Check.
 func (c Command) program() (path string, err error) {
 	if path, err = exec.LookPath(c.Path); err != nil {

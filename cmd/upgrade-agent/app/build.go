@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os/user"
 	"regexp"
@@ -61,16 +60,12 @@ func (b builder) inhibiting(step agent.Step) agent.Step {
 	return inhibit.WithInhibitor(step, inhibit.Logind, b.log)
 }
 
-func (b builder) pipeline(reporter *checks.Reporter) (agent.Step, error) {
-	steps, err := b.steps()
-	if err != nil {
-		return nil, err
-	}
+func (b builder) pipeline(steps []pipeline.Step, reporter *checks.Reporter) agent.Step {
 	p := &pipeline.Pipeline{Steps: steps, Journal: atomicfile.State[pipeline.Entry](b.statePath + ".journal"), Log: b.log}
 	if reporter != nil {
 		p.StepEnded = reporter.StepEnded
 	}
-	return p.Run, nil
+	return p.Run
 }
 
 func (b builder) steps() (steps []pipeline.Step, err error) {
@@ -131,23 +126,21 @@ func (b builder) commands() (commands.Commands, error) {
 	return all, nil
 }
 
-// warn logs which programs and manifests untrusted users can change. The steps check them again, and refuse them, when they run.
-func (b builder) warn(exec string, defined commands.Commands) {
-	paths := []string{exec}
-	if exec == "" {
-		paths = b.file.Pipeline.Programs()
-	}
-	check := func(owners trust.Owners, path string) {
-		if err := owners.CheckTree(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			b.log.Error(err, "refusing to run it until this is fixed")
+// warn logs which steps and commands would fail because untrusted users can change what they run. What is missing may be installed
+// by an earlier step.
+func (b builder) warn(steps []pipeline.Step, defined commands.Commands) {
+	warn := func(kind, name string, err error) {
+		if _, ok := errors.AsType[*trust.Error](err); ok {
+			b.log.Error(err, "refusing to run what others can change", kind, name)
 		}
 	}
-	for _, path := range paths {
-		check(b.owners, path)
+	for _, step := range steps {
+		if step.Check != nil {
+			warn("step", step.Name, step.Check())
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(defined.Defined)) {
-		d := defined.Defined[name]
-		check(d.User.Owners(d.Trust), d.Path)
+		warn("command", name, defined.Defined[name].Check())
 	}
 }
 

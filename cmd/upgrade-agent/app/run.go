@@ -27,6 +27,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/checks"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/config"
+	"github.com/jiocloud/upgrade-controller/controllers/agent/pipeline"
 	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
@@ -36,7 +37,7 @@ const stepHelp = `
 The pipeline of the configuration file upgrades the host: a hook, facts, package sources, apt, Puppet, and validation
 scripts, each if it is configured. Without a file the pipeline is puppet apply of ` + config.DefaultManifest + `.
 With --exec, one program replaces the pipeline. Programs run without a shell, in a session of their own, in the directory
-/, and inherit the environment of the agent without CONSUL_*. They also have:
+/, and inherit the variables of the agent, but for those that begin with CONSUL_. They also have:
   UPGRADE_VERSION        the version to reach
   UPGRADE_LOCAL_VERSION  the version that the host has; empty on its first boot
   UPGRADE_HOSTNAME       the host's name
@@ -192,10 +193,7 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err != nil {
 		return nil, nil, err
 	}
-	owners, errs := file.Trust.Owners()
-	if len(errs) > 0 {
-		return nil, nil, errs.ToAggregate()
-	}
+	owners := file.Trust.Owners()
 	if err := o.checkFiles(owners); err != nil {
 		return nil, nil, err
 	}
@@ -209,17 +207,18 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	b := builder{file: file, statePath: o.host.versionFile, store: s, output: o.stderr, log: log, owners: owners}
 	reporter := b.reporter()
 	o.step.Trust = owners
-	step := o.step.Run
+	steps, step := []pipeline.Step{{Name: "--exec", Run: o.step.Run, Check: o.step.Check}}, o.step.Run
 	if o.step.Path == "" {
-		if step, err = b.pipeline(reporter); err != nil {
+		if steps, err = b.steps(); err != nil {
 			return nil, nil, err
 		}
+		step = b.pipeline(steps, reporter)
 	}
 	defined, err := b.commands()
 	if err != nil {
 		return nil, nil, err
 	}
-	b.warn(o.step.Path, defined)
+	b.warn(steps, defined)
 	a, err := agent.New(agent.Options{
 		Host: o.host.name, Role: o.host.role, Layout: o.host.layout, Store: s, Version: agent.File(o.host.versionFile),
 		Step: b.inhibiting(step), Command: defined.Run, Spool: b.spool(), Memory: memory(o.host.versionFile),
@@ -303,13 +302,16 @@ func (o *runOptions) tokenFile() string {
 	return cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE"))
 }
 
-// checkFiles refuses a version file and a token that untrusted users can change.
+// checkFiles refuses a version file, a directory of the agent's state and a token that untrusted users can change. The owners are
+// those of the configuration: they may change the token alone.
 func (o *runOptions) checkFiles(owners trust.Owners) error {
-	for _, path := range []string{o.host.versionFile, o.tokenFile()} {
-		if path == "" {
-			continue
-		}
-		if err := owners.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // who reads it reports that
+	state := trust.Owners{}
+	problems := []error{state.CheckDirectory(filepath.Dir(o.host.versionFile)), state.Check(o.host.versionFile)}
+	if path := o.tokenFile(); path != "" {
+		problems = append(problems, owners.Check(path))
+	}
+	for _, err := range problems {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the reader of the file reports that
 			return err
 		}
 	}
@@ -328,7 +330,10 @@ func (o *runOptions) warn(owners trust.Owners, log logr.Logger) {
 		cmp.Or(o.consul.CAFile, os.Getenv("CONSUL_CACERT")), os.Getenv("CONSUL_CAPATH"),
 		cmp.Or(o.consul.ClientCert, os.Getenv("CONSUL_CLIENT_CERT")), cmp.Or(o.consul.ClientKey, os.Getenv("CONSUL_CLIENT_KEY")),
 	} {
-		if err, ok := errors.AsType[*trust.Error](owners.Check(path)); ok && path != "" {
+		if path == "" {
+			continue
+		}
+		if err, ok := errors.AsType[*trust.Error](owners.Check(path)); ok {
 			log.Info("another user can change the connection to Consul: " + err.Error())
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,51 +56,52 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 	consul := newHost(t, "v1", "")
 	consul.set("current_version", "v2", enable, "True")
 	for _, tt := range []struct {
-		name string
+		// step is the one that fails. Empty means that the agent does not start.
+		name, step string
 		// open makes a mistake with the rights of a file. It returns the file, the mode that the agent names, and the fix.
 		open func(f trusted) (path, mode, fix string)
 	}{
-		{"configuration", func(f trusted) (string, string, string) {
+		{"configuration", "", func(f trusted) (string, string, string) {
 			chmod(t, f.config, 0o666)
 			attack(t, "text=$(sed s,"+f.hook+","+f.evil+", "+f.config+"); echo \"$text\" > "+f.config)
 			return f.config, "0666", "chmod go-w " + f.config
 		}},
-		{"directory of the configuration", func(f trusted) (string, string, string) {
+		{"directory of the configuration", "", func(f trusted) (string, string, string) {
 			chmod(t, f.etc, 0o777)
 			attack(t, "sed s,"+f.hook+","+f.evil+", "+f.config+" > "+f.etc+"/new; mv -f "+f.etc+"/new "+f.config)
 			return f.etc, "0777", "chmod go-w " + f.etc
 		}},
-		{"hook", func(f trusted) (string, string, string) {
+		{"hook", "preHook", func(f trusted) (string, string, string) {
 			chmod(t, f.hook, 0o777)
 			attack(t, "cat "+f.evil+" > "+f.hook)
 			return f.hook, "0777", "chmod go-w " + f.hook
 		}},
-		{"directory of hooks", func(f trusted) (string, string, string) {
+		{"directory of hooks", "preHook", func(f trusted) (string, string, string) {
 			chmod(t, filepath.Dir(f.hook), 0o757)
 			attack(t, "rm "+f.hook+"; cp "+f.evil+" "+f.hook)
 			return filepath.Dir(f.hook), "0757", "chmod go-w " + filepath.Dir(f.hook)
 		}},
-		{"template", func(f trusted) (string, string, string) {
+		{"template", "", func(f trusted) (string, string, string) {
 			chmod(t, f.template, 0o666)
 			attack(t, "echo 'Types: deb # of the attacker' > "+f.template)
 			return f.template, "0666", "chmod go-w " + f.template
 		}},
-		{"manifest", func(f trusted) (string, string, string) {
+		{"manifest", "puppet", func(f trusted) (string, string, string) {
 			chmod(t, f.manifest, 0o622)
 			attack(t, "cat "+f.evil+" > "+f.manifest)
 			return f.manifest, "0622", "chmod go-w " + f.manifest
 		}},
-		{"token", func(f trusted) (string, string, string) {
+		{"token", "", func(f trusted) (string, string, string) {
 			chmod(t, f.token, 0o622)
 			attack(t, "echo 6f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11 > "+f.token)
 			return f.token, "0622", "chmod go-w " + f.token
 		}},
-		{"validation script", func(f trusted) (string, string, string) {
+		{"validation script", "validation", func(f trusted) (string, string, string) {
 			chmod(t, f.validation, 0o777)
 			attack(t, "cat "+f.evil+" > "+f.validation)
 			return f.validation, "0777", "chmod go-w " + f.validation
 		}},
-		{"version file", func(f trusted) (string, string, string) {
+		{"version file", "", func(f trusted) (string, string, string) {
 			chmod(t, f.version, 0o666)
 			attack(t, "echo v2 > "+f.version)
 			return f.version, "0666", "chmod go-w " + f.version
@@ -113,6 +116,14 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 			}
 			if code == 0 || !strings.Contains(errs, path) || !strings.Contains(errs, mode) || !strings.Contains(errs, fix) {
 				t.Errorf("exit code %d, want %s with %s and %q:\n%s", code, path, mode, fix, errs)
+			}
+			for line := range strings.Lines(errs) {
+				if strings.Count(line, "fix") > 1 {
+					t.Errorf("a message says twice how to correct it: %s", line)
+				}
+			}
+			if tt.step != "" && !strings.Contains(errs, `"step": "`+tt.step+`", "error": "`) {
+				t.Errorf("the agent does not say at start that step %s would fail:\n%s", tt.step, errs)
 			}
 		})
 	}
@@ -142,6 +153,45 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 			t.Errorf("report %+v", r)
 		}
 	})
+}
+
+// The field trust is about programs. The version file and the state beside it say what the agent runs.
+func TestTrust_DoesNotCoverTheState(t *testing.T) {
+	testtool.NeedRoot(t, "attacks root's files as another user")
+	trustedUser, err := user.LookupId(strconv.Itoa(attackerID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	consul := newHost(t, "v1", "")
+	consul.set("current_version", "v2", enable, "True")
+	for name, tt := range map[string]struct {
+		open func(f trusted) (path string, err error)
+	}{
+		"version file": {func(f trusted) (string, error) { return f.version, os.Chown(f.version, attackerID, attackerID) }},
+		"directory of the state": {func(f trusted) (string, error) {
+			return filepath.Dir(f.version), os.Chown(filepath.Dir(f.version), attackerID, attackerID)
+		}},
+		"directory of the state as /tmp": {func(f trusted) (string, error) {
+			chmod(t, filepath.Dir(f.version), 0o777|os.ModeSticky)
+			attack(t, `echo '{"version":"v2","from":"v1","step":"validation","steps":["preHook","sources","puppet","validation"]}' > `+f.version+".journal")
+			return filepath.Dir(f.version), nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newTrusted(t, consul)
+			path, err := tt.open(f)
+			if err == nil {
+				err = os.WriteFile(f.config, []byte(read(t, f.config)+"trust: {users: ["+trustedUser.Username+"]}\n"), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, _, errs := run(t, agent(t, "once", "--config", f.config))
+			if code == 0 || !strings.Contains(errs, path+": mode ") || read(t, f.version) != "v1\n" {
+				t.Errorf("exit code %d, version %q:\n%s", code, read(t, f.version), errs)
+			}
+		})
+	}
 }
 
 // Any user who can open a file can lock it.

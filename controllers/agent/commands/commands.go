@@ -29,6 +29,13 @@ type Definition struct {
 	Trust trust.Owners
 }
 
+// Check returns an error if the program could not be started: it is missing, or untrusted users can change it.
+func (d Definition) Check() error { return d.command().Check() }
+
+func (d Definition) command() agent.Command {
+	return agent.Command{Path: d.Path, User: d.User, Trust: d.Trust}
+}
+
 // Pattern is a regular expression that a whole argument must match.
 type Pattern struct {
 	text   string
@@ -70,7 +77,8 @@ func (c Commands) Run(ctx context.Context, change agent.Change, action fleet.Act
 	if wanted := time.Duration(action.TimeoutSeconds) * time.Second; wanted > 0 && (timeout == 0 || wanted < timeout) {
 		timeout = wanted
 	}
-	command := agent.Command{Path: d.Path, Args: action.Args, User: d.User, Trust: d.Trust, Timeout: timeout, Output: c.Output}
+	command := d.command()
+	command.Args, command.Timeout, command.Output = action.Args, timeout, c.Output
 	output, err = command.Run(ctx, change)
 	if err != nil {
 		err = fmt.Errorf("command %s: %w", action.Name, err)

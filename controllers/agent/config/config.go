@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -167,12 +166,16 @@ type Checks struct {
 type Trust struct {
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+
+	owners trust.Owners
 }
 
-// Owners looks up the users and groups.
-func (t Trust) Owners() (trust.Owners, field.ErrorList) {
-	var owners trust.Owners
-	var errs field.ErrorList
+// Owners returns the users and groups by their numbers, as they were when the configuration was read.
+func (t *Trust) Owners() trust.Owners { return t.owners }
+
+// lookUp finds the numbers of the users and groups.
+func (t *Trust) lookUp(at *field.Path) (errs field.ErrorList) {
+	t.owners = trust.Owners{}
 	number := func(id string, err error, name string, at *field.Path) uint32 {
 		n, parseErr := strconv.ParseUint(id, 10, 32)
 		if err != nil || parseErr != nil {
@@ -180,16 +183,15 @@ func (t Trust) Owners() (trust.Owners, field.ErrorList) {
 		}
 		return uint32(n)
 	}
-	at := field.NewPath("trust")
 	for i, name := range t.Users {
 		found, err := user.Lookup(name)
-		owners.Users = append(owners.Users, number(cmp.Or(found, &user.User{}).Uid, err, name, at.Child("users").Index(i)))
+		t.owners.Users = append(t.owners.Users, number(cmp.Or(found, &user.User{}).Uid, err, name, at.Child("users").Index(i)))
 	}
 	for i, name := range t.Groups {
 		found, err := user.LookupGroup(name)
-		owners.Groups = append(owners.Groups, number(cmp.Or(found, &user.Group{}).Gid, err, name, at.Child("groups").Index(i)))
+		t.owners.Groups = append(t.owners.Groups, number(cmp.Or(found, &user.Group{}).Gid, err, name, at.Child("groups").Index(i)))
 	}
-	return owners, errs
+	return errs
 }
 
 // Duration is a duration as time.ParseDuration reads it. Empty means the default.
@@ -281,9 +283,8 @@ func (c *Config) validate() field.ErrorList {
 	}
 	errs = append(errs, duration(c.Interval, time.Millisecond, field.NewPath("interval"))...)
 	errs = append(errs, duration(c.Jitter, 0, field.NewPath("jitter"))...)
-	owners, trustErrs := c.Trust.Owners()
-	errs = append(errs, trustErrs...)
-	errs = append(errs, c.Pipeline.validate(owners, field.NewPath("pipeline"))...)
+	errs = append(errs, c.Trust.lookUp(field.NewPath("trust"))...)
+	errs = append(errs, c.Pipeline.validate(c.Trust.owners, field.NewPath("pipeline"))...)
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		errs = append(errs, c.Commands[name].validate(name, field.NewPath("commands").Key(name))...)
 	}
@@ -320,25 +321,6 @@ func (p *Pipeline) validate(owners trust.Owners, at *field.Path) field.ErrorList
 	return errs
 }
 
-// Programs returns the programs, the manifest and the directory of the steps that have one.
-func (p *Pipeline) Programs() (paths []string) {
-	if p.PreHook != nil {
-		paths = append(paths, p.PreHook.Path)
-	}
-	if r := p.Puppet; r != nil {
-		if path, err := exec.LookPath(r.Path); err == nil {
-			paths = append(paths, path)
-		}
-		if r.Manifest != "" {
-			paths = append(paths, r.Manifest)
-		}
-	}
-	if p.Validation != nil {
-		paths = append(paths, p.Validation.Directory)
-	}
-	return paths
-}
-
 func (p *Puppet) validate(at *field.Path) field.ErrorList {
 	if p == nil {
 		return nil
@@ -371,6 +353,10 @@ func (c Command) validate(name string, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Required(at.Child("args").Index(i), "a pattern for the argument, such as now|[0-9]+"))
 		}
 		errs = append(errs, pattern(text, at.Child("args").Index(i))...)
+	}
+	if c.GainPrivileges && c.User == "" {
+		errs = append(errs, field.Invalid(at.Child("gainPrivileges"), true,
+			"needs user: without it the command has the privileges of the agent"))
 	}
 	return append(errs, duration(c.Timeout, 0, at.Child("timeout"))...)
 }

@@ -99,6 +99,8 @@ func TestDecode_ReportsAllErrorsWithFileLineAndField(t *testing.T) {
 				"c.yaml:3: trust.groups[0]: Invalid value: \"none\""},
 		{"the name of a command", head + "commands:\n  a/b: {path: /x}\n  c: {path: /x, args: ['', 'a)|(b']}\n",
 			"c.yaml:4: commands[a/b]: Invalid value: \"a/b\": the name of a command must consist of letters"},
+		{"privileges without a user", head + "commands:\n  c: {path: /x, gainPrivileges: true}\n",
+			"c.yaml:4: commands[c].gainPrivileges: Invalid value: true: needs user: without it the command has the privileges of the agent"},
 		{"patterns of arguments", head + "commands:\n  c: {path: /x, args: ['', 'a)|(b']}\n",
 			"c.yaml:4: commands[c].args[0]: Required value: a pattern for the argument, such as now|[0-9]+\n" +
 				"c.yaml:4: commands[c].args[1]: Invalid value: \"a)|(b\": must be a regular expression (RE2): unexpected ): `a)|(b`"},

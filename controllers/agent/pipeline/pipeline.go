@@ -18,6 +18,9 @@ type Step struct {
 	// Name is unique in its pipeline.
 	Name string
 	Run  agent.Step
+	// Check returns why Run would fail, without running anything: a program, manifest or directory that is missing or that untrusted
+	// users can change, or a wrong template. Nil means that there is nothing to check.
+	Check func() error
 }
 
 // Entry is the content of the journal: the change in progress and the step that runs.

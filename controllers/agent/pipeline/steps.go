@@ -5,6 +5,7 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"text/template"
 	"time"
 
@@ -33,14 +35,14 @@ const (
 )
 
 // Hook runs a program before all other steps.
-func Hook(command agent.Command) Step { return Step{HookStep, command.Run} }
+func Hook(command agent.Command) Step { return Step{HookStep, command.Run, command.Check} }
 
 // Facts writes the version to reach as the external fact current_version, a file in facter's facts.d.
 type Facts struct{ Path string }
 
 // Step returns the step.
 func (f Facts) Step() Step {
-	return Step{FactsStep, func(_ context.Context, c agent.Change) (string, error) {
+	return Step{Name: FactsStep, Run: func(_ context.Context, c agent.Change) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 			return "", err
 		}
@@ -60,13 +62,13 @@ type templateData struct{ Version, LocalVersion, Hostname, Role string }
 
 // Step returns the step.
 func (s Sources) Step() Step {
-	return Step{SourcesStep, func(_ context.Context, c agent.Change) (string, error) {
+	return Step{Name: SourcesStep, Run: func(_ context.Context, c agent.Change) (string, error) {
 		text, err := s.render(c)
 		if err != nil {
 			return "", err
 		}
 		return "", atomicfile.Write(s.Path, text, 0o644)
-	}}
+	}, Check: s.Check}
 }
 
 // Check executes the template with an example and returns its error.
@@ -103,26 +105,30 @@ const lockSeconds = "300"
 // apt-get update fail when an index cannot be downloaded. By default apt-get continues with the old index, and the host would
 // record a version whose packages it does not have.
 func (a Apt) Step() Step {
+	const keep = "--force-confold"
+	commands := []agent.Command{
+		a.command("dpkg", keep, "--configure", "-a"),
+		a.get("update", "-o", "APT::Update::Error-Mode=any"),
+		a.get("dist-upgrade", "-y", "-o", "Dpkg::Options::="+keep),
+	}
 	return Step{AptStep, withTimeout(a.Timeout, func(ctx context.Context, c agent.Change) (string, error) {
-		const keep = "--force-confold"
-		for _, line := range [][]string{
-			{"dpkg", keep, "--configure", "-a"},
-			a.get("update", "-o", "APT::Update::Error-Mode=any"),
-			a.get("dist-upgrade", "-y", "-o", "Dpkg::Options::="+keep),
-		} {
-			command := agent.Command{Path: line[0], Args: line[1:], Output: a.Output, Trust: a.Trust,
-				Env: []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "UCF_FORCE_CONFFOLD=1"}}
+		for _, command := range commands {
 			if output, err := command.Run(ctx, c); err != nil {
-				return output, fmt.Errorf("%s: %w", line[0], err)
+				return output, fmt.Errorf("%s: %w", command.Path, err)
 			}
 		}
 		return "", nil
-	})}
+	}), func() error { return errors.Join(commands[0].Check(), commands[1].Check()) }}
 }
 
-func (a Apt) get(verb string, options ...string) []string {
-	line := append([]string{"apt-get"}, a.Options...)
-	return append(append(line, "-q", "-o", "DPkg::Lock::Timeout="+lockSeconds, verb), options...)
+func (a Apt) command(path string, args ...string) agent.Command {
+	return agent.Command{Path: path, Args: args, Output: a.Output, Trust: a.Trust,
+		Env: []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "UCF_FORCE_CONFFOLD=1"}}
+}
+
+func (a Apt) get(verb string, options ...string) agent.Command {
+	args := append(slices.Clone(a.Options), "-q", "-o", "DPkg::Lock::Timeout="+lockSeconds, verb)
+	return a.command("apt-get", append(args, options...)...)
 }
 
 // Puppet runs Puppet once.
@@ -153,20 +159,20 @@ func (p Puppet) Step() Step {
 	command := agent.Command{Path: p.Path, Args: args, SuccessCodes: []int{2}, Timeout: p.Timeout, Output: p.Output,
 		Trust: p.Trust}
 	return Step{PuppetStep, func(ctx context.Context, c agent.Change) (string, error) {
-		if err := p.checkManifest(); err != nil {
+		if err := p.checkManifest(); err != nil && !errors.Is(err, fs.ErrNotExist) { // Puppet reports one that is missing
 			return "", err
 		}
 		output, err := command.Run(ctx, c)
 		return output, explain(err)
-	}}
+	}, func() error { return cmp.Or(p.checkManifest(), command.Check()) }}
 }
 
-// checkManifest refuses a manifest that others can change. Puppet reports one that is missing.
+// checkManifest refuses a manifest that is missing or that others can change.
 func (p Puppet) checkManifest() error {
 	if p.Manifest == "" {
 		return nil
 	}
-	if err := p.Trust.CheckTree(p.Manifest); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.Trust.CheckTree(p.Manifest); err != nil {
 		return fmt.Errorf("manifest %w", err)
 	}
 	return nil
@@ -209,13 +215,31 @@ func (v Validation) Step() Step {
 			return "", err
 		}
 		for _, name := range scripts {
-			command := agent.Command{Path: filepath.Join(v.Directory, name), Output: v.Output, Trust: v.Trust}
-			if output, err := command.Run(ctx, c); err != nil {
+			if output, err := v.command(name).Run(ctx, c); err != nil {
 				return output, fmt.Errorf("%s: %w", name, err)
 			}
 		}
 		return "", nil
-	})}
+	}), v.check}
+}
+
+func (v Validation) command(name string) agent.Command {
+	return agent.Command{Path: filepath.Join(v.Directory, name), Output: v.Output, Trust: v.Trust}
+}
+
+// check returns what is wrong with the first script that Run would refuse.
+func (v Validation) check() error {
+	v.Output = nil
+	scripts, err := v.scripts()
+	if err != nil {
+		return err
+	}
+	for _, name := range scripts {
+		if err := v.command(name).Check(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (v Validation) scripts() ([]string, error) {

@@ -5,6 +5,8 @@ package pipeline_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,5 +209,44 @@ func TestHook(t *testing.T) {
 	step := pipeline.Hook(agent.Command{Path: "/bin/sh", Args: []string{"-c", "echo $UPGRADE_VERSION; exit 5"}})
 	if output, err := step.Run(t.Context(), change); output != "v2" || err == nil || err.Error() != "exit status 5" {
 		t.Errorf("%q %v", output, err)
+	}
+}
+
+// Each row is a step of a program, a manifest or a directory. The test makes it writable, and then removes it.
+func TestCheck_FindsWhatTheStepRefuses(t *testing.T) {
+	for name, step := range map[string]func(path string) pipeline.Step{
+		"hook":   func(path string) pipeline.Step { return pipeline.Hook(agent.Command{Path: path}) },
+		"puppet": func(path string) pipeline.Step { return pipeline.Puppet{Path: path}.Step() },
+		"manifest": func(path string) pipeline.Step {
+			return pipeline.Puppet{Path: "/bin/sh", Manifest: path}.Step()
+		},
+		"script": func(path string) pipeline.Step {
+			return pipeline.Validation{Directory: filepath.Dir(path), Names: regexp.MustCompile(".")}.Step()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, filepath.Join(t.TempDir(), "dir", "file"), "#!/bin/sh\n", 0o755)
+			s := step(path)
+			if err := s.Check(); err != nil {
+				t.Errorf("a file that only we can change: %v", err)
+			}
+			if err := os.Chmod(path, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			checked := s.Check()
+			if _, err := s.Run(t.Context(), change); checked == nil || err == nil || err.Error() != checked.Error() {
+				t.Errorf("a file that all can change: Check returns %v, Run %v", checked, err)
+			}
+			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Check(); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a missing file: %v", err)
+			}
+		})
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := (pipeline.Apt{}).Step().Check(); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("apt without programs: %v", err)
 	}
 }
