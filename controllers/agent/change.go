@@ -40,7 +40,7 @@ func (a *Agent) change(ctx context.Context, o Observation) error {
 		return a.fail(ctx, o, report, &StepError{Change: c, Output: output, Err: err})
 	}
 	a.retry = retry{}
-	report.Reached = fleet.Reached{Version: c.To, Grant: o.Own.Started.Grant}
+	report.Reached = o.Own.Started.Result()
 	if err := a.send(ctx, o, report); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}

@@ -32,8 +32,9 @@ type Observation struct {
 	Own       OwnKeys
 	// Reached is the version that the host has, and how it came to it.
 	Reached fleet.Reached
-	// Memory is what the host remembers of rollouts.
-	Memory Remembered
+	// Memory is what the host remembers of rollouts. Remembers is false when it has no memory, as after an installation.
+	Memory    Remembered
+	Remembers bool
 	// Machine identifies the machine on which the agent runs. Empty means unknown.
 	Machine string
 	Now     time.Time
@@ -67,7 +68,7 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 	if err != nil {
 		return Observation{}, err
 	}
-	memory, _, err := a.Memory.Load()
+	memory, remembers, err := a.Memory.Load()
 	if err != nil {
 		return Observation{}, fmt.Errorf("read the memory of rollouts: %w", err)
 	}
@@ -88,7 +89,8 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 	}
 	o := newObservation(a.Layout, a.Host, a.Role, local, read, a.Clock.Now())
 	o.Memory, o.View.LastRollout, o.View.LastGrant = memory, memory.Rollout, memory.Grant
-	o.Machine = a.machine
+	o.Machine, o.Remembers = a.machine, remembers
+	o.Reached = o.reached()
 	o.View.Foreign, o.View.Duplicate = o.foreign(), o.duplicate()
 	return o, nil
 }
@@ -130,7 +132,7 @@ func newObservation(l keys.Layout, host, role, local string, read map[string]key
 		holdAt{scope: fleet.ScopeGlobal, hold: read[l.HoldFleet()]})
 	started, failed := own.unfinished(local, current.Governed)
 	return Observation{
-		Host: host, Role: role, Now: now, Own: own, Reached: own.reached(local),
+		Host: host, Role: role, Now: now, Own: own,
 		Action: action, ActionIndex: read[l.Action()].ModifyIndex,
 		Hold: held, HoldScope: scope, HoldEpoch: read[l.HoldEpoch()].ModifyIndex,
 		View: permission.View{

@@ -58,7 +58,7 @@ func (o Observation) nextMarker(v Verdict) fleet.Started {
 		m = *own
 		m.Waiting = false
 	}
-	m.Attempt = o.Own.attempts(current) + 1
+	m.Attempt = o.attempts() + 1
 	return m
 }
 
@@ -70,13 +70,17 @@ func (k OwnKeys) ownMarker(version string) *fleet.Started {
 	return nil
 }
 
-// attempts returns how many attempts the host made in the current rollout.
-func (k OwnKeys) attempts(current fleet.CurrentVersion) (n int) {
-	if m := k.ownMarker(current.Name); m != nil && m.Rollout == current.Rollout {
-		n = m.Attempt
+// attempts returns how many attempts the host made in the current rollout. The memory tells of one whose marker was deleted.
+func (o Observation) attempts() (n int) {
+	own, current := o.Own, o.View.Current
+	if o.usedGrant(current) {
+		n = 1
 	}
-	if k.failedIn(current) {
-		n = max(n, k.Report.Attempt)
+	if m := own.ownMarker(current.Name); m != nil && m.Rollout == current.Rollout {
+		n = max(n, m.Attempt)
+	}
+	if own.failedIn(current) {
+		n = max(n, own.Report.Attempt)
 	}
 	return n
 }
@@ -209,21 +213,33 @@ func (k OwnKeys) reportsIdle(local string) bool {
 	return k.Report != nil && (k.Report.Phase == fleet.PhaseIdle || k.Report.Phase == fleet.PhaseRefused) && k.Report.Version == local
 }
 
-// reached is the local version, with the index of the report that first said so and the grant by which the host came to it.
-func (k OwnKeys) reached(local string) fleet.Reached {
+// reached is the local version, and how the host came to it.
+func (o Observation) reached() fleet.Reached {
+	local, own := o.View.Local, o.Own
+	r, current := own.Report, o.View.Current
 	switch {
 	case local == "":
 		return fleet.Reached{}
-	case k.arrived(local): // it was interrupted before its report
-		return fleet.Reached{Version: local, Grant: k.Started.Grant}
-	case k.Report != nil && k.Report.Reached.Version == local:
-		r := k.Report.Reached
-		r.Index = cmp.Or(r.Index, k.ReportIndex)
-		return r
-	case k.reportsIdle(local): // as an agent of an earlier release wrote it
-		return fleet.Reached{Version: local, Index: k.ReportIndex}
+	case own.arrived(local): // it was interrupted before its report
+		return own.Started.Result()
+	case r != nil && r.Reached.Version == local:
+		reached := r.Reached
+		reached.Index = cmp.Or(reached.Index, own.ReportIndex)
+		return reached
+	case own.reportsIdle(local): // as an agent of an earlier release wrote it
+		return fleet.Reached{Version: local, Index: own.ReportIndex, Unknown: true}
+	case local == current.Name && o.usedGrant(current): // its marker was deleted before its report, to set it aside
+		return fleet.Reached{Version: local, Grant: o.Memory.Grant, Partial: true}
 	}
-	return fleet.Reached{Version: local}
+	// A host that remembers rollouts would know of a change that its agent made.
+	changedByOthers := r != nil && r.Reached.Version != "" && o.Remembers && !o.foreign()
+	return fleet.Reached{Version: local, Unknown: !changedByOthers}
+}
+
+// usedGrant reports whether the last grant that the host used was of the current rollout.
+func (o Observation) usedGrant(current fleet.CurrentVersion) bool {
+	rollout, _, ok := fleet.ParseGrantID(o.Memory.Grant)
+	return ok && rollout == current.Rollout
 }
 
 // reachedAt is when the host reached its version, as far as that is known. A new agent must not restart the soak time.

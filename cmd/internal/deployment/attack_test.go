@@ -193,3 +193,23 @@ func TestStolenToken_UnexplainedUpgradeHalts(t *testing.T) {
 	f.operator.must(t, "rollout", "resume")
 	f.wantGranted("web2")
 }
+
+// A grant that a host invents explains its upgrade only if it could exist.
+func TestStolenToken_ImpossibleGrantHalts(t *testing.T) {
+	t.Parallel()
+	f := newTheft(t, 3, "instructions: {rollingRules: {global: 1}}")
+	f.wantGranted("web1")
+	f.operator.must(t, "hold", "host/web1")
+	f.wantGranted("web2")
+	for _, id := range []string{"x", "1000000.1.1750000000"} {
+		f.put(f.thief, keys.Layout{}.Report("web1"), string(keys.EncodeReport(fleet.Report{Schema: fleet.ReportSchema, Role: "web",
+			Version: "v2", Phase: fleet.PhaseIdle, Reached: fleet.Reached{Version: "v2", Grant: id}})))
+		eventually(t, "the halt", func() bool {
+			return strings.Contains(f.operator.must(t, "describe", "plan", "fleet"), "1 without a grant (web1)")
+		})
+		f.put(f.thief, keys.Layout{}.Report("web1"), string(keys.EncodeReport(fleet.Report{Schema: fleet.ReportSchema, Role: "web",
+			Version: "v1", Phase: fleet.PhaseIdle, Reached: fleet.Reached{Version: "v1"}})))
+		f.operator.must(t, "rollout", "resume")
+		f.wantGranted("web2")
+	}
+}

@@ -142,6 +142,11 @@ type Reached struct {
 	Index uint64 `json:"index,omitempty"`
 	// Grant is the id of the grant by which the host reached the version. Empty means none, or unknown.
 	Grant string `json:"grant,omitempty"`
+	// Partial says that the last change did not do all of the work: an earlier attempt did a part of it, or the host had the
+	// version before. Such a change can take no time.
+	Partial bool `json:"partial,omitempty"`
+	// Unknown says that the agent does not know how the host came to the version, so that it names no grant.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Idle reports whether the host has the version of the report, and changes to no other one.
@@ -175,6 +180,11 @@ type Started struct {
 	Index     uint64 `json:"-"`
 }
 
+// Result is what the host reports when the change of the marker has succeeded.
+func (s *Started) Result() Reached {
+	return Reached{Version: s.Version, Grant: s.Grant, Partial: s.Attempt > 1 || s.From == s.Version, Unknown: s.Grant == ""}
+}
+
 // Grant is the one-time permission for one host to change to one version in one rollout. The host deletes it in the
 // transaction in which it starts.
 type Grant struct {
@@ -199,13 +209,24 @@ func GrantID(rollout, commit uint64, at time.Time) string {
 	return fmt.Sprintf("%d.%d.%d", rollout, commit, at.Unix())
 }
 
-// GrantTime returns the time in the id of a grant. Zero means another id.
-func GrantTime(id string) time.Time {
-	seconds, err := strconv.ParseInt(id[strings.LastIndexByte(id, '.')+1:], 10, 64)
-	if strings.Count(id, ".") != 2 || err != nil || seconds <= 0 {
-		return time.Time{}
+// ParseGrantID returns the rollout and the time in the id of a grant. It returns false for any other text.
+func ParseGrantID(id string) (rollout uint64, at time.Time, ok bool) {
+	parts := strings.Split(id, ".")
+	if len(parts) != 3 {
+		return 0, time.Time{}, false
 	}
-	return time.Unix(seconds, 0).UTC()
+	var numbers [3]uint64
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 63)
+		if err != nil {
+			return 0, time.Time{}, false
+		}
+		numbers[i] = n
+	}
+	if numbers[2] == 0 {
+		return 0, time.Time{}, false
+	}
+	return numbers[0], time.Unix(int64(numbers[2]), 0).UTC(), true //nolint:gosec // 63 bits fit
 }
 
 // ByController is the author of a marker that the controller wrote on behalf of a host.

@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,21 +30,49 @@ func (a *assessment) unexplained() string {
 	if resumed := a.in.resumption(); resumed != nil {
 		since = max(since, resumed.Index)
 	}
-	var ungranted, fast hostSample
+	var ungranted hostSample
+	fast := fastHosts{}
 	bounds := minimums{assessment: a}
 	for i := range a.facts {
 		h, f := &a.in.Fleet.Hosts[i], &a.facts[i]
 		if !f.upgraded() || f.reached <= since {
 			continue
 		}
-		switch at, granted := a.grantedAt(h, f.reached); {
-		case !granted && a.needsGrant(h):
+		at, explained := a.explain(h, f.reached)
+		switch {
+		case !explained:
 			ungranted.add(h.Name)
-		case granted && !at.IsZero() && !a.triesAgain(h) && bounds.tooFast(h, a.in.Now.Sub(at)):
-			fast.add(h.Name)
+		case !at.IsZero():
+			took := a.in.Now.Sub(at)
+			if least := bounds.of(h, took); took < least {
+				fast.add(least, h.Name)
+			}
 		}
 	}
-	return unexplainedMessage(a.target, ungranted, fast, bounds.largest)
+	return unexplainedMessage(a.target, ungranted, fast)
+}
+
+// explain reports whether a grant explains how a host came to the version that it reached at an index, and when it was granted. A
+// zero time means that nothing follows from the time.
+func (a *assessment) explain(h *fleet.Host, reached uint64) (at time.Time, explained bool) {
+	at, byKey := a.grantedByKey(h, reached)
+	if !a.tellsHow(h) {
+		return at, true
+	}
+	r, current := h.Report.Reached, a.in.Fleet.Current
+	rollout, granted, ok := fleet.ParseGrantID(r.Grant)
+	switch {
+	case r.Version != a.target || !ok || rollout > current.Rollout:
+		return at, byKey || r.Unknown || !a.needsGrant(h)
+	case r.Partial || rollout < current.Rollout:
+		return time.Time{}, true
+	}
+	return later(at, a.notLater(granted)), true
+}
+
+// tellsHow reports whether a host says how it came to its version. Legacy hosts and agents of earlier releases do not.
+func (a *assessment) tellsHow(h *fleet.Host) bool {
+	return h.Report != nil && h.Report.Reached.Version != ""
 }
 
 // needsGrant reports whether a host that has the version must have had a grant. A host that joined in this rollout may have
@@ -53,32 +82,17 @@ func (a *assessment) needsGrant(h *fleet.Host) bool {
 	return current.Governed && h.KnowsGrants() && h.ReportCreated < current.Index
 }
 
-// triesAgain reports whether an operator let a host try again in this rollout. What its first attempt did is done, so that the next
-// one may take no time.
-func (a *assessment) triesAgain(h *fleet.Host) bool {
-	order := a.in.Control.Retry
-	if order == nil || order.Rollout != a.in.Fleet.Current.Rollout {
-		return false
-	}
-	_, ok := order.Hosts[h.Name]
-	return ok
-}
-
-// grantedAt reports whether a host was granted the change by which it reached the version at an index, and when: by the grant that
-// its report names, or the key that the controller writes beside a grant. A zero time means unknown: a time in the future is of a
-// clock that was wrong.
-func (a *assessment) grantedAt(h *fleet.Host, reached uint64) (at time.Time, granted bool) {
+// grantedByKey reports whether the key that the controller writes beside a grant explains what a host reached at an index, and
+// when it was granted. A zero time means unknown: a time in the future is of a clock that was wrong.
+func (a *assessment) grantedByKey(h *fleet.Host, reached uint64) (at time.Time, granted bool) {
 	key := h.Setting
-	if key.GrantedFor(a.in.Fleet.Current) && key.Index < reached {
-		granted = true
-		if key.Granted != 0 {
-			at = a.notLater(time.Unix(key.Granted, 0))
-		}
+	if !key.GrantedFor(a.in.Fleet.Current) || key.Index >= reached {
+		return time.Time{}, false
 	}
-	if r := h.Report; r != nil && r.Reached.Version == a.target && r.Reached.Grant != "" {
-		return later(at, a.notLater(fleet.GrantTime(r.Reached.Grant))), true
+	if key.Granted != 0 {
+		at = a.notLater(time.Unix(key.Granted, 0))
 	}
-	return at, granted
+	return at, true
 }
 
 // notLater returns a time, or zero for one in the future.
@@ -93,8 +107,6 @@ func (a *assessment) notLater(t time.Time) time.Time {
 type minimums struct {
 	*assessment
 	learned map[string]learned
-	// largest is the largest one that a host fell below.
-	largest time.Duration
 }
 
 // learned is the least duration of a role, from the reports of so many hosts.
@@ -103,25 +115,24 @@ type learned struct {
 	hosts int
 }
 
-// tooFast reports whether a host took less time than an upgrade takes.
-func (m *minimums) tooFast(h *fleet.Host, took time.Duration) bool {
-	least := time.Duration(0)
+// of returns the least duration of a host's upgrade. Zero means that any duration is possible, or that it took long enough to be
+// above any bound.
+func (m *minimums) of(h *fleet.Host, took time.Duration) time.Duration {
 	if set := m.plan.Spec.MinUpgradeSeconds; set != nil {
-		least = time.Duration(*set) * time.Second
-	} else if took < m.plan.deadline/learnedFraction { // a median is not longer than the deadline
-		l := m.learn(h.Role)
-		if m.tellsDuration(h) { // it is one of the hosts
-			l.hosts--
-		}
-		if l.hosts >= learnedFrom {
-			least = l.least
-		}
+		return time.Duration(*set) * time.Second
 	}
-	if took >= least {
-		return false
+	// A median is not longer than the deadline. An agent of an earlier release does not say whether it had work to do.
+	if took >= m.plan.deadline/learnedFraction || h.Agent() && !m.tellsHow(h) {
+		return 0
 	}
-	m.largest = max(m.largest, least)
-	return true
+	l := m.learn(h.Role)
+	if m.tellsDuration(h) { // it is one of the hosts
+		l.hosts--
+	}
+	if l.hosts < learnedFrom {
+		return 0
+	}
+	return l.least
 }
 
 // learn returns a fraction of the median duration that agents of a role have reported in this rollout.
@@ -148,19 +159,34 @@ func (m *minimums) learn(role string) learned {
 	return l
 }
 
-// tellsDuration reports whether the report of a host says how long its upgrade took in this rollout.
+// tellsDuration reports whether the report of a host says how long a whole upgrade took in this rollout.
 func (m *minimums) tellsDuration(h *fleet.Host) bool {
 	r := h.Report
-	return r != nil && r.DurationSeconds > 0 && r.Rollout == m.in.Fleet.Current.Rollout
+	return r != nil && r.DurationSeconds > 0 && r.Rollout == m.in.Fleet.Current.Rollout && !r.Reached.Partial
 }
 
-func unexplainedMessage(version string, ungranted, fast hostSample, least time.Duration) string {
+// fastHosts are the hosts that reached the version sooner than an upgrade takes, by the least duration of their upgrade.
+type fastHosts map[time.Duration]*hostSample
+
+func (f fastHosts) add(least time.Duration, host string) {
+	if f[least] == nil {
+		f[least] = &hostSample{}
+	}
+	f[least].add(host)
+}
+
+func unexplainedMessage(version string, ungranted hostSample, fast fastHosts) string {
 	var parts []string
 	if ungranted.total > 0 {
 		parts = append(parts, fmt.Sprintf("%d without a grant (%s)", ungranted.total, nameList(ungranted.names, ungranted.total)))
 	}
-	if fast.total > 0 {
-		parts = append(parts, fmt.Sprintf("%d less than %s after the grant (%s)", fast.total, least, nameList(fast.names, fast.total)))
+	for i, least := range slices.Sorted(maps.Keys(fast)) {
+		if i == maxNames {
+			parts = append(parts, "and others")
+			break
+		}
+		s := fast[least]
+		parts = append(parts, fmt.Sprintf("%d less than %s after the grant (%s)", s.total, least, nameList(s.names, s.total)))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -92,10 +92,91 @@ func TestUnexplainedUpgrade_KnowsWhoNeedsNoGrant(t *testing.T) {
 			w.line("grant web4 -1m")
 			w.reaches("web4", 0)
 		},
+		"a host that does not know how it came to the version": func(w *world) {
+			w.reachedBy("web4", fleet.Reached{Version: "v2", Unknown: true})
+		},
+		"a host that finished by a grant of an earlier rollout": func(w *world) {
+			w.reachedBy("web4", fleet.Reached{Version: "v2", Grant: fleet.GrantID(w.current().Rollout-1, 1, w.now)})
+		},
+		"an agent of a release that knows grants and names none": func(w *world) { w.reachedBy("web4", fleet.Reached{}) },
 	} {
-		w := governed(t, "web1..4", oneAtATime)
+		w := governed(t, "web1..4", "minUpgradeSeconds: 1\n"+oneAtATime)
 		change(w)
 		if d := w.decide(); d.Gate.Reason == "UnexplainedUpgrade" {
+			t.Errorf("%s: %+v", name, d.Gate)
+		}
+	}
+}
+
+// reachedBy lets an agent that knows grants report the version, and how it came to it.
+func (w *world) reachedBy(host string, how fleet.Reached) {
+	r := w.reportOf(host)
+	r.Schema, r.Version, r.Phase, r.Reached = fleet.ReportSchema, "v2", fleet.PhaseIdle, how
+	r.Rollout = w.current().Rollout
+	put(&w.raw.Reports, w.pair(w.layout.Report(host), string(keys.EncodeReport(r)), 0))
+}
+
+func (w *world) current() fleet.CurrentVersion { return keys.DecodeCurrent(w.raw.Current) }
+
+// A text that is not the id of a grant of this rollout or an earlier one explains nothing.
+func TestUnexplainedUpgrade_ByAGrantThatCannotExist(t *testing.T) {
+	for _, id := range []string{"x", "1", "..", "1.2", "1.2.x", "1.2.0", "1.2.3.4", "-1.2.3", "99.1.1750000000"} {
+		for _, partial := range []bool{false, true} {
+			w := governed(t, "web1..4", oneAtATime)
+			w.reachedBy("web4", fleet.Reached{Version: "v2", Grant: id, Partial: partial})
+			if d := w.decide(); d.Gate.Reason != "UnexplainedUpgrade" {
+				t.Errorf("%s, partial %t: %+v", id, partial, d.Gate)
+			}
+		}
+	}
+}
+
+// A message names the least duration of each role.
+func TestUnexplainedUpgrade_NamesTheBoundOfEachRole(t *testing.T) {
+	w := governed(t, "db1..6 web1..6", "")
+	for i := range 5 {
+		w.reaches(fmt.Sprintf("db%d", i+1), 20*time.Minute)
+		w.settle()
+		w.reaches(fmt.Sprintf("web%d", i+1), 10*time.Minute)
+		w.settle()
+	}
+	w.reachedBy("db6", fleet.Reached{Version: "v2", Grant: fleet.GrantID(w.current().Rollout, 1, w.now)})
+	w.reachedBy("web6", fleet.Reached{Version: "v2", Grant: fleet.GrantID(w.current().Rollout, 2, w.now)})
+	w.now = w.now.Add(30 * time.Second)
+	const want = "hosts reached v2 unexplained: 1 less than 1m0s after the grant (web6), 1 less than 2m0s after the grant (db6)"
+	if d := w.decide(); d.Halt == nil || d.Halt.Reason != want {
+		t.Errorf("%+v", d.Halt)
+	}
+}
+
+// A host that failed has its version still, when the plan goes back to it: the change that its grant permits changes nothing.
+func TestUnexplainedUpgrade_NotOfARollback(t *testing.T) {
+	for _, name := range []string{"an agent", "an agent of an earlier release"} {
+		w := governed(t, "web1..9", "")
+		for i := range 6 {
+			w.reaches(fmt.Sprintf("web%d", i+1), 10*time.Minute)
+			w.settle()
+		}
+		w.plan.Spec.Version = "v3"
+		w.settle()
+		w.line("report web9 Failed v3 0s")
+		w.knowsGrants("web9")
+		w.plan.Spec.Version = "v2"
+		w.settle()
+		for i := range 6 { // so that there is a bound to fall below
+			w.line(fmt.Sprintf("report web%d Idle v3 -1m", i+1))
+			w.knowsGrants(fmt.Sprintf("web%d", i+1))
+			w.settle()
+			w.reaches(fmt.Sprintf("web%d", i+1), 10*time.Minute)
+			w.settle()
+		}
+		how := fleet.Reached{Version: "v2", Grant: fleet.GrantID(w.current().Rollout, 1, w.now), Partial: true}
+		if name != "an agent" {
+			how = fleet.Reached{}
+			w.line("key host/web9 True 0s")
+		}
+		w.reachedBy("web9", how)
+		if d := w.settle(); d.Gate.Reason != "" {
 			t.Errorf("%s: %+v", name, d.Gate)
 		}
 	}
@@ -135,14 +216,12 @@ func TestUnexplainedUpgrade_InLessTimeThanAnUpgradeTakes(t *testing.T) {
 
 // A second attempt finds most of its work done.
 func TestUnexplainedUpgrade_ForgivesAFastRetry(t *testing.T) {
-	for _, retried := range []bool{false, true} {
+	for _, partial := range []bool{false, true} {
 		w := governed(t, "web1..2", "minUpgradeSeconds: 120\n"+oneAtATime)
-		if retried {
-			w.line("retry web1 1")
-		}
-		w.reaches("web1", time.Second)
-		if d := w.decide(); (d.Gate.Reason == "UnexplainedUpgrade") == retried {
-			t.Errorf("retried %t: %+v", retried, d.Gate)
+		w.reachedBy("web1", fleet.Reached{Version: "v2", Grant: fleet.GrantID(w.current().Rollout, 1, w.now), Partial: partial})
+		w.now = w.now.Add(time.Second)
+		if d := w.decide(); (d.Gate.Reason == "UnexplainedUpgrade") == partial {
+			t.Errorf("partial %t: %+v", partial, d.Gate)
 		}
 	}
 }

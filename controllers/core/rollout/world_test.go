@@ -189,7 +189,7 @@ func (w *world) line(line string) {
 		}
 	case "grant":
 		current := keys.DecodeCurrent(w.raw.Current)
-		g := fleet.Grant{Rollout: current.Rollout, Version: current.Name, Time: at(1), ID: "1.0", Unhealthy: text(2) == "unhealthy"}
+		g := fleet.Grant{Rollout: current.Rollout, Version: current.Name, Time: at(1), ID: fleet.GrantID(current.Rollout, 0, at(1)), Unhealthy: text(2) == "unhealthy"}
 		put(&w.raw.Grants, w.pair(w.layout.Grant(rest[0]), string(keys.EncodeGrant(g)), 0))
 	case "finished": // the rollout that a host reports to have finished
 		r := w.reportOf(rest[0])

@@ -69,6 +69,16 @@ func TestRun_RecordsExceededFailureBudget(t *testing.T) {
 	}
 }
 
+// A plan that takes upgrades of ten minutes to be impossible halts in a simulation too.
+func TestRun_HaltsForUpgradesThatAreTooFast(t *testing.T) {
+	for seconds, want := range map[int]string{600: "", 601: "hosts reached v2 unexplained: 1 less than 10m1s after the grant (web1)"} {
+		o := run(t, fmt.Sprintf("version: v2\nminUpgradeSeconds: %d\ninstructions: {rollingRules: {global: 1}}", seconds), 0, "web1", "web2")
+		if got := strings.Join(o.BlockedBy, "; "); o.Complete != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%d: complete %t, blocked by %q", seconds, o.Complete, got)
+		}
+	}
+}
+
 // A host in maintenance takes its slot in a simulation too, and the outcome names it.
 func TestRun_NamesHostsInMaintenance(t *testing.T) {
 	s := simulate.New(simulate.Options{Plan: plan(t, "version: v2\ninstructions: {rollingRules: {global: 2, alsoCount: [Maintenance]}}"),
