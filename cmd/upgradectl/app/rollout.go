@@ -85,10 +85,11 @@ func newCmdRolloutResume(f *factory, runF func(context.Context, *resumeOptions) 
 	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
 		Short: "Resume a paused, aborted or halted plan",
-		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed. Hosts that have failed until\n" +
-			"now do not halt it again. Accepts that a fleet shrank by more than half (FleetShrank). Of a plan that is not stopped,\n" +
-			"accepts hosts that joined since the switch, and legacy hosts that are not admitted. After Consul was restored from a\n" +
-			"backup, --accept-restored lets the rollout go on: the hosts move to the restored plan's version, by its rules.",
+		Long: "Ends a pause, an abort, and the halt of a rollout in which too many hosts have failed, or have reached the version\n" +
+			"without an explanation (UnexplainedUpgrade). What hosts did until now does not halt it again. Accepts that a fleet\n" +
+			"shrank by more than half (FleetShrank). Of a plan that is not stopped, accepts hosts that joined since the switch and,\n" +
+			"without spec.hosts.legacy, legacy hosts that are not admitted. After Consul was restored from a backup,\n" +
+			"--accept-restored lets the rollout go on: the hosts move to the restored plan's version, by its rules.",
 		Args:              cli.Args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: f.completeArgs(completePlans),
 		RunE:              runE(f, o, runRolloutResume, runF),

@@ -15,7 +15,7 @@ import (
 type growth struct {
 	// base is the size of the fleet at the last switch, or as an operator has accepted it since. A zero counter means unknown.
 	base fleet.Base
-	// legacy counts the legacy hosts, and admitted how many of them count at most.
+	// legacy counts the legacy hosts that need to be admitted, and admitted how many of them may count.
 	legacy, admitted int
 	// agents says that a host of the fleet has a report.
 	agents bool
@@ -37,21 +37,21 @@ func isLegacy(h *fleet.Host) bool { return h.Report == nil && h.Record.Version !
 // admitLegacy excludes the legacy hosts that the plan does not admit, and returns how far the fleet has grown.
 func admitLegacy(in *Input, plan *Plan, facts []hostFacts) growth {
 	g := growth{base: in.base()}
+	var waiting []int // in natural order
 	for i := range in.Fleet.Hosts {
-		h := &in.Fleet.Hosts[i]
+		h, f := &in.Fleet.Hosts[i], &facts[i]
 		g.agents = g.agents || h.Agent()
-		if isLegacy(h) {
-			g.legacy++
+		if !plan.mustAdmit(h) || !f.counts() && !f.exempt() {
+			continue
+		}
+		g.legacy++
+		if !f.inFlight() {
+			waiting = append(waiting, i)
 		}
 	}
 	g.admitted = g.admits(plan)
-	inCatalog := plan.Spec.Hosts.Legacy == nil && plan.Spec.Hosts.Source == v1alpha1.HostsFromCatalog
-	for i, left := 0, g.admitted; i < len(facts) && g.legacy > g.admitted; i++ {
-		h := &in.Fleet.Hosts[i]
-		if !isLegacy(h) || inCatalog && !h.Lost {
-			continue
-		}
-		if left--; left < 0 {
+	if excess := g.legacy - g.admitted; excess > 0 { // those in flight are admitted first
+		for _, i := range waiting[max(0, len(waiting)-excess):] {
 			facts[i].exclusion |= notAdmitted
 		}
 	}
@@ -60,6 +60,12 @@ func admitLegacy(in *Input, plan *Plan, facts []hostFacts) growth {
 		g.excess = max(0, size.all-g.base.Hosts)
 	}
 	return g
+}
+
+// mustAdmit reports whether a host counts only if the plan admits it. A token of an agent can write no other node of the catalog.
+func (p *Plan) mustAdmit(h *fleet.Host) bool {
+	inCatalog := p.Spec.Hosts.Source == v1alpha1.HostsFromCatalog && !h.Lost
+	return isLegacy(h) && (p.Spec.Hosts.Legacy != nil || !inCatalog)
 }
 
 // admits returns how many legacy hosts count at most.
@@ -77,19 +83,34 @@ func (g *growth) admits(plan *Plan) int {
 	return g.base.Legacy
 }
 
-// ambiguous reports whether some legacy hosts count and others do not. Any of them may be invented, so the plan is not complete.
-func (g *growth) ambiguous() bool { return 0 < g.admitted && g.admitted < g.legacy }
+// leavesOut reports whether other hosts wait for a host that is not admitted. If some legacy hosts count and others do not, any of
+// them may be invented, so a host that is left out may be one of the fleet. If none count, an operator or the fleet at the last
+// switch says so.
+func (g *growth) leavesOut(f *hostFacts) bool {
+	return g.admitted > 0 && f.exclusion == notAdmitted && !f.upgraded()
+}
+
+// grew reports whether the order of an operator would let more hosts count.
+func (a *assessment) grew() bool {
+	return a.growth.excess > 0 || a.plan.Spec.Hosts.Legacy == nil && a.growth.admitted < a.growth.legacy
+}
 
 // ledgerBase returns the base that the ledger keeps. It changes with a switch, and with an order of an operator. The number of
-// legacy hosts does not grow with a switch, unless there are no agents whose tokens could invent them.
+// legacy hosts does not grow with a switch, unless there are no agents whose tokens could invent them: until there are, it grows
+// with the fleet.
 func (ad *admission) ledgerBase() fleet.Base {
-	last := ad.in.Fleet.Ledger.Base
-	known := ad.growth.base.Counter != 0
-	if ad.in.Plan == nil || known && !ad.gate.switches() {
+	last, g := ad.in.Fleet.Ledger.Base, &ad.growth
+	known := g.base.Counter != 0
+	base := fleet.Base{Hosts: ad.size.all, Legacy: g.legacy, Counter: ad.in.Fleet.Ledger.Counter + 1}
+	switch {
+	case ad.in.Plan == nil:
 		return last
-	}
-	base := fleet.Base{Hosts: ad.size.all, Legacy: ad.growth.legacy, Counter: ad.in.Fleet.Ledger.Counter + 1}
-	if known && ad.growth.agents {
+	case known && !ad.gate.switches():
+		if g.agents || g.legacy <= last.Legacy {
+			return last
+		}
+		base.Hosts = last.Hosts
+	case known && g.agents:
 		base.Legacy = min(base.Legacy, last.Legacy)
 	}
 	return base

@@ -94,7 +94,12 @@ func TestLegacyHosts_AreAdmittedByThePlan(t *testing.T) {
 		{"a fleet without agents", "record v2 web1..3", "", "AtVersion AtVersion AtVersion", true},
 		{"the first pass over a mixed fleet", "report db1 Idle v2 -1h\nrecord v2 web1..3", "", "AtVersion AtVersion AtVersion AtVersion", true},
 		{"as many as at the switch", "report db1 Idle v2 -1h\nrecord v2 web1..3\nbase 4 3", "", "AtVersion AtVersion AtVersion AtVersion", true},
-		{"fewer at the switch", "report db1 Idle v2 -1h\nrecord v2 web1..3\nbase 3 2", "", "AtVersion AtVersion AtVersion AtVersion", false},
+		{"fewer at the switch", "report db1 Idle v2 -1h\nrecord v2 web1..2\nrecord v1 web3\nbase 3 2", "", "AtVersion AtVersion AtVersion NotAdmitted", false},
+		{"fewer at the switch, and all upgraded", "report db1 Idle v2 -1h\nrecord v2 web1..3\nbase 3 2", "", "AtVersion AtVersion AtVersion AtVersion", true},
+		{"those in flight first", "report db1 Idle v2 -1h\nrecord v1 web1..3\nkey host/web3 True -1m\nbase 2 1", "",
+			"AtVersion NotAdmitted NotAdmitted Granted", false},
+		{"a lost host takes no place", "report db1 Idle v2 -1h\nrecord v1 web1..3\nnodes db1 web2 web3", "legacy: 2, source: Catalog",
+			"AtVersion LostFromCatalog LimitZero LimitZero", false},
 		{"none at the switch", "report db1 Idle v2 -1h\nrecord v1 web1..3\nbase 1 0", "", "AtVersion NotAdmitted NotAdmitted NotAdmitted", true},
 		{"Allow", "report db1 Idle v2 -1h\nrecord v2 web1..3\nbase 1 0", "legacy: Allow", "AtVersion AtVersion AtVersion AtVersion", true},
 		{"Deny", "report db1 Idle v2 -1h\nrecord v1 web1..3", "legacy: Deny", "AtVersion NotAdmitted NotAdmitted NotAdmitted", true},
@@ -102,6 +107,8 @@ func TestLegacyHosts_AreAdmittedByThePlan(t *testing.T) {
 		{"a number", "report db1 Idle v2 -1h\nrecord v1 web1..3", "legacy: 1", "AtVersion LimitZero NotAdmitted NotAdmitted", false},
 		{"in the catalog", "report db1 Idle v2 -1h\nrecord v2 web1..3\nbase 1 0\nnodes db1 web1 web2", "source: Catalog",
 			"AtVersion AtVersion AtVersion LostFromCatalog", true},
+		{"more in the catalog than at the switch", "report db1 Idle v2 -1h\nrecord v1 web1..3\nbase 2 1\nnodes db1 web1 web2 web3", "source: Catalog",
+			"AtVersion LimitZero LimitZero LimitZero", false},
 	} {
 		w := newWorld(t, tt.fleet, "hosts: {"+tt.hosts+"}\ninstructions: {rollingRules: {global: 1, roles: {web: 0}}}")
 		d := w.decide()
@@ -114,6 +121,53 @@ func TestLegacyHosts_AreAdmittedByThePlan(t *testing.T) {
 		}
 		if d.Complete != tt.complete {
 			t.Errorf("%s: complete %v", tt.name, d.Complete)
+		}
+	}
+}
+
+// Records that appear in a rollout may displace legacy hosts of the fleet. Nothing goes on as if these were upgraded.
+func TestLegacyHosts_ThatAreNotAdmittedDelayOthers(t *testing.T) {
+	w := newWorld(t, "report web1 Idle v1 -1h\nrecord v1 db1..2\nbase 3 2\nrecord v1 a1..2",
+		"instructions: {rollingRules: {roles: {a: 0}}, roleOrder: {web: [db]}}")
+	w.knowsGrants("web1")
+	d := w.settle()
+	for _, v := range d.Verdicts {
+		if v.Host == "web1" && (v.Reason != "WaitingForRole" || !strings.Contains(v.Message, "0 of 2")) {
+			t.Errorf("%s: %s: %s", v.Host, v.Reason, v.Message)
+		}
+		if v.Role == "db" && v.Reason != "NotAdmitted" {
+			t.Errorf("%s: %s: %s", v.Host, v.Reason, v.Message)
+		}
+	}
+	if d.Complete || d.Settled || !d.Grown {
+		t.Errorf("complete %t, settled %t, grown %t", d.Complete, d.Settled, d.Grown)
+	}
+}
+
+// Legacy hosts may join while there are no agents. The first agent does not take that back.
+func TestLegacyHosts_StayAdmittedWhenAnAgentJoins(t *testing.T) {
+	w := newWorld(t, "record v2 web1..3", "instructions: {rollingRules: {global: 1}}")
+	w.settle()
+	w.line("record v2 web4..5")
+	if d := w.settle(); !d.Complete {
+		t.Fatal("not complete")
+	}
+	w.line("report web1 Idle v2 0s")
+	if d := w.settle(); !d.Complete || len(d.Warnings) > 0 {
+		t.Errorf("complete %t, %q", d.Complete, d.Warnings)
+	}
+	w.invent("web100..102")
+	if d := w.settle(); d.Complete || !d.Grown {
+		t.Errorf("invented hosts: complete %t, grown %t", d.Complete, d.Grown)
+	}
+}
+
+// An operator who says how many legacy hosts count has nothing to resume.
+func TestGrown_NotIfThePlanSaysHowManyLegacyHostsCount(t *testing.T) {
+	for _, legacy := range []string{"Deny", "1"} {
+		w := newWorld(t, "report db1 Idle v2 -1h\nrecord v2 web1..3", "hosts: {legacy: "+legacy+"}\n"+oneAtATime)
+		if d := w.settle(); d.Grown {
+			t.Errorf("%s: grown", legacy)
 		}
 	}
 }

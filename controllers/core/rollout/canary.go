@@ -109,7 +109,7 @@ func (a *assessment) soakCanaries(c *canaries) {
 // progress says which hosts other roles wait for: all that count, or among canaries only canaries.
 func (c *canaries) progress(facts []hostFacts) progressFunc {
 	if !c.active {
-		return func(s *limitScope) (int, int) { return s.counted - s.aside, s.complete }
+		return func(s *limitScope) (int, int) { return s.counted - s.aside + s.leftOut, s.complete }
 	}
 	members := c.members
 	return func(s *limitScope) (counted, complete int) {

@@ -79,7 +79,7 @@ func (ad *admission) conclude() Decision {
 		Halt:           ad.gate.newHalt,
 		Rollback:       ad.gate.rollback,
 		Size:           ad.size.all,
-		Grown:          ad.growth.excess > 0 || ad.growth.admitted < ad.growth.legacy,
+		Grown:          ad.grew(),
 		Verdicts:       ad.verdicts,
 		Roles:          ad.decideRoles(),
 		StartedMarkers: ad.startedMarkers(),
@@ -102,7 +102,7 @@ func (ad *admission) conclude() Decision {
 
 // complete reports whether all hosts that count are upgraded, and whether all are upgraded or set aside.
 func (ad *admission) complete(d *Decision) (complete, settled bool) {
-	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" || ad.growth.ambiguous() {
+	if ad.in.Plan == nil || d.ReadOnly || !ad.switched() || ad.gate.shrank != "" || ad.limits.fleet.leftOut > 0 {
 		return false, false
 	}
 	counted, upgraded, aside := 0, 0, 0
@@ -150,13 +150,12 @@ func (ad *admission) fleetHold() *fleet.Hold {
 // complete, and no host that looks the role up is excluded, held, ungranted, of another role by the plan, or goes by keys alone:
 // such a host would start by it.
 func (ad *admission) decideRoles() []Role {
-	withheld, latest := map[string]bool{}, "" // consecutive hosts mostly have the same role
+	withheld := map[string]bool{}
 	for i := range ad.in.Fleet.Hosts {
 		h, v := &ad.in.Fleet.Hosts[i], &ad.verdicts[i]
-		if h.LookupRole != latest && !ad.facts[i].vanishes() &&
+		if h.LookupRole != "" && !ad.facts[i].vanishes() &&
 			(h.Role != h.LookupRole || !v.Counts || h.Held() || !v.Enable || !h.KnowsGrants()) {
-			latest = h.LookupRole
-			withheld[latest] = true
+			withheld[h.LookupRole] = true
 		}
 	}
 	roles := ad.limits.roles()

@@ -19,6 +19,7 @@ type limitScope struct {
 	joined   int   // of those, hosts that may have joined after the switch
 	complete int   // of those, hosts that are upgraded and have soaked
 	aside    int   // of those, hosts that are set aside
+	leftOut  int   // hosts that do not count and that others wait for
 	inFlight int
 	enabled  int    // of those in flight, hosts that are enabled
 	down     int    // hosts that are not in flight, and take a slot by alsoCount
@@ -187,8 +188,12 @@ func (a *assessment) tally() *limits {
 		}
 		f := &facts[i]
 		joined := l.excess > 0 && a.joined(&hosts[i])
+		leftOut := a.growth.leavesOut(f)
 		for _, s := range r.scopes {
 			s.add(i, f, joined)
+			if leftOut {
+				s.leftOut++
+			}
 		}
 		if f.takesSlot() && !f.failed() {
 			l.running++

@@ -81,7 +81,7 @@ func TestEvents(t *testing.T) {
 			d.Rollback = &fleet.Pin{Revision: 4, Reason: "3 have failed"}
 		}), nil, "Warning RolledBack plan: rolling back to revision 4: 3 have failed\n"},
 		{"stalled", with(moving), with(), nil, "Warning Stalled plan: db1: because\n"},
-		{"complete", with(moving), with(func(d *rollout.Decision) { d.Complete = true }), nil, "Normal Complete plan: 1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 without a role\n"},
+		{"complete", with(moving), with(func(d *rollout.Decision) { d.Complete = true }), nil, "Normal Complete plan: 1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 unknown\n"},
 		{"promoted", with(moving, func(d *rollout.Decision) { d.Canary = &rollout.CanaryState{Total: 1} }),
 			with(moving, func(d *rollout.Decision) { d.Ledger.Promoted = "v2" }), nil,
 			"Normal CanariesPromoted plan: the canaries of v2 are promoted; the other hosts follow\n"},

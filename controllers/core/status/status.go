@@ -115,10 +115,7 @@ func count(c *v1alpha1.HostCounts, v *rollout.Verdict) {
 		c.InFlight++
 	}
 	switch {
-	case v.Role == "":
-		c.Unknown++
-		return
-	case v.State == rollout.Unknown:
+	case v.Role == "" || v.State == rollout.Unknown:
 		c.Unknown++
 		return
 	case v.State == rollout.Lost:
@@ -249,6 +246,11 @@ func stallReason(d *rollout.Decision) (reason, message string) {
 			return string(v.Reason), v.Host + ": " + v.Message
 		}
 	}
+	for i := range d.Verdicts { // hosts that do not count delay the plan if they may be some of its fleet
+		if v := &d.Verdicts[i]; v.Reason == v1alpha1.ReasonNotAdmitted {
+			return string(v.Reason), v.Host + ": " + v.Message
+		}
+	}
 	return string(v1alpha1.PhaseStalled), ""
 }
 
@@ -271,7 +273,7 @@ func Line(s v1alpha1.UpgradePlanStatus) string {
 		n    int
 		word string
 	}{{h.Upgrading, "upgrading"}, {h.Failed, "failed"}, {h.SetAside, "set aside"}, {h.Held, "held"}, {h.Pending, "pending"},
-		{h.Excluded, "left out"}, {h.Lost, "lost"}, {h.Unknown, "without a role"}} {
+		{h.Excluded, "left out"}, {h.Lost, "lost"}, {h.Unknown, "unknown"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}

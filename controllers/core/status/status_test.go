@@ -49,7 +49,7 @@ func TestOf_CountsHosts(t *testing.T) {
 	if s.Roles[0].Group != "dbs" || s.Roles[1].Group != "" || s.Roles[1].Total != 2 || s.ObservedGeneration != 7 {
 		t.Errorf("%+v", s)
 	}
-	if got, want := status.Line(s), "1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 without a role"; got != want {
+	if got, want := status.Line(s), "1 of 3 hosts upgraded, 1 failed, 1 held, 1 left out, 1 unknown"; got != want {
 		t.Errorf("%s", got)
 	}
 }
@@ -75,6 +75,12 @@ func TestOf_PhasesAndConditions(t *testing.T) {
 		{"time moves it", func(d *rollout.Decision) { d.Next = time.Unix(200, 0) }, v1alpha1.PhaseProgressing, ""},
 		{"a host starts", func(d *rollout.Decision) { d.Verdicts[4].Reason = v1alpha1.ReasonStarting }, v1alpha1.PhaseProgressing, ""},
 		{"a host is in flight", func(d *rollout.Decision) { d.Verdicts[4].InFlight = true }, v1alpha1.PhaseProgressing, ""},
+		{"all wait for hosts that do not count", func(d *rollout.Decision) {
+			for i := range d.Verdicts {
+				d.Verdicts[i].Counts = false
+			}
+			d.Verdicts[4].Reason = v1alpha1.ReasonNotAdmitted
+		}, v1alpha1.PhaseStalled, "NotAdmitted"},
 		{"complete", func(d *rollout.Decision) { d.Complete = true }, v1alpha1.PhaseComplete, ""},
 		{"paused", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonPlanPaused }, v1alpha1.PhasePaused, ""},
 		{"failure budget exceeded", func(d *rollout.Decision) { d.Gate.Reason = v1alpha1.ReasonFailureBudgetExceeded }, v1alpha1.PhaseHalted, "FailureBudgetExceeded"},
