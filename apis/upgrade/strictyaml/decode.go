@@ -258,7 +258,14 @@ func (r *reader) limit(n *yaml.Node, path *field.Path) any {
 	if n.Kind == yaml.ScalarNode && slices.Contains([]string{"!!str", "!!merge"}, scalarTag(n)) {
 		return n.Value
 	}
-	return r.mismatch(n, path, `a number of hosts (3) or a percentage ("10%")`)
+	return r.mismatch(n, path, limitRule(path))
+}
+
+func limitRule(path *field.Path) string {
+	if strings.HasSuffix(path.String(), "hosts.legacy") {
+		return "Allow, Deny or a number of hosts (3)"
+	}
+	return `a number of hosts (3) or a percentage ("10%")`
 }
 
 // decimal parses an integer in plain decimal form. YAML's other forms (010, 0x1F, 1_000) are more often mistakes than

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
@@ -47,11 +46,7 @@ func TestValidate_BoundsPatterns(t *testing.T) {
 		tt.spec.Version = "v2"
 		p := plan()
 		p.Spec = tt.spec
-		before := time.Now()
 		errs := validation.ValidateUpgradePlan(p)
-		if took := time.Since(before); took > 5*time.Second {
-			t.Errorf("%s: it took %s", name, took)
-		}
 		got := ""
 		if len(errs) > 0 {
 			got = errs.ToAggregate().Error()
