@@ -11,7 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/go-logr/logr"
 
@@ -90,32 +90,31 @@ func TestPages_InventedPlansTakeNoFeeds(t *testing.T) {
 
 // TestStream_OutlivesTheTimeoutsOfTheServer serves the dashboard with timeouts that are shorter than the stream.
 func TestStream_OutlivesTheTimeoutsOfTheServer(t *testing.T) {
-	s := newFleet(t, 5)
-	limit := 300 * time.Millisecond // three heartbeats
-	server, err := httpserver.Start(t.Context(), "127.0.0.1:0", s.pages, httpserver.Options{Log: logr.Discard(),
-		Limits: httpserver.Limits{HeaderTimeout: limit, ReadTimeout: limit, WriteTimeout: limit, IdleTimeout: limit}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Addr()+"/plans/fleet", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Accept", "text/event-stream")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	lines, heartbeats := bufio.NewScanner(response.Body), 0
-	lines.Buffer(nil, 1<<20)
-	for heartbeats < 10 && lines.Scan() {
-		if lines.Text() == "event: heartbeat" {
-			heartbeats++
+	synctest.Test(t, func(t *testing.T) {
+		s := newPipedFleet(t, 5)
+		limit := 3 * heartbeat
+		server := httpserver.Serve(s.network.Listen(), s.pages, httpserver.Options{Log: logr.Discard(),
+			Limits: httpserver.Limits{HeaderTimeout: limit, ReadTimeout: limit, WriteTimeout: limit, IdleTimeout: limit}})
+		defer server.Close()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Addr()+"/plans/fleet", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if heartbeats < 10 {
-		t.Errorf("the stream ended after %d heartbeats: %v", heartbeats, lines.Err())
-	}
+		request.Header.Set("Accept", "text/event-stream")
+		response, err := s.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		lines, heartbeats := bufio.NewScanner(response.Body), 0
+		lines.Buffer(nil, 1<<20)
+		for heartbeats < 10 && lines.Scan() {
+			if lines.Text() == "event: heartbeat" {
+				heartbeats++
+			}
+		}
+		if heartbeats < 10 {
+			t.Errorf("the stream ended after %d heartbeats: %v", heartbeats, lines.Err())
+		}
+	})
 }

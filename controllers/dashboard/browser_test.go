@@ -26,6 +26,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
+// browserPatience ends a test whose browser does not answer, or whose condition never holds.
+const browserPatience = 5 * time.Minute
+
 // browser is a tab of a real browser. Console messages and requests to other sites fail the test.
 type browser struct {
 	testing.TB
@@ -49,7 +52,7 @@ func newBrowser(t testing.TB) *browser {
 		testtool.Skip(t, "chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.WindowSize(1280, 900),
-		chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.WSURLReadTimeout(browserPatience))
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
@@ -104,7 +107,7 @@ func (b *browser) start() {
 
 func (b *browser) do(actions ...chromedp.Action) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var text string
@@ -129,7 +132,7 @@ func (b *browser) eval(script string) string {
 // until waits until a JavaScript condition is true.
 func (b *browser) until(condition string) {
 	b.Helper()
-	b.do(chromedp.Poll(condition, nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(30*time.Second)))
+	b.do(chromedp.Poll(condition, nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browserPatience)))
 }
 
 func (b *browser) live() { b.Helper(); b.until(`document.getElementById("live").className === "live"`) }

@@ -96,11 +96,11 @@ func (f *feed) pageAt(id, name string) *page {
 	defer f.mu.Unlock()
 	for _, s := range f.past {
 		if s.id == id {
-			return s.pages[name]
+			return s.pages.get(name)
 		}
 	}
 	if f.last != nil && f.last.id == id {
-		return f.last.pagesOnly().pages[name]
+		return f.last.pages.get(name)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/dashboard"
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver/pipenet"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/memory"
@@ -32,22 +33,27 @@ import (
 // basePath is the path at which the proxy serves the dashboard.
 const basePath = "/ops/upgrades"
 
+// heartbeat is the interval of messages to a stream when nothing changes.
+const heartbeat = 100 * time.Millisecond
+
 // counted counts the reads of whole trees and the running watches. While it is broken, Get fails.
 type counted struct {
 	store.Store
 	trees, waits atomic.Int64
 	broken       atomic.Bool
+	// leaderBroken makes the reads of the leader fail.
+	leaderBroken atomic.Bool
 }
 
-func (c *counted) fail() error {
-	if c.broken.Load() {
+func (c *counted) fail(key ...string) error {
+	if c.broken.Load() || c.leaderBroken.Load() && slices.Contains(key, keys.Leader) {
 		return &store.UnavailableError{Address: "test", Err: errors.New("broken")}
 	}
 	return nil
 }
 
 func (c *counted) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
-	if err := c.fail(); err != nil {
+	if err := c.fail(key...); err != nil {
 		return nil, store.Meta{}, err
 	}
 	return c.Store.Get(ctx, key...)
@@ -72,10 +78,33 @@ type site struct {
 	proxy   *httptest.Server
 	offline atomic.Bool // the proxy answers no request
 	session string
+	client  *http.Client
+	network *pipenet.Network // nil: the network of the machine
 }
 
 func newSite(t testing.TB) *site {
-	s := &site{TB: t, store: &counted{Store: memory.New(time.Now)}}
+	return startSite(&site{TB: t, client: http.DefaultClient})
+}
+
+// newPipedSite returns a site without sockets, for a synctest bubble.
+func newPipedSite(t testing.TB) *site {
+	network := &pipenet.Network{}
+	return startSite(&site{TB: t, network: network, client: &http.Client{Transport: &http.Transport{DialContext: network.DialContext}}})
+}
+
+// serve starts a server.
+func (s *site) serve(handler http.Handler) *httptest.Server {
+	if s.network == nil {
+		return httptest.NewServer(handler)
+	}
+	server := &httptest.Server{Listener: s.network.Listen(), Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Hour}}
+	server.Start()
+	return server
+}
+
+func startSite(s *site) *site {
+	t := s.TB
+	s.store = &counted{Store: memory.New(time.Now)}
 	session, err := s.store.CreateSession(t.Context(), "test", time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -83,16 +112,17 @@ func newSite(t testing.TB) *site {
 	s.session = session
 	s.write(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte("upgrade-controller on test")})
 	s.pages = dashboard.New(dashboard.Options{Store: s.store, Now: time.Now, Log: logr.Discard(), Linger: 2 * time.Second,
-		Heartbeat: 100 * time.Millisecond})
-	back := httptest.NewServer(s.pages)
+		Heartbeat: heartbeat})
+	back := s.serve(s.pages)
 	to, _ := url.Parse(back.URL)
-	through := http.StripPrefix(basePath, httputil.NewSingleHostReverseProxy(to))
-	s.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	through := httputil.NewSingleHostReverseProxy(to)
+	through.Transport = s.client.Transport
+	s.proxy = s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.offline.Load() {
 			http.Error(w, "offline", http.StatusBadGateway)
 			return
 		}
-		through.ServeHTTP(w, r)
+		http.StripPrefix(basePath, through).ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
 		s.proxy.CloseClientConnections()
@@ -100,6 +130,7 @@ func newSite(t testing.TB) *site {
 		back.CloseClientConnections()
 		s.proxy.Close()
 		back.Close()
+		s.client.CloseIdleConnections()
 	})
 	return s
 }
@@ -186,14 +217,22 @@ func names(role string, n int) []string {
 
 // newFleet returns a fleet with hosts in most states: web1 and web2 are upgraded, web3 has started, web4 has failed, and db1
 // is on hold.
-func newFleet(t testing.TB, webs int) *site {
-	s := newSite(t)
+func newFleet(t testing.TB, webs int) *site { return fill(newSite(t), webs) }
+
+// newPipedFleet is newFleet for a synctest bubble.
+func newPipedFleet(t testing.TB, webs int) *site { return fill(newPipedSite(t), webs) }
+
+func fill(s *site, webs int) *site {
+	t := s.TB
 	since := time.Now().Add(-time.Hour)
 	s.at("v1", since, append(names("web", webs), names("db", 3)...)...)
 	s.at("v1", since, "0815")
 	s.apply("version: v2\ninstructions: {rollingRules: {global: 4}, roleOrder: {db: web}}\n" +
-		"windows: {deny: [{schedule: '0 0 1 1 *', duration: 1h}]}")
+		fmt.Sprintf("windows: {deny: [{schedule: '0 0 1 %d *', duration: 1h}]}", (time.Now().Month()+5)%12+1)) // half a year away
 	s.pass()
+	if s.network != nil {
+		<-time.After(time.Second) // the fake clock moves only so
+	}
 	s.startUpgrade("web1", "web2", "web3", "web4")
 	s.upgrade("web1", "web2")
 	s.fail("web4", "Puppet's run failed: Package[nginx] <b>not found</b>")

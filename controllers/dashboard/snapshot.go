@@ -6,7 +6,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,38 +33,43 @@ type snapshot struct {
 	// err says why there is no data, or why there is no newer data. Nil means that the data is current.
 	err error
 
-	mu    sync.Mutex
-	pages map[string]*page
+	pages *pages
+}
+
+// pages are the rendered pages of a snapshot, by name.
+type pages struct {
+	mu     sync.Mutex
+	byName map[string]*page
 }
 
 // page returns the page of that name. It renders the page on the first call.
 func (s *snapshot) page(name string, render func(*snapshot) *page) *page {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.pages[name]; p != nil {
-		return p
+	s.pages.mu.Lock()
+	defer s.pages.mu.Unlock()
+	p := s.pages.byName[name]
+	if p == nil {
+		p = render(s)
+		s.pages.byName[name] = p
 	}
-	p := render(s)
-	if s.pages == nil {
-		s.pages = map[string]*page{}
-	}
-	s.pages[name] = p
 	return p
 }
 
-// pagesOnly returns a snapshot that has only the rendered pages, for comparisons with later ones.
-func (s *snapshot) pagesOnly() *snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &snapshot{id: s.id, pages: maps.Clone(s.pages)}
+// get returns a rendered page. Nil means that the page has not been rendered.
+func (p *pages) get(name string) *page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byName[name]
 }
+
+// pagesOnly returns a snapshot that has only the rendered pages, for comparisons with later ones. A stream may still render one.
+func (s *snapshot) pagesOnly() *snapshot { return &snapshot{id: s.id, pages: s.pages} }
 
 // empty reports whether the snapshot has no data.
 func (s *snapshot) empty() bool { return s.plan == nil && s.plans == nil }
 
 // withError returns the same data with the reason why no newer data is available.
-func (s *snapshot) withError(id string, err error) *snapshot {
-	return &snapshot{id: id, at: s.at, plans: s.plans, plan: s.plan, events: s.events, leader: s.leader, err: err}
+func (s *snapshot) withError(err error) *snapshot {
+	return &snapshot{at: s.at, plans: s.plans, plan: s.plan, events: s.events, leader: s.leader, err: err}
 }
 
 // retryAfter is the delay after a failed read.
@@ -101,25 +105,24 @@ func (r *reader) update(next func(last *snapshot) *snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = next(r.last)
-	r.last.id = r.nextID()
+	r.last.id, r.last.pages = r.nextID(), &pages{byName: map[string]*page{}}
 	r.publish(r.last)
 }
 
 func (r *reader) failed(err error) {
 	r.options.Log.V(1).Info("read failed; showing old data", "reason", err.Error())
-	r.update(func(last *snapshot) *snapshot { return last.withError("", err) })
+	r.update(func(last *snapshot) *snapshot { return last.withError(err) })
 }
 
+// observed publishes an assessment. If what it adds to the assessment cannot be read, the follower tries again.
 func (r *reader) observed(ctx context.Context, name string, o *pass.Assessment) error {
 	events, err := r.readEvents(ctx, name, o)
-	if err != nil && ctx.Err() == nil {
-		r.failed(err)
-		return nil
+	if err != nil {
+		return &upgradeplan.RetryError{Err: err}
 	}
 	leader, err := leaderelection.LockHolder(ctx, r.options.Store, keys.Leader)
-	if err != nil && ctx.Err() == nil {
-		r.failed(err)
-		return nil
+	if err != nil {
+		return &upgradeplan.RetryError{Err: err}
 	}
 	r.update(func(*snapshot) *snapshot { return &snapshot{at: o.Now, plan: o, events: events, leader: leader} })
 	return nil

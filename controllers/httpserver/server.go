@@ -67,6 +67,11 @@ func Start(ctx context.Context, address string, handler http.Handler, o Options)
 	if err != nil {
 		return nil, err
 	}
+	return Serve(listener, handler, o), nil
+}
+
+// Serve serves requests of a listener until Close, which closes the listener.
+func Serve(listener net.Listener, handler http.Handler, o Options) *Server {
 	limits := o.Limits.withDefaults()
 	s := &Server{listener: listener, server: &http.Server{
 		Handler:           checkHost(o.AllowedHosts, handler),
@@ -87,11 +92,11 @@ func Start(ctx context.Context, address string, handler http.Handler, o Options)
 	}
 	s.running.Go(func() {
 		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
-			o.Log.Error(err, "HTTP server stopped", "address", address)
+			o.Log.Error(err, "HTTP server stopped", "address", s.Addr())
 		}
 	})
 	o.Log.Info("serving", "address", s.Addr())
-	return s, nil
+	return s
 }
 
 // Addr returns the address of the listener.

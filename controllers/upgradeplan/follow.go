@@ -35,7 +35,8 @@ type Follower struct {
 }
 
 // Follow calls seen with an assessment: at once, whenever something changed, and when the passing of time changed a verdict.
-// It ends with its context, without an error; with the error of seen; and with a *NotFoundError or an *InvalidPlanError.
+// It ends with its context, without an error; with the error of seen, unless it is a *RetryError; and with a *NotFoundError or an
+// *InvalidPlanError.
 func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -56,7 +57,7 @@ func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error
 			f.Failed(err)
 			p.cache.Invalidate()
 		default:
-			if err := seen(a); err != nil {
+			if err = f.show(ctx, a, seen); err != nil && !isRetry(err) {
 				return err
 			}
 			watches.SetWatches(ctx, append(Watches(a), status))
@@ -70,6 +71,29 @@ func (f *Follower) Follow(ctx context.Context, seen func(*pass.Assessment) error
 			changed.All, resync = true, now.Add(followResync)
 		}
 	}
+}
+
+// RetryError is returned by a viewer that failed to show an assessment. The follower reads again soon, as after a failed read.
+type RetryError struct{ Err error }
+
+// Error implements error.
+func (e *RetryError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+func isRetry(err error) bool {
+	_, retry := errors.AsType[*RetryError](err)
+	return retry
+}
+
+// show calls seen, and Failed for a *RetryError.
+func (f *Follower) show(ctx context.Context, a *pass.Assessment, seen func(*pass.Assessment) error) error {
+	err := seen(a)
+	if isRetry(err) && ctx.Err() == nil {
+		f.Failed(err)
+	}
+	return err
 }
 
 // permanent reports whether another read would fail with the same error.
