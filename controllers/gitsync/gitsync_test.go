@@ -62,6 +62,7 @@ func TestRunner_AppliesPushedPlans(t *testing.T) {
 		t.Errorf("wrote %v", f.store.written[before:])
 	}
 	s.HandledRequest, again.HandledRequest = "", ""
+	s.HandledNumber, again.HandledNumber = 0, 0
 	if d := cmp.Diff(s, again); d != "" {
 		t.Errorf("the status changed:\n%s", d)
 	}
