@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/hack/testtool"
@@ -27,9 +26,6 @@ spec:
     rollingRules: {global: 3}
     roleOrder: {web: db}
 `
-
-// puppetTimeout allows for a second attempt of a host, which comes within a minute.
-const puppetTimeout = 3 * time.Minute
 
 // puppets are hosts whose agents run the real Puppet, each with its own manifest.
 type puppets struct {
@@ -64,7 +60,6 @@ pipeline:
   puppet:
     manifest: %s
     args: [--vardir, %s, --confdir, %s, --pluginfactdest, %[3]s]
-    timeout: 2m
 `, host, p.path(host, "version"), p.path(host, "facts.d"), p.path(host, "site.pp"), p.path(host, "var"), p.path(host, "conf")))
 	as(p.T, consul, "upgrade-agent", policy(p, "agent", host)).start(p.T, "run", "--config", config)
 }
@@ -85,31 +80,44 @@ func TestPuppet_UpgradesAFleet(t *testing.T) {
 	testtool.Need(t, "puppet")
 	consul := newConsul(t, true)
 	p := puppets{t, t.TempDir()}
-	hosts := []string{"db1", "db2", "db3", "db4", "web1", "web2", "web3", "web4", "web5", "web6", "web7", "web8"}
+	hosts := []string{"db1", "db2", "web1", "web2", "web3", "web4", "web5"}
 	for _, host := range hosts {
 		p.start(consul, host)
 		p.manifest(host, "")
 	}
 	const broken = "web3"
 	p.manifest(broken, "exec { '/bin/false': }")
+	// These two take their slots until the plan has halted. If one were faster than the broken host, the controller would grant another.
+	goOn := filepath.Join(p.dir, "go-on")
+	for _, host := range []string{"web1", "web2"} {
+		p.manifest(host, fmt.Sprintf("exec { '/bin/sh -c \"until [ -e %s ]; do sleep 0.1; done\"': timeout => 0 }", goOn))
+	}
 	operator := as(t, consul, "upgradectl", policy(t, "operator", ""))
 	viewer := as(t, consul, "upgradectl", policy(t, "viewer", ""))
-	within(t, puppetTimeout, "the reports", func() bool {
+	eventually(t, "the reports", func() bool {
 		return strings.Count(viewer.must(t, "get", "hosts", "-o", "name"), "host/") == len(hosts)
 	})
 	as(t, consul, "upgrade-controller", policy(t, "controller", "")).start(t, "--min-gap", "50ms")
 	operator.must(t, "apply", "-f", planFile(t, puppetPlan))
 
-	status := func() string { return viewer.must(t, "describe", "plan", "fleet") }
-	within(t, puppetTimeout, "the plan to halt", func() bool { return strings.Contains(status(), "Halted") })
-	why := viewer.must(t, "describe", "host", broken)
-	for _, want := range []string{"ReportedFailure", "failed to reach v2", "puppet: exit status 6 (some resources were changed, others failed)", "/bin/false"} {
-		if !strings.Contains(why, want) {
-			t.Errorf("describe host does not say %q:\n%s", want, why)
+	reaches := func(condition, want string) {
+		t.Helper()
+		eventually(t, "condition "+condition, func() bool {
+			code, _ := viewer.run(t, "wait", "fleet", "--for=condition="+condition, "--timeout=10s")
+			return code == 0
+		})
+		if status := viewer.must(t, "describe", "plan", "fleet"); !strings.Contains(status, want) {
+			t.Errorf("describe plan does not say %q:\n%s", want, status)
 		}
 	}
-	within(t, puppetTimeout, "those under way to finish", func() bool { return p.text("web1", "version") == "v2" && p.text("web2", "version") == "v2" })
-	for _, host := range hosts[7:] {
+	reaches("Stalled", "Halted")
+	for _, want := range []string{"ReportedFailure", "failed to reach v2", "puppet: exit status 6 (some resources were changed, others failed)", "/bin/false"} {
+		// While the host tries again, there is nothing to say.
+		eventually(t, "describe host to say "+want, func() bool { return strings.Contains(viewer.must(t, "describe", "host", broken), want) })
+	}
+	write(t, goOn, "")
+	eventually(t, "those under way to finish", func() bool { return p.text("web1", "version") == "v2" && p.text("web2", "version") == "v2" })
+	for _, host := range []string{"web4", "web5"} {
 		if got := p.text(host, "version"); got != "v1" {
 			t.Errorf("%s started although the plan is halted: it has %s", host, got)
 		}
@@ -117,7 +125,7 @@ func TestPuppet_UpgradesAFleet(t *testing.T) {
 
 	p.manifest(broken, "")
 	operator.must(t, "rollout", "resume", "--reason", "the manifest is corrected")
-	within(t, puppetTimeout, "the plan to complete", func() bool { return strings.Contains(status(), "12 of 12 hosts upgraded") })
+	reaches("Complete", "7 of 7 hosts upgraded")
 	for _, host := range hosts {
 		if version, made := p.text(host, "version"), p.text(host, "made-by-puppet"); version != "v2" || made != "v2" {
 			t.Errorf("%s has %s, and Puppet made it %q", host, version, made)
