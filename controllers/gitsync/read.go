@@ -27,6 +27,9 @@ const (
 	ReasonRewind = "RewindRefused"
 	// ReasonUnbound means that the signed commit is not for this source: its file BindingFile does not name it.
 	ReasonUnbound = "SourceNotBound"
+	// ReasonUnreadable means that the stored status of a source that verifies signatures cannot be read, so that the commit which
+	// was applied last is unknown.
+	ReasonUnreadable = "StatusUnreadable"
 	// ReasonStore means that the store did not answer or denied the request.
 	ReasonStore = "StoreFailed"
 )
@@ -123,27 +126,32 @@ func (r *reader) fetch(ctx context.Context, now time.Time, m memory) (Content, e
 // rewound returns a warning if it cannot tell that a commit descends from the one that was applied last, and the commit is
 // followed anyway. It returns an error if the commit is not followed. The warning is empty if the commit descends.
 func (r *reader) rewound(ctx context.Context, remote *repository.Remote, to repository.Revision, m memory) (string, error) {
+	permitted := r.permitted(to, m)
+	if m.unreadable != nil {
+		return r.follow(permitted, to, ReasonUnreadable, fmt.Sprintf("cannot tell whether %s descends from the commit that was applied "+
+			"last: the stored status of the source cannot be read: %s", to, m.unreadable))
+	}
 	if m.base == "" || m.base == to.Commit {
 		return "", nil
 	}
-	permitted := r.permitted(to, m)
 	descends, err := descends(ctx, remote, to, m.base, permitted != "")
 	if descends {
 		return "", nil
 	}
-	is := fmt.Sprintf("%s does not descend from %s, which was applied last", to, m.base)
 	if err != nil {
-		is = fmt.Sprintf("cannot tell whether %s descends from %s, which was applied last: %s", to, m.base, err)
+		return r.follow(permitted, to, reasonOf(err),
+			fmt.Sprintf("cannot tell whether %s descends from %s, which was applied last: %s", to, m.base, err))
 	}
+	return r.follow(permitted, to, ReasonRewind, fmt.Sprintf("%s does not descend from %s, which was applied last", to, m.base))
+}
+
+// follow returns a warning if the commit is permitted, and otherwise an error with the reason.
+func (r *reader) follow(permitted string, to repository.Revision, reason, why string) (string, error) {
 	if permitted != "" {
-		return is + "; followed: " + permitted, nil
+		return why + "; followed: " + permitted, nil
 	}
-	refused := &SyncError{ReasonRewind, to.String(), fmt.Errorf("%s. To follow it, run `upgradectl reconcile source %s --accept %s`, "+
-		"or set verify.allowRewind", is, r.source.Name, to.Commit)}
-	if err != nil {
-		refused.Reason = reasonOf(err)
-	}
-	return "", refused
+	return "", &SyncError{reason, to.String(), fmt.Errorf("%s. To follow it, run `upgradectl reconcile source %s --accept %s`, "+
+		"or set verify.allowRewind", why, r.source.Name, to.Commit)}
 }
 
 // permitted returns why a commit is followed even if it does not descend from the one that was applied last. Empty means that

@@ -249,9 +249,10 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		f.Log.Error(err, "cannot read the status of the source", "source", f.source.Name)
 		return "", err
 	}
-	status, _ := DecodeStatus(pairs[0])
+	status, unreadable := storedStatus(pairs[0])
 	request := decodeRequest(pairs[1])
 	m := status.memory(request)
+	m.unreadable = unreadable
 	status.Source, status.HandledRequest, status.HandledNumber = f.source.public(), request.ID, max(request.Number, status.HandledNumber)
 	content, changes, err := f.syncOnce(ctx, m)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {

@@ -26,6 +26,8 @@ const (
 	maxEvents = 32
 	// maxSeen limits how many signed commits and tags the status remembers. The oldest are dropped.
 	maxSeen = 16
+	// maxUnreadable limits how much of a status that cannot be read is kept, in bytes.
+	maxUnreadable = 64 << 10
 )
 
 // ReasonSynced is the reason of the conditions after a successful sync. All of these are reasons of events.
@@ -48,6 +50,9 @@ type Status struct {
 	// Base is the commit that the next one must descend from: the last one of which any plan was applied. Empty means that it is
 	// the one of Synced.
 	Base string `json:"base,omitempty"`
+	// Unreadable is the start of an earlier status that could not be read, so that Base is unknown. The next commit that is
+	// applied ends it.
+	Unreadable *string `json:"unreadable,omitempty"`
 	// Seen says when the source first saw the latest commits and tags with a good signature, oldest first.
 	Seen []Seen `json:"seen,omitempty"`
 	// Attempted is the last revision that a sync found, applied or not.
@@ -88,10 +93,46 @@ type LastError struct {
 }
 
 // DecodeStatus decodes the status of a source. It returns false if there is none, it is invalid, or it has a later schema. The
-// next sync writes it again.
+// next sync writes it again, with the old value in Unreadable.
 func DecodeStatus(p keys.Pair) (s Status, ok bool) {
-	s, err := keys.DecodeObject[Status](p)
+	s, err := decodeStatus(p)
 	return s, err == nil
+}
+
+func decodeStatus(p keys.Pair) (Status, error) {
+	s, err := keys.DecodeObject[Status](p)
+	switch {
+	case err != nil:
+		return Status{}, err
+	case keys.Source(s.Source.Name) != p.Key:
+		return Status{}, fmt.Errorf("%s is not the status of that source: source.name is %q", p.Key, s.Source.Name)
+	case (s.Base != "" || s.Synced != nil) && !repository.IsHash(s.base()):
+		return Status{}, fmt.Errorf("%s has no commit that was applied last: base is %q", p.Key, s.Base)
+	}
+	return s, nil
+}
+
+// storedStatus returns the status that the next sync continues, and why its base cannot be read. A status that an earlier
+// controller could not read is read again.
+func storedStatus(p keys.Pair) (Status, error) {
+	if !p.Exists() {
+		return Status{}, nil
+	}
+	s, err := decodeStatus(p)
+	if err != nil {
+		start := strings.ToValidUTF8(string(p.Value[:min(len(p.Value), maxUnreadable)]), "")
+		return Status{Unreadable: &start}, err
+	}
+	if s.Unreadable == nil {
+		return s, nil
+	}
+	p.Value = []byte(*s.Unreadable)
+	earlier, err := decodeStatus(p)
+	if err != nil {
+		return s, err
+	}
+	s.Base, s.Synced, s.Seen, s.Unreadable = earlier.base(), earlier.Synced, earlier.Seen, nil
+	return s, nil
 }
 
 // Ready returns the Ready condition, which describes the last sync. Before the first sync its status is Unknown.
@@ -104,8 +145,9 @@ func (s *Status) Ready() metav1.Condition {
 
 // memory is what earlier syncs and an operator say about the next one.
 type memory struct {
-	// base is the commit that the next one must descend from. Empty means any.
-	base string
+	// base is the commit that the next one must descend from. Empty means any, unless unreadable says why it is unknown.
+	base       string
+	unreadable error
 	// accept is a commit that an operator accepts in any case. Empty means none.
 	accept, acceptedBy string
 	seen               []Seen
@@ -172,7 +214,7 @@ func (s *Status) moved(c Content, now time.Time) {
 	if c.rewound != "" && s.Base != c.commit {
 		s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonRewound, shortened(c.rewound))
 	}
-	s.Base = c.commit
+	s.Base, s.Unreadable = c.commit, nil
 }
 
 func (s *Status) addEvent(now time.Time, kind fleet.EventType, reason, message string) {
