@@ -46,7 +46,7 @@ func checkBinding(data []byte, s Source) error {
 		return lack("has more than one document")
 	}
 	var b binding
-	if err := documents[0].Decode(&b, func(string) string { return "" }).Err(); err != nil {
+	if err := documents[0].Decode(&b, strictyaml.Options{}).Err(); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(b.Sources, func(bound boundSource) bool { return bound.is(s) }) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -28,6 +29,14 @@ type rollingRules struct {
 	Roles  map[string]intstr.IntOrString `json:"roles,omitempty"`
 }
 
+// options tell how instructions spell the types of the API that decode themselves.
+func options() strictyaml.Options {
+	return strictyaml.Options{Values: map[reflect.Type]strictyaml.Value{
+		reflect.TypeFor[intstr.IntOrString]():  strictyaml.Limit,
+		reflect.TypeFor[v1alpha1.StringList](): strictyaml.TextOrList,
+	}}
+}
+
 // Parse parses instructions, or returns a strictyaml.Errors with all errors. Source is the name of the file in errors. Values
 // are a string or a list; numbers are 1 or "1". A string in group_mappings is one pattern, although python-jiocloud takes
 // each of its characters for a pattern. Parse does not validate names and patterns: package validation does.
@@ -45,7 +54,7 @@ func Parse(source string, data []byte) (v1alpha1.Instructions, error) {
 		return v1alpha1.Instructions{}, errs
 	}
 	var in instructions
-	if errs := d.Decode(&in, nil); len(errs) > 0 {
+	if errs := d.Decode(&in, options()); len(errs) > 0 {
 		return v1alpha1.Instructions{}, errs
 	}
 	for _, limit := range in.RollingRules.limits("rolling_rules") {

@@ -6,9 +6,12 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
@@ -60,12 +63,26 @@ func Decode(source string, data []byte) ([]Document, error) {
 	return plans, nil
 }
 
+// options tell how manifests spell the types of the API that decode themselves.
+func options() strictyaml.Options {
+	return strictyaml.Options{
+		Hint: hint,
+		Values: map[reflect.Type]strictyaml.Value{
+			reflect.TypeFor[intstr.IntOrString]():  strictyaml.Limit,
+			reflect.TypeFor[v1alpha1.StringList](): strictyaml.TextOrList,
+			reflect.TypeFor[metav1.Time]():         strictyaml.Time,
+			reflect.TypeFor[metav1.FieldsV1]():     strictyaml.Ignored, // a manifest cannot set who owns a field
+		},
+		Limits: map[string]string{"spec.hosts.legacy": "Allow, Deny or a number of hosts (3)"},
+	}
+}
+
 func decode(d *strictyaml.Document) (*v1alpha1.UpgradePlan, strictyaml.Errors) {
 	plan := &v1alpha1.UpgradePlan{}
 	if errs := identify(d); len(errs) > 0 {
 		return plan, errs
 	}
-	errs := d.Decode(plan, hint)
+	errs := d.Decode(plan, options())
 	plan.Status = v1alpha1.UpgradePlanStatus{}
 	if len(errs) > 0 {
 		return plan, errs

@@ -4,6 +4,7 @@
 package strictyaml
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -13,11 +14,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 )
 
 // maxAliased limits the nodes that the aliases of a document expand to.
@@ -26,11 +23,34 @@ const maxAliased = 10_000
 // Hint returns a sentence to add to the error about an unknown field, without its period. Empty means none.
 type Hint func(name string) string
 
-// Decode decodes the document into a pointer to a struct. With errors, it does not change the struct. Hint may be nil.
-func (d *Document) Decode(into any, hint Hint) Errors {
+// Value is how a document spells the values of a type that decodes itself from JSON.
+type Value int
+
+const (
+	// Limit is a number or a text: 3, "10%".
+	Limit Value = iota + 1
+	// TextOrList is a text or a list of texts.
+	TextOrList
+	// Time is a time of RFC 3339.
+	Time
+	// Ignored is a value that a document cannot set.
+	Ignored
+)
+
+// Options say what a decoder cannot find out from a Go type. The zero value says nothing.
+type Options struct {
+	Hint Hint
+	// Values are the types that decode themselves.
+	Values map[reflect.Type]Value
+	// Limits say, by the path of its field, what a Limit must be if it is not a number of hosts or a percentage.
+	Limits map[string]string
+}
+
+// Decode decodes the document into a pointer to a struct. With errors, it does not change the struct.
+func (d *Document) Decode(into any, o Options) Errors {
 	target := reflect.TypeOf(into).Elem()
 	d.lines = map[string]int{}
-	r := reader{document: d, root: target, hint: hint}
+	r := reader{document: d, root: target, options: o}
 	tree := r.value(d.root, target, nil)
 	if len(r.errors) > 0 {
 		return r.errors
@@ -49,7 +69,7 @@ func (d *Document) Decode(into any, hint Hint) Errors {
 type reader struct {
 	document *Document
 	root     reflect.Type
-	hint     Hint
+	options  Options
 	errors   Errors
 	// depth is the number of aliases around the current node, aliased the number of nodes read inside aliases.
 	depth, aliased int
@@ -101,15 +121,15 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path *field.Path) any {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	switch t {
-	case reflect.TypeFor[intstr.IntOrString]():
+	switch r.options.Values[t] {
+	case Limit:
 		return r.limit(n, path)
-	case reflect.TypeFor[v1alpha1.StringList]():
+	case TextOrList:
 		return r.stringOrList(n, path)
-	case reflect.TypeFor[metav1.Time]():
+	case Time:
 		return r.time(n, path)
-	case reflect.TypeFor[metav1.FieldsV1]():
-		return nil // a manifest cannot set who owns a field
+	case Ignored:
+		return nil
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -258,14 +278,7 @@ func (r *reader) limit(n *yaml.Node, path *field.Path) any {
 	if n.Kind == yaml.ScalarNode && slices.Contains([]string{"!!str", "!!merge"}, scalarTag(n)) {
 		return n.Value
 	}
-	return r.mismatch(n, path, limitRule(path))
-}
-
-func limitRule(path *field.Path) string {
-	if strings.HasSuffix(path.String(), "hosts.legacy") {
-		return "Allow, Deny or a number of hosts (3)"
-	}
-	return `a number of hosts (3) or a percentage ("10%")`
+	return r.mismatch(n, path, cmp.Or(r.options.Limits[pathText(path)], `a number of hosts (3) or a percentage ("10%")`))
 }
 
 // decimal parses an integer in plain decimal form. YAML's other forms (010, 0x1F, 1_000) are more often mistakes than
@@ -298,8 +311,8 @@ func (r *reader) unknown(key *yaml.Node, path *field.Path, known map[string]refl
 	if near != "" {
 		sentences[0] = fmt.Sprintf("unknown field, did you mean %s?", near)
 	}
-	if r.hint != nil {
-		if more := r.hint(name); more != "" {
+	if r.options.Hint != nil {
+		if more := r.options.Hint(name); more != "" {
 			sentences = append(sentences, more+".")
 		}
 	}

@@ -41,7 +41,7 @@ func FuzzDecode_AgreesWithUnmarshalStrict(f *testing.F) {
 			return // not a single document that both versions of YAML read in the same way
 		}
 		var got, want v1alpha1.UpgradePlan
-		if errs := documents[0].Decode(&got, nil); len(errs) > 0 {
+		if errs := documents[0].Decode(&got, options()); len(errs) > 0 {
 			return
 		}
 		if err := yaml.UnmarshalStrict(data, &want); err != nil {

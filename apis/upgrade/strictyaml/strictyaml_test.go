@@ -4,6 +4,7 @@
 package strictyaml_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -40,18 +41,29 @@ type document struct {
 	Hidden string                         `json:"-"`
 }
 
+func options() strictyaml.Options {
+	return strictyaml.Options{Values: map[reflect.Type]strictyaml.Value{
+		reflect.TypeFor[intstr.IntOrString]():  strictyaml.Limit,
+		reflect.TypeFor[v1alpha1.StringList](): strictyaml.TextOrList,
+		reflect.TypeFor[metav1.Time]():         strictyaml.Time,
+		reflect.TypeFor[metav1.FieldsV1]():     strictyaml.Ignored,
+	}}
+}
+
 func decode(text string) (document, error) {
 	var d document
 	documents, errs := strictyaml.Read("f.yaml", []byte(text))
 	if len(errs) > 0 {
 		return d, errs
 	}
-	err := documents[0].Decode(&d, func(name string) string {
+	o := options()
+	o.Hint = func(name string) string {
 		if name == "old" {
 			return "It is text now"
 		}
 		return ""
-	}).Err()
+	}
+	err := documents[0].Decode(&d, o).Err()
 	return d, err
 }
 
@@ -137,7 +149,7 @@ func TestDocument_LineOf(t *testing.T) {
 		t.Fatal(errs)
 	}
 	var d document
-	if errs := documents[0].Decode(&d, nil); len(errs) > 0 {
+	if errs := documents[0].Decode(&d, options()); len(errs) > 0 {
 		t.Fatal(errs)
 	}
 	for path, want := range map[string]int{"text": 2, "inner": 3, "inner.tags[0]": 5, "inner.name": 3, "inner.tags[7]": 4, "flag": 2} {

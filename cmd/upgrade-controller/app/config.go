@@ -140,7 +140,7 @@ func decode(source string, data []byte) (*config, error) {
 	if errs := d.Identify(v1alpha1.APIVersion, configKind); len(errs) > 0 {
 		return nil, errs
 	}
-	if errs := d.Decode(c, hint); len(errs) > 0 {
+	if errs := d.Decode(c, strictyaml.Options{Hint: hint}); len(errs) > 0 {
 		return nil, errs
 	}
 	return c, d.Locate(c.validate()).Err()

@@ -235,7 +235,7 @@ func Decode(source string, data []byte) (Config, error) {
 		return Config{}, problems
 	}
 	var c Config
-	if problems := documents[0].Decode(&c, nil); len(problems) > 0 {
+	if problems := documents[0].Decode(&c, strictyaml.Options{}); len(problems) > 0 {
 		return Config{}, problems
 	}
 	if problems := documents[0].Locate(c.validate()); len(problems) > 0 {
