@@ -6,6 +6,7 @@ package gitsync
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/strictyaml"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
@@ -25,8 +26,21 @@ type boundSource struct {
 	URL    string `json:"url,omitempty"`
 }
 
-func (b boundSource) is(s Source) bool {
-	return b.Name == s.Name && b.Path == s.Path && (b.Branch == "" || b.Branch == s.Ref.Branch) && (b.URL == "" || b.URL == s.URL)
+// differences lists the fields that are not those of a source, with both values.
+func (b boundSource) differences(s Source) []string {
+	var all []string
+	for _, f := range []struct {
+		name, bound, of, own string
+		optional             bool
+	}{
+		{"name", b.Name, "name", s.Name, false}, {"path", b.Path, "path", s.Path, false},
+		{"branch", b.Branch, "ref.branch", s.Ref.Branch, true}, {"url", b.URL, "url", s.URL, true},
+	} {
+		if f.bound != f.own && !(f.optional && f.bound == "") {
+			all = append(all, fmt.Sprintf("%s is %q, but the %s of this source is %q", f.name, f.bound, f.of, f.own))
+		}
+	}
+	return all
 }
 
 // checkBinding returns an error if the file of a commit does not name the source. Nil data means that the commit has no such file.
@@ -49,8 +63,29 @@ func checkBinding(data []byte, s Source) error {
 	if err := documents[0].Decode(&b, strictyaml.Options{}).Err(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(b.Sources, func(bound boundSource) bool { return bound.is(s) }) {
-		return nil
+	if len(b.Sources) == 0 {
+		return lack("has no sources")
 	}
-	return lack("does not name this source")
+	if i, differ := b.nearest(s); len(differ) > 0 {
+		at := fmt.Sprintf("sources[%d].", i)
+		return lack("does not name this source: " + at + strings.Join(differ, ", and "+at))
+	}
+	return nil
+}
+
+// nearest returns the bound source with the fewest differences from a source, and these. One with the same name comes first.
+func (b binding) nearest(s Source) (at int, differ []string) {
+	rank := func(i int, d []string) [2]int {
+		if len(d) > 0 && b.Sources[i].Name != s.Name {
+			return [2]int{1, len(d)}
+		}
+		return [2]int{0, len(d)}
+	}
+	for i, bound := range b.Sources {
+		d := bound.differences(s)
+		if first, now := rank(at, differ), rank(i, d); i == 0 || slices.Compare(now[:], first[:]) < 0 {
+			at, differ = i, d
+		}
+	}
+	return at, differ
 }

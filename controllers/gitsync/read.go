@@ -59,11 +59,19 @@ type SyncError struct {
 func (e *SyncError) Error() string { return e.Err.Error() }
 func (e *SyncError) Unwrap() error { return e.Err }
 
-// Read fetches and validates all plans of a source once. It returns a *SyncError, or the error of the context.
-func Read(ctx context.Context, s Source, limits repository.Limits, now time.Time) (Content, error) {
-	ctx, cancel := withTimeout(ctx, s)
+// Preview fetches and validates all plans of a source once, without its keys. The source is that of the status, with credentials.
+// Refusals say why the next sync would not apply the plans, as far as that does not depend on signatures. Preview returns a
+// *SyncError, or the error of the context.
+func Preview(ctx context.Context, s Status, limits repository.Limits, now time.Time) (c Content, refusals []error, err error) {
+	ctx, cancel := withTimeout(ctx, s.Source)
 	defer cancel()
-	return (&reader{source: s, limits: limits}).read(ctx, now, memory{})
+	r := &reader{source: s.Source, limits: limits, refuse: func(refusal *SyncError) error {
+		refusals = append(refusals, refusal)
+		return nil
+	}}
+	r.source.Verify.Preview = true
+	c, err = r.read(ctx, now, s.memory(Request{ID: s.HandledRequest}))
+	return c, refusals, err
 }
 
 // withTimeout returns a context that ends after the timeout of the source.
@@ -77,6 +85,8 @@ func withTimeout(ctx context.Context, s Source) (context.Context, context.Cancel
 type reader struct {
 	source Source
 	limits repository.Limits
+	// refuse gets why a valid commit is not followed. Its error ends the read. Nil means that each refusal is an error.
+	refuse func(*SyncError) error
 
 	last    repository.Revision
 	content Content
@@ -111,6 +121,9 @@ func (r *reader) fetch(ctx context.Context, now time.Time, m memory) (Content, e
 		return Content{}, err
 	}
 	content := Content{Revision: found.Revision.String(), commit: found.Revision.Commit, object: revision.Object()}
+	if err := r.checkBinding(found); err != nil {
+		return content, err
+	}
 	var failure *SyncError
 	if content.Documents, failure = r.decode(found); failure != nil {
 		failure.Revision = content.Revision
@@ -150,8 +163,27 @@ func (r *reader) follow(permitted string, to repository.Revision, reason, why st
 	if permitted != "" {
 		return why + "; followed: " + permitted, nil
 	}
-	return "", &SyncError{reason, to.String(), fmt.Errorf("%s. To follow it, run `upgradectl reconcile source %s --accept %s`, "+
-		"or set verify.allowRewind", why, r.source.Name, to.Commit)}
+	return "", r.refused(&SyncError{reason, to.String(), fmt.Errorf("%s. To follow it, run `upgradectl reconcile source %s --accept %s`, "+
+		"or set verify.allowRewind", why, r.source.Name, to.Commit)})
+}
+
+// refused returns the refusal, or what refuse makes of it.
+func (r *reader) refused(refusal *SyncError) error {
+	if r.refuse == nil {
+		return refusal
+	}
+	return r.refuse(refusal)
+}
+
+// checkBinding refuses a commit of a source that verifies signatures, unless the commit names the source.
+func (r *reader) checkBinding(found repository.Content) error {
+	if !r.source.Verify.Enabled() {
+		return nil
+	}
+	if err := checkBinding(found.Binding, r.source); err != nil {
+		return r.refused(&SyncError{ReasonUnbound, found.Revision.String(), err})
+	}
+	return nil
 }
 
 // permitted returns why a commit is followed even if it does not descend from the one that was applied last. Empty means that
@@ -196,11 +228,6 @@ func reasonOf(err error) string {
 
 // decode parses and validates all manifests. It returns the errors of all files at once.
 func (r *reader) decode(found repository.Content) ([]manifest.Document, *SyncError) {
-	if r.source.Verify.Enabled() {
-		if err := checkBinding(found.Binding, r.source); err != nil {
-			return nil, &SyncError{Reason: ReasonUnbound, Err: err}
-		}
-	}
 	if len(found.Files) == 0 {
 		return nil, &SyncError{Reason: ReasonNoManifests,
 			Err: fmt.Errorf("path %q contains no *.yaml, *.yml or *.json; nothing was applied or deleted", r.source.Path)}

@@ -249,11 +249,11 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 		f.Log.Error(err, "cannot read the status of the source", "source", f.source.Name)
 		return "", err
 	}
-	status, unreadable := storedStatus(pairs[0])
+	status := storedStatus(pairs[0])
+	status.Source = f.source.public()
 	request := decodeRequest(pairs[1])
 	m := status.memory(request)
-	m.unreadable = unreadable
-	status.Source, status.HandledRequest, status.HandledNumber = f.source.public(), request.ID, max(request.Number, status.HandledNumber)
+	status.HandledRequest, status.HandledNumber = request.ID, max(request.Number, status.HandledNumber)
 	content, changes, err := f.syncOnce(ctx, m)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)

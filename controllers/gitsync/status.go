@@ -5,6 +5,7 @@ package gitsync
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,27 +113,24 @@ func decodeStatus(p keys.Pair) (Status, error) {
 	return s, nil
 }
 
-// storedStatus returns the status that the next sync continues, and why its base cannot be read. A status that an earlier
-// controller could not read is read again.
-func storedStatus(p keys.Pair) (Status, error) {
+// storedStatus returns the status that the next sync continues. A status that an earlier controller could not read is read again.
+func storedStatus(p keys.Pair) Status {
 	if !p.Exists() {
-		return Status{}, nil
+		return Status{}
 	}
 	s, err := decodeStatus(p)
 	if err != nil {
 		start := strings.ToValidUTF8(string(p.Value[:min(len(p.Value), maxUnreadable)]), "")
-		return Status{Unreadable: &start}, err
+		return Status{Unreadable: &start}
 	}
-	if s.Unreadable == nil {
-		return s, nil
+	if s.Unreadable == nil || len(*s.Unreadable) >= maxUnreadable {
+		return s
 	}
 	p.Value = []byte(*s.Unreadable)
-	earlier, err := decodeStatus(p)
-	if err != nil {
-		return s, err
+	if earlier, err := decodeStatus(p); err == nil {
+		s.Base, s.Synced, s.Seen, s.Unreadable = earlier.base(), earlier.Synced, earlier.Seen, nil
 	}
-	s.Base, s.Synced, s.Seen, s.Unreadable = earlier.base(), earlier.Synced, earlier.Seen, nil
-	return s, nil
+	return s
 }
 
 // Ready returns the Ready condition, which describes the last sync. Before the first sync its status is Unknown.
@@ -176,6 +174,10 @@ func (s *Status) memory(r Request) memory {
 	m := memory{base: s.base(), seen: s.Seen}
 	if s.Synced != nil && len(m.seen) == 0 { // the status was stored before it had them
 		m.seen = []Seen{{Object: m.base, Time: s.Synced.Time}}
+	}
+	if s.Unreadable != nil {
+		_, err := decodeStatus(keys.Pair{Key: keys.Source(s.Source.Name), Value: []byte(*s.Unreadable), ModifyIndex: 1})
+		m.unreadable = cmp.Or(err, errors.New("only its start is kept"))
 	}
 	if !s.Handled(r) { // a request counts once
 		m.accept, m.acceptedBy = r.Accept, r.by()

@@ -169,20 +169,29 @@ func TestRunner_BindsSignedCommitsToTheSource(t *testing.T) {
 	f.git.Commit("plans/fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantFailed("no file", gitsync.ReasonUnbound, "does not exist in the root", "")
-	for what, text := range map[string]string{
-		"another source": "sources: [{name: other, path: plans}]\n",
-		"another path":   "sources: [{name: default, path: other}]\n",
-		"the root":       "sources: [{name: default}]\n",
-		"another branch": "sources: [{name: default, path: plans, branch: next}]\n",
-		"another URL":    "sources: [{name: default, path: plans, url: 'https://git.example.com/other.git'}]\n",
-		"nothing":        "sources: []\n",
-		"unknown field":  "sources: [{name: default, path: plans, tag: x}]\n",
-		"two documents":  "sources: [{name: default, path: plans}]\n---\nsources: []\n",
-		"no YAML":        "{",
-		"no document":    "# nothing\n",
+	for what, tc := range map[string]struct{ text, says string }{
+		"another source": {"sources: [{name: other, path: plans}]\n", `sources[0].name is "other", but the name of this source is "default"`},
+		"another path":   {"sources: [{name: default, path: other}]\n", `sources[0].path is "other", but the path of this source is "plans"`},
+		"the root":       {"sources: [{name: default}]\n", `sources[0].path is "", but the path of this source is "plans"`},
+		"another branch": {"sources: [{name: default, path: plans, branch: next}]\n",
+			`sources[0].branch is "next", but the ref.branch of this source is ""`},
+		"another URL": {"sources: [{name: default, path: plans, url: 'https://git.example.com/other.git'}]\n",
+			`sources[0].url is "https://git.example.com/other.git", but the url of this source is "file://` + f.git.Bare + `"`},
+		"two fields": {"sources: [{name: default, path: other, branch: next}]\n",
+			`sources[0].path is "other", but the path of this source is "plans", and sources[0].branch is "next", but`},
+		"the one of that name": {"sources: [{name: a, path: plans}, {name: default, path: x, branch: y}, {name: b, path: plans}]\n", `sources[1].path is "x"`},
+		"the nearest":          {"sources: [{name: a, path: x}, {name: b, path: plans}]\n", `sources[1].name is "b"`},
+		"nothing":              {"sources: []\n", "has no sources"},
+		"unknown field":        {"sources: [{name: default, path: plans, tag: x}]\n", "tag"},
+		"two documents":        {"sources: [{name: default, path: plans}]\n---\nsources: []\n", "more than one document"},
+		"no YAML":              {"{", ""},
+		"no document":          {"# nothing\n", ""},
 	} {
-		f.git.Commit(repository.BindingFile, text)
-		f.wantFailed(what, gitsync.ReasonUnbound, repository.BindingFile, "")
+		f.git.Commit(repository.BindingFile, tc.text)
+		s := f.wantFailed(what, gitsync.ReasonUnbound, repository.BindingFile, "")
+		if !strings.Contains(s.LastError.Message, tc.says) {
+			t.Errorf("%s: %s, want %s", what, s.LastError.Message, tc.says)
+		}
 	}
 	f.git.Write(repository.BindingFile, "")
 	f.must(os.Symlink("plans/fleet.yaml", filepath.Join(f.git.Work, repository.BindingFile)))
@@ -191,6 +200,58 @@ func TestRunner_BindsSignedCommitsToTheSource(t *testing.T) {
 	f.must(os.Remove(filepath.Join(f.git.Work, repository.BindingFile)))
 	f.git.Commit(repository.BindingFile, "sources:\n- {name: other, path: x}\n- {name: default, path: plans, url: 'file://"+f.git.Bare+"'}\n")
 	f.wantSynced("this source", "fleet=v1")
+}
+
+// A source without verify does not read the file: any folder or link may have its name.
+func TestRunner_ReadsNoBindingWithoutVerify(t *testing.T) {
+	f := newFixture(t)
+	f.must(os.Symlink("fleet.yaml", filepath.Join(f.git.Work, repository.BindingFile)))
+	f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
+	f.start()
+	f.wantSynced("a link", "fleet=v1")
+	f.must(os.Remove(filepath.Join(f.git.Work, repository.BindingFile)))
+	f.git.Commit(repository.BindingFile, strings.Repeat("#", 2<<20), "fleet.yaml", plan("fleet", "v2", ""))
+	f.wantSynced("a large file", "fleet=v2")
+}
+
+// A preview has no keys. It refuses what the next sync refuses, except for the signature.
+func TestPreview_NamesRefusals(t *testing.T) {
+	f := newVerifiedFixture(t)
+	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
+	second := f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
+	f.start()
+	f.wantSynced("the first sync", "fleet=v2")
+	preview := func(what string, change func(*gitsync.Status), version string, says ...string) {
+		t.Helper()
+		s := f.status("default")
+		s.Source.Verify.AllowedSigners = []string{"/a/file/of/the/controller"}
+		change(&s)
+		c, refusals, err := gitsync.Preview(t.Context(), s, repository.DefaultLimits(), time.Now())
+		if err != nil || len(c.Documents) != 1 || c.Documents[0].Plan.Spec.Version != version || len(refusals) != len(says) {
+			t.Fatalf("%s: %+v, refusals %v, error %v", what, c, refusals, err)
+		}
+		for i, refusal := range refusals {
+			if !strings.Contains(refusal.Error(), says[i]) {
+				t.Errorf("%s: %v, want %s", what, refusal, says[i])
+			}
+		}
+	}
+	unchanged := func(*gitsync.Status) {}
+	preview("what is applied", unchanged, "v2")
+	f.git.Setenv("GIT_CONFIG_COUNT", "1")
+	f.git.Setenv("GIT_CONFIG_KEY_0", "commit.gpgSign")
+	f.git.Setenv("GIT_CONFIG_VALUE_0", "false")
+	f.git.Commit("fleet.yaml", plan("fleet", "v3", ""))
+	preview("an unsigned descendant", unchanged, "v3")
+	f.git.Commit(repository.BindingFile, "sources: [{name: other}]\n")
+	preview("of another source", unchanged, "v3", `sources[0].name is "other"`)
+	f.reset(first)
+	preview("an older commit", unchanged, "v1", first+" does not descend from "+second)
+	preview("allowRewind", func(s *gitsync.Status) { s.Source.Verify.AllowRewind = true }, "v1")
+	preview("a status that cannot be read", func(s *gitsync.Status) { s.Unreadable = new("{") }, "v1", "cannot be read")
+	f.git.Commit(repository.BindingFile, "sources: []\n")
+	preview("both", unchanged, "v1", "has no sources", "does not descend from")
+	preview("without verify", func(s *gitsync.Status) { s.Source.Verify = repository.Verify{} }, "v1")
 }
 
 // A signer can state any time. What counts is when the source first saw the signature, and it stays.

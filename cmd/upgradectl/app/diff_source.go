@@ -48,25 +48,27 @@ func readSource(ctx context.Context, f *factory, flags sourceFlags) (documents [
 	if err != nil {
 		return nil, nil, err
 	}
-	from := status.Source
+	from := &status.Source
 	from.Auth = flags.auth
 	if from.Auth.TokenFile == "" {
 		from.Auth.Token = f.Getenv(gitTokenEnv)
 	}
 	if from.Verify.Enabled() {
 		f.say("signatures are not checked: only the controller has the keys")
-		from.Verify = repository.Verify{}
 	}
-	content, err := gitsync.Read(ctx, from, repository.DefaultLimits(), f.Now())
+	content, refusals, err := gitsync.Preview(ctx, status, repository.DefaultLimits(), f.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("source %s: %w", from.Name, err)
 	}
 	f.say("source %s: %s", from.Name, content.Revision)
+	for _, refusal := range refusals {
+		f.warn("the next sync will not apply these plans: %s", cli.OneLine(refusal.Error()))
+	}
 	origins, err := planstore.Plans{Store: s}.Origins(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range gitsync.PlansToPrune(origins, from, content) {
+	for _, name := range gitsync.PlansToPrune(origins, *from, content) {
 		kept, err := planstore.ManagedPlans{Store: s}.Prune(ctx, name, from.Name, true)
 		switch {
 		case err != nil:

@@ -5,6 +5,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync/gittest"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -127,5 +129,18 @@ func TestReconcileSource_RefusesToReplaceAPendingAccept(t *testing.T) {
 	code, out := runWith(t.Context(), s, "reconcile", "source", "default", "--accept", strings.Repeat("a", 40))
 	if code != 1 || !strings.Contains(out, pending) || !strings.Contains(out, "bob@desk") {
 		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+func TestDiffSource_WarnsOfCommitsThatTheControllerRefuses(t *testing.T) {
+	git := gittest.New(t)
+	git.Commit("fleet.yaml", "apiVersion: upgrade.jiocloud.com/v1alpha1\nkind: UpgradePlan\nmetadata: {name: fleet}\nspec: {version: v1}\n")
+	s := led(t)
+	put(t, s, keys.Source("default"), fmt.Sprintf(`{"source":{"name":"default","url":%q,"verify":{"allowedSigners":["/k"]}},"base":%q}`,
+		git.URL(), strings.Repeat("a", 40)))
+	code, out := runWith(t.Context(), s, "diff", "--source", "default")
+	if code != 1 || strings.Count(out, "warning: the next sync will not apply these plans: ") != 2 ||
+		!strings.Contains(out, ".upgrade-source.yaml does not exist") || !strings.Contains(out, git.Head()) || !strings.Contains(out, "version: v1") {
+		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }

@@ -56,6 +56,8 @@ type Verify struct {
 	OpenPGPKeys []string `json:"openPGPKeys,omitempty"`
 	// AllowedSigners are files in the format of Git's gpg.ssh.allowedSignersFile.
 	AllowedSigners []string `json:"allowedSigners,omitempty"`
+	// Preview leaves out the check of signatures, for a program without the keys. It is never stored.
+	Preview bool `json:"-"`
 	// AllowRewind follows a reference also to commits that do not descend from the one that was applied last.
 	AllowRewind bool `json:"allowRewind,omitempty"`
 }
@@ -66,7 +68,7 @@ const (
 	VerifyTag    = "Tag"
 )
 
-// Enabled reports whether signatures are checked.
+// Enabled reports whether the repository must have signatures.
 func (v Verify) Enabled() bool { return len(v.OpenPGPKeys)+len(v.AllowedSigners) > 0 }
 
 // Revision is a commit and the reference that led to it.
@@ -126,7 +128,7 @@ const BindingFile = ".upgrade-source.yaml"
 type Content struct {
 	Revision Revision
 	Files    []File
-	// Binding is the content of BindingFile. Nil means that the commit has no such file.
+	// Binding is the content of BindingFile. Nil means that the commit has no such file, or that Verify is not enabled.
 	Binding []byte
 }
 
@@ -246,8 +248,10 @@ func (r *Remote) read(ctx context.Context, content *Content, when Times) error {
 		return err
 	}
 	content.Revision.Commit = end.commit.String()
-	if content.Binding, err = readBinding(ctx, found, end, r.limits); err != nil {
-		return err
+	if r.location.Verify.Enabled() {
+		if content.Binding, err = readBinding(ctx, found, end, r.limits); err != nil {
+			return err
+		}
 	}
 	content.Files, err = walk(ctx, found, end, r.location.Path, r.limits)
 	return err

@@ -45,7 +45,7 @@ func (v Verify) policy(revision Revision, when Times) (policy, error) {
 	if v.Object == VerifyTag || v.Object == "" && revision.tag {
 		p.kind = plumbing.TagObject
 	}
-	if !v.Enabled() {
+	if !v.Enabled() || v.Preview {
 		return p, nil
 	}
 	var err error
