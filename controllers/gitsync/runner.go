@@ -58,6 +58,13 @@ type Sync struct {
 	Err error
 }
 
+// elapsed returns the time between two readings of the clock. It is zero if the clock went back.
+func elapsed(from, to time.Time) time.Duration { return max(to.Sub(from), 0) }
+
+func newSync(source, revision string, started, ended time.Time, err error) Sync {
+	return Sync{Source: source, Revision: revision, Started: started, Duration: elapsed(started, ended), Err: err}
+}
+
 // Runner syncs sources while its controller is the leader.
 type Runner struct {
 	Sources []Source
@@ -276,7 +283,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 	}
 	status.accepted(m, now)
 	if f.Observer != nil {
-		f.Observer.Synced(Sync{Source: f.source.Name, Revision: content.Revision, Started: started, Duration: now.Sub(started), Err: err})
+		f.Observer.Synced(newSync(f.source.Name, content.Revision, started, now, err))
 	}
 	return status.HandledRequest, cmp.Or(f.writeStatus(ctx, pairs, status), err)
 }

@@ -240,6 +240,7 @@ func (s *Status) setCondition(now time.Time, kind string, is bool, reason, messa
 
 // succeeded records a successful sync.
 func (s *Status) succeeded(c Content, changes Changes, started, now time.Time) {
+	took := elapsed(started, now)
 	now = now.UTC().Truncate(time.Second)
 	message := fmt.Sprintf("applied %s: %s", c.Revision, plural(len(c.Documents), "plan"))
 	if kept := changes.kept(); kept != "" {
@@ -249,7 +250,7 @@ func (s *Status) succeeded(c Content, changes Changes, started, now time.Time) {
 	switch text := changes.String(); {
 	case last == nil || last.Revision != c.Revision:
 		s.tagMoved(c.Revision, now)
-		s.Synced = &Synced{Revision: c.Revision, Time: now, Seconds: now.Sub(started).Seconds()}
+		s.Synced = &Synced{Revision: c.Revision, Time: now, Seconds: took.Seconds()}
 		s.addEvent(now, fleet.EventNormal, ReasonSynced, c.Revision+": "+cmp.Or(text, "no plan changed"))
 	case text != "":
 		s.addEvent(now, fleet.EventWarning, ReasonCorrected, "corrected plans that were changed outside Git: "+text)
