@@ -67,7 +67,7 @@ var table = []row{
 	{of: "controllers/agent/trust", ours: []string{}},
 	{of: "controllers/agent/...", never: []string{"controllers/core/rollout", "controllers/gitsync", "controllers/planstore", "controllers/upgradeplan"}},
 	{of: "controllers/manager/...", never: []string{"github.com/prometheus/..."}, neverDirectly: []string{"controllers/core/rollout", "controllers/core/simulate"}},
-	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/planstore", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},
+	{of: "controllers/metrics/...", ours: []string{"apis/...", "controllers/planstore", "controllers/store", "controllers/upgradeplan", "controllers/gitsync"}, never: []string{"github.com/hashicorp/..."}},
 	{of: "controllers/dashboard/...", never: []string{"controllers/gitsync", "controllers/agent", "controllers/manager", "controllers/store/consul",
 		"github.com/hashicorp/..."}},
 
@@ -203,7 +203,7 @@ func TestImportTable_FindsViolations(t *testing.T) {
 			[]string{"controllers/core/diff imports controllers/core/fleet: of ours, controllers/core/diff may import only []"}},
 		{"controllers/upgradeplan", []string{"os"}, []string{consulAPI}, []string{"controllers/upgradeplan reaches " + consulAPI}},
 		{"controllers/metrics", []string{module + "controllers/core/rollout"}, nil,
-			[]string{`controllers/metrics imports controllers/core/rollout: of ours, controllers/metrics/... may import only ["apis/..." "controllers/planstore" "controllers/upgradeplan" "controllers/gitsync"]`}},
+			[]string{`controllers/metrics imports controllers/core/rollout: of ours, controllers/metrics/... may import only ["apis/..." "controllers/planstore" "controllers/store" "controllers/upgradeplan" "controllers/gitsync"]`}},
 		{"controllers/agent", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/agent reaches controllers/core/rollout"}},
 		{"controllers/store/consul", nil, []string{consulAPI}, nil},
 		{"controllers/store/memory", nil, []string{module + "controllers/core/rollout"}, []string{"controllers/store/memory reaches controllers/core/rollout"}},

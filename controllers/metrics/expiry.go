@@ -4,18 +4,10 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-// Credential is a token or a certificate that expires.
-type Credential struct {
-	// Kind is token, login or certificate.
-	Kind string
-	// Begin and End are when it was made and when it expires.
-	Begin, End time.Time
-}
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+)
 
 // Expiry has the metrics of the credentials that this controller uses with Consul.
 type Expiry struct{ end, lifetime *prometheus.GaugeVec }
@@ -35,7 +27,7 @@ func NewExpiry(r prometheus.Registerer) *Expiry {
 }
 
 // Set sets the credentials that expire. Others have no series.
-func (e *Expiry) Set(all []Credential) {
+func (e *Expiry) Set(all []store.Credential) {
 	e.end.Reset()
 	e.lifetime.Reset()
 	for _, c := range all {

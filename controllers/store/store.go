@@ -196,3 +196,11 @@ type UnavailableError struct {
 func (e *UnavailableError) Error() string { return fmt.Sprintf("consul at %s: %v", e.Address, e.Err) }
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Credential is a token or a certificate of a client of the store that expires.
+type Credential struct {
+	// Kind is token, login (the token of a login) or certificate.
+	Kind string
+	// Begin and End are when it was made and when it expires.
+	Begin, End time.Time
+}

@@ -22,6 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
 	"github.com/jiocloud/upgrade-controller/controllers/metrics"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
 )
 
@@ -214,7 +215,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, "v1", time.Minute)
 	metrics.RegisterWatches(registry, func() (int, time.Duration) { return 0, 0 })
-	metrics.NewExpiry(registry).Set([]metrics.Credential{{Kind: "token", End: time.Now()}})
+	metrics.NewExpiry(registry).Set([]store.Credential{{Kind: "token", End: time.Now()}})
 	m.Request("keys", "200", 1)
 	pass := upgradeplan.Pass{Plan: "fleet", Begun: time.Now()}
 	pass.Status.Roles = []v1alpha1.RoleStatus{{Name: "web"}}

@@ -87,7 +87,7 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stopWatching() // also after an error below
-	watching.Go(func() { stores.watchCredentials(watchContext, log, expiry.Set) })
+	watching.Go(func() { watchCredentials(watchContext, stores.lease.Expiring, log, expiry.Set) })
 	supervisor := &systemd{log: log}
 	mgr, err := o.manager(stores, m, supervisor, log)
 	if err != nil {

@@ -5,12 +5,13 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
-	"github.com/jiocloud/upgrade-controller/controllers/metrics"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
@@ -59,24 +60,22 @@ func (s *stores) close(log logr.Logger) {
 	}
 }
 
-// watchCredentials reports what expires of the credentials of Consul, each minute until the context ends. That also reads their files
-// again.
-func (s *stores) watchCredentials(ctx context.Context, log logr.Logger, report func([]metrics.Credential)) {
+// watchCredentials reports what expires of the credentials of Consul, each minute until the context ends. Reading that also reads
+// their files again. A credential about which Consul says nothing, as about a token that has expired, stays reported.
+func watchCredentials(ctx context.Context, read func(context.Context) ([]store.Credential, error), log logr.Logger,
+	report func([]store.Credential)) {
+	last := map[string]store.Credential{} // by kind
 	for ctx.Err() == nil {
-		expiring, err := s.lease.Expiring(ctx)
+		expiring, err := read(ctx)
 		if err == nil {
-			report(credentials(expiring))
+			clear(last)
 		} else if ctx.Err() == nil {
 			log.V(1).Info("cannot read when the token expires", "reason", err.Error())
 		}
+		for _, c := range expiring {
+			last[c.Kind] = c
+		}
+		report(slices.Collect(maps.Values(last)))
 		_ = backoff.Sleep(ctx, consul.DefaultRereadInterval) // the loop checks the context
 	}
-}
-
-func credentials(expiring []consul.Credential) []metrics.Credential {
-	var all []metrics.Credential
-	for _, c := range expiring {
-		all = append(all, metrics.Credential(c))
-	}
-	return all
 }

@@ -86,20 +86,28 @@ func (s *Store) read(ctx context.Context, r request, answer func(*http.Response)
 // attempt sends a request once, observes it, and turns a failure of the connection into a *store.UnavailableError. If Consul refuses
 // the token and there is another one by then, it sends the request again: Consul has not carried it out.
 func (s *Store) attempt(ctx context.Context, timeout time.Duration, r request, answer func(*http.Response) error) error {
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithTimeoutCause(ctx, timeout, &timeoutError{timeout})
 	defer cancel()
 	id, err := s.identify(bounded)
-	if err != nil {
-		return s.classified(ctx, bounded, timeout, r, "", 0, err)
+	if err != nil { // nothing was sent but a login, which is observed
+		_, err = s.classify(bounded, "", err)
+		return err
 	}
-	code, received, err := s.exchange(bounded, id, r, answer)
-	err = s.classified(ctx, bounded, timeout, r, code, received, err)
+	err = s.observed(bounded, id, r, answer)
 	next := s.afterRefusal(bounded, id, err)
 	if next == nil {
 		return err
 	}
-	code, received, err = s.exchange(bounded, next, r, answer)
-	return s.classified(ctx, bounded, timeout, r, code, received, err)
+	return s.observed(bounded, next, r, answer)
+}
+
+// observed sends a request, observes it and returns its error.
+func (s *Store) observed(ctx context.Context, id *identity, r request, answer func(*http.Response) error) error {
+	code, received, err := s.exchange(ctx, id, r, answer)
+	if code, err = s.classify(ctx, code, err); code != "" {
+		s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)
+	}
+	return err
 }
 
 // afterRefusal returns the identity to send a request with again. Nil means that it is not sent again. After a failure of the
@@ -118,21 +126,26 @@ func (s *Store) afterRefusal(ctx context.Context, used *identity, err error) *id
 	return nil
 }
 
-// classified observes a request and returns its error.
-func (s *Store) classified(ctx, bounded context.Context, timeout time.Duration, r request, code string, received int64, err error) error {
-	lost, isLost := errors.AsType[*lostError](err)
-	switch {
-	case ctx.Err() != nil && err != nil:
-		code, err = Ended, s.ended(ctx)
-	case bounded.Err() != nil && err != nil:
-		code, err = NoAnswer, s.unavailable(fmt.Errorf("no answer within %s", timeout))
-	case isLost:
-		code, err = NoAnswer, s.unavailable(lost.err)
+// timeoutError is the cause of the end of a request that took too long.
+type timeoutError struct{ timeout time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("no answer within %s", e.timeout) }
+
+// classify returns the code and the error of a request. An error without a code was not sent, unless the connection failed.
+func (s *Store) classify(ctx context.Context, code string, err error) (string, error) {
+	if err == nil {
+		return code, nil
 	}
-	if code != "" {
-		s.config.observe(cmp.Or(r.kind, strings.Split(r.path, "/")[2]), code, received)
+	if late, ok := errors.AsType[*timeoutError](context.Cause(ctx)); ok {
+		return NoAnswer, s.unavailable(late)
 	}
-	return err
+	if ctx.Err() != nil {
+		return Ended, s.ended(ctx)
+	}
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		return NoAnswer, s.unavailable(lost.err)
+	}
+	return code, err
 }
 
 // exchange sends a request and reads its answer. It returns the status and the number of bytes of the body.

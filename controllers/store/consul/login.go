@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/backoff"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // DefaultBearerTokenFile is where Kubernetes mounts the token of a service account.
@@ -158,7 +159,7 @@ func (s *Store) logIn(ctx context.Context, id *identity) (token api.ACLToken, er
 	}
 	r := request{use: forWrites, kind: "login", method: http.MethodPost, path: "/v1/acl/login", body: body, accept: []int{http.StatusOK},
 		needs: need{"login with the auth method " + l.AuthMethod, "a binding rule"}}
-	code, received, err := s.exchange(ctx, id, r, func(response *http.Response) error {
+	err = s.observed(ctx, id, r, func(response *http.Response) error {
 		if err := json.NewDecoder(response.Body).Decode(&token); err != nil {
 			return &lostError{err}
 		}
@@ -167,7 +168,6 @@ func (s *Store) logIn(ctx context.Context, id *identity) (token api.ACLToken, er
 		}
 		return nil
 	})
-	s.config.observe(r.kind, code, received)
 	return token, err
 }
 
@@ -197,32 +197,29 @@ func (s *Store) Logout(ctx context.Context) error {
 	if l.token == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.WriteTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.config.WriteTimeout, &timeoutError{s.config.WriteTimeout})
 	defer cancel()
 	r := request{use: forWrites, kind: "logout", method: http.MethodPost, path: "/v1/acl/logout", accept: []int{http.StatusOK}}
-	_, _, err := s.exchange(ctx, s.credentials.get(), r, func(*http.Response) error { return nil })
+	err := s.observed(ctx, s.credentials.get(), r, func(*http.Response) error { return nil })
 	l.token = ""
 	return err
 }
 
-// Credential is a token or a certificate that expires.
-type Credential struct {
-	// Kind is token, login or certificate.
-	Kind string
-	// Begin and End are when it was made and when it expires.
-	Begin, End time.Time
-}
-
-// Expiring returns the credentials in use that expire. It asks Consul about the token.
-func (s *Store) Expiring(ctx context.Context) ([]Credential, error) {
-	var all []Credential
-	if c := s.credentials.get().certificate; c != nil {
-		all = append(all, Credential{"certificate", c.NotBefore, c.NotAfter})
+// Expiring returns the credentials in use that expire. It asks Consul about the token. With an error, the result lacks the token: a
+// token that has expired is unknown to Consul, which is a *store.ForbiddenError.
+func (s *Store) Expiring(ctx context.Context) ([]store.Credential, error) {
+	id := s.credentials.get()
+	var all []store.Credential
+	if c := id.certificate; c != nil {
+		all = append(all, store.Credential{Kind: "certificate", Begin: c.NotBefore, End: c.NotAfter})
 	}
 	var token api.ACLToken
-	// Also without ACLs, and without a token.
-	accept := []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}
-	r := request{kind: "acl", method: http.MethodGet, path: "/v1/acl/token/self", accept: accept}
+	accept := []int{http.StatusOK, http.StatusUnauthorized, http.StatusNotFound} // also without ACLs
+	if id.token == "" && s.credentials.login.AuthMethod == "" {
+		accept = append(accept, http.StatusForbidden)
+	}
+	r := request{kind: "acl", method: http.MethodGet, path: "/v1/acl/token/self", accept: accept,
+		needs: need{"the token in use", "to be known to Consul"}}
 	err := s.read(ctx, r, func(response *http.Response) error {
 		if response.StatusCode != http.StatusOK {
 			return nil
@@ -240,5 +237,5 @@ func (s *Store) Expiring(ctx context.Context) ([]Credential, error) {
 	if s.credentials.login.AuthMethod != "" {
 		kind = "login"
 	}
-	return append(all, Credential{kind, token.CreateTime, *token.ExpirationTime}), nil
+	return append(all, store.Credential{Kind: kind, Begin: token.CreateTime, End: *token.ExpirationTime}), nil
 }

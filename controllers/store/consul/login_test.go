@@ -4,6 +4,7 @@
 package consul_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
@@ -148,15 +150,15 @@ func TestLogin_JWT(t *testing.T) {
 	if _, err := client.ACL().TokenDelete(made[0].AccessorID, nil); err != nil {
 		t.Fatal(err)
 	}
-	logins := 0
-	for ; logins == 0; logins = len(loginTokens(t, client)) {
-		if t.Context().Err() != nil {
-			t.Fatal("no login after the token was deleted")
-		}
-		_, _, _ = s.Get(t.Context(), "a/b") // it fails until the pause after the first login is over
+	again := func(ctx context.Context) (bool, error) {
+		_, _, err := s.Get(ctx, "a/b") // it fails until the pause after the first login is over
+		return err == nil, nil
 	}
-	if _, _, err := s.Get(t.Context(), "a/b"); err != nil || logins != 1 {
-		t.Errorf("after %d logins: %v", logins, err)
+	if err := wait.PollUntilContextCancel(t.Context(), 10*time.Millisecond, true, again); err != nil {
+		t.Fatalf("no login after the token was deleted: %v", err)
+	}
+	if logins := loginTokens(t, client); len(logins) != 1 {
+		t.Errorf("%d logins", len(logins))
 	}
 	if err := s.Logout(t.Context()); err != nil || len(loginTokens(t, client)) != 0 {
 		t.Errorf("after the logout: %v, %d tokens", err, len(loginTokens(t, client)))
@@ -217,55 +219,36 @@ func TestLogin_Kubernetes(t *testing.T) {
 	}
 }
 
-// TestLogin_IsNotRepeatedWithoutPause deletes each token as soon as a login made it.
-func TestLogin_IsNotRepeatedWithoutPause(t *testing.T) {
-	logins := 0
-	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/acl/login" {
-			logins++
-			_, _ = w.Write([]byte(`{"SecretID":"` + secret + `"}`))
-			return
-		}
-		http.Error(w, "ACL not found", http.StatusForbidden)
-	})
-	file := writeFile(t, filepath.Join(t.TempDir(), "jwt"), "jwt")
-	s := open(t, consul.Config{Address: addr, Login: consul.Login{AuthMethod: "machines", BearerTokenFile: file}})
-	for range 200 {
-		if _, _, err := s.Get(t.Context(), "a/b"); err == nil {
-			t.Fatal("no error")
-		}
+// TestExpiring_IsAnErrorWithoutItsToken reads when a token expires, and deletes the token. Callers keep the last answer then.
+func TestExpiring_IsAnErrorWithoutItsToken(t *testing.T) {
+	t.Parallel()
+	agent := consultest.StartWith(t, consuldev.Options{ManagementToken: management})
+	client, err := api.NewClient(&api.Config{Address: agent.Addr(), Token: management})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if logins > 2 {
-		t.Errorf("%d logins", logins)
+	made, _, err := client.ACL().TokenCreate(&api.ACLToken{ExpirationTTL: 30 * time.Minute}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// TestLogin_IsRenewedInTime makes calls with tokens of 300 ms. None fails.
-func TestLogin_IsRenewedInTime(t *testing.T) {
-	logins, last := 0, time.Time{}
-	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/acl/login" {
-			logins, last = logins+1, time.Now()
-			made := time.Now().Add(-24 * time.Hour) // the clock of Consul is a day behind
-			token, _ := json.Marshal(map[string]any{"SecretID": secret, "CreateTime": made, "ExpirationTime": made.Add(300 * time.Millisecond)})
-			_, _ = w.Write(token)
-			return
-		}
-		if time.Since(last) > 300*time.Millisecond {
-			http.Error(w, "ACL not found", http.StatusForbidden)
-			return
-		}
-		_, _ = w.Write([]byte(`{"Results":[{"KV":{"Key":"a/b","ModifyIndex":7}}],"Errors":null}`))
-	})
-	file := writeFile(t, filepath.Join(t.TempDir(), "jwt"), "jwt")
-	s := open(t, consul.Config{Address: addr, Login: consul.Login{AuthMethod: "machines", BearerTokenFile: file}})
-	calls := 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); calls++ {
-		if _, _, err := s.Get(t.Context(), "a/b"); err != nil {
-			t.Fatalf("call %d, after %d logins: %v", calls, logins, err)
-		}
+	s := open(t, consul.Config{Address: agent.Addr(), Token: made.SecretID})
+	if expiring, err := s.Expiring(t.Context()); err != nil || len(expiring) != 1 || expiring[0].Kind != "token" ||
+		expiring[0].End.Sub(expiring[0].Begin).Round(time.Second) != 30*time.Minute {
+		t.Errorf("%+v, %v", expiring, err)
 	}
-	if logins < 3 || logins > 10 {
-		t.Errorf("%d logins for %d calls within a second", logins, calls)
+	if _, err := client.ACL().TokenDelete(made.AccessorID, nil); err != nil {
+		t.Fatal(err)
+	}
+	expiring, err := s.Expiring(t.Context())
+	if forbidden, ok := errors.AsType[*store.ForbiddenError](err); !ok || forbidden.Key == "" || len(expiring) != 0 {
+		t.Errorf("deleted token: %+v, %v", expiring, err)
+	}
+	anonymous := open(t, consul.Config{Address: agent.Addr()})
+	if expiring, err := anonymous.Expiring(t.Context()); err != nil || len(expiring) != 0 {
+		t.Errorf("no token: %+v, %v", expiring, err)
+	}
+	noACLs := open(t, consul.Config{Address: consultest.Start(t).Addr(), Token: secret})
+	if expiring, err := noACLs.Expiring(t.Context()); err != nil || len(expiring) != 0 {
+		t.Errorf("no ACLs: %+v, %v", expiring, err)
 	}
 }
