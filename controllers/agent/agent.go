@@ -97,7 +97,9 @@ type Options struct {
 	Memory Memory
 	// Machine is optional. Without it, the agent cannot tell another machine that has the same host name.
 	Machine Machine
-	Clock   Clock
+	// AgentVersion is the version of the agent itself, for its reports. Empty means unknown.
+	AgentVersion string
+	Clock        Clock
 	// Random returns numbers in [0,1).
 	Random func() float64
 	// Interval is the time between two passes. Run adds a random time of up to Jitter. Only Run needs them.

@@ -76,6 +76,8 @@ type bench struct {
 	agent   *Agent
 	// machine is the agent's Machine. Nil means none.
 	machine Machine
+	// release is the version of the agent.
+	release string
 }
 
 func newBench(t tb, local string) *bench {
@@ -94,7 +96,7 @@ func (b *bench) restart() {
 		s = b.wrapped
 	}
 	a, err := New(Options{Host: "web1", Store: s, Version: b.file, Clock: b.clock, Step: b.runStep, Command: b.runCommand,
-		Spool: &b.spool, Memory: &b.memory, Machine: b.machine, Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
+		Spool: &b.spool, Memory: &b.memory, Machine: b.machine, AgentVersion: b.release, Random: func() float64 { return 0.5 }, Interval: time.Minute, Jitter: 20 * time.Second})
 	if err != nil {
 		b.t.Fatal(err)
 	}

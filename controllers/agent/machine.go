@@ -172,9 +172,9 @@ func (a *Agent) answer(o Observation) fleet.OtherMachine {
 	return other
 }
 
-// signed adds to a report the version that the host has, the machine, and what it says about another one.
+// signed adds to a report the version that the host has, the version of the agent, the machine, and what it says about another one.
 func (a *Agent) signed(o Observation, r fleet.Report) fleet.Report {
-	r.Machine, r.Other = o.Machine, a.answer(o)
+	r.AgentVersion, r.Machine, r.Other = a.AgentVersion, o.Machine, a.answer(o)
 	if r.Reached.Version == "" {
 		r.Reached = o.Reached
 	}

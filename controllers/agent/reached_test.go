@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -158,5 +159,48 @@ func TestReached_NamesNoGrant(t *testing.T) {
 		if got, want := o.reached(), (fleet.Reached{Version: "v2", Unknown: tt.unknown}); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
+	}
+}
+
+// A new agent says so once. That restarts no soak.
+func TestReport_NamesTheVersionOfTheAgent(t *testing.T) {
+	b := newBench(t, "v1")
+	b.switchTo("v2")
+	b.grantOnce("v2", grantID(1, 1))
+	b.once()
+	before, index := b.report(), b.reportIndex()
+	if before.AgentVersion != "" || before.Version != "v2" {
+		t.Fatalf("an agent of an earlier release reports %+v", before)
+	}
+	for _, release := range []string{"v0.2.0", "v0.3.0", "v0.2.0"} {
+		b.release = release
+		b.clock.now = b.clock.now.Add(time.Hour)
+		b.restart()
+		b.once()
+		want := before
+		want.AgentVersion, want.Reached.Index = release, index
+		if got := b.report(); got != want {
+			t.Errorf("agent %s reports\n%+v, want\n%+v", release, got, want)
+		}
+		at := b.reportIndex()
+		b.once()
+		if b.reportIndex() != at {
+			t.Errorf("agent %s wrote its report again", release)
+		}
+	}
+	b.switchTo("v3")
+	b.grantOnce("v3", grantID(2, 1))
+	failed := errors.New("exit status 1")
+	b.step = func(context.Context, Change) (string, error) {
+		if got := b.report(); got.Phase != fleet.PhaseUpgrading || got.AgentVersion != "v0.2.0" {
+			t.Errorf("during the step: %+v", got)
+		}
+		return "", failed
+	}
+	if _, err := b.agent.Once(t.Context()); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	if got := b.report(); got.Phase != fleet.PhaseFailed || got.AgentVersion != "v0.2.0" {
+		t.Errorf("after the step: %+v", got)
 	}
 }

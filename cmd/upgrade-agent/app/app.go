@@ -58,12 +58,16 @@ func newVersion() *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "upgrade-agent", version)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "upgrade-agent", version())
 			return err
 		},
 	}
+}
+
+// version returns the version of this program.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }

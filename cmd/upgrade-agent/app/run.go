@@ -222,7 +222,7 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	a, err := agent.New(agent.Options{
 		Host: o.host.name, Role: o.host.role, Layout: o.host.layout, Store: s, Version: agent.File(o.host.versionFile),
 		Step: b.inhibiting(step), Command: defined.Run, Spool: b.spool(), Memory: memory(o.host.versionFile),
-		Machine: agent.SystemMachineID, Clock: agent.SystemClock{}, Random: random.Float64,
+		Machine: agent.SystemMachineID, AgentVersion: version(), Clock: agent.SystemClock{}, Random: random.Float64,
 		Interval: o.interval, Jitter: o.jitter, Log: log,
 	})
 	return a, reporter, err

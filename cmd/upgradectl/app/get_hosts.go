@@ -33,10 +33,10 @@ func newCmdGetHosts(f *factory, runF func(context.Context, *getHostsOptions) err
 		Use:     "hosts [NAME...]",
 		Aliases: []string{"host"},
 		Short:   "List hosts, with their state and its reason",
-		Long: "Lists hosts, with their state and its reason. -o wide adds the message, the group, and times.\n" +
+		Long: "Lists hosts, with their state and its reason. -o wide adds the message, the group, the version of the agent,\nand times.\n" +
 			fmt.Sprintf(itemHelp, "Host", "name, role, group, version,\nstate, reason, message, inFlight, counts, agent, "+
 				"decidedBy {key, value, modifyIndex, grantedAt}, recordedAt,\nstarted {version, from, time, by}, "+
-				"report {role, version, phase, message, time}, pausedBy, hold {reason, owner, time, expires, exempt},\n"+
+				"report {role, version, agentVersion, phase, message, time}, pausedBy, hold {reason, owner, time, expires, exempt},\n"+
 				"checks {id, status}, unhealthy"),
 		Example:           "  upgradectl get hosts --role web --state pending,failed -o wide",
 		ValidArgsFunction: f.completeManyArgs(completeHosts),
@@ -122,14 +122,14 @@ func readHosts(ctx context.Context, o *getHostsOptions) (listing[describe.Host],
 func hostKind() itemKind[describe.Host] {
 	return itemKind[describe.Host]{
 		name: "host", kind: "Host", narrow: 5,
-		header: []string{"NAME", "ROLE", "STATE", "VERSION", "REASON", "GROUP", "AGENT", "GRANTED", "RECORDED", "MESSAGE"},
+		header: []string{"NAME", "ROLE", "STATE", "VERSION", "REASON", "GROUP", "AGENT", "AGENT-VERSION", "GRANTED", "RECORDED", "MESSAGE"},
 		nameOf: func(h *describe.Host) string { return h.Name },
 		row: func(h *describe.Host) []string {
 			granted := ""
 			if h.DecidedBy != nil {
 				granted = describe.Stamp(h.DecidedBy.GrantedAt)
 			}
-			return []string{h.Name, h.Role, h.State, h.Version, h.Reason, h.Group, describe.YesNo(h.Agent), granted,
+			return []string{h.Name, h.Role, h.State, h.Version, h.Reason, h.Group, describe.YesNo(h.Agent), h.AgentVersion(), granted,
 				describe.Stamp(h.RecordedAt), h.Message}
 		},
 	}

@@ -4,15 +4,19 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
 // BuildInfo is what version -o json prints.
@@ -26,28 +30,75 @@ type BuildInfo struct {
 	APIVersion string `json:"apiVersion"`
 }
 
+// fleetInfo is what version --fleet -o json prints.
+type fleetInfo struct {
+	BuildInfo `json:",inline"`
+	Agents    []describe.Agents `json:"agents"`
+	// LegacyHosts is the number of hosts without an agent.
+	LegacyHosts int `json:"legacyHosts"`
+}
+
 // asText is the default format of version.
 const asText = "text"
 
 type versionOptions struct {
 	*factory
-	withoutArgs
+	fleetFlag
+	agents bool
 	format *cli.Choice
 }
 
 func newCmdVersion(f *factory, runF func(context.Context, *versionOptions) error) *cobra.Command {
 	o := &versionOptions{factory: f}
-	cmd := &cobra.Command{Use: "version", Short: "Show the version of this program", Args: cli.NoArgs, RunE: runE(f, o, runVersion, runF)}
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of this program, and of the agents",
+		Long: "Shows the version of this program. With --fleet, it also counts the agents of each version, and the hosts without one.\n" +
+			"unknown are agents of releases that do not report their version.",
+		Args: cli.NoArgs,
+		RunE: runE(f, o, runVersion, runF),
+	}
+	o.fleetFlag.bind(cmd)
+	cmd.Flags().BoolVar(&o.agents, "fleet", false, "count the agents of the fleet by version")
 	o.format = cli.BindOutput(cmd.Flags(), asText, cli.JSON, cli.YAML)
 	return cmd
 }
 
-func runVersion(_ context.Context, o *versionOptions) error {
-	b := buildInfo()
-	if o.format.Value != asText {
-		return cli.Print(o.Out, o.format.Value, b)
+func (o *versionOptions) complete([]string) error {
+	if o.fleet != "" && !o.agents {
+		return cli.FlagErrorf("--plan needs --fleet")
 	}
-	_, err := fmt.Fprintf(o.Out, "upgradectl %s (%s, %s, %s)\n", b.Version, b.APIVersion, b.Go, b.Platform)
+	return nil
+}
+
+func runVersion(ctx context.Context, o *versionOptions) error {
+	info := fleetInfo{BuildInfo: buildInfo()}
+	if o.agents {
+		seen, err := observe(ctx, o.factory, o.fleet)
+		if err != nil {
+			return err
+		}
+		info.Agents, info.LegacyHosts = describe.AgentVersions(seen)
+	}
+	switch {
+	case o.format.Value == asText:
+		return o.print(info)
+	case o.agents:
+		return cli.Print(o.Out, o.format.Value, info)
+	}
+	return cli.Print(o.Out, o.format.Value, info.BuildInfo)
+}
+
+func (o *versionOptions) print(info fleetInfo) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "upgradectl %s (%s, %s, %s)\n", info.Version, info.APIVersion, info.Go, info.Platform)
+	for _, a := range info.Agents {
+		fmt.Fprintf(&text, "upgrade-agent %s: %s\n", cmp.Or(a.Version, "unknown"), cli.Plural(a.Hosts, "host"))
+	}
+	if info.LegacyHosts > 0 {
+		fmt.Fprintf(&text, "without an agent: %s\n", cli.Plural(info.LegacyHosts, "host"))
+	}
+	_, err := io.WriteString(o.Out, text.String())
 	return err
 }
 

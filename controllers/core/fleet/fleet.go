@@ -114,7 +114,9 @@ type Report struct {
 	Schema  int    `json:"schema,omitempty"`
 	Role    string `json:"role,omitempty"`
 	Version string `json:"version,omitempty"`
-	Phase   Phase  `json:"phase,omitempty"`
+	// AgentVersion is the version of the agent itself. Empty means unknown, or an agent of an earlier release.
+	AgentVersion string `json:"agentVersion,omitempty"`
+	Phase        Phase  `json:"phase,omitempty"`
 	// Reason says why a host refuses to follow the fleet.
 	Reason  string    `json:"reason,omitempty"`
 	Message string    `json:"message,omitempty"`
@@ -417,6 +419,14 @@ func (h *Host) Version() string {
 
 // Agent reports whether the host was ever seen as an agent.
 func (h *Host) Agent() bool { return h.Report != nil }
+
+// AgentVersion returns the version of the host's agent. Empty means unknown, or a legacy host.
+func (h *Host) AgentVersion() string {
+	if h.Report == nil {
+		return ""
+	}
+	return h.Report.AgentVersion
+}
 
 // KnowsGrants reports whether the host's agent changes its version by grants.
 func (h *Host) KnowsGrants() bool { return h.Report != nil && h.Report.Schema >= ReportSchema }

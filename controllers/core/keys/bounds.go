@@ -72,6 +72,7 @@ func boundReport(r *fleet.Report) string {
 		most int
 	}{{"role", &r.Role, MaxRole}, {"version", &r.Version, MaxName}, {"reached.version", &r.Reached.Version, MaxName},
 		{"reached.grant", &r.Reached.Grant, maxWord}, {"phase", (*string)(&r.Phase), maxWord}, {"machine", &r.Machine, maxWord},
+		{"agentVersion", &r.AgentVersion, maxWord},
 		{"otherMachine.machine", &r.Other.Machine, maxWord}} {
 		if len(*s.text) > s.most {
 			return tooLong(s.what, len(*s.text), s.most)

@@ -22,6 +22,7 @@ func TestDecodeReport_RefusesWhatIsTooLong(t *testing.T) {
 		"version": {Version: long},
 		"grant":   {Reached: fleet.Reached{Version: "v1", Grant: long}},
 		"machine": {Machine: long},
+		"agent":   {AgentVersion: long},
 		"value":   {Message: strings.Repeat("x", keys.MaxValue)},
 	} {
 		r.Schema, r.Phase = fleet.ReportSchema, fleet.PhaseIdle
@@ -40,8 +41,8 @@ func TestDecodeReport_RefusesWhatIsTooLong(t *testing.T) {
 func TestDecode_RemovesWhatControlsTerminals(t *testing.T) {
 	const attack = "a\x1b]0;title\x07b\u202ec\u009b31md\x00\r\x7f"
 	const clean = "a\uFFFD]0;title\uFFFDb\uFFFDc\uFFFD31md\uFFFD\uFFFD\uFFFD"
-	r := keys.DecodeReport(valueOf(keys.EncodeReport(fleet.Report{Version: attack, Message: attack + "\n", Reason: attack})))
-	if r.Version != clean || r.Message != clean+"\n" || r.Reason != clean {
+	r := keys.DecodeReport(valueOf(keys.EncodeReport(fleet.Report{Version: attack, AgentVersion: attack, Message: attack + "\n", Reason: attack})))
+	if r.Version != clean || r.AgentVersion != clean || r.Message != clean+"\n" || r.Reason != clean {
 		t.Errorf("%+v", r)
 	}
 	h := keys.DecodeHold(valueOf(keys.EncodeHold(fleet.Hold{Reason: attack, Owner: attack})))

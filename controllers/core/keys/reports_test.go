@@ -18,7 +18,7 @@ import (
 
 func TestDecodeReport_AcceptsWhatEncodingJSONAccepts(t *testing.T) {
 	valid := `{"schema":2,"role":"web","version":"v1","phase":"Failed","message":"\u0000 \ud800 \"x","time":"2026-03-06T12:00:00Z",` +
-		`"Rollout":7,"rollout":8,"attempt":2,"durationSeconds":-4,"machine":null,"new":{"a":[1]},"otherMachine":{"duplicate":true}}`
+		`"Rollout":7,"rollout":8,"attempt":2,"durationSeconds":-4,"agentVersion":"v0","machine":null,"new":{"a":[1]},"otherMachine":{"duplicate":true}}`
 	rapid.Check(t, func(t *rapid.T) {
 		value := []byte(valid)
 		for range rapid.IntRange(0, 2).Draw(t, "changes") {
@@ -27,7 +27,7 @@ func TestDecodeReport_AcceptsWhatEncodingJSONAccepts(t *testing.T) {
 		}
 		var want fleet.Report
 		err := json.Unmarshal(value, &want)
-		for _, text := range []*string{&want.Role, &want.Version, (*string)(&want.Phase), &want.Machine, &want.Other.Machine, &want.Reason} {
+		for _, text := range []*string{&want.Role, &want.Version, (*string)(&want.Phase), &want.AgentVersion, &want.Machine, &want.Other.Machine, &want.Reason} {
 			*text = keys.Text(*text, keys.MaxName)
 		}
 		want.Message = keys.Text(want.Message, keys.MaxMessage)

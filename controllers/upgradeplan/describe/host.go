@@ -125,6 +125,14 @@ func pauseKey(l keys.Layout, h *fleet.Host) string {
 	return ""
 }
 
+// AgentVersion returns the version of its agent. Empty means unknown, or a legacy host.
+func (h *Host) AgentVersion() string {
+	if h.Report == nil {
+		return ""
+	}
+	return h.Report.AgentVersion
+}
+
 // InState says whether the host is in one of the states, given in any case; none given: all are.
 func (h *Host) InState(states []string) bool {
 	return len(states) == 0 || slices.ContainsFunc(states, func(s string) bool { return strings.EqualFold(s, h.State) })

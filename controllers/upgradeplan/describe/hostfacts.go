@@ -55,10 +55,13 @@ func (h *Host) roleText(o *pass.Assessment) string {
 }
 
 func (h *Host) agentText() string {
-	if h.Agent {
+	switch {
+	case !h.Agent:
+		return "never seen as one"
+	case h.AgentVersion() == "":
 		return "yes"
 	}
-	return "never seen as one"
+	return "yes, " + h.AgentVersion()
 }
 
 func (h *Host) clockText() string {

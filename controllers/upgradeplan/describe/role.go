@@ -58,6 +58,30 @@ func Versions(o *pass.Assessment) []Version {
 	return versions
 }
 
+// Agents are the agents of one version.
+type Agents struct {
+	// Version is empty for agents of releases that do not report it.
+	Version string `json:"version"`
+	Hosts   int    `json:"hosts"`
+}
+
+// AgentVersions counts the agents of each version, in natural order, and the hosts without an agent.
+func AgentVersions(o *pass.Assessment) (agents []Agents, legacy int) {
+	counts := map[string]int{}
+	agents = []Agents{}
+	for i := range o.Fleet.Hosts {
+		if h := &o.Fleet.Hosts[i]; h.Agent() {
+			counts[h.AgentVersion()]++
+		} else {
+			legacy++
+		}
+	}
+	for _, version := range fleet.NaturalKeys(counts) {
+		agents = append(agents, Agents{version, counts[version]})
+	}
+	return agents, legacy
+}
+
 // Facts describes the role.
 func (r *Role) Facts(o *pass.Assessment) []Fact {
 	key := "not set"
