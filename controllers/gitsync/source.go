@@ -106,16 +106,20 @@ func (s Source) validateURL(at *field.Path) field.ErrorList {
 	}
 	var errs field.ErrorList
 	_, password := u.User.Password()
+	shown := *u
+	if u.User != nil && u.Scheme != "ssh" { // the user can be a token
+		shown.User = url.User("xxxxx")
+	}
 	switch {
 	case s.URL == "":
 		errs = append(errs, field.Required(at.Child("url"), must))
 	case password || u.User != nil && u.Scheme == "https":
-		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(),
+		errs = append(errs, field.Invalid(at.Child("url"), shown.Redacted(),
 			"must not contain credentials; put the token into a file and set auth.tokenFile"))
 	case u.Scheme == "file" && u.Host == "" && path.IsAbs(u.Path):
 	case (u.Scheme == "https" || u.Scheme == "ssh") && u.Host != "" && len(u.Path) > 1:
 	default:
-		errs = append(errs, field.Invalid(at.Child("url"), u.Redacted(), must))
+		errs = append(errs, field.Invalid(at.Child("url"), shown.Redacted(), must))
 	}
 	auth := at.Child("auth")
 	if u.Scheme == "ssh" {
