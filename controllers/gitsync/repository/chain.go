@@ -30,18 +30,18 @@ func (r *Remote) resolve(ctx context.Context, from objects, revision Revision, w
 	}
 	hash, named := revision.object, ""
 	for depth := range maxTags + 1 {
-		o, err := hashedObject(ctx, from, hash, maxSigned)
+		kind, data, err := hashedObject(ctx, from, hash, maxSigned)
 		if err != nil {
 			return chain{}, inRevision(revision, err)
 		}
-		if kind := o.Type(); kind != plumbing.CommitObject && (kind != plumbing.TagObject || !revision.tag) {
+		if kind != plumbing.CommitObject && (kind != plumbing.TagObject || !revision.tag) {
 			return chain{}, fail(NoSuchRef, "%s is a %s, not a commit", revision, kind)
 		} else if named != "" && named != kind.String() {
 			return chain{}, fail(Unverified, "%s: a tag says that %s is a %s, but it is a %s", revision, hash, named, kind)
 		}
-		signed, err := parseSigned(o)
+		signed, err := parseSigned(kind, data)
 		if err != nil {
-			return chain{}, fail(Unverified, "%s: %s %s: %w", revision, o.Type(), hash, err)
+			return chain{}, fail(Unverified, "%s: %s %s: %w", revision, kind, hash, err)
 		}
 		if err := policy.check(signed, depth == 0); err != nil {
 			return chain{}, fail(Unverified, "%s: %w", revision, err)
@@ -70,22 +70,18 @@ func inRevision(r Revision, err error) error {
 	return fmt.Errorf("%s: %w", r, err)
 }
 
-// hashedObject returns an object of at most limit bytes, or an error if its content does not have that hash. Backends find
-// objects by an index, which can be wrong.
-func hashedObject(ctx context.Context, from objects, hash plumbing.Hash, limit int64) (*plumbing.MemoryObject, error) {
-	o, err := from.object(ctx, hash)
+// hashedObject returns the type and content of an object of at most limit bytes, or an error if its content does not have that
+// hash. Backends find objects by an index, which can be wrong.
+func hashedObject(ctx context.Context, from objects, hash plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	kind, data, err := from.object(ctx, hash)
 	if err != nil {
-		return nil, err
+		return kind, nil, err
 	}
-	data, err := readObject(o, limit)
-	if err != nil {
-		return nil, err
+	if int64(len(data)) > limit {
+		return kind, nil, fmt.Errorf("%d bytes is too large; at most %d are allowed", len(data), limit)
 	}
-	if is := plumbing.ComputeHash(o.Type(), data); is != hash {
-		return nil, fail(Refused, "the content of object %s has the hash %s", hash, is)
+	if is := plumbing.ComputeHash(kind, data); is != hash {
+		return kind, nil, fail(Refused, "the content of object %s has the hash %s", hash, is)
 	}
-	read := &plumbing.MemoryObject{}
-	read.SetType(o.Type())
-	_, err = read.Write(data)
-	return read, err
+	return kind, data, nil
 }

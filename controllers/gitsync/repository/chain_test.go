@@ -166,27 +166,37 @@ func TestRead_RevisionNamesTheCommitThatWasRead(t *testing.T) {
 func TestRead_HashesObjectsOfEachBackend(t *testing.T) {
 	l := newLies(t)
 	object := func(name string) string { return filepath.Join(l.Bare, "objects", name[:2], name[2:]) }
-	at := repository.Location{URL: l.URL(), Ref: repository.Ref{Branch: "main"}, Verify: l.verify}
-	if _, files := mustRead(t, at); files != "a.yaml=signed;" {
-		t.Fatalf("got %s", files)
-	}
-	for _, what := range []string{"", "^{tree}", ":a.yaml"} {
-		good, evil := object(l.Git("rev-parse", l.signed+what)), object(l.Git("rev-parse", l.unsigned+what))
-		honest, err := os.ReadFile(good)
-		if err != nil {
-			t.Fatal(err)
+	for backend, at := range servers(t, l.Repository) {
+		at.Ref, at.Verify = repository.Ref{Branch: "main"}, l.verify
+		if _, files := mustRead(t, at); files != "a.yaml=signed;" {
+			t.Fatalf("%s: got %s", backend, files)
 		}
-		replaced, err := os.ReadFile(evil)
-		if err != nil {
-			t.Fatal(err)
+		for _, what := range []string{"", "^{tree}", ":a.yaml"} {
+			t.Run(backend+" "+what, func(t *testing.T) {
+				good, evil := object(l.Git("rev-parse", l.signed+what)), object(l.Git("rev-parse", l.unsigned+what))
+				honest := contentOf(t, good)
+				replace(t, good, contentOf(t, evil))
+				defer replace(t, good, honest)
+				if backend == "file" {
+					fails(t, at, repository.DefaultLimits(), repository.Refused, "has the hash")
+				} else if _, files, err := read(t, at, repository.DefaultLimits()); err == nil { // a server may find it, too
+					t.Errorf("got %s", text(files))
+				}
+			})
 		}
-		replace(t, good, replaced)
-		fails(t, at, repository.DefaultLimits(), repository.Refused, "has the hash")
-		replace(t, good, honest)
+		if _, files := mustRead(t, at); files != "a.yaml=signed;" {
+			t.Errorf("%s: got %s", backend, files)
+		}
 	}
-	if _, files := mustRead(t, at); files != "a.yaml=signed;" {
-		t.Errorf("got %s", files)
+}
+
+func contentOf(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return data
 }
 
 // The index of a packfile says at which offset each object is.
@@ -201,10 +211,7 @@ func TestRead_HashesObjectsOfPackfiles(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	index, err := os.ReadFile(found[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	index := contentOf(t, found[0])
 	names := strings.Fields(l.GitBare("cat-file", "--batch-all-objects", "--batch-check=%(objectname)"))
 	offsets := index[8+256*4+len(names)*24:] // after the fan-out table, the names and the checksums of the objects
 	good, evil := slices.Index(names, l.Git("rev-parse", l.signed+":a.yaml")), slices.Index(names, l.Git("rev-parse", l.unsigned+":a.yaml"))

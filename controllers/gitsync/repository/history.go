@@ -85,13 +85,13 @@ func notAmong(ancestor plumbing.Hash, read int) error {
 
 // parentsOf returns the parents of a commit.
 func parentsOf(ctx context.Context, commits objects, hash plumbing.Hash) ([]plumbing.Hash, error) {
-	o, err := hashedObject(ctx, commits, hash, maxSigned)
+	kind, data, err := hashedObject(ctx, commits, hash, maxSigned)
 	if err != nil {
 		return nil, err
 	}
-	if o.Type() != plumbing.CommitObject {
-		return nil, fail(Refused, "%s is a %s, not a commit", hash, o.Type())
+	if kind != plumbing.CommitObject {
+		return nil, fail(Refused, "%s is a %s, not a commit", hash, kind)
 	}
-	commit, err := parseSigned(o)
+	commit, err := parseSigned(kind, data)
 	return commit.parents, err
 }

@@ -162,11 +162,11 @@ type opened struct{ *local }
 
 func (opened) Close() error { return nil }
 
-func (l *local) object(ctx context.Context, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+func (l *local) object(ctx context.Context, hash plumbing.Hash) (plumbing.ObjectType, []byte, error) {
 	for _, folder := range l.folders {
-		o, err := l.loose(ctx, folder, hash)
+		kind, data, err := l.loose(ctx, folder, hash)
 		if !errors.Is(err, os.ErrNotExist) {
-			return o, err
+			return kind, data, err
 		}
 	}
 	for _, p := range l.packs {
@@ -175,45 +175,45 @@ func (l *local) object(ctx context.Context, hash plumbing.Hash) (plumbing.Encode
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return plumbing.InvalidObject, nil, err
 		}
-		return newObject(p.at(ctx, offset))
+		return p.at(ctx, offset)
 	}
-	return nil, plumbing.ErrObjectNotFound
+	return plumbing.InvalidObject, nil, plumbing.ErrObjectNotFound
 }
 
 // loose returns an object that has a file of its own.
-func (l *local) loose(ctx context.Context, folder string, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+func (l *local) loose(ctx context.Context, folder string, hash plumbing.Hash) (kind plumbing.ObjectType, data []byte, err error) {
 	name := hash.String()
 	file, err := os.Open(filepath.Join(folder, name[:2], name[2:]))
 	if err != nil {
-		return nil, err
+		return plumbing.InvalidObject, nil, err
 	}
 	defer func() { _ = file.Close() }() // read only
 	z, err := zlib.NewReader(&endingFile{file, ctx})
 	if err != nil {
-		return nil, err
+		return plumbing.InvalidObject, nil, err
 	}
 	const longestHeader = 64
-	data, err := io.ReadAll(io.LimitReader(z, l.limits.Object+longestHeader))
+	data, err = io.ReadAll(io.LimitReader(z, l.limits.Object+longestHeader))
 	if err != nil {
-		return nil, err
+		return plumbing.InvalidObject, nil, err
 	}
 	if err := l.work.spend(int64(len(data)) + stepCost); err != nil {
-		return nil, err
+		return plumbing.InvalidObject, nil, err
 	}
 	header, data, _ := bytes.Cut(data, []byte{0})
-	kind, size, _ := strings.Cut(string(header[:min(len(header), longestHeader)]), " ")
+	name, size, _ := strings.Cut(string(header[:min(len(header), longestHeader)]), " ")
 	n, err := strconv.ParseInt(size, 10, 64)
 	if err != nil {
-		return nil, fail(Refused, "object %s has an invalid header", hash)
+		return plumbing.InvalidObject, nil, fail(Refused, "object %s has an invalid header", hash)
 	}
 	if n > l.limits.Object || int64(len(data)) != n {
-		return nil, fail(Refused, "object %s says that it has %d bytes, and has %d; at most %d are allowed",
+		return plumbing.InvalidObject, nil, fail(Refused, "object %s says that it has %d bytes, and has %d; at most %d are allowed",
 			hash, n, len(data), l.limits.Object)
 	}
-	is, err := plumbing.ParseObjectType(kind)
-	return newObject(is, data, err)
+	kind, err = plumbing.ParseObjectType(name)
+	return kind, data, err
 }
 
 // Close closes the packfiles.

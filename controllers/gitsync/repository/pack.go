@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -339,26 +338,15 @@ func (p *pack) offset(ctx context.Context, hash plumbing.Hash) (int64, error) {
 	}
 }
 
-func (p *pack) object(ctx context.Context, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+func (p *pack) object(ctx context.Context, hash plumbing.Hash) (plumbing.ObjectType, []byte, error) {
 	offset, err := p.offset(ctx, hash)
 	if err != nil {
-		return nil, err
+		return plumbing.InvalidObject, nil, err
 	}
-	return newObject(p.at(ctx, offset))
+	return p.at(ctx, offset)
 }
 
 func (p *pack) Close() error { return p.file.Close() }
-
-// newObject returns an object with this content.
-func newObject(kind plumbing.ObjectType, data []byte, err error) (plumbing.EncodedObject, error) {
-	if err != nil {
-		return nil, err
-	}
-	o := &plumbing.MemoryObject{}
-	o.SetType(kind)
-	_, err = o.Write(data)
-	return o, err
-}
 
 // deltaHeader keeps the first bytes of a delta.
 type deltaHeader struct {
@@ -414,17 +402,4 @@ func (b *limitedReader) Read(p []byte) (int, error) {
 		return n, fail(Refused, "%s sent too many bytes", b.what)
 	}
 	return n, err
-}
-
-// readObject returns the content of an object, or an error if it is larger than limit bytes.
-func readObject(o plumbing.EncodedObject, limit int64) ([]byte, error) {
-	if o.Size() > limit {
-		return nil, fmt.Errorf("%d bytes is too large; at most %d are allowed", o.Size(), limit)
-	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = r.Close() }() // read only
-	return io.ReadAll(r)
 }

@@ -112,7 +112,7 @@ func TestStorePack_LimitsDeltaTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, blob.content)); err != nil {
+	if _, _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, blob.content)); err != nil {
 		t.Error(err)
 	}
 	for name, data := range map[string][]byte{
@@ -139,12 +139,12 @@ func TestStorePack_CommitsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, kind := range map[string]plumbing.ObjectType{"tree": plumbing.CommitObject, "trees": plumbing.CommitObject} {
-		if _, err := p.object(t.Context(), plumbing.ComputeHash(kind, []byte(text))); err != nil {
+		if _, _, err := p.object(t.Context(), plumbing.ComputeHash(kind, []byte(text))); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 	for _, content := range [][]byte{file.content, append(file.content, 1)} {
-		if _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, content)); !errors.Is(err, plumbing.ErrObjectNotFound) {
+		if _, _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, content)); !errors.Is(err, plumbing.ErrObjectNotFound) {
 			t.Errorf("a file of %d bytes: got the error %v", len(content), err)
 		}
 	}
@@ -166,7 +166,7 @@ func TestStorePack_CommitsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.object(t.Context(), plumbing.ZeroHash)
+	_, _, err = p.object(t.Context(), plumbing.ZeroHash)
 	wantRefused(t, err, "of 105 bytes")
 }
 
@@ -218,7 +218,7 @@ func TestPack_CountsInflatedBytesWhileItResolvesDeltas(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.bases.MaxSize, p.work = 0, newBudget(12<<20) // nothing stays in the cache
-	_, err = p.object(t.Context(), plumbing.NewHash("12345678"))
+	_, _, err = p.object(t.Context(), plumbing.NewHash("12345678"))
 	wantRefused(t, err, "inflate to more than")
 }
 
@@ -236,7 +236,7 @@ func TestPack_EndsWithTheContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if _, err := p.object(within(50*time.Millisecond), plumbing.NewHash("12345678")); !errors.Is(err, ended) {
+	if _, _, err := p.object(within(50*time.Millisecond), plumbing.NewHash("12345678")); !errors.Is(err, ended) {
 		t.Errorf("resolving: %v", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {
@@ -256,7 +256,7 @@ func TestPack_ResolvesOnlyWhatIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, make([]byte, 31<<20))); err != nil {
+	if _, _, err := p.object(t.Context(), plumbing.ComputeHash(plumbing.BlobObject, make([]byte, 31<<20))); err != nil {
 		t.Fatal(err)
 	}
 	if len(p.offsets) != 1 || len(p.ready) != 40 {
@@ -285,15 +285,12 @@ func TestPack_ResolvesChainsOfEachKind(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, text := range []string{"abc", "a", "ab", "abc"} {
-				o, err := hashedObject(t.Context(), p, hash(text), 10)
-				if err != nil {
-					t.Fatal(text, err)
-				}
-				if data, err := readObject(o, 10); err != nil || string(data) != text {
-					t.Errorf("got %q and the error %v", data, err)
+				_, data, err := hashedObject(t.Context(), p, hash(text), 10)
+				if err != nil || string(data) != text {
+					t.Errorf("%s: got %q and the error %v", text, data, err)
 				}
 			}
-			if _, err := p.object(t.Context(), hash("abcd")); !errors.Is(err, plumbing.ErrObjectNotFound) {
+			if _, _, err := p.object(t.Context(), hash("abcd")); !errors.Is(err, plumbing.ErrObjectNotFound) {
 				t.Errorf("missing object: %v", err)
 			}
 		})
@@ -303,7 +300,7 @@ func TestPack_ResolvesChainsOfEachKind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.object(t.Context(), hash("x")); !errors.Is(err, plumbing.ErrObjectNotFound) {
+	if _, _, err := p.object(t.Context(), hash("x")); !errors.Is(err, plumbing.ErrObjectNotFound) {
 		t.Errorf("a delta without base: %v", err)
 	}
 }
@@ -337,7 +334,7 @@ func TestLocal_LimitsLooseObjects(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := &local{limits: limits, work: newBudget(8 << 20), folders: []string{filepath.Dir(filepath.Dir(file))}}
-			_, err := l.object(t.Context(), name)
+			_, _, err := l.object(t.Context(), name)
 			wantRefused(t, err, "object "+name.String())
 		})
 	}

@@ -210,7 +210,7 @@ type source interface {
 
 // objects finds objects by hash.
 type objects interface {
-	object(ctx context.Context, hash plumbing.Hash) (plumbing.EncodedObject, error)
+	object(ctx context.Context, hash plumbing.Hash) (plumbing.ObjectType, []byte, error)
 	Close() error
 }
 

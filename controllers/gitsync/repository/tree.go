@@ -85,11 +85,13 @@ func segments(folder string) []string {
 }
 
 func (w *walker) tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, error) {
-	o, err := hashedObject(ctx, w.from, hash, w.limits.Object)
+	kind, data, err := hashedObject(ctx, w.from, hash, w.limits.Object)
 	if err != nil {
 		return nil, objectError("folder", hash, err)
 	}
-	tree := &object.Tree{}
+	o, tree := &plumbing.MemoryObject{}, &object.Tree{}
+	o.SetType(kind)
+	_, _ = o.Write(data) // it returns no error
 	if err := tree.Decode(o); err != nil {
 		return nil, objectError("folder", hash, err)
 	}
@@ -135,18 +137,14 @@ func (w *walker) add(ctx context.Context, hash plumbing.Hash, name string) error
 	if len(w.files) == w.limits.Files {
 		return fail(Refused, "there are more than %d manifests; set path to their folder", w.limits.Files)
 	}
-	o, err := hashedObject(ctx, w.from, hash, w.limits.File)
+	kind, data, err := hashedObject(ctx, w.from, hash, w.limits.File)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound): // the filter of the fetch excludes larger files
 		return fail(Refused, "%s is missing or larger than %d bytes", name, w.limits.File)
 	case err != nil:
 		return fail(Refused, "%s: %w", name, err)
-	case o.Type() != plumbing.BlobObject:
-		return fail(Refused, "%s is a %s, not a file", name, o.Type())
-	}
-	data, err := readObject(o, w.limits.File)
-	if err != nil {
-		return err
+	case kind != plumbing.BlobObject:
+		return fail(Refused, "%s is a %s, not a file", name, kind)
 	}
 	if w.total += int64(len(data)); w.total > w.limits.Total {
 		return fail(Refused, "all manifests together are larger than %d bytes; set path to their folder", w.limits.Total)

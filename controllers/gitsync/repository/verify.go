@@ -94,12 +94,8 @@ type signedObject struct {
 }
 
 // parseSigned parses a commit or tag. It is as strict as git fsck about the order of the lines.
-func parseSigned(o *plumbing.MemoryObject) (signedObject, error) {
-	data, err := readObject(o, maxSigned)
-	if err != nil {
-		return signedObject{}, err
-	}
-	if o.Type() == plumbing.TagObject {
+func parseSigned(kind plumbing.ObjectType, data []byte) (signedObject, error) {
+	if kind == plumbing.TagObject {
 		return parseTag(splitTag(data))
 	}
 	return parseCommit(splitCommit(data))
