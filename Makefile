@@ -81,6 +81,7 @@ test: consul ## Run all tests, with a real Consul, and concurrent code with the 
 	export UPGRADE_TEST_TOOLS="$(TOOLS)"
 	{
 	  go test -json ./...
+	  go -C hack/examples test -json ./...
 	  if command -v gcc >/dev/null || command -v clang >/dev/null; then
 	    go test -json -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
 	  else
@@ -97,6 +98,7 @@ verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, gene
 	go mod tidy -diff
 	go -C hack/tools mod tidy -diff
 	go -C hack/packages mod tidy -diff
+	go -C hack/examples mod tidy -diff
 	hack/generate.sh --check
 	go test -count=1 -skip '^(TestPages|TestPackages|TestImage)$$' ./hack
 	bin/golangci-lint run
