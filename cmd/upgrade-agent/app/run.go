@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,8 +198,8 @@ func (o *runOptions) build(file config.Config, log logr.Logger) (*agent.Agent, *
 	if err := o.checkFiles(owners); err != nil {
 		return nil, nil, err
 	}
-	o.warn(owners, log)
-	o.consul.Stale = true
+	o.warn(log)
+	o.consul.Stale, o.consul.ReadFile = true, o.readFile(owners, log)
 	s, err := consul.New(o.consul)
 	if err != nil {
 		return nil, nil, err
@@ -297,17 +298,24 @@ func (o *runOptions) fill(file config.Config) {
 	}
 }
 
-// tokenFile returns the path of the file with the token. Empty means none.
-func (o *runOptions) tokenFile() string {
-	return cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE"))
+// secretFiles returns the paths of the files with the token and the JWT for a login.
+func (o *runOptions) secretFiles() []string {
+	var paths []string
+	if path := cmp.Or(o.consul.TokenFile, os.Getenv("CONSUL_HTTP_TOKEN_FILE")); path != "" {
+		paths = append(paths, path)
+	}
+	if o.consul.Login.AuthMethod != "" {
+		paths = append(paths, cmp.Or(o.consul.Login.BearerTokenFile, consul.DefaultBearerTokenFile))
+	}
+	return paths
 }
 
-// checkFiles refuses a version file, a directory of the agent's state and a token that untrusted users can change. The owners are
-// those of the configuration: they may change the token alone.
+// checkFiles refuses a version file, a directory of the agent's state and a secret that untrusted users can change. The owners are
+// those of the configuration: they may change the secrets alone.
 func (o *runOptions) checkFiles(owners trust.Owners) error {
 	state := trust.Owners{}
 	problems := []error{state.CheckDirectory(filepath.Dir(o.host.versionFile)), state.Check(o.host.versionFile)}
-	if path := o.tokenFile(); path != "" {
+	for _, path := range o.secretFiles() {
 		problems = append(problems, owners.Check(path))
 	}
 	for _, err := range problems {
@@ -318,24 +326,37 @@ func (o *runOptions) checkFiles(owners trust.Owners) error {
 	return nil
 }
 
-// warn logs a token that every user can read, and certificates that untrusted users can change. Certificates often belong to the
-// user of Consul's own agent, which could answer in place of Consul anyway.
-func (o *runOptions) warn(owners trust.Owners, log logr.Logger) {
-	if path := o.tokenFile(); path != "" {
+// warn logs secrets that every user can read.
+func (o *runOptions) warn(log logr.Logger) {
+	for _, path := range o.secretFiles() {
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o004 != 0 {
 			log.Info("every user can read the token of this host; fix it with: chmod o-r "+path, "file", path)
 		}
 	}
-	for _, path := range []string{
-		cmp.Or(o.consul.CAFile, os.Getenv("CONSUL_CACERT")), os.Getenv("CONSUL_CAPATH"),
-		cmp.Or(o.consul.ClientCert, os.Getenv("CONSUL_CLIENT_CERT")), cmp.Or(o.consul.ClientKey, os.Getenv("CONSUL_CLIENT_KEY")),
-	} {
-		if path == "" {
-			continue
+}
+
+// readFile returns how the files for the connection to Consul are read, each time. Secrets that untrusted users can change are
+// refused. Of certificates that is only logged: they often belong to the user of Consul's own agent, which could answer in place of
+// Consul anyway.
+func (o *runOptions) readFile(owners trust.Owners, log logr.Logger) func(string) ([]byte, error) {
+	secrets := o.secretFiles()
+	var logged sync.Map // problems, each of which is logged once
+	return func(path string) ([]byte, error) {
+		data, err := owners.ReadFile(path)
+		if _, untrusted := errors.AsType[*trust.Error](err); !untrusted {
+			return data, err
 		}
-		if err, ok := errors.AsType[*trust.Error](owners.Check(path)); ok {
+		_, known := logged.LoadOrStore(err.Error(), true)
+		switch secret := slices.Contains(secrets, path); {
+		case secret && !known:
+			log.Error(err, "refusing to read a token that others can change")
+			fallthrough
+		case secret:
+			return nil, err
+		case !known:
 			log.Info("another user can change the connection to Consul: " + err.Error())
 		}
+		return os.ReadFile(path)
 	}
 }
 

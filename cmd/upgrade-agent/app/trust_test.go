@@ -141,6 +141,22 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 			t.Errorf("no warnings:\n%s", errs)
 		}
 	})
+	t.Run("JWT of a login", func(t *testing.T) {
+		f := newTrusted(t, consul)
+		jwt := filepath.Join(f.etc, "jwt")
+		if err := os.WriteFile(jwt, []byte("jwt"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		login := []string{"once", "--config", f.config, "--login-auth-method", "machines", "--login-bearer-token-file", jwt}
+		chmod(t, jwt, 0o644)
+		if _, _, errs := run(t, agent(t, login...)); !strings.Contains(errs, "every user can read the token of this host; fix it with: chmod o-r "+jwt) {
+			t.Errorf("no warning:\n%s", errs)
+		}
+		chmod(t, jwt, 0o622)
+		if code, _, errs := run(t, agent(t, login...)); code == 0 || !strings.Contains(errs, "fix it with: chmod go-w "+jwt) {
+			t.Errorf("exit code %d:\n%s", code, errs)
+		}
+	})
 	t.Run("a sane installation", func(t *testing.T) {
 		f := newTrusted(t, consul)
 		chmod(t, f.hook, 0o775) // writable by root's group

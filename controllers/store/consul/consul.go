@@ -52,6 +52,9 @@ type Config struct {
 	// RereadInterval is the interval at which the files are read again. They are also read when Consul refuses a request. 0 means
 	// DefaultRereadInterval.
 	RereadInterval time.Duration
+	// ReadFile reads all files of the config and the environment, at first and again. Nil means os.ReadFile. An error later keeps what
+	// was read last.
+	ReadFile func(path string) ([]byte, error)
 	// InsecureSkipVerify accepts any certificate of Consul. CONSUL_HTTP_SSL_VERIFY=false alone is refused for TLS.
 	InsecureSkipVerify bool
 
@@ -140,13 +143,11 @@ func (s *Store) WithConnections(limits Connections) *Store {
 // givenAddress returns the address as the user gave it.
 func (c Config) givenAddress() string { return cmp.Or(c.Address, api.DefaultConfig().Address) }
 
-// resolve reads the environment and the files. It also returns the hash of the files with certificates. The hash is of before they are
-// used: if one is replaced in between, the next hash differs, and the new one is used then.
+// resolve reads the environment and the files. It also returns the hash of the files with certificates.
 func (c Config) resolve() (resolved *api.Config, files [sha256.Size]byte, err error) {
 	resolved = api.DefaultConfig()
 	override(&resolved.Address, c.Address)
 	override(&resolved.Token, c.Token)
-	override(&resolved.TokenFile, c.TokenFile)
 	override(&resolved.TLSConfig.CAFile, c.CAFile)
 	override(&resolved.TLSConfig.CertFile, c.ClientCert)
 	override(&resolved.TLSConfig.KeyFile, c.ClientKey)
@@ -160,8 +161,7 @@ func (c Config) resolve() (resolved *api.Config, files [sha256.Size]byte, err er
 			"write https://%[1]s, or http:// if you mean that", withoutUser(given))
 	}
 	resolved.TLSConfig.InsecureSkipVerify = resolved.TLSConfig.InsecureSkipVerify || c.InsecureSkipVerify
-	files = hashFiles(tls)
-	if _, err := api.NewClient(resolved); err != nil { // fills in the rest of resolved
+	if files, err = c.load(resolved); err != nil {
 		return nil, files, fmt.Errorf("consul at %s: %w", withoutUser(given), err)
 	}
 	if resolved.Scheme == "https" && resolved.TLSConfig.InsecureSkipVerify && !c.InsecureSkipVerify {

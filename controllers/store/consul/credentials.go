@@ -9,8 +9,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -186,20 +184,4 @@ func (c *credentials) setToken(token string) *identity {
 	c.current = c.current.withToken(token)
 	c.hideSecret(token)
 	return c.current
-}
-
-// hashFiles returns a hash of the contents of all files with certificates and keys.
-func hashFiles(c api.TLSConfig) [sha256.Size]byte {
-	paths := []string{c.CAFile, c.CertFile, c.KeyFile}
-	if c.CAPath != "" {
-		in, _ := filepath.Glob(filepath.Join(c.CAPath, "*")) // the pattern is valid
-		paths = append(paths, in...)
-	}
-	all := sha256.New()
-	for _, path := range paths {
-		data, _ := os.ReadFile(path) // the client reads it next, and reports an error
-		one := sha256.Sum256(data)
-		all.Write(one[:])
-	}
-	return [sha256.Size]byte(all.Sum(nil))
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -147,7 +146,7 @@ func (s *Store) loginRefused(ctx context.Context, used *identity, refusal error)
 // logIn exchanges the JWT for a token.
 func (s *Store) logIn(ctx context.Context, id *identity) (token api.ACLToken, err error) {
 	l := &s.credentials.login
-	bearer, err := os.ReadFile(l.file())
+	bearer, err := s.config.readFile(l.file())
 	if err != nil {
 		return token, fmt.Errorf("log in with the auth method %s: %w", l.AuthMethod, err)
 	}

@@ -103,19 +103,69 @@ func TestStore_ReadsAReplacedToken(t *testing.T) {
 // TestStore_ReadsFilesEachMinute replaces a token while the old one is still good.
 func TestStore_ReadsFilesEachMinute(t *testing.T) {
 	g, addr, file := newGate(t, "first")
-	s := open(t, consul.Config{Address: addr, TokenFile: file, RereadInterval: time.Millisecond})
+	s := open(t, consul.Config{Address: addr, TokenFile: file, RereadInterval: time.Nanosecond})
 	get := func() error { _, _, err := s.Get(t.Context(), "a/b"); return err }
 	if err := get(); err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, file, "second")
-	<-time.After(10 * time.Millisecond)
 	g.accept("second")
 	if err := get(); err != nil {
 		t.Fatal(err)
 	}
 	if _, seen := g.count(); seen["first"] != 0 {
 		t.Errorf("requests by token: %v", seen)
+	}
+}
+
+// TestStore_ReadsAllFilesByTheHook replaces each file while the hook refuses it. What was read before stays in use.
+func TestStore_ReadsAllFilesByTheHook(t *testing.T) {
+	dir := t.TempDir()
+	ca := testca.New(t, "ca")
+	cert, key := ca.Issue("client", time.Now().Add(time.Hour))
+	files := map[string]string{"token": "first", "ca": string(ca.PEM), "cert": string(cert), "key": string(key), "jwt": "jwt"}
+	var refuses atomic.Bool
+	var mu sync.Mutex
+	read := map[string]int{}
+	hook := func(path string) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		read[filepath.Base(path)]++
+		if refuses.Load() {
+			return nil, errors.New("refused")
+		}
+		return []byte(files[filepath.Base(path)]), nil
+	}
+	g, addr, _ := newGate(t, "first")
+	path := func(name string) string { return filepath.Join(dir, name) } // no file exists
+	s := open(t, consul.Config{Address: "http://" + addr, TokenFile: path("token"), CAFile: path("ca"), ClientCert: path("cert"),
+		ClientKey: path("key"), RereadInterval: time.Nanosecond, ReadFile: hook})
+	get := func() error { _, _, err := s.Get(t.Context(), "a/b"); return err }
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	refuses.Store(true)
+	if err := get(); err != nil {
+		t.Errorf("the hook refuses the files: %v", err)
+	}
+	refuses.Store(false)
+	files["token"] = "second"
+	g.accept("second")
+	if err := get(); err != nil {
+		t.Errorf("a replaced token: %v", err)
+	}
+	for _, name := range []string{"token", "ca", "cert", "key"} {
+		if read[name] < 2 {
+			t.Errorf("the hook has read %s %d times", name, read[name])
+		}
+	}
+	refuses.Store(true)
+	if _, err := consul.New(consul.Config{Address: addr, TokenFile: path("token"), ReadFile: hook}); err == nil {
+		t.Error("a refused token at start: no error")
+	}
+	login := open(t, consul.Config{Address: addr, ReadFile: hook, RetryFor: -1, Login: consul.Login{AuthMethod: "m", BearerTokenFile: path("jwt")}})
+	if _, _, err := login.Get(t.Context(), "a/b"); err == nil || !strings.Contains(err.Error(), "refused") || read["jwt"] != 1 {
+		t.Errorf("a refused JWT: %v, read %d times", err, read["jwt"])
 	}
 }
 
