@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -24,6 +25,13 @@ type Request struct {
 	// Number is higher than those of all earlier requests. Zero means that RequestSync did not store it.
 	Number uint64 `json:"number,omitempty"`
 }
+
+const (
+	// maxRequestText limits the ID of a request and who made it, in bytes. The status keeps both.
+	maxRequestText = 256
+	// maxRequestNumber is the highest number of a request. RequestSync does not reach it.
+	maxRequestNumber = 1 << 53
+)
 
 // Requests stores requests.
 type Requests interface {
@@ -87,7 +95,11 @@ func (r Request) by() string {
 func decodeRequest(p keys.Pair) Request {
 	var r Request
 	if json.Unmarshal(p.Value, &r) != nil {
-		return Request{ID: string(p.Value)} // a value that was written by hand is a request, too
+		r = Request{ID: string(p.Value)} // a value that was written by hand is a request, too
+	}
+	r.ID, r.By, r.Accept = keys.Text(r.ID, maxRequestText), keys.Text(r.By, maxRequestText), repository.CommitOf(r.Accept)
+	if r.Number > maxRequestNumber {
+		r.Number = 0
 	}
 	return r
 }

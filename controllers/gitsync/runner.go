@@ -260,7 +260,7 @@ func (f *follower) sync(ctx context.Context) (handled string, err error) {
 	status.Source = f.source.public()
 	request := decodeRequest(pairs[1])
 	m := status.memory(request)
-	status.HandledRequest, status.HandledNumber = request.ID, max(request.Number, status.HandledNumber)
+	status.handled(request)
 	content, changes, err := f.syncOnce(ctx, m)
 	if ctx.Err() != nil || errors.Is(err, leaderelection.ErrLost) {
 		return "", cmp.Or(ctx.Err(), err)

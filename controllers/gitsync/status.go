@@ -185,6 +185,11 @@ func (s *Status) memory(r Request) memory {
 	return m
 }
 
+// handled records that a sync handles the request.
+func (s *Status) handled(r Request) {
+	s.HandledRequest, s.HandledNumber = r.ID, max(r.Number, s.HandledNumber)
+}
+
 // Handled reports whether a sync handled the request, or a later one that replaced it.
 func (s *Status) Handled(r Request) bool {
 	return r.ID == s.HandledRequest || r.Number != 0 && r.Number <= s.HandledNumber
