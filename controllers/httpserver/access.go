@@ -55,17 +55,11 @@ func (a Access) Check() error {
 
 func (a Access) authenticates() bool { return a.ClientCAFile+a.TokenFile != "" }
 
-// Open reports whether any client can read what is served at an address, although it is not loopback.
-func (a Access) Open(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()) && !a.authenticates()
-}
-
-// secures reports whether the listener of an address uses TLS.
-func (a Access) secures(address net.Addr) bool {
-	tcp, ok := address.(*net.TCPAddr)
-	return a.CertFile != "" && ok && !tcp.IP.IsLoopback()
+// isLoopback reports whether only clients on this machine can connect to one of its addresses. A listener on all addresses has none
+// that is loopback, but its connections may have.
+func isLoopback(local net.Addr) bool {
+	tcp, ok := local.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // Protect requires a client certificate or the bearer token, if either is configured. Clients on this machine, connected to
@@ -75,9 +69,9 @@ func (a Access) Protect(log logr.Logger, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		local, known := localAddress(r)
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		certified := r.TLS != nil && len(r.TLS.VerifiedChains) > 0
-		if certified || known && local.IsLoopback() || a.hasToken(log, r) {
+		if certified || isLoopback(local) || a.hasToken(log, r) {
 			next.ServeHTTP(w, r)
 			return
 		}

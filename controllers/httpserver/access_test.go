@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver/pipenet"
 	"github.com/jiocloud/upgrade-controller/controllers/internal/testca"
 )
 
@@ -154,14 +155,29 @@ func TestAccess_Check(t *testing.T) {
 	}
 }
 
-func TestAccess_Open(t *testing.T) {
-	for address, open := range map[string]bool{"127.0.0.1:80": false, "[::1]:80": false, "localhost:80": false, ":80": true,
-		"0.0.0.0:80": true, "192.0.2.1:80": true, "ctl1:80": true} {
-		if got := (httpserver.Access{}).Open(address); got != open {
-			t.Errorf("%s: %t", address, got)
+// at is a listener with an address that this machine does not need to have.
+type at struct {
+	net.Listener
+	address net.TCPAddr
+}
+
+func (l *at) Addr() net.Addr { return &l.address }
+
+func TestServer_Open(t *testing.T) {
+	for address, open := range map[string]bool{"127.0.0.1": false, "127.8.0.1": false, "::1": false, "::ffff:127.0.0.1": false,
+		"::": true, "0.0.0.0": true, "192.0.2.1": true, "2001:db8::1": true} {
+		for name, access := range map[string]httpserver.Access{"": {}, "token": {TokenFile: "x"}, "CA": {ClientCAFile: "x"}} {
+			listener := &at{(&pipenet.Network{}).Listen(), net.TCPAddr{IP: net.ParseIP(address), Port: 80}}
+			s := httpserver.Serve(listener, http.NotFoundHandler(), httpserver.Options{Access: access, Log: logr.Discard()})
+			t.Cleanup(s.Close)
+			if got, want := s.Open(), open && name == ""; got != want {
+				t.Errorf("%s %s: %t, want %t", address, name, got, want)
+			}
 		}
 	}
-	if (httpserver.Access{TokenFile: "x"}).Open(":80") {
-		t.Error("with a token")
+	for _, address := range []string{"localhost:0", "127.0.0.1:0"} {
+		if start(t, address, httpserver.Limits{}).Open() {
+			t.Errorf("%s is open", address)
+		}
 	}
 }

@@ -24,7 +24,7 @@ func checkHost(allowed []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := normalHost(withoutPort(r.Host))
 		if !names[host] && !isLocal(host, r) {
-			http.Error(w, fmt.Sprintf("host %q is not served here: see allowedHosts", r.Host), http.StatusMisdirectedRequest)
+			http.Error(w, fmt.Sprintf("host %q is not served here: allow it with --allowed-hosts", r.Host), http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -37,17 +37,8 @@ func isLocal(host string, r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	local, known := localAddress(r)
-	return known && address.WithZone("").Unmap() == local
-}
-
-// localAddress returns the address of this machine that the client is connected to.
-func localAddress(r *http.Request) (netip.Addr, bool) {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}, false
-	}
-	return local.AddrPort().Addr().WithZone("").Unmap(), true
+	local, known := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return known && address.WithZone("").Unmap() == local.AddrPort().Addr().WithZone("").Unmap()
 }
 
 // withoutPort removes the port and the brackets of an IPv6 address.

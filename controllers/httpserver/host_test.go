@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -41,10 +42,13 @@ func TestServer_ChecksHost(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", host, err)
 		}
-		_, _ = io.Copy(io.Discard, response.Body)
+		text, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		if response.StatusCode != want && response.StatusCode != http.StatusBadRequest {
+		if response.StatusCode != want {
 			t.Errorf("Host %s: %d, want %d", host, response.StatusCode, want)
+		}
+		if want == 421 && !strings.Contains(string(text), "--allowed-hosts") {
+			t.Errorf("Host %s: %s", host, text)
 		}
 	}
 }

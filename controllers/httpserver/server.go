@@ -58,6 +58,7 @@ type Options struct {
 type Server struct {
 	server   *http.Server
 	listener net.Listener
+	open     bool
 	running  sync.WaitGroup
 }
 
@@ -73,7 +74,8 @@ func Start(ctx context.Context, address string, handler http.Handler, o Options)
 // Serve serves requests of a listener until Close, which closes the listener.
 func Serve(listener net.Listener, handler http.Handler, o Options) *Server {
 	limits := o.Limits.withDefaults()
-	s := &Server{listener: listener, server: &http.Server{
+	loopback := isLoopback(listener.Addr())
+	s := &Server{listener: listener, open: !loopback && !o.Access.authenticates(), server: &http.Server{
 		Handler:           checkHost(o.AllowedHosts, handler),
 		MaxHeaderBytes:    limits.HeaderBytes,
 		ReadHeaderTimeout: limits.HeaderTimeout,
@@ -86,7 +88,7 @@ func Serve(listener net.Listener, handler http.Handler, o Options) *Server {
 	bounded := netutil.LimitListener(&perAddress{Listener: listener, most: limits.ConnectionsPerAddress, open: map[netip.Prefix]int{}},
 		limits.Connections)
 	serve := func() error { return s.server.Serve(bounded) }
-	if o.Access.secures(listener.Addr()) {
+	if o.Access.CertFile != "" && !loopback {
 		s.server.TLSConfig = o.Access.tlsConfig(o.Log)
 		serve = func() error { return s.server.ServeTLS(bounded, "", "") }
 	}
@@ -101,6 +103,9 @@ func Serve(listener net.Listener, handler http.Handler, o Options) *Server {
 
 // Addr returns the address of the listener.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Open reports whether clients of other machines need no authentication.
+func (s *Server) Open() bool { return s.open }
 
 // Close stops the server without waiting for requests, and returns when it has stopped.
 func (s *Server) Close() {

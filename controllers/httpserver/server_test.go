@@ -14,11 +14,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver/pipenet"
 )
 
 // handler answers /large with 64 MiB, /stream with events, and others with the size of the body.
@@ -72,6 +74,20 @@ func send(t *testing.T, c net.Conn, s *httpserver.Server, text string) {
 	}
 }
 
+// piped starts a server in a synctest bubble, and returns it with a connection to it.
+func piped(t *testing.T, limits httpserver.Limits) (*httpserver.Server, net.Conn) {
+	t.Helper()
+	network := &pipenet.Network{}
+	s := httpserver.Serve(network.Listen(), http.HandlerFunc(handler), httpserver.Options{Limits: limits, Log: logr.Discard()})
+	t.Cleanup(s.Close)
+	c, err := network.DialContext(t.Context(), "tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return s, c
+}
+
 // TestServer_EndsSlowClients has one row for each way to keep a connection without using it.
 func TestServer_EndsSlowClients(t *testing.T) {
 	for name, text := range map[string]string{
@@ -83,29 +99,31 @@ func TestServer_EndsSlowClients(t *testing.T) {
 		"nothing in a pipe": "GET / HTTP/1.1\r\nHost: HOST\r\n\r\nGET / HTTP/1.1\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, "127.0.0.1:0", short())
-			c := dial(t, s)
-			send(t, c, s, text)
-			if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("the connection did not end: %v", err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s, c := piped(t, short())
+				begun := time.Now()
+				go func() { _, _ = io.WriteString(c, strings.ReplaceAll(text, "HOST", s.Addr())) }()
+				if _, err := io.Copy(io.Discard, c); err != nil {
+					t.Errorf("the connection did not end: %v", err)
+				}
+				if took := time.Since(begun); took > time.Second {
+					t.Errorf("the connection ended after %s", took)
+				}
+			})
 		})
 	}
 }
 
 // TestServer_EndsClientsThatDoNotRead asks for a large answer and does not read it.
 func TestServer_EndsClientsThatDoNotRead(t *testing.T) {
-	t.Parallel()
-	s := start(t, "127.0.0.1:0", short())
-	c := dial(t, s)
-	send(t, c, s, "GET /large HTTP/1.1\r\nHost: HOST\r\n\r\n")
-	wait := time.NewTimer(time.Second)
-	<-wait.C
-	n, err := io.Copy(io.Discard, c)
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || n > 60<<20 {
-		t.Errorf("%d bytes after the timeout: %v", n, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, c := piped(t, short())
+		send(t, c, s, "GET /large HTTP/1.1\r\nHost: HOST\r\n\r\n")
+		<-time.After(time.Second)
+		if n, err := io.Copy(io.Discard, c); err != nil || n > 1<<20 {
+			t.Errorf("%d bytes after the timeout: %v", n, err)
+		}
+	})
 }
 
 func TestServer_LimitsConnectionsOfAnAddress(t *testing.T) {
@@ -148,22 +166,34 @@ func answer(t *testing.T, c net.Conn) {
 
 // TestServer_LimitsAllConnections checks that a further connection waits until another one ends.
 func TestServer_LimitsAllConnections(t *testing.T) {
-	t.Parallel()
-	s := start(t, "127.0.0.1:0", httpserver.Limits{Connections: 2})
-	first := dial(t, s)
-	for _, c := range []net.Conn{first, dial(t, s)} {
-		send(t, c, s, "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n")
-		answer(t, c)
-	}
-	third := dial(t, s)
-	send(t, third, s, "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n")
-	_ = third.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	if n, err := third.Read(make([]byte, 1)); err == nil {
-		t.Fatalf("%d bytes over the limit", n)
-	}
-	_ = first.Close()
-	_ = third.SetReadDeadline(time.Now().Add(time.Minute))
-	answer(t, third)
+	synctest.Test(t, func(t *testing.T) {
+		network := &pipenet.Network{}
+		s := httpserver.Serve(network.Listen(), http.HandlerFunc(handler), httpserver.Options{Limits: httpserver.Limits{Connections: 2},
+			Log: logr.Discard()})
+		t.Cleanup(s.Close)
+		answered := make(chan net.Conn, 3)
+		ask := func() {
+			c, err := network.DialContext(t.Context(), "tcp", s.Addr()) // it waits as in the backlog of a socket
+			if err == nil {
+				t.Cleanup(func() { _ = c.Close() })
+				send(t, c, s, "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n")
+				answer(t, c)
+			}
+			answered <- c
+		}
+		for range 3 {
+			go ask()
+		}
+		synctest.Wait()
+		if len(answered) != 2 {
+			t.Fatalf("%d connections are served, want 2", len(answered))
+		}
+		_ = (<-answered).Close()
+		<-answered
+		if c := <-answered; c == nil {
+			t.Error("the third connection failed")
+		}
+	})
 }
 
 func TestServer_LimitsHeaders(t *testing.T) {

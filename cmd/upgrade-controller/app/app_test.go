@@ -411,11 +411,12 @@ func TestUsageErrors(t *testing.T) {
 		code int
 		want string
 	}{
-		"--min-gap 0s":                        {2, "--min-gap"},
-		"--resync -1s":                        {2, "--resync"},
-		"plan":                                {2, "plan"},
-		"--health-probe-bind-address nowhere": {2, "--health-probe-bind-address nowhere: must be host:port"},
-		"--metrics-bind-address :http":        {2, "--metrics-bind-address :http: must be host:port"},
+		"--min-gap 0s":                         {2, "--min-gap"},
+		"--resync -1s":                         {2, "--resync"},
+		"plan":                                 {2, "plan"},
+		"--health-probe-bind-address nowhere":  {2, "--health-probe-bind-address nowhere: must be host:port"},
+		"dashboard --dashboard-bind-address 0": {2, "--dashboard-bind-address 0: must be host:port"},
+		"--metrics-bind-address :http":         {2, "--metrics-bind-address :http: must be host:port"},
 		"--health-probe-bind-address 0 --dashboard-bind-address 0 --metrics-bind-address " + taken: {1, "--metrics-bind-address " + taken},
 		"--http-addr ftp://consul": {2, "--http-addr ftp://consul: must be"},
 		"--log-format xml":         {2, "--log-format xml: must be"},

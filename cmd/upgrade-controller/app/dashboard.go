@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -46,13 +47,16 @@ func newDashboard(stderr io.Writer) *cobra.Command {
 	flags.BindLogin(f, &o.consul.Login)
 	o.log.Bind(f)
 	o.serving.bind(f)
-	bindDashboardAddress(f, &o.address)
+	bindDashboardAddress(f, &o.address, "")
 	return cmd
 }
 
 func (o *dashboardOptions) check(f *pflag.FlagSet) error {
 	if err := check(f); err != nil {
 		return err
+	}
+	if o.address == off {
+		return fmt.Errorf("--%s %s: must be host:port, since the command serves nothing else", dashboardFlag, off)
 	}
 	return o.serving.check()
 }

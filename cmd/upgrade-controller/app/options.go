@@ -56,14 +56,14 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.bindAddress.health, healthFlag, "127.0.0.1:8081", "address for /healthz and /readyz, host:port; 0 disables it")
 	f.StringVar(&o.bindAddress.metrics, metricsFlag, "127.0.0.1:8080",
 		"address for /metrics, host:port, which may be that of the health probes; 0 disables it")
-	bindDashboardAddress(f, &o.bindAddress.dashboard)
+	bindDashboardAddress(f, &o.bindAddress.dashboard, "; 0 disables it")
 	f.StringVar(&o.bindAddress.webhook, webhookFlag, off, "address for webhooks of sources at /hook/SOURCE, host:port; 0 disables it")
 	o.serving.bind(f)
 	bindSource(f, &o.source)
 }
 
-func bindDashboardAddress(f *pflag.FlagSet, address *string) {
-	f.StringVar(address, dashboardFlag, "127.0.0.1:8082", "address for the dashboard, host:port; 0 disables it")
+func bindDashboardAddress(f *pflag.FlagSet, address *string, more string) {
+	f.StringVar(address, dashboardFlag, "127.0.0.1:8082", "address for the dashboard, host:port"+more)
 }
 
 // complete reads the file, and checks all values.

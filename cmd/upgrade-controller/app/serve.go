@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -60,16 +61,25 @@ func serve(ctx context.Context, o httpserver.Options, endpoints ...endpoint) (se
 			return nil, fmt.Errorf("--%s %s: %w", e.flag, e.address, err)
 		}
 		running = append(running, server)
+		if server.Open() {
+			warnOpen(o.Log, server, e.address, endpoints)
+		}
 	}
 	return running, nil
 }
 
+// warnOpen logs which protected endpoints any client can read at an address.
+func warnOpen(log logr.Logger, server *httpserver.Server, address string, endpoints []endpoint) {
+	for _, e := range endpoints {
+		if e.address == address && e.protected {
+			log.Info("served without authentication on an address other than loopback; set --serving-client-ca or --serving-token-file",
+				"flag", "--"+e.flag, "address", server.Addr())
+		}
+	}
+}
+
 // register adds the routes of an endpoint to those of its address.
 func (e endpoint) register(mux *http.ServeMux, o httpserver.Options) {
-	if e.protected && o.Access.Open(e.address) {
-		o.Log.Info("served without authentication on an address other than loopback; set --serving-client-ca or --serving-token-file",
-			"flag", "--"+e.flag, "address", e.address)
-	}
 	for pattern, handler := range e.routes {
 		if e.protected {
 			handler = o.Access.Protect(o.Log, handler)

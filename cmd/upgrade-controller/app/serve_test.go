@@ -86,6 +86,22 @@ func TestEndpoints_RefuseOtherHosts(t *testing.T) {
 	}
 }
 
+// TestEndpoints_WarnIfOthersCanRead serves metrics and the dashboard on all addresses, and on one whose name is that of loopback.
+func TestEndpoints_WarnIfOthersCanRead(t *testing.T) {
+	const warning = "served without authentication on an address other than loopback"
+	b := newBench(t)
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	_, other, _ := net.SplitHostPort(freeAddress(t))
+	out, stop := b.controller("--metrics-bind-address", ":"+port, "--dashboard-bind-address", "localhost:"+other,
+		"--health-probe-bind-address", ":"+port)
+	eventually(t, "the listeners", func() bool { return strings.Count(out.String(), "serving") >= 2 })
+	stop()
+	text := out.String()
+	if strings.Count(text, warning) != 1 || !strings.Contains(text, `"flag": "--metrics-bind-address"`) {
+		t.Errorf("want one warning, for metrics:\n%s", text)
+	}
+}
+
 // TestEndpoints_RefuseLargeHeaders sends headers that take memory before a handler sees the request.
 func TestEndpoints_RefuseLargeHeaders(t *testing.T) {
 	b := newBench(t)
