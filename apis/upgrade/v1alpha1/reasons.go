@@ -44,6 +44,8 @@ const (
 	ReasonUnverified Reason = "Unverified"
 	// ReasonGranted: the host has its grant, or has started. Also the reason of the event when hosts get grants.
 	ReasonGranted Reason = "Granted"
+	// ReasonAgentTooOld: the agent is older than spec.hosts.minAgentVersion, or reports no version.
+	ReasonAgentTooOld Reason = "AgentTooOld"
 	// ReasonCannotAct: the plan runs a command, and the host cannot.
 	ReasonCannotAct Reason = "CannotAct"
 	// ReasonWaitingForCanary: the canaries are not complete.

@@ -449,6 +449,14 @@ type Hosts struct {
 	// +optional
 	Legacy *intstr.IntOrString `json:"legacy,omitempty"`
 
+	// The earliest version of agents that get grants, such as v0.2.0. Older agents, and those that report no version, wait
+	// (AgentTooOld), and the rollout waits for them. Grants that they have stay. Legacy hosts have no agent; see legacy. Empty means
+	// any version.
+	// +kubebuilder:validation:Pattern=`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	MinAgentVersion string `json:"minAgentVersion,omitempty"`
+
 	// If true, only the own report of a host says that it is upgraded. Any host can write any record, but only its own report.
 	// Of agents that always holds. Legacy hosts do not report, so they fail at their deadline. The default is false.
 	// +optional

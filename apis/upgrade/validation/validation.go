@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/names"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -158,8 +159,16 @@ func validateHosts(hosts *v1alpha1.Hosts, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("legacy"), hosts.Legacy.String(), err.Error()))
 		}
 	}
+	if text := hosts.MinAgentVersion; text != "" {
+		if _, err := version.ParseSemantic(text); err != nil || !strings.HasPrefix(text, "v") || len(text) > maxAgentVersion {
+			errs = append(errs, field.Invalid(at.Child("minAgentVersion"), text, "must be a version of upgrade-agent, such as v0.2.0"))
+		}
+	}
 	return append(errs, validateHostPatterns(hosts.Exclude, at.Child("exclude"))...)
 }
+
+// maxAgentVersion is how long a version of an agent may be, as in reports.
+const maxAgentVersion = 128
 
 func validateHostPatterns(patterns []string, at *field.Path) field.ErrorList {
 	var errs field.ErrorList

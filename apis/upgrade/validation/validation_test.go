@@ -133,6 +133,11 @@ func TestValidateUpgradePlan(t *testing.T) {
 			`spec.hosts.legacy: Invalid value: "some": must be Allow, Deny or a number of hosts, not "some"`}},
 		"a negative number of legacy hosts": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.Legacy = new(intstr.FromInt32(-1)) }, []string{
 			`spec.hosts.legacy: Invalid value: "-1": must be Allow, Deny or a number of hosts, not "-1"`}},
+		"version of agents": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.MinAgentVersion = "v0.2.0-rc.1" }, nil},
+		"version of agents without v": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.MinAgentVersion = "0.2.0" }, []string{
+			`spec.hosts.minAgentVersion: Invalid value: "0.2.0": must be a version of upgrade-agent, such as v0.2.0`}},
+		"half a version of agents": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.MinAgentVersion = "v0.2" }, []string{
+			`spec.hosts.minAgentVersion: Invalid value: "v0.2": must be a version of upgrade-agent, such as v0.2.0`}},
 		"invalid role pattern": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(" }, []string{
 			`spec.hosts.rolePattern: Invalid value: "(": is not an RE2 pattern: missing closing )`}},
 		"role pattern without a capture group": {func(p *v1alpha1.UpgradePlan) { p.Spec.Hosts.RolePattern = "(?:a+)1" }, []string{

@@ -5,6 +5,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -43,7 +44,7 @@ func hostList(source string, data []byte) ([]simulate.Host, error) {
 	for i, item := range list.Items {
 		h := simulate.Host{Name: item.Name, Version: item.Version, Agent: item.Agent}
 		if item.Report != nil {
-			h.Role = item.Report.Role
+			h.Role, h.AgentVersion = item.Report.Role, cmp.Or(item.Report.AgentVersion, "unknown")
 		}
 		if err := checkHost(&h, seen); err != nil {
 			return nil, fmt.Errorf("%s: items[%d]: %w", source, i, err)

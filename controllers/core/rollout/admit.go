@@ -16,6 +16,7 @@ type admission struct {
 	gate     *gate
 	verdicts []Verdict // parallel to in.Fleet.Hosts
 	batch    Blocker   // of hosts that wait for the batch
+	agents   *agentVersions
 }
 
 // subject is a host that gets its verdict.
@@ -29,7 +30,7 @@ type subject struct {
 
 func (a *assessment) admit(g *gate) *admission {
 	ad := &admission{assessment: a, gate: g, verdicts: make([]Verdict, len(a.facts)),
-		batch: Blocker{Kind: BlockedByBatch, Have: a.limits.running}}
+		batch: Blocker{Kind: BlockedByBatch, Have: a.limits.running}, agents: a.plan.agentVersions()}
 	var s subject // one for all hosts: the calls of the table make it escape to the heap
 	for _, i := range ad.admissionOrder() {
 		s = subject{Host: &ad.in.Fleet.Hosts[i], hostFacts: &ad.facts[i], role: a.limits.of[i], revoked: g.revokes(i),

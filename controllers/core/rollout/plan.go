@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
@@ -29,6 +30,7 @@ type Plan struct {
 	deadline    time.Duration
 	minReady    time.Duration
 	canarySoak  time.Duration
+	minAgent    *version.Version // nil means any version
 	// failedFirst says that hosts that failed in the rollout before are granted first.
 	failedFirst bool
 }
@@ -76,6 +78,9 @@ func CompilePlan(plan *v1alpha1.UpgradePlan, zones func(string) (*time.Location,
 		if p.rolePattern, err = regexp.Compile(spec.Hosts.RolePattern); err != nil {
 			return nil, fmt.Errorf("spec.hosts.rolePattern: %w", err)
 		}
+	}
+	if p.minAgent, err = compileMinAgent(spec); err != nil {
+		return nil, err
 	}
 	if p.groups, err = compileGroups(spec.Instructions.GroupMappings); err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 			if yes("knows grants", 2) {
 				line("knows %s", h)
 			}
+			line("release %s %s", h, pick("release", "v0.1.0", "v0.2.0", "v0.2.0"))
 			if yes("duplicate", 6) {
 				line("duplicate %s", h)
 			}
@@ -155,7 +156,8 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 	if yes("excluding", 6) {
 		exclude = "['*2']"
 	}
-	fmt.Fprintf(&s, "hosts: {exclude: %s, newcomers: %s}\n", exclude, pick("newcomers", "Immediately", "ByRules"))
+	fmt.Fprintf(&s, "hosts: {exclude: %s, newcomers: %s, minAgentVersion: %s}\n", exclude, pick("newcomers", "Immediately", "ByRules"),
+		pick("least agent", `""`, `""`, "v0.2.0"))
 	s.WriteString("instructions:\n  groupMappings: {mons: stmon}\n  rollingRules:\n    roles: {")
 	for _, g := range []string{"web", "db", "mons", "stmon"} {
 		if n := rapid.IntRange(0, 4).Draw(t, "limit of "+g); n > 0 {
@@ -355,6 +357,7 @@ func (w *world) limitless(host string) bool {
 }
 
 func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bool, step string) {
+	r.checkAgents(t, w, started, step)
 	started = slices.DeleteFunc(slices.Clone(started), w.limitless)
 	count := map[string]int{}
 	for h := range w.outOfService(busy) {
@@ -382,6 +385,16 @@ func (r *rules) check(t *rapid.T, w *world, started []string, busy map[string]bo
 			if first, ok := r.after[s]; ok {
 				r.checkOrder(t, w, h, first, step)
 			}
+		}
+	}
+}
+
+func (r *rules) checkAgents(t *rapid.T, w *world, started []string, step string) {
+	f := w.observe()
+	for _, name := range started {
+		h, _ := f.Host(name)
+		if w.plan.Spec.Hosts.MinAgentVersion != "" && h.Agent() && h.AgentVersion() != "v0.2.0" {
+			t.Fatalf("%s starts %s, whose agent is too old\n%s", step, name, verdictLines(w.decide()))
 		}
 	}
 }

@@ -40,6 +40,8 @@ func (c *computation) remedies(i int) []string {
 		return []string{"its agent reports a role", "spec.hosts.rolePattern"}
 	case v1alpha1.ReasonNotAdmitted:
 		return []string{"its agent reports", "spec.hosts.legacy", "`upgradectl forget host/" + h.Name + "`, if it does not exist"}
+	case v1alpha1.ReasonAgentTooOld:
+		return []string{"its agent is upgraded", "spec.hosts.minAgentVersion"}
 	case v1alpha1.ReasonExcluded:
 		return []string{"spec.hosts.exclude without it"}
 	case v1alpha1.ReasonExemptByHold, v1alpha1.ReasonOnHold:

@@ -43,6 +43,7 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{v1alpha1.ReasonRevoked, "", (*admission).loses, (*admission).revokedMessage},
 	{v1alpha1.ReasonUnverified, "", (*admission).unverified, (*admission).unverifiedMessage},
 	{v1alpha1.ReasonGranted, "", when((*subject).isEnabled), (*admission).grantedMessage},
+	{v1alpha1.ReasonAgentTooOld, "", (*admission).agentTooOld, (*admission).agentTooOldMessage},
 	{v1alpha1.ReasonCannotAct, "", (*admission).cannotAct, (*admission).cannotActMessage},
 	{"", "", (*admission).gated, (*admission).gateMessage},
 	{v1alpha1.ReasonStarting, "", when((*subject).isNewcomer), (*admission).startingMessage},
@@ -77,7 +78,8 @@ func (s *subject) isSetAside() bool     { return s.setAside }
 
 // triesAgain applies to a host that waits for its next attempt, and that an operator lets begin it now. It has its slot.
 func (ad *admission) triesAgain(s *subject) (*Blocker, bool) {
-	return nil, s.retries && s.progress == progressStarted && !s.Grant.For(ad.in.Fleet.Current) && ad.gate.Reason == "" && !s.Held()
+	return nil, s.retries && s.progress == progressStarted && !s.Grant.For(ad.in.Fleet.Current) && ad.gate.Reason == "" && !s.Held() &&
+		!ad.isAgentTooOld(s)
 }
 
 // failedBy makes the rule of a failure. A host that failed to report its upgrade keeps that verdict only while it is

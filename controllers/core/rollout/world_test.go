@@ -196,6 +196,12 @@ func (w *world) line(line string) {
 		n, _ := strconv.ParseUint(rest[1], 10, 64)
 		r.Rollout = n
 		w.report(rest[0], r)
+	case "release": // the version of the host's agent
+		for _, h := range expand(rest[:1]) {
+			r := w.reportOf(h)
+			r.AgentVersion = rest[1]
+			w.report(h, r)
+		}
 	case "says":
 		v, when := w.recordOf(rest[0])
 		w.report(rest[0], fleet.Report{Role: rest[1], Version: v, Phase: fleet.PhaseIdle, Time: when})

@@ -27,6 +27,8 @@ type Host struct {
 	Role string
 	// Agent is true if the host runs our agent. Otherwise it is a legacy host that calls jorc.
 	Agent bool
+	// AgentVersion is the version of the agent. Empty means the earliest that the plan allows.
+	AgentVersion string
 }
 
 // DefaultDuration is the assumed time from a host's grant to its report.
@@ -160,8 +162,12 @@ func (s *Simulation) adopt() {
 func (s *Simulation) Join(h Host) {
 	s.world.record(h.Name, h.Version, s.Now)
 	if h.Agent {
-		s.report(h.Name, fleet.Report{Schema: fleet.ReportSchema, Role: h.Role, Version: h.Version, Phase: fleet.PhaseIdle,
-			Time: s.Now})
+		release := h.AgentVersion
+		if release == "" && s.Plan != nil {
+			release = s.Plan.Spec.Hosts.MinAgentVersion
+		}
+		s.report(h.Name, fleet.Report{Schema: fleet.ReportSchema, Role: h.Role, Version: h.Version, AgentVersion: release,
+			Phase: fleet.PhaseIdle, Time: s.Now})
 	}
 }
 
@@ -409,6 +415,7 @@ func (s *Simulation) reportFailure(name string, run Run, waits bool) {
 func (s *Simulation) report(name string, r fleet.Report) {
 	if before := keys.DecodeReport(s.world.host(name).report); before != nil {
 		r.Role, r.Schema = cmp.Or(r.Role, before.Role), before.Schema
+		r.AgentVersion = cmp.Or(r.AgentVersion, before.AgentVersion)
 		r.Rollout = before.Rollout
 		if started := keys.DecodeStarted(s.world.host(name).started); started != nil && r.Phase == fleet.PhaseIdle {
 			r.Rollout = max(r.Rollout, started.Rollout)

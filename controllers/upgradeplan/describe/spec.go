@@ -134,6 +134,9 @@ func hostsText(h v1alpha1.Hosts) string {
 	if h.Newcomers == v1alpha1.NewcomersByRules {
 		parts = append(parts, "hosts without a version wait for the rules")
 	}
+	if h.MinAgentVersion != "" {
+		parts = append(parts, "granted if their agents have "+h.MinAgentVersion+" or later")
+	}
 	return strings.Join(parts, "; ")
 }
 
