@@ -49,7 +49,7 @@ func (v Verify) policy(revision Revision, when Times) (policy, error) {
 		return p, nil
 	}
 	var err error
-	p.keys, err = v.keys()
+	p.keys, err = v.keys(when.Now)
 	return p, err
 }
 
@@ -207,7 +207,7 @@ type keys struct {
 	ssh []signer
 }
 
-func (v Verify) keys() (*keys, error) {
+func (v Verify) keys(now time.Time) (*keys, error) {
 	k := &keys{}
 	for _, name := range v.OpenPGPKeys {
 		data, err := readSecretFile("verify.openPGPKeys", name)
@@ -217,6 +217,11 @@ func (v Verify) keys() (*keys, error) {
 		found, err := readKeyRing(data)
 		if err != nil {
 			return nil, fail(Misconfigured, "verify.openPGPKeys %s: must contain armored public keys: %w", name, err)
+		}
+		for _, e := range found {
+			if err := checkSelfSignatures(e, now); err != nil {
+				return nil, fail(Misconfigured, "verify.openPGPKeys %s: %w", name, err)
+			}
 		}
 		k.pgp = append(k.pgp, found...)
 	}
@@ -250,6 +255,25 @@ func readKeyRing(data []byte) (openpgp.EntityList, error) {
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// checkSelfSignatures returns an error if a key has a self-signature with a weak hash, or a subkey that may sign now. Those say
+// what the keys may do, and that the subkeys belong to the key.
+func checkSelfSignatures(e *openpgp.Entity, now time.Time) error {
+	self, _ := e.PrimarySelfSignature()
+	all := []*packet.Signature{self}
+	for _, s := range e.Subkeys {
+		if s.Sig.FlagSign && !s.PublicKey.KeyExpired(s.Sig, now) && !s.Sig.SigExpired(now) && !s.Revoked(now) {
+			all = append(all, s.Sig, s.Sig.EmbeddedSignature)
+		}
+	}
+	for _, s := range all {
+		if s != nil && !slices.Contains(strongHashes(), s.Hash) {
+			return fmt.Errorf("the key %X has a self-signature with the hash %s, which is too weak; renew it with `gpg --cert-digest-algo "+
+				"SHA512 --quick-set-expire %[1]X 2y` (for its subkeys, add '*' at the end), and export it again", e.PrimaryKey.Fingerprint, s.Hash)
+		}
+	}
+	return nil
 }
 
 // check returns an error if the signature is not valid.

@@ -23,6 +23,14 @@ func openPGP(t *testing.T, r *gittest.Repository, name, expires string) (id, pub
 
 func openPGPKey(t *testing.T, r *gittest.Repository, name, algorithm, expires string) (id, public string) {
 	t.Helper()
+	gpg := newGPG(t, r)
+	gpg("--quick-gen-key", name+" <"+name+"@example.com>", algorithm, "sign", expires)
+	return name + "@example.com", exported(t, gpg)
+}
+
+// newGPG returns a function that runs gpg with an empty home directory, which Git uses, too. It returns the output.
+func newGPG(t *testing.T, r *gittest.Repository) func(...string) string {
+	t.Helper()
 	testtool.Need(t, "gpg")
 	home, err := os.MkdirTemp("", "gpg") // a socket path has a length limit
 	if err != nil {
@@ -33,20 +41,25 @@ func openPGPKey(t *testing.T, r *gittest.Repository, name, algorithm, expires st
 		_ = os.RemoveAll(home)
 	})
 	r.Setenv("GNUPGHOME", home)
-	gpg := func(args ...string) string {
-		cmd := exec.Command("gpg", append([]string{"--homedir", home, "--batch", "--quiet"}, args...)...)
+	return func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("gpg", append([]string{"--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("gpg %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 		return string(out)
 	}
-	gpg("--pinentry-mode", "loopback", "--passphrase", "", "--quick-gen-key", name+" <"+name+"@example.com>", algorithm, "sign", expires)
-	public = filepath.Join(t.TempDir(), "key.asc")
-	if err := os.WriteFile(public, []byte(gpg("--armor", "--export")), 0o600); err != nil {
+}
+
+// exported writes all public keys to a file.
+func exported(t *testing.T, gpg func(...string) string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "key.asc")
+	if err := os.WriteFile(name, []byte(gpg("--armor", "--export")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return name + "@example.com", public
+	return name
 }
 
 // signers writes an allowed signers file.
@@ -184,6 +197,20 @@ func TestOpenPGPSignatures_RejectExpiredKey(t *testing.T) {
 		_, _, err := read(t, l, repository.DefaultLimits())
 		return err != nil && strings.Contains(err.Error(), "expired")
 	})
+}
+
+// A self-signature says what a key may do. One with SHA-1 can be that of another text.
+func TestOpenPGPKeys_RejectWeakSelfSignatures(t *testing.T) {
+	r := gittest.New(t)
+	r.Commit("a.yaml", "1")
+	gpg := newGPG(t, r)
+	gpg("--allow-weak-digest-algos", "--cert-digest-algo", "SHA1", "--quick-gen-key", "alice <alice@example.com>", "rsa2048", "sign", "never")
+	l := repository.Location{URL: r.URL(), Verify: repository.Verify{OpenPGPKeys: []string{exported(t, gpg)}}}
+	fails(t, l, repository.DefaultLimits(), repository.Misconfigured, "has a self-signature with the hash SHA-1, which is too weak")
+	_, fields, _ := strings.Cut(gpg("--with-colons", "--list-keys"), "\nfpr:")
+	gpg("--cert-digest-algo", "SHA512", "--quick-set-expire", strings.Split(fields, ":")[8], "2y")
+	l.Verify.OpenPGPKeys = []string{exported(t, gpg)}
+	fails(t, l, repository.DefaultLimits(), repository.Unverified, "not signed")
 }
 
 // SHA-1 is broken: two commits can have one SHA-1 signature.
