@@ -114,6 +114,28 @@ func TestMetrics_SumsUpRolesThatAStatusOmits(t *testing.T) {
 	}
 }
 
+// An agent can report any version.
+func TestMetrics_CountsAgentsOfABoundedNumberOfVersions(t *testing.T) {
+	b := newBench(t)
+	b.Leads(true)
+	p := pass()
+	p.Agents = map[string]int{"v0.2.0": 7, "": 2, "v0.1.0": 3}
+	b.Reconciled(p)
+	b.want("versions", `
+agents{plan="fleet",version=""} 2
+agents{plan="fleet",version="v0.1.0"} 3
+agents{plan="fleet",version="v0.2.0"} 7`, "agents")
+	for i := range 1000 {
+		p.Agents[fmt.Sprintf("v9.%d.0", i)] = 1
+	}
+	b.Reconciled(p)
+	got := slices.DeleteFunc(b.series(), func(s string) bool { return !strings.HasPrefix(s, "agents{") })
+	if len(got) != 21 || !slices.Contains(got, `agents{plan="fleet",version="(other)"} 983`) ||
+		!slices.Contains(got, `agents{plan="fleet",version="v0.2.0"} 7`) {
+		t.Errorf("%d series:\n%s", len(got), strings.Join(got, "\n"))
+	}
+}
+
 func TestMetrics_ShowsThePlanOfAPass(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)

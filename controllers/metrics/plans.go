@@ -4,6 +4,9 @@
 package metrics
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +17,7 @@ import (
 // planGauges describe the gauges of plans. Collect computes them from the last pass, so that all gauges of a plan are of the same
 // moment, and series of removed roles disappear.
 type planGauges struct {
-	hosts, inFlight, phase, info, success *prometheus.Desc
+	hosts, inFlight, agents, phase, info, success *prometheus.Desc
 }
 
 func newPlanGauges() planGauges {
@@ -24,6 +27,7 @@ func newPlanGauges() planGauges {
 	return planGauges{
 		hosts:    desc("hosts", "Hosts by role and state. An empty role means that the name of the host has none.", "role", "state"),
 		inFlight: desc("hosts_in_flight", "Hosts in flight, which take a slot.", "role"),
+		agents:   desc("agents", "Hosts with an agent, by the version of the agent. An empty version is unknown.", "version"),
 		phase:    desc("plan_phase", "1 for the current phase of the plan, 0 for the others.", "phase"),
 		info:     desc("plan_info", "1, with the version of the plan and the value of current_version.", "version", "current_version"),
 		success: desc("last_success_timestamp_seconds",
@@ -34,7 +38,7 @@ func newPlanGauges() planGauges {
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	d := m.gauges
-	for _, desc := range []*prometheus.Desc{d.hosts, d.inFlight, d.phase, d.info, d.success} {
+	for _, desc := range []*prometheus.Desc{d.hosts, d.inFlight, d.agents, d.phase, d.info, d.success} {
 		out <- desc
 	}
 }
@@ -64,9 +68,34 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(m.gauges.inFlight, float64(r.InFlight), r.Name)
 			rest -= r.InFlight
 		}
+		for version, hosts := range mostUsed(p.Agents) {
+			gauge(m.gauges.agents, float64(hosts), version)
+		}
 		gauge(m.gauges.hosts, float64(p.Status.Hosts.Unknown), "", "Unknown")
 		gauge(m.gauges.inFlight, float64(rest), "")
 	}
+}
+
+// maxAgentVersions is how many versions of agents have a series. Each agent says which version it has, so one could invent any number.
+const maxAgentVersions = 20
+
+// otherVersions is the label of all other versions.
+const otherVersions = "(other)"
+
+// mostUsed returns the versions that most agents have, and the sum of all others.
+func mostUsed(agents map[string]int) map[string]int {
+	versions := slices.SortedFunc(maps.Keys(agents), func(a, b string) int {
+		return cmp.Or(agents[b]-agents[a], strings.Compare(a, b))
+	})
+	most := map[string]int{}
+	for i, version := range versions {
+		label := valid(version)
+		if i >= maxAgentVersions {
+			label = otherVersions
+		}
+		most[label] += agents[version]
+	}
+	return most
 }
 
 // otherRoles is the label of the roles that a status leaves out. No role can have this name.

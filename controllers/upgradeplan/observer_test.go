@@ -51,7 +51,7 @@ func TestObserver_ReceivesEachPass(t *testing.T) {
 		t.Errorf("the pass that released web1, after %d transactions: %+v", moving.txns, p)
 	}
 	f.fail("web1", "v2")
-	if p = reconcile(); !slices.Equal(p.Failed, []string{"web1"}) || p.Status.Hosts.Failed != 1 || p.Starts != 0 {
+	if p = reconcile(); !slices.Equal(p.Failed, []string{"web1"}) || p.Status.Hosts.Failed != 1 || p.Starts != 0 || p.Agents[""] != 2 {
 		t.Errorf("the pass that saw web1 fail: %+v", p)
 	}
 	f.set(keys.Plan("fleet").Spec(), "invalid")

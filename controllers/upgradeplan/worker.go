@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -118,6 +119,8 @@ type Pass struct {
 	Status  v1alpha1.UpgradePlanStatus
 	// Failed are the hosts that count and have failed.
 	Failed []string
+	// Agents counts the agents of each version. The version is empty if an agent does not report it.
+	Agents map[string]int
 	// Starts is the number of hosts that were granted, Transactions that of applied and Conflicts that of refused transactions.
 	Starts, Transactions, Conflicts int
 	Begun                           time.Time
@@ -132,9 +135,20 @@ func (w *Worker) observe(plan string, begun time.Time, r Result, err error) {
 		Begun: begun, Took: w.Now().Sub(begun), Err: err}
 	if r.Assessment != nil {
 		p.Version = r.Decision.Version
-		p.Failed = failed(&r.Decision)
+		p.Failed, p.Agents = failed(&r.Decision), agents(r.Assessment.Fleet.Hosts)
 	}
 	w.Observer.Reconciled(p)
+}
+
+// agents counts the agents of each version.
+func agents(hosts []fleet.Host) map[string]int {
+	counts := map[string]int{}
+	for i := range hosts {
+		if h := &hosts[i]; h.Agent() {
+			counts[h.AgentVersion()]++
+		}
+	}
+	return counts
 }
 
 func failed(d *rollout.Decision) []string {

@@ -119,7 +119,7 @@ func (b *bench) agents(hosts ...string) {
 		a, err := agent.New(agent.Options{Host: host, Store: b.store, Version: version, Clock: agent.SystemClock{},
 			Step:     func(context.Context, agent.Change) (string, error) { return "", nil },
 			Random:   func() float64 { return 0 },
-			Interval: 20 * time.Millisecond, Log: logr.Discard()})
+			Interval: 20 * time.Millisecond, AgentVersion: "v0.2.0", Log: logr.Discard()})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -135,6 +135,7 @@ func checkCompleteRollout(t *testing.T, seen map[string]float64, started float64
 		`hosts_in_flight{plan="fleet",role="web"}`:                  0,
 		`plan_phase{phase="Progressing",plan="fleet"}`:              0,
 		`plan_info{current_version="v2",plan="fleet",version="v2"}`: 1,
+		`agents{plan="fleet",version="v0.2.0"}`:                     5,
 		`grants_total{plan="fleet"}`:                                5,
 		`failures_total{plan="fleet"}`:                              0,
 		`reconcile_errors_total{plan="fleet"}`:                      0,
