@@ -100,11 +100,19 @@ func (m *Manager) Healthy() error {
 	return nil
 }
 
+// firstDenied returns the error of the first plan, by name, of those that the store denied. Nil means none. The lock must be held.
+func (h *health) firstDenied() error {
+	if len(h.denied) == 0 {
+		return nil
+	}
+	return h.denied[slices.Min(slices.Collect(maps.Keys(h.denied)))]
+}
+
 // Ready returns what the manager does, or an error if it could not work or take over: it neither leads nor stands by, or
 // Consul does not answer or denies what its work needs.
 func (m *Manager) Ready(ctx context.Context) (string, error) {
 	m.health.mu.Lock()
-	now, denied := m.health.mode, slices.Collect(maps.Values(m.health.denied))
+	now, denied := m.health.mode, m.health.firstDenied()
 	m.health.mu.Unlock()
 	if now != leading && now != standingBy {
 		return "", errors.New(now.String())
@@ -112,8 +120,8 @@ func (m *Manager) Ready(ctx context.Context) (string, error) {
 	if _, err := leaderelection.LockHolder(ctx, m.Store, keys.Leader); err != nil {
 		return "", fmt.Errorf("%s, but %w", now, err)
 	}
-	if len(denied) > 0 {
-		return "", fmt.Errorf("%s, but %w", now, denied[0])
+	if denied != nil {
+		return "", fmt.Errorf("%s, but %w", now, denied)
 	}
 	return now.String(), nil
 }

@@ -60,11 +60,11 @@ func TestInstallPage_FromSource(t *testing.T) {
 		}
 	}
 	for _, unit := range unitNames() {
-		if !testtool.FileFound(filepath.Join(to, "etc/systemd/system", unit)) {
+		if !testtool.FileFound(filepath.Join(to, "etc", "systemd", "system", unit)) {
 			t.Errorf("%s is not installed", unit)
 		}
 		args := arguments(t, unit)
-		if !testtool.FileFound(filepath.Join(to, "usr/bin", args[0])) {
+		if !testtool.FileFound(filepath.Join(to, "usr", "bin", args[0])) {
 			t.Errorf("%s is not installed", args[0])
 		}
 		for i, arg := range args {

@@ -99,7 +99,7 @@ func (d *decoder) results() (pairs []keys.Pair) {
 	if d.PeekKind() == '[' {
 		pairs = []keys.Pair{}
 	}
-	d.list(func() {
+	d.listOrNull(func() {
 		d.object(func(field []byte) {
 			if string(field) == "KV" && d.PeekKind() == '{' {
 				pairs = append(grow(pairs), d.pair())
@@ -112,7 +112,7 @@ func (d *decoder) results() (pairs []keys.Pair) {
 }
 
 func (d *decoder) txnErrors() (failed []txnError) {
-	d.list(func() {
+	d.listOrNull(func() {
 		var e txnError
 		d.object(func(field []byte) {
 			switch string(field) {
@@ -234,24 +234,25 @@ func newDecoder(body io.Reader) *decoder {
 // decodeList calls element for each element of a list.
 func decodeList(body io.Reader, element func(*decoder) error) error {
 	d := newDecoder(body)
-	if open, err := d.ReadToken(); err != nil || open.Kind() != '[' {
-		return errors.Join(err, errShape)
-	}
-	for d.PeekKind() != ']' {
-		if err := element(d); err != nil || d.err != nil {
-			return errors.Join(err, d.err)
+	d.list(func() {
+		if err := element(d); err != nil {
+			d.err = errors.Join(err, d.err)
 		}
-	}
-	_, err := d.ReadToken()
-	return err
+	})
+	return d.err
 }
 
-// list calls element for each element of the next list, which may be null.
-func (d *decoder) list(element func()) {
+// listOrNull is list for a list that may be null.
+func (d *decoder) listOrNull(element func()) {
 	if d.PeekKind() == 'n' {
 		d.skip()
 		return
 	}
+	d.list(element)
+}
+
+// list calls element for each element of the next list.
+func (d *decoder) list(element func()) {
 	if open, err := d.ReadToken(); err != nil || open.Kind() != '[' {
 		d.err = errors.Join(err, errShape)
 		return

@@ -65,7 +65,9 @@ func (c *Commit) Run(ctx context.Context, w store.Writer) (Committed, error) {
 		}
 		result, err := w.Txn(ctx, append(fence, batch...))
 		if err != nil {
-			err = c.stop(ctx, w, &done, err)
+			if _, conflict := errors.AsType[*store.ConflictError](err); !conflict { // after a conflict the decision is made again
+				c.stop(ctx, w, &done)
+			}
 			return done, err
 		}
 		c.advance(result)
@@ -137,20 +139,18 @@ func sizeOf(ops []store.Op) (size int) {
 	return size
 }
 
-// stop writes Last alone after a transaction failed with err, unless that was a conflict: then the decision is made again. It returns
-// err.
-func (c *Commit) stop(ctx context.Context, w store.Writer, done *Committed, err error) error {
-	if _, conflict := errors.AsType[*store.ConflictError](err); conflict || len(c.Last) == 0 {
-		return err
+// stop writes Last alone after a transaction failed. If that fails too, the error of the first transaction says why.
+func (c *Commit) stop(ctx context.Context, w store.Writer, done *Committed) {
+	if len(c.Last) == 0 {
+		return
 	}
-	result, failed := w.Txn(ctx, append(c.Fence.ops(c.ledgerOp()), c.Last...))
-	if failed != nil {
-		return err
+	result, err := w.Txn(ctx, append(c.Fence.ops(c.ledgerOp()), c.Last...))
+	if err != nil {
+		return
 	}
 	c.advance(result)
 	done.add(c.Last, result, c.Fence.Ledger)
 	done.Ledger = c.Ledger
-	return err
 }
 
 // batches splits the changes so that each batch fits a transaction together with the fence and, for the last batch, with Last.
