@@ -277,7 +277,7 @@ func TestRun_StopsItsStepAndResumes(t *testing.T) {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	end := time.After(20 * time.Second)
+	end := time.After(5 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

@@ -130,7 +130,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // waitForCheck waits until a check (NODE ID STATUS) has the status in the catalog. The Consul agent syncs it from time to time.
 func waitForCheck(ts *testscript.TestScript, _ bool, args []string) {
 	s := newStore(ts)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		checks, _, err := s.NodeChecks(ctx, args[0])

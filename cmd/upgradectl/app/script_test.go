@@ -299,7 +299,7 @@ func deafConsul(ts *testscript.TestScript, _ bool, _ []string) {
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	s, err := consul.New(consul.Config{Address: ts.Getenv("CONSUL_HTTP_ADDR"), Token: ts.Getenv("SCRIPT_TOKEN")})
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		pairs, _, err := s.Get(ctx, args[0])

@@ -19,12 +19,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/httpserver/pipenet"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -72,6 +74,24 @@ func server(t *testing.T, f http.HandlerFunc) (addr string, requests *atomic.Int
 	return s.Listener.Addr().String(), requests
 }
 
+// pipedStore returns a store whose server answers as f says, in a synctest bubble.
+func pipedStore(t *testing.T, c consul.Config, f http.HandlerFunc) (s *consul.Store, requests *atomic.Int64) {
+	t.Helper()
+	network := &pipenet.Network{}
+	listener := network.Listen()
+	requests = new(atomic.Int64)
+	server := &http.Server{ReadHeaderTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		f(w, r)
+	})}
+	go func() { _ = server.Serve(listener) }() // until Close
+	t.Cleanup(func() { _ = server.Close() })
+	c.Address = listener.Addr().String()
+	s = open(t, c)
+	s.Dial(network.DialContext)
+	return s, requests
+}
+
 func wantUnavailable(t *testing.T, err error, addr string) {
 	t.Helper()
 	if unavailable, ok := errors.AsType[*store.UnavailableError](err); !ok || unavailable.Address != addr || !strings.Contains(err.Error(), addr) {
@@ -101,18 +121,20 @@ func TestStore_RetriesReadsOnly(t *testing.T) {
 	for _, status := range []int{429, 500, 502, 503} {
 		for name, c := range calls {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
-				addr, requests := server(t, func(w http.ResponseWriter, _ *http.Request) {
-					http.Error(w, "No cluster leader for "+secret, status)
+				synctest.Test(t, func(t *testing.T) {
+					config := consul.Config{Token: secret, RetryFor: 200 * time.Millisecond}
+					s, requests := pipedStore(t, config, func(w http.ResponseWriter, _ *http.Request) {
+						http.Error(w, "No cluster leader for "+secret, status)
+					})
+					err := c.call(t.Context(), s)
+					wantUnavailable(t, err, s.Address())
+					if !strings.Contains(err.Error(), "No cluster leader") {
+						t.Errorf("%v", err)
+					}
+					if got := requests.Load(); (got == 1) != c.write {
+						t.Errorf("%d requests", got)
+					}
 				})
-				s := open(t, consul.Config{Address: addr, Token: secret, RetryFor: 200 * time.Millisecond})
-				err := c.call(t.Context(), s)
-				wantUnavailable(t, err, addr)
-				if !strings.Contains(err.Error(), "No cluster leader") {
-					t.Errorf("%v", err)
-				}
-				if got := requests.Load(); (got == 1) != c.write {
-					t.Errorf("%d requests", got)
-				}
 			})
 		}
 	}
@@ -159,18 +181,19 @@ func TestStore_Timeouts(t *testing.T) {
 }
 
 func TestStore_TruncatedAnswer(t *testing.T) {
-	addr, requests := server(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Consul-Index", "7")
-		_, _ = io.WriteString(w, `["a/b","a`)
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
+	synctest.Test(t, func(t *testing.T) {
+		s, requests := pipedStore(t, consul.Config{RetryFor: 100 * time.Millisecond}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Consul-Index", "7")
+			_, _ = io.WriteString(w, `["a/b","a`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		_, _, err := s.Keys(t.Context(), "a/")
+		wantUnavailable(t, err, s.Address())
+		if requests.Load() < 2 {
+			t.Error("it was not tried again")
+		}
 	})
-	s := open(t, consul.Config{Address: addr, RetryFor: 100 * time.Millisecond})
-	_, _, err := s.Keys(t.Context(), "a/")
-	wantUnavailable(t, err, addr)
-	if requests.Load() < 2 {
-		t.Error("it was not tried again")
-	}
 }
 
 func TestStore_ServerIsNotConsul(t *testing.T) {

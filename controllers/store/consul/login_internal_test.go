@@ -45,14 +45,9 @@ func newPiped(t *testing.T, handler http.HandlerFunc) *piped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.dial(network.DialContext)
+	p.Dial(network.DialContext)
 	t.Cleanup(func() { p.clients.get(p.credentials.get(), forReads).CloseIdleConnections() })
 	return p
-}
-
-// dial replaces how the store connects.
-func (p *piped) dial(dial func(context.Context, string, string) (net.Conn, error)) {
-	p.credentials.current.transport.DialContext = dial
 }
 
 // TestLogin_IsNotRepeatedWithoutPause deletes each token as soon as a login made it.
@@ -131,7 +126,7 @@ func TestLogin_CountsItsRequests(t *testing.T) {
 		"refused": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
 			func(ctx context.Context, p *piped) { _, _, _ = p.Get(ctx, "a/b") }, []string{"login 403"}},
 		"no connection": {nil, func(ctx context.Context, p *piped) {
-			p.dial(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+			p.Dial(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
 			_, _, _ = p.Get(ctx, "a/b")
 		}, []string{"login none"}},
 		"no answer in time": {silent,
