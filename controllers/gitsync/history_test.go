@@ -36,13 +36,13 @@ func withoutHistory(h *gittest.HTTPS) {
 
 func TestRunner_FollowsWithoutVerifyAlthoughTheHistoryDoesNotArrive(t *testing.T) {
 	f := newFixture(t)
-	f.source.Timeout = "4s"
 	https := f.serveHTTPS()
 	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantSynced("the first commit", "fleet=v1")
 	f.must(f.stop())
 	withoutHistory(https)
+	f.source.Timeout = "12s"
 	second := f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
 	f.start()
 	f.eventually("the descendant", func() bool { return f.stored() == "fleet=v2" })
@@ -53,16 +53,16 @@ func TestRunner_FollowsWithoutVerifyAlthoughTheHistoryDoesNotArrive(t *testing.T
 
 func TestRunner_RefusesVerifiedCommitWhoseHistoryDoesNotArrive(t *testing.T) {
 	f := newVerifiedFixture(t)
-	f.source.Timeout = "2s"
 	https := f.serveHTTPS()
 	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantSynced("the first commit", "fleet=v1")
 	f.must(f.stop())
 	withoutHistory(https)
+	f.source.Timeout = "4s"
 	second := f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
 	f.start()
-	f.eventually("the failure", func() bool { return f.status("default").LastError != nil })
+	f.eventually("the failure", func() bool { e := f.status("default").LastError; return e != nil && e.Revision != "" })
 	f.must(f.stop())
 	f.wantStored("the history does not arrive", "fleet=v1")
 	e := f.status("default").LastError

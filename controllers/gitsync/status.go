@@ -204,8 +204,8 @@ func (s *Status) accepted(m memory, now time.Time) {
 	if s.LastError != nil {
 		why = "the sync failed: " + s.LastError.Reason
 	}
-	s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonAcceptDropped, fmt.Sprintf("%s, accepted by %s, was not applied: "+
-		"%s. Accept it again when the repository offers it", m.accept, m.acceptedBy, why))
+	s.addEvent(now.UTC().Truncate(time.Second), fleet.EventWarning, ReasonAcceptDropped,
+		fmt.Sprintf("%s, accepted by %s, was not applied: %s. Accept it again when the repository offers it", m.accept, m.acceptedBy, why))
 }
 
 // verified records when a commit or tag with a good signature was first seen.

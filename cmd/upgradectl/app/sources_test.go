@@ -51,8 +51,8 @@ func runWith(ctx context.Context, s store.Store, args ...string) (int, string) {
 }
 
 func TestReconcileSource_NamesWhatItWaitsFor(t *testing.T) {
-	code, out := runWith(t.Context(), led(t), "reconcile", "source", "default", "--timeout", "300ms")
-	if code != 1 || !strings.Contains(out, "gave up after 300ms (--timeout)") || !strings.Contains(out, "source default") ||
+	code, out := runWith(t.Context(), led(t), "reconcile", "source", "default", "--timeout", "3s")
+	if code != 1 || !strings.Contains(out, "gave up after 3s (--timeout)") || !strings.Contains(out, "source default") ||
 		!strings.Contains(out, "upgrade-controller on a") {
 		t.Errorf("exit code %d: %s", code, out)
 	}

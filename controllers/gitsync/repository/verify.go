@@ -270,7 +270,8 @@ func checkSelfSignatures(e *openpgp.Entity, now time.Time) error {
 	for _, s := range all {
 		if s != nil && !slices.Contains(strongHashes(), s.Hash) {
 			return fmt.Errorf("the key %X has a self-signature with the hash %s, which is too weak; renew it with `gpg --cert-digest-algo "+
-				"SHA512 --quick-set-expire %[1]X 2y` (for its subkeys, add '*' at the end), and export it again", e.PrimaryKey.Fingerprint, s.Hash)
+				"SHA512 --quick-set-expire %[1]X 2y` (for its subkeys, add '*' at the end), and export it again",
+				e.PrimaryKey.Fingerprint, s.Hash)
 		}
 	}
 	return nil
