@@ -17,7 +17,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/httpserver"
 	"github.com/jiocloud/upgrade-controller/controllers/httpserver/pipenet"
-	"github.com/jiocloud/upgrade-controller/controllers/internal/testca"
+	"github.com/jiocloud/upgrade-controller/hack/testca"
 )
 
 const bearer = "0123456789abcdef"

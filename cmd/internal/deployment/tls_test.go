@@ -6,13 +6,6 @@ package deployment_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"path/filepath"
 	"slices"
@@ -23,74 +16,41 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/hack/testca"
 )
 
 // authority is a CA in a folder.
 type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
+	*testca.Authority
+	t         *testing.T
+	dir, file string
 }
 
 func newAuthority(t *testing.T, name string) *authority {
 	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	template := certificate(name, time.Now().Add(time.Hour))
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
-	a.file, _ = a.issue(template)
+	a := &authority{Authority: testca.New(t, name), t: t, dir: t.TempDir()}
+	a.file = write(t, filepath.Join(a.dir, name+".pem"), string(a.PEM))
 	return a
 }
 
-func certificate(name string, end time.Time) *x509.Certificate {
-	return &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: end.Add(-2 * time.Hour), NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
-}
-
-// issue signs a certificate (its own, if it has none yet) and returns the files of it and of its key.
-func (a *authority) issue(template *x509.Certificate) (cert, key string) {
+// issue writes a certificate and its key to files.
+func (a *authority) issue(name string, end time.Time, dns ...string) (cert, key string) {
 	a.t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, private
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, private.Public(), signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if a.cert == nil {
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			a.t.Fatal(err)
-		}
-		a.key = private
-	}
-	secret, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	path := filepath.Join(a.dir, template.Subject.CommonName)
-	return write(a.t, path+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		write(a.t, path+"-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret})))
+	certificate, secret := a.Issue(name, end, dns...)
+	path := filepath.Join(a.dir, name)
+	return write(a.t, path+".pem", string(certificate)), write(a.t, path+"-key.pem", string(secret))
 }
 
 // client issues a certificate for a client.
 func (a *authority) client(name string, end time.Time) access {
-	cert, key := a.issue(certificate(name, end))
+	cert, key := a.issue(name, end)
 	return access{ca: a.file, cert: cert, key: key}
 }
 
 // serve runs a Consul with a certificate for 127.0.0.1 and consul.example.com that is good until end, and that wants one of its clients.
 func (a *authority) serve(name string, end time.Time) *consuldev.Agent {
 	a.t.Helper()
-	template := certificate(name, end)
-	template.IPAddresses, template.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"consul.example.com"}
-	cert, key := a.issue(template)
+	cert, key := a.issue(name, end, "consul.example.com")
 	return consultest.StartWith(a.t, consuldev.Options{ManagementToken: management,
 		HTTPS: &consuldev.Certificates{CAFile: a.file, CertFile: cert, KeyFile: key}})
 }

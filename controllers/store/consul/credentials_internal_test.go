@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/jiocloud/upgrade-controller/controllers/internal/testca"
+	"github.com/jiocloud/upgrade-controller/hack/testca"
 )
 
 // TestCredentials_FollowFilesReplacedDuringARead renames a new CA over the old one many times while the files are read constantly.

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jiocloud/upgrade-controller/controllers/internal/testca"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/hack/testca"
 )
 
 // gate is a Consul that accepts one token.

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
-	"github.com/jiocloud/upgrade-controller/controllers/internal/testca"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
+	"github.com/jiocloud/upgrade-controller/hack/testca"
 )
 
 // tlsServer is a server with a certificate of an authority, which it writes to a file.

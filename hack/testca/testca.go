@@ -46,11 +46,11 @@ func New(t testing.TB, name string) *Authority {
 	return a
 }
 
-// Issue returns a certificate for 127.0.0.1 and for clients, and its key, in PEM.
-func (a *Authority) Issue(name string, end time.Time) (cert, key []byte) {
+// Issue returns a certificate for 127.0.0.1, further DNS names, and clients, and its key, in PEM.
+func (a *Authority) Issue(name string, end time.Time, dns ...string) (cert, key []byte) {
 	a.t.Helper()
-	template := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	template := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: end.Add(-2 * time.Hour),
+		NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: dns,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
 	private := a.newKey()
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
