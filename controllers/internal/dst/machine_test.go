@@ -153,6 +153,7 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	back := m.world.scenario.OneWay && !m.world.quiet && version < m.disk.version
 	if m.failures > 0 || m.broken || back {
 		m.failures = max(m.failures-1, 0)
+		m.truth.attempts++
 		return "broken package", errors.New("exit status 1")
 	}
 	return "", nil

@@ -45,7 +45,7 @@ func (w *world) newProcess(name string) *process {
 // now is what the clock of the process shows.
 func (p *process) now() time.Time { return time.Now().Add(time.Duration(p.offset.Load())) }
 
-// kill ends the process without a last statement. Writes that are on their way may arrive later.
+// kill kills the process without cleanup. Writes that are on their way may arrive later.
 func (p *process) kill() {
 	p.dead.Store(true)
 	p.cancel()

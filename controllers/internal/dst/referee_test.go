@@ -17,7 +17,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
-// truth is what really happens on a machine, however the store says.
+// truth is what really happens on a machine, independent of what the store says.
 type truth struct {
 	// running is the version that the host has started to change to and has not reached, and from the one before.
 	running, from string
@@ -37,6 +37,11 @@ type truth struct {
 	reinstalled bool
 	// failed is its last report of a failure, until it reports something else.
 	failed failure
+	// startedAt is when it last started, and attempts how many attempts have failed since.
+	startedAt time.Time
+	attempts  int
+	// aside is the rollout in which an operator set it aside, until it starts again. Zero means none.
+	aside uint64
 }
 
 // failure is a report of a failure in a rollout.
@@ -68,6 +73,8 @@ type referee struct {
 	lifted, lifting map[string]int
 	// restored is when a backup was last restored. Zero means never.
 	restored time.Time
+	// asides are the orders to set hosts aside, as they were read last.
+	asides map[string]fleet.SetAside
 	// resumed is when an operator last resumed the rollout, and resumption is that order.
 	resumed    time.Time
 	resumption fleet.Pause
@@ -209,6 +216,9 @@ func (r *referee) readRules() {
 	if err == nil && control.Resumed != nil && *control.Resumed != r.resumption {
 		r.resumed, r.resumption = time.Now(), *control.Resumed
 	}
+	if err == nil {
+		r.readAsides(control.SetAside)
+	}
 	if err == nil && control.Pin != nil {
 		pair := r.get(keys.Plan(planName).Revision(control.Pin.Revision))
 		if plan, err := planstore.DecodePlan(planName, pair); err == nil {
@@ -282,7 +292,7 @@ func (r *referee) order(m *machine, g *fleet.Grant) {
 	}
 	for _, first := range r.world.scenario.Plan.Order[m.role] {
 		for _, o := range r.world.machines {
-			behind := o.role == first && !o.truth.gone && !o.double && !r.setAside(o) && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
+			behind := o.role == first && !o.truth.gone && !o.double && !r.setAside(o, g.Rollout) && o.disk.version != g.Version && o.truth.seen != g.Version && o.truth.seen != ""
 			if behind && time.Since(o.truth.seenAt) > late {
 				r.violate("order", "%s was granted %s before %s, which is at %s for %s", m.name, g.Version, o.name, o.truth.seen,
 					time.Since(o.truth.seenAt).Round(time.Second))
@@ -344,6 +354,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, marker.Version,
 			s.current.Rollout)
 	}
+	m.truth.startedAt, m.truth.attempts, m.truth.aside = time.Now(), 0, 0
 	r.stopped(m, marker)
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
@@ -392,7 +403,7 @@ func (r *referee) limits(m *machine, granted time.Time) {
 	role, all := 0, 0
 	var names []string
 	for _, o := range r.world.machines {
-		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o.double || o != m && r.setAside(o) {
+		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o.double || o != m && r.setAside(o, o.truth.rollout) {
 			continue
 		}
 		all++
@@ -420,18 +431,6 @@ func (r *referee) limits(m *machine, granted time.Time) {
 }
 
 const unlimited = 1 << 30
-
-// setAside says that a host failed, and makes no further attempt before an operator orders it: then it needs no slot.
-func (r *referee) setAside(m *machine) bool {
-	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
-	if err == nil {
-		if _, ordered := control.SetAside[m.name]; ordered {
-			return true
-		}
-	}
-	report := keys.DecodeReport(r.get(r.layout.Report(m.name)))
-	return report != nil && report.Phase == fleet.PhaseFailed && keys.DecodeStarted(r.get(r.layout.Started(m.name))) == nil
-}
 
 // legacyStart checks the start of a legacy host, which decides by its keys alone.
 func (r *referee) legacyStart(m *machine, version string) {

@@ -58,6 +58,7 @@ type rules struct {
 	Deadline        int
 	AlsoCount       bool // hosts in maintenance take slots
 	MaxUnhealthy    int  // negative means none
+	Attempts        int  // after how many failed attempts a host is set aside; 0 means never
 }
 
 func (r rules) clone() rules {
@@ -95,6 +96,9 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 		if r.Rollback {
 			s.FailurePolicy.OnExceeded = v1alpha1.RollbackOnFailure
 		}
+	}
+	if r.Attempts > 0 {
+		s.FailurePolicy.SetAside, s.FailurePolicy.AfterAttempts = v1alpha1.SetAsideFailed, r.Attempts
 	}
 	if r.Canaries > 0 {
 		s.Canary.PerRole = number(r.Canaries)
@@ -173,6 +177,9 @@ func newScenario(seed uint64, steps int) scenario {
 	s.Plan.AlsoCount, s.Plan.MaxUnhealthy = one(4), -1
 	if one(4) {
 		s.Plan.MaxUnhealthy = r.IntN(3)
+	}
+	if one(5) {
+		s.Plan.Attempts = 1 + r.IntN(3)
 	}
 	if one(8) {
 		s.Broken = s.Hosts[r.IntN(len(s.Hosts))]

@@ -1,0 +1,57 @@
+// Copyright The upgrade-controller Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dst
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+)
+
+// readAsides notes which hosts an order sets aside. An order that is known says nothing about a host that has started since.
+func (r *referee) readAsides(orders map[string]fleet.SetAside) {
+	for _, host := range slices.Sorted(maps.Keys(orders)) {
+		order := orders[host]
+		if r.asides[host] == order {
+			continue
+		}
+		for _, m := range r.world.machines {
+			if m.name == host {
+				r.orderedAside(m, order.Rollout)
+			}
+		}
+	}
+	r.asides = maps.Clone(orders)
+}
+
+// orderedAside notes that an operator has set a host aside. Only a host that failed, or that was silent for its deadline, gives up
+// its slot by that.
+func (r *referee) orderedAside(m *machine, rollout uint64) {
+	failed := m.truth.failed.rollout == rollout || m.truth.attempts > 0
+	begun := m.truth.startedAt
+	if at := r.grants[m.name]; at.After(begun) {
+		begun = at
+	}
+	silent := time.Since(begun) > time.Duration(r.world.scenario.Plan.Deadline)*time.Second
+	if failed || silent || m.double || r.world.clockSet || !r.restored.IsZero() {
+		m.truth.aside = rollout
+	}
+}
+
+// setAside says that a host has given up its slot in a rollout: it failed, and an operator has set it aside, or it has failed as often
+// as the plan says. It starts again by another grant only.
+func (r *referee) setAside(m *machine, rollout uint64) bool {
+	if m.truth.aside != 0 && m.truth.aside == rollout {
+		return true
+	}
+	limit := 0
+	for _, spec := range r.specsSince(m.truth.startedAt) {
+		if n := spec.FailurePolicy.AfterAttempts; n != 0 && (limit == 0 || n < limit) {
+			limit = n
+		}
+	}
+	return limit != 0 && m.truth.rollout == rollout && m.truth.attempts >= limit
+}
