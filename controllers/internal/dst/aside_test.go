@@ -30,28 +30,45 @@ func (r *referee) readAsides(orders map[string]fleet.SetAside) {
 // orderedAside notes that an operator has set a host aside. Only a host that failed, or that was silent for its deadline, gives up
 // its slot by that.
 func (r *referee) orderedAside(m *machine, rollout uint64) {
-	failed := m.truth.failed.rollout == rollout || m.truth.attempts > 0
+	failed := m.truth.failed.rollout == rollout || m.truth.attempts > 0 && !m.truth.trying
 	begun := m.truth.startedAt
 	if at := r.grants[m.name]; at.After(begun) {
 		begun = at
 	}
 	silent := time.Since(begun) > time.Duration(r.world.scenario.Plan.Deadline)*time.Second
 	if failed || silent || m.double || r.world.clockSet || !r.restored.IsZero() {
-		m.truth.aside = rollout
+		m.truth.aside, m.truth.asideAt = rollout, time.Now()
 	}
 }
 
-// setAside says that a host has given up its slot in a rollout: it failed, and an operator has set it aside, or it has failed as often
-// as the plan says. It starts again by another grant only.
-func (r *referee) setAside(m *machine, rollout uint64) bool {
-	if m.truth.aside != 0 && m.truth.aside == rollout {
-		return true
+// startsAgain notes that a host starts by a grant. An order that came after the grant sets the host aside all the same: nothing
+// takes the grant from a host that was silent before the next pass.
+func (m *machine) startsAgain(rollout uint64, granted time.Time) {
+	m.truth.startedAt = time.Now()
+	if rollout != m.truth.rollout {
+		m.truth.attempts = 0
 	}
+	if granted.After(m.truth.asideAt) {
+		m.truth.aside = 0
+	}
+}
+
+// gaveUp says that the change which a host began takes no slot any more: an operator has set the host aside since it began, or it has
+// failed as often as the plan says. The host starts again by another grant only.
+func (r *referee) gaveUp(m *machine) bool { return m.truth.aside != 0 || r.spent(m) }
+
+// setAside says that no role waits for a host in a rollout.
+func (r *referee) setAside(m *machine, rollout uint64) bool {
+	return m.truth.aside != 0 && m.truth.aside == rollout || m.truth.rollout == rollout && r.spent(m)
+}
+
+// spent says that a host has failed as often as the plan says, and does not try again now.
+func (r *referee) spent(m *machine) bool {
 	limit := 0
 	for _, spec := range r.specsSince(m.truth.startedAt) {
 		if n := spec.FailurePolicy.AfterAttempts; n != 0 && (limit == 0 || n < limit) {
 			limit = n
 		}
 	}
-	return limit != 0 && m.truth.rollout == rollout && m.truth.attempts >= limit
+	return limit != 0 && !m.truth.trying && m.truth.attempts >= limit
 }

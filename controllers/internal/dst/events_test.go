@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jiocloud/upgrade-controller/apis/upgrade/validation"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -426,6 +427,9 @@ func (w *world) install() {
 	}
 	for range 6 * len(w.machines) { // each host records its version
 		w.step()
+	}
+	if errs := validation.ValidateUpgradePlan(s.Plan.plan()); len(errs) > 0 {
+		panic(errs.ToAggregate())
 	}
 	w.apply(s.Plan)
 	for !w.referee.get(keys.Plan(planName).Spec()).Exists() {

@@ -28,7 +28,7 @@ func (r *referee) slots(d decision) {
 	running, soaking, down := 0, 0, 0
 	for _, o := range r.world.machines {
 		switch {
-		case o == d.machine || o.role != d.machine.role || o.truth.gone || o.legacy || o.double || o.disk.version == "" || r.newcomers[o.name] || r.setAside(o, d.grant.Rollout):
+		case o == d.machine || o.role != d.machine.role || o.truth.gone || o.legacy || o.double || o.disk.version == "" || r.newcomers[o.name] || r.gaveUp(o):
 		case o.truth.running != "" && o.truth.from != "" && !o.truth.unseen || r.isGranted(o, d.grant):
 			running++
 		case r.soaks(o, d):

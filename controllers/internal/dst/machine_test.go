@@ -146,6 +146,7 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	if err := p.disk(ctx, "run the upgrade to "+version); err != nil {
 		return "", err
 	}
+	m.truth.attempts, m.truth.trying = m.truth.attempts+1, true
 	took := time.Duration(5+random.IntN(m.world.scenario.StepSeconds)) * time.Second
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err
@@ -153,7 +154,7 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	back := m.world.scenario.OneWay && !m.world.quiet && version < m.disk.version
 	if m.failures > 0 || m.broken || back {
 		m.failures = max(m.failures-1, 0)
-		m.truth.attempts++
+		m.truth.trying = false
 		return "broken package", errors.New("exit status 1")
 	}
 	return "", nil

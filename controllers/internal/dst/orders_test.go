@@ -289,7 +289,7 @@ func (w *world) replaceLedger() {
 	rules := w.scenario.Plan // a new ledger knows no promotion, and soaks begin again
 	simple := w.scenario.Seed%2 == 0 && rules.Canaries == 0 && rules.MinReadySeconds == 0 && !rules.Windows && w.scenario.Broken == ""
 	if !simple || err != nil || m.truth.gone || m.legacy || m.double || m.disk.version != stored.Spec.Version || m.disk.version == "1" ||
-		w.referee.held(m) || m.truth.aside != 0 || w.referee.get(keys.Layout{}.HoldFleet()).Exists() {
+		w.referee.held(m) || w.referee.asides[m.name] != (fleet.SetAside{}) || w.referee.get(keys.Layout{}.HoldFleet()).Exists() {
 		return
 	}
 	if _, err := w.store.Txn(context.Background(), []store.Op{{Verb: store.Delete, Key: plan.Ledger()}}); err != nil {

@@ -37,11 +37,13 @@ type truth struct {
 	reinstalled bool
 	// failed is its last report of a failure, until it reports something else.
 	failed failure
-	// startedAt is when it last started, and attempts how many attempts have failed since.
+	// startedAt is when it last started, attempts how many attempts it has begun in that rollout, and trying says that one runs.
 	startedAt time.Time
 	attempts  int
-	// aside is the rollout in which an operator set it aside, until it starts again. Zero means none.
-	aside uint64
+	trying    bool
+	// aside is the rollout in which an operator set it aside, and asideAt when, until it starts by a later grant. Zero means none.
+	aside   uint64
+	asideAt time.Time
 }
 
 // failure is a report of a failure in a rollout.
@@ -99,7 +101,7 @@ func newReferee(w *world) *referee {
 func (r *referee) ok() bool { return r.violation == "" }
 
 func (r *referee) violate(rule, format string, args ...any) {
-	if r.violation != "" || slices.Contains(r.world.seams.ignore, rule) {
+	if r.violation != "" || r.world.seams.only != "" && rule != r.world.seams.only {
 		return
 	}
 	r.rule, r.violation = rule, fmt.Sprintf(format, args...)
@@ -253,6 +255,7 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	if g == nil || m == nil || m.double {
 		return
 	}
+	r.again(m, g)
 	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late || r.knownAsNew(host)
 	if why := r.outsideWindow(g.Time); why != "" {
 		r.violate("window", "%s was granted %s", host, why)
@@ -263,6 +266,14 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	if !r.newcomers[host] {
 		r.order(m, g)
 		r.slots(d)
+	}
+}
+
+// again checks that a host gets no second grant of a rollout while it changes its version by the first one.
+func (r *referee) again(m *machine, g *fleet.Grant) {
+	t := m.truth
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 {
+		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.startedAt).Round(time.Second))
 	}
 }
 
@@ -354,7 +365,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, marker.Version,
 			s.current.Rollout)
 	}
-	m.truth.startedAt, m.truth.attempts, m.truth.aside = time.Now(), 0, 0
+	m.startsAgain(marker.Rollout, r.grants[m.name])
 	r.stopped(m, marker)
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
@@ -403,7 +414,7 @@ func (r *referee) limits(m *machine, granted time.Time) {
 	role, all := 0, 0
 	var names []string
 	for _, o := range r.world.machines {
-		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o.double || o != m && r.setAside(o, o.truth.rollout) {
+		if o.truth.running == "" || o.truth.from == "" || o.truth.gone || o.truth.unseen || o.double || o != m && r.gaveUp(o) {
 			continue
 		}
 		all++

@@ -97,7 +97,7 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 			s.FailurePolicy.OnExceeded = v1alpha1.RollbackOnFailure
 		}
 	}
-	if r.Attempts > 0 {
+	if r.Attempts > 0 && r.MaxFailed >= 0 {
 		s.FailurePolicy.SetAside, s.FailurePolicy.AfterAttempts = v1alpha1.SetAsideFailed, r.Attempts
 	}
 	if r.Canaries > 0 {
@@ -178,7 +178,7 @@ func newScenario(seed uint64, steps int) scenario {
 	if one(4) {
 		s.Plan.MaxUnhealthy = r.IntN(3)
 	}
-	if one(5) {
+	if one(3) && s.Plan.MaxFailed >= 0 { // a failure policy must have maxFailed
 		s.Plan.Attempts = 1 + r.IntN(3)
 	}
 	if one(8) {

@@ -25,8 +25,8 @@ type seams struct {
 	options func(*agent.Options)
 	// sleepy says that a controller does not run a pass at the time that the last one asked for.
 	sleepy bool
-	// ignore are rules that are not checked.
-	ignore []string
+	// only is the one rule that is checked. Empty means all.
+	only string
 }
 
 func (s seams) read(p *process, pairs []keys.Pair) []keys.Pair {
