@@ -81,9 +81,9 @@ func controllerCalibrations() []calibration {
 	return []calibration{
 		{"the controller does not know running_version", seams{hides: func(p *process, prefix string) bool {
 			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
-		}}, "order", false},
+		}}, "order", true},
 		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, "limit", true},
-		{"a failure frees the slot of a host that tries again", seams{pairs: withoutWaiting}, "limit", true},
+		{"a failure frees the slot of a host that tries again", seams{pairs: withoutWaiting}, "limit", false},
 		{"the controller reads no roleOrder", spec(func(spec map[string]any) {
 			if instructions, ok := spec["instructions"].(map[string]any); ok {
 				delete(instructions, "roleOrder")

@@ -4,6 +4,7 @@
 package dst
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -135,7 +136,7 @@ var weights = []struct {
 	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 3},
 	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3}, {maintainHost, 3}, {failCheck, 3},
 	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1}, {copyHost, 4},
-	{orderPlan, 10}, {stopAlone, 2}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2}, {saveBackup, 1}, {restoreBackup, 1},
+	{orderPlan, 10}, {stopAlone, 2}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2},
 }
 
 // newEvents makes the faults of a scenario: up to one each 25 steps.
@@ -163,6 +164,28 @@ func newEvents(r *rand.Rand, steps int) []event {
 			}
 		}
 	}
+	return events
+}
+
+// withRestores adds up to three backups, each saved while an agent starts, and restored later.
+func withRestores(r *rand.Rand, events []event, steps int) []event {
+	for range 1 + r.IntN(3) {
+		saved := r.IntN(steps)
+		events = append(events, event{saved, saveBackup, r.Uint64(), atStart}, event{saved + 20 + r.IntN(700), restoreBackup, r.Uint64(), atOnce})
+	}
+	return sorted(events)
+}
+
+// withFailures adds upgrades that fail.
+func withFailures(r *rand.Rand, events []event, steps int) []event {
+	for step := r.IntN(100); step < steps; step += 1 + r.IntN(100) {
+		events = append(events, event{step, failUpgrade, r.Uint64(), atOnce})
+	}
+	return sorted(events)
+}
+
+func sorted(events []event) []event {
+	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.Step, b.Step) })
 	return events
 }
 
@@ -200,7 +223,7 @@ func (w *world) inject(e event) {
 		w.backup = &backup
 		w.note("fault", "save a backup", "")
 	case restoreBackup:
-		w.restore()
+		w.restore(r)
 	}
 }
 
@@ -379,14 +402,36 @@ func (w *world) join(r *rand.Rand) {
 	w.note("fault", m.name+": join at "+m.disk.version, "")
 }
 
-// restore restores the backup of the store, if there is one.
-func (w *world) restore() {
+// restore restores the backup of the store, if there is one. Some restores follow a power cut: all hosts start again, and controllers
+// come later.
+func (w *world) restore(r *rand.Rand) {
 	if w.backup == nil {
 		return
+	}
+	if r.IntN(2) == 0 {
+		w.powerCut(time.Duration(60+r.IntN(200)) * time.Second)
 	}
 	w.store.Restore(*w.backup)
 	w.referee.storeRestored()
 	w.note("fault", "restore the backup", "")
+}
+
+// powerCut starts all running processes again. Controllers come after a while.
+func (w *world) powerCut(controllers time.Duration) {
+	w.note("fault", "a power cut, controllers are back in "+controllers.String(), "")
+	for _, m := range w.machines {
+		if m.process != nil {
+			m.kill()
+			m.boot()
+		}
+	}
+	for _, c := range w.controllers {
+		if c.process != nil {
+			c.kill()
+			c.boot()
+			c.process.pausedUntil = time.Now().Add(controllers)
+		}
+	}
 }
 
 // changeKeys changes keys as others may, by docs/how-to/troubleshoot.md.

@@ -77,12 +77,15 @@ func (r *referee) unhealthy(d decision) {
 	}
 }
 
+// reported is after what time a leader must have read a report.
+const reported = 5 * time.Minute
+
 // budget checks a grant against failurePolicy.maxFailed: hosts that failed in this rollout, long ago and after the last resume.
 func (r *referee) budget(d decision) {
 	n := 0
 	for _, o := range r.world.machines {
 		f := o.truth.failed
-		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > late {
+		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > reported {
 			n++
 		}
 	}

@@ -170,7 +170,14 @@ func (m *machine) cron(p *process, random *rand.Rand) {
 		version := l.CurrentVersion()
 		pairs, _, err := port{p}.Get(p.ctx, version, l.EnableHost(m.name), l.EnableRole(m.role), l.EnableGlobal(),
 			l.PauseHost(m.name), l.PauseRole(m.role), l.PauseGlobal())
-		if err != nil || !pairs[0].Exists() || string(pairs[0].Value) == m.disk.version || !permittedLegacy(pairs) {
+		if err != nil || !pairs[0].Exists() {
+			continue
+		}
+		if string(pairs[0].Value) == m.disk.version { // the change that it began, if any, is not to be done any more
+			m.truth.running = ""
+			continue
+		}
+		if !permittedLegacy(pairs) {
 			continue
 		}
 		to := string(pairs[0].Value)

@@ -269,10 +269,10 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	}
 }
 
-// again checks that a host gets no second grant of a rollout while it changes its version by the first one.
+// again checks that a host gets no second grant of a rollout long after it has begun to change its version by the first one.
 func (r *referee) again(m *machine, g *fleet.Grant) {
 	t := m.truth
-	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 {
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && time.Since(t.startedAt) > reported {
 		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.startedAt).Round(time.Second))
 	}
 }

@@ -185,6 +185,25 @@ func newScenario(seed uint64, steps int) scenario {
 		s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
 	}
 	s.OneWay = one(6)
+	if one(6) {
+		s.StepSeconds = 900
+	}
 	s.Events = newEvents(r, steps)
+	if one(4) {
+		s.Events = withRestores(r, s.Events, steps)
+	}
+	if s.Plan.MaxFailed >= 0 && one(2) {
+		s.makeFail(r, steps)
+	}
 	return s
+}
+
+// makeFail lets many upgrades fail. Limits are wide, so that other hosts can begin beside those that failed.
+func (s *scenario) makeFail(r *rand.Rand, steps int) {
+	s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
+	s.OneWay, s.Plan.Rollback = r.IntN(2) == 0, r.IntN(2) == 0
+	s.Plan.Global, s.Plan.Fleet = 2+r.IntN(2), 0
+	clear(s.Plan.Roles)
+	s.Plan.Attempts = r.IntN(2)
+	s.Events = withFailures(r, s.Events, steps)
 }

@@ -148,6 +148,9 @@ func (w *world) keepBusy() {
 	if w.incomplete() == "" {
 		plan := w.scenario.Plan.clone()
 		plan.Version = versions()[1+w.random.IntN(3)]
+		if plan.MaxFailed >= 0 {
+			plan.MaxFailed = w.random.IntN(3)
+		}
 		w.apply(plan)
 		return
 	}
