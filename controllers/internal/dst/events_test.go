@@ -347,7 +347,9 @@ func toggled(since time.Time) time.Time {
 func (m *machine) reinstall(version string) {
 	m.kill()
 	m.install(version)
-	m.truth = truth{seen: m.truth.seen, seenAt: m.truth.seenAt, reinstalled: true}
+	before := m.truth // it stays set aside: its name is
+	m.truth = truth{seen: before.seen, seenAt: before.seenAt, reinstalled: true, startedAt: before.startedAt, rollout: before.rollout,
+		attempts: before.attempts, aside: before.aside, asideAt: before.asideAt}
 	m.boot()
 }
 
@@ -450,6 +452,7 @@ func (w *world) changeKeys(r *rand.Rand) {
 	if _, err := w.store.Txn(context.Background(), []store.Op{op}); err != nil {
 		panic(err)
 	}
+	m.edited = true
 	w.note("fault", fmt.Sprintf("another writer: %s %s %s", op.Verb, short(op.Key), op.Value), "")
 }
 

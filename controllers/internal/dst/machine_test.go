@@ -39,6 +39,8 @@ type machine struct {
 	id string
 	// double says that there are two machines of its name, or were. copied says that it is the second one.
 	double, copied bool
+	// edited says that another writer changed keys of it, which a controller corrects with another grant.
+	edited bool
 	// booted is when it was switched on.
 	booted time.Time
 	// legacy says that it runs maybe-upgrade.sh.
@@ -146,7 +148,7 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	if err := p.disk(ctx, "run the upgrade to "+version); err != nil {
 		return "", err
 	}
-	m.truth.attempts, m.truth.trying = m.truth.attempts+1, true
+	m.begins()
 	took := time.Duration(5+random.IntN(m.world.scenario.StepSeconds)) * time.Second
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err

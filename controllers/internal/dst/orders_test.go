@@ -370,7 +370,7 @@ func (w *world) endVanished(version string) {
 	}
 }
 
-// unblockFailed sets aside failed hosts whose slots others need, and lets them try again when no other host needs a slot. A broken
+// unblockFailed sets aside failed hosts whose slots others need, at the end all of them, and lets them try again when no other host needs a slot. A broken
 // host stays aside.
 func (w *world) unblockFailed(verdicts []rollout.Verdict) {
 	var failed, broken []string
@@ -388,7 +388,7 @@ func (w *world) unblockFailed(verdicts []rollout.Verdict) {
 			failed = append(failed, v.Host)
 		}
 	}
-	if needed {
+	if needed || w.quiet {
 		broken = append(broken, failed...)
 	}
 	if len(broken) > 0 {

@@ -21,7 +21,9 @@ import (
 type truth struct {
 	// running is the version that the host has started to change to and has not reached, and from the one before.
 	running, from string
-	// used are the ids of grants by which this installation has started, and finished its last rollout.
+	// grant is the id of the last grant by which this installation has started. used are those by which it has begun an upgrade, and
+	// finished is its last rollout.
+	grant    string
 	used     map[string]bool
 	finished uint64
 	rollout  uint64 // of the change that runs
@@ -272,7 +274,7 @@ func (r *referee) granted(host string, op store.Op, s state) {
 // again checks that a host gets no second grant of a rollout long after it has begun to change its version by the first one.
 func (r *referee) again(m *machine, g *fleet.Grant) {
 	t := m.truth
-	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && time.Since(t.startedAt) > reported {
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && !m.edited && time.Since(t.startedAt) > reported {
 		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.startedAt).Round(time.Second))
 	}
 }
@@ -390,13 +392,20 @@ func (r *referee) goesOn(process string, m *machine, marker fleet.Started) {
 
 // usesGrant checks the use of a grant.
 func (r *referee) usesGrant(m *machine, g fleet.Grant) {
+	// An agent remembers its last grant alone. A restored backup may have an earlier one, of a rollout that it has not finished.
+	if m.truth.used[g.ID] && (m.truth.grant == g.ID || r.restored.IsZero()) {
+		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
+	}
+	m.truth.grant = g.ID
+}
+
+// begins notes that a host begins an attempt, which uses the grant by which it started.
+func (m *machine) begins() {
+	m.truth.attempts, m.truth.trying = m.truth.attempts+1, true
 	if m.truth.used == nil {
 		m.truth.used = map[string]bool{}
 	}
-	if m.truth.used[g.ID] {
-		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
-	}
-	m.truth.used[g.ID] = true
+	m.truth.used[m.truth.grant] = true
 }
 
 // stopped checks a start by the orders that have returned.
