@@ -43,7 +43,9 @@ func agentCalibrations() []calibration {
 		})}, "one-time", false},
 		{"agents remember no grant and no rollout", seams{options: forgetful}, "one-time", true},
 		{"agents remember no rollout", seams{options: forgetful}, "went back", true},
-		{"reports do not say the rollout", seams{ops: withoutRollouts}, "convergence", true},
+		{"reports do not say the rollout", seams{ops: editedReports(func(r *fleet.Report) { r.Rollout = 0 })}, "convergence", true},
+		{"neither reports nor keys say the grant", seams{ops: editedReports(func(r *fleet.Report) { r.Reached.Grant = "" }), pairs: withoutGrantTimes},
+			"unexplained", true},
 		{"a start writes no marker", drop(func(p *process, op store.Op) bool {
 			return p.machine != nil && op.Verb == store.Set && strings.HasPrefix(op.Key, l.StartedTree())
 		}), "again", true},
@@ -156,6 +158,18 @@ func withoutWaiting(p *process, pairs []keys.Pair) []keys.Pair {
 	})
 }
 
+// withoutGrantTimes lets controllers read keys of hosts as keys that others wrote.
+func withoutGrantTimes(p *process, pairs []keys.Pair) []keys.Pair {
+	if !p.leads {
+		return pairs
+	}
+	return edited(pairs, func(pair *keys.Pair) {
+		if strings.HasPrefix(pair.Key, keys.Layout{}.EnableHost("")) {
+			pair.Flags = 0
+		}
+	})
+}
+
 // withoutFailures lets controllers read that a host which failed still works.
 func withoutFailures(p *process, pairs []keys.Pair) []keys.Pair {
 	if !p.leads {
@@ -227,23 +241,25 @@ func edited(pairs []keys.Pair, edit func(*keys.Pair)) []keys.Pair {
 	return pairs
 }
 
-// withoutRollouts removes the numbers of rollouts from reports.
-func withoutRollouts(p *process, ops []store.Op) []store.Op {
-	if p.machine == nil {
+// editedReports lets hosts write other reports.
+func editedReports(edit func(*fleet.Report)) func(*process, []store.Op) []store.Op {
+	return func(p *process, ops []store.Op) []store.Op {
+		if p.machine == nil {
+			return ops
+		}
+		ops = slices.Clone(ops)
+		for i := range ops {
+			if !strings.HasPrefix(ops[i].Key, keys.Layout{}.ReportTree()) || len(ops[i].Value) == 0 {
+				continue
+			}
+			var report fleet.Report
+			if json.Unmarshal(ops[i].Value, &report) == nil {
+				edit(&report)
+				ops[i].Value = keys.EncodeReport(report)
+			}
+		}
 		return ops
 	}
-	ops = slices.Clone(ops)
-	for i := range ops {
-		if !strings.HasPrefix(ops[i].Key, keys.Layout{}.ReportTree()) || len(ops[i].Value) == 0 {
-			continue
-		}
-		var report fleet.Report
-		if json.Unmarshal(ops[i].Value, &report) == nil {
-			report.Rollout = 0
-			ops[i].Value = keys.EncodeReport(report)
-		}
-	}
-	return ops
 }
 
 // forgetful lets an agent forget each rollout and grant.

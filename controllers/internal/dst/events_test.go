@@ -51,6 +51,7 @@ const (
 	orderPlan
 	stopAlone
 	editPlan
+	undoPlan
 	unblockPlan
 	changeKeys
 	saveBackup
@@ -61,7 +62,7 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", maintainHost: "begin or end maintenance", failCheck: "a check fails or passes", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", undoPlan: "undo", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // moment is what an event waits for.
 type moment uint8
@@ -100,6 +101,7 @@ func (w *world) due(e event) bool {
 	}
 	if found != nil && e.Rand%2 == 0 {
 		found.notBefore = time.Now().Add(time.Duration(1+e.Rand%97) * time.Second)
+		found.process.disturbed = found.notBefore
 	}
 	return found != nil
 }
@@ -133,7 +135,7 @@ var weights = []struct {
 	weight int
 }{
 	{loseReply, 12}, {failCall, 8}, {throttleCall, 5}, {delayCall, 12}, {outage, 1},
-	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 3},
+	{killController, 3}, {bootController, 6}, {pauseController, 2}, {clockController, 1}, {lateCommit, 9},
 	{killHost, 6}, {bootHost, 12}, {pauseHost, 3}, {clockHost, 2}, {failUpgrade, 3}, {maintainHost, 3}, {failCheck, 3},
 	{reinstallHost, 2}, {joinHost, 2}, {leaveHost, 1}, {renameHost, 1}, {copyHost, 4},
 	{orderPlan, 10}, {stopAlone, 2}, {editPlan, 6}, {unblockPlan, 6}, {changeKeys, 2},
@@ -176,8 +178,11 @@ func withRestores(r *rand.Rand, events []event, steps int) []event {
 	return sorted(events)
 }
 
-// withFailures adds upgrades that fail.
+// withFailures adds upgrades that fail, and orders to go back.
 func withFailures(r *rand.Rand, events []event, steps int) []event {
+	for range r.IntN(6) {
+		events = append(events, event{r.IntN(steps), undoPlan, r.Uint64(), atStart})
+	}
 	for step := r.IntN(100); step < steps; step += 1 + r.IntN(100) {
 		events = append(events, event{step, failUpgrade, r.Uint64(), atOnce})
 	}
@@ -214,6 +219,8 @@ func (w *world) inject(e event) {
 		w.stopAlone(r)
 	case editPlan:
 		w.editPlan(r)
+	case undoPlan:
+		w.undo()
 	case unblockPlan:
 		w.unblock()
 	case changeKeys:
@@ -347,6 +354,7 @@ func toggled(since time.Time) time.Time {
 func (m *machine) reinstall(version string) {
 	m.kill()
 	m.install(version)
+	m.world.byHand[version] = true
 	before := m.truth // it stays set aside: its name is
 	m.truth = truth{seen: before.seen, seenAt: before.seenAt, reinstalled: true, startedAt: before.startedAt, rollout: before.rollout,
 		attempts: before.attempts, aside: before.aside, asideAt: before.asideAt}
@@ -358,6 +366,7 @@ func (m *machine) downgrade() {
 	m.world.note("fault", m.name+" has version 1 again", "")
 	m.kill()
 	m.disk.version = "1"
+	m.world.byHand["1"] = true
 	m.boot()
 }
 
@@ -384,6 +393,7 @@ func (w *world) copyMachine(m *machine) {
 	c := &machine{world: w, name: m.name, role: m.role, double: true, copied: true}
 	m.double = true
 	c.install(m.disk.version)
+	w.byHand[m.disk.version] = true
 	w.machines = append(w.machines, c)
 	c.boot()
 }
@@ -401,6 +411,7 @@ func (w *world) join(r *rand.Rand) {
 	}
 	role := w.machines[r.IntN(len(w.machines))].role
 	m := w.addMachine(fmt.Sprint(role, 20+len(w.machines)), []string{"", "1"}[r.IntN(2)], false)
+	w.byHand[m.disk.version] = true
 	w.note("fault", m.name+": join at "+m.disk.version, "")
 }
 

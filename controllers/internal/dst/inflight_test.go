@@ -4,6 +4,7 @@
 package dst
 
 import (
+	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -17,6 +18,8 @@ type decision struct {
 	machine *machine
 	grant   *fleet.Grant
 	at      time.Time
+	// by is the controller.
+	by *process
 }
 
 // slots checks a grant against hosts that take a slot although they do not run: those that soak, and those in maintenance. The limit
@@ -77,15 +80,12 @@ func (r *referee) unhealthy(d decision) {
 	}
 }
 
-// reported is after what time a leader must have read a report.
-const reported = 5 * time.Minute
-
 // budget checks a grant against failurePolicy.maxFailed: hosts that failed in this rollout, long ago and after the last resume.
 func (r *referee) budget(d decision) {
 	n := 0
 	for _, o := range r.world.machines {
 		f := o.truth.failed
-		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && d.at.Sub(f.at) > reported {
+		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && f.at.After(r.restored) && d.by.noticed(f.at) {
 			n++
 		}
 	}
@@ -123,6 +123,18 @@ func (r *referee) maxFailed(version string) int {
 		return min(most, earlier)
 	}
 	return earlier
+}
+
+// unexplained checks a halt because hosts reached the version without a grant, or too fast. In a world in which no other program
+// changes hosts to that version, there is no such host.
+func (r *referee) unexplained(halt *fleet.Halt) {
+	if halt == nil || halt.Cause != string(v1alpha1.ReasonUnexplainedUpgrade) || !r.restored.IsZero() {
+		return
+	}
+	doubled := slices.ContainsFunc(r.world.machines, func(m *machine) bool { return m.double })
+	if !doubled && !r.world.byHand[halt.Version] {
+		r.violate("unexplained", "the plan was halted although grants explain all changes to %s: %s", halt.Version, halt.Reason)
+	}
 }
 
 // roleLimit is the highest limit of a role.

@@ -118,12 +118,7 @@ func (w *world) order(r *rand.Rand) {
 			return err
 		}, ref.stopping("fleet", "aborted"))
 	case 5:
-		lifted := ref.lifts("aborted", "fleet")
-		w.operator("undo", func(ctx context.Context, p planstore.Plans, me *process) error {
-			by.Time = me.now()
-			_, err := p.Undo(ctx, planName, planstore.Undo{Pause: by, Policy: fleet.PinRollback})
-			return err
-		}, lifted)
+		w.undo()
 	case 6, 7:
 		w.operator("hold "+place.String(), func(ctx context.Context, p planstore.Plans, me *process) error {
 			_, err := planstore.Holds{Store: p.Store}.Set(ctx, place, fleet.Hold{Owner: "operator", Time: me.now()})
@@ -148,6 +143,16 @@ func (w *world) order(r *rand.Rand) {
 	case 12:
 		w.retry(place)
 	}
+}
+
+// undo carries out the last complete revision in place of the spec.
+func (w *world) undo() {
+	lifted := w.referee.lifts("aborted", "fleet")
+	w.operator("undo", func(ctx context.Context, p planstore.Plans, me *process) error {
+		by := fleet.Pause{By: "operator", Reason: "simulated", Time: me.now()}
+		_, err := p.Undo(ctx, planName, planstore.Undo{Pause: by, Policy: fleet.PinRollback})
+		return err
+	}, lifted)
 }
 
 func (w *world) pause() {

@@ -32,18 +32,30 @@ type process struct {
 	// offset is how wrong its clock is, in nanoseconds.
 	offset      atomic.Int64
 	pausedUntil time.Time
-	ctx         context.Context
-	cancel      context.CancelFunc
+	// disturbed is when a fault last affected it.
+	disturbed time.Time
+	ctx       context.Context
+	cancel    context.CancelFunc
 }
 
 func (w *world) newProcess(name string) *process {
-	p := &process{world: w, name: name}
+	p := &process{world: w, name: name, disturbed: time.Now()}
 	p.ctx, p.cancel = newContext()
 	return p
 }
 
 // now is what the clock of the process shows.
 func (p *process) now() time.Time { return time.Now().Add(time.Duration(p.offset.Load())) }
+
+// noticed says that the process must have read what was written at a time: soon, unless faults have affected the process since.
+func (p *process) noticed(written time.Time) bool {
+	took := time.Since(written)
+	calm := p.disturbed.Before(written) && p.pausedUntil.Before(written)
+	return took > reported || calm && took > time.Minute
+}
+
+// reported is after what time a leader must have read a report, also if faults affect it.
+const reported = 5 * time.Minute
 
 // kill kills the process without cleanup. Writes that are on their way may arrive later.
 func (p *process) kill() {

@@ -39,10 +39,11 @@ type truth struct {
 	reinstalled bool
 	// failed is its last report of a failure, until it reports something else.
 	failed failure
-	// startedAt is when it last started, attempts how many attempts it has begun in that rollout, and trying says that one runs.
-	startedAt time.Time
-	attempts  int
-	trying    bool
+	// startedAt is when it last started, attempts how many attempts it has begun in that rollout, and trying says that one runs,
+	// since begun.
+	startedAt, begun time.Time
+	attempts         int
+	trying           bool
 	// aside is the rollout in which an operator set it aside, and asideAt when, until it starts by a later grant. Zero means none.
 	aside   uint64
 	asideAt time.Time
@@ -142,6 +143,7 @@ type state struct {
 	current fleet.CurrentVersion
 	// offset is how wrong the clock of a controller is.
 	offset time.Duration
+	by     *process
 }
 
 // before reads what the judgment of a transaction needs.
@@ -155,6 +157,7 @@ func (r *referee) before(c *call) (s state) {
 			s.current = keys.DecodeCurrent(r.get(r.layout.CurrentVersion()))
 		case c.process.leads && strings.HasPrefix(op.Key, r.layout.GrantTree()) && op.Verb == store.CAS && s.stopped == "":
 			s.stopped, s.offset = r.storedStop(), time.Duration(c.process.offset.Load())
+			s.by = c.process
 		}
 	}
 	return s
@@ -222,6 +225,7 @@ func (r *referee) readRules() {
 	}
 	if err == nil {
 		r.readAsides(control.SetAside)
+		r.unexplained(control.Halt)
 	}
 	if err == nil && control.Pin != nil {
 		pair := r.get(keys.Plan(planName).Revision(control.Pin.Revision))
@@ -257,12 +261,12 @@ func (r *referee) granted(host string, op store.Op, s state) {
 	if g == nil || m == nil || m.double {
 		return
 	}
-	r.again(m, g)
 	r.newcomers[host] = m.disk.version == "" || time.Since(m.truth.joined) < late || r.knownAsNew(host)
 	if why := r.outsideWindow(g.Time); why != "" {
 		r.violate("window", "%s was granted %s", host, why)
 	}
-	d := decision{m, g, g.Time.Add(time.Second - s.offset)} // the time of a grant has whole seconds
+	d := decision{m, g, g.Time.Add(time.Second - s.offset), s.by} // the time of a grant has whole seconds
+	r.again(d)
 	r.unhealthy(d)
 	r.budget(d)
 	if !r.newcomers[host] {
@@ -272,10 +276,10 @@ func (r *referee) granted(host string, op store.Op, s state) {
 }
 
 // again checks that a host gets no second grant of a rollout long after it has begun to change its version by the first one.
-func (r *referee) again(m *machine, g *fleet.Grant) {
-	t := m.truth
-	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && !m.edited && time.Since(t.startedAt) > reported {
-		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.startedAt).Round(time.Second))
+func (r *referee) again(d decision) {
+	m, g, t := d.machine, d.grant, d.machine.truth
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && !m.edited && d.by.noticed(t.begun) {
+		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.begun).Round(time.Second))
 	}
 }
 
@@ -401,7 +405,7 @@ func (r *referee) usesGrant(m *machine, g fleet.Grant) {
 
 // begins notes that a host begins an attempt, which uses the grant by which it started.
 func (m *machine) begins() {
-	m.truth.attempts, m.truth.trying = m.truth.attempts+1, true
+	m.truth.attempts, m.truth.trying, m.truth.begun = m.truth.attempts+1, true, time.Now()
 	if m.truth.used == nil {
 		m.truth.used = map[string]bool{}
 	}

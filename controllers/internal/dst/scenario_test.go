@@ -200,8 +200,10 @@ func newScenario(seed uint64, steps int) scenario {
 
 // makeFail lets many upgrades fail. Limits are wide, so that other hosts can begin beside those that failed.
 func (s *scenario) makeFail(r *rand.Rand, steps int) {
-	s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
-	s.OneWay, s.Plan.Rollback = r.IntN(2) == 0, r.IntN(2) == 0
+	if s.OneWay = r.IntN(2) == 0; !s.OneWay {
+		s.Broken = s.Hosts[r.IntN(len(s.Hosts))]
+	}
+	s.Plan.Rollback = s.OneWay
 	s.Plan.Global, s.Plan.Fleet = 2+r.IntN(2), 0
 	clear(s.Plan.Roles)
 	s.Plan.Attempts = r.IntN(2)

@@ -37,6 +37,8 @@ type world struct {
 	operators   int
 	ended       []ended // commands whose end the scheduler has not noted
 	backup      *memory.Snapshot
+	// byHand are the versions to which hosts came without a grant: by their images, or as a second machine.
+	byHand map[string]bool
 	// starting is the host whose start an event waited for.
 	starting *machine
 	// installed counts the installations of machines.
@@ -101,7 +103,8 @@ func (r result) text() string {
 func run(t *testing.T, s scenario, with seams) (out result) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
-		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1)}
+		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1),
+			byHand: map[string]bool{}}
 		w.store = memory.New(time.Now)
 		w.referee = newReferee(w)
 		w.simulate()
@@ -249,6 +252,7 @@ func (w *world) execute(c *call) {
 	fault := noFault
 	if len(w.next) > 0 && c.faulty() {
 		fault, w.next = w.next[0], w.next[1:]
+		c.process.disturbed = time.Now()
 	}
 	if fault == delayCall {
 		w.delay(c, time.Now().Add(time.Duration(1+w.random.IntN(120))*time.Second))
