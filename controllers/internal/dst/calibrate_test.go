@@ -85,6 +85,8 @@ func controllerCalibrations() []calibration {
 			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
 		}}, "order", true},
 		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, "limit", true},
+		{"records say at which version agents are", seams{pairs: reportsByRecords}, "order", true},
+		{"all hosts that have a record count", seams{pairs: editedJSON(plan.Ledger(), func(ledger map[string]any) { delete(ledger, "base") })}, "limit", true},
 		{"a failure frees the slot of a host that tries again", seams{pairs: withoutWaiting}, "limit", false},
 		{"the controller reads no roleOrder", spec(func(spec map[string]any) {
 			if instructions, ok := spec["instructions"].(map[string]any); ok {
@@ -166,6 +168,26 @@ func withoutGrantTimes(p *process, pairs []keys.Pair) []keys.Pair {
 	return edited(pairs, func(pair *keys.Pair) {
 		if strings.HasPrefix(pair.Key, keys.Layout{}.EnableHost("")) {
 			pair.Flags = 0
+		}
+	})
+}
+
+// reportsByRecords lets controllers read reports that agree with the records, which each agent can write.
+func reportsByRecords(p *process, pairs []keys.Pair) []keys.Pair {
+	if !p.leads {
+		return pairs
+	}
+	return edited(pairs, func(pair *keys.Pair) {
+		host, ok := strings.CutPrefix(pair.Key, keys.Layout{}.ReportTree())
+		report := keys.DecodeReport(*pair)
+		if !ok || report == nil {
+			return
+		}
+		for _, version := range versions() {
+			if p.world.referee.get(keys.Layout{}.Record(version, host)).Exists() {
+				report.Version, report.Phase = version, fleet.PhaseIdle
+				pair.Value = keys.EncodeReport(*report)
+			}
 		}
 	})
 }

@@ -52,6 +52,7 @@ const (
 	stopAlone
 	editPlan
 	undoPlan
+	attackRecords
 	unblockPlan
 	changeKeys
 	saveBackup
@@ -62,7 +63,7 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", maintainHost: "begin or end maintenance", failCheck: "a check fails or passes", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", undoPlan: "undo", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", undoPlan: "undo", attackRecords: "write records with a stolen token", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // moment is what an event waits for.
 type moment uint8
@@ -221,6 +222,8 @@ func (w *world) inject(e event) {
 		w.editPlan(r)
 	case undoPlan:
 		w.undo()
+	case attackRecords:
+		w.attack(r)
 	case unblockPlan:
 		w.unblock()
 	case changeKeys:

@@ -40,7 +40,7 @@ func (r *referee) slots(d decision) {
 			down++
 		}
 	}
-	limit := roleLimit(r.specsSince(time.Now()), d.machine.role)
+	limit := r.roleLimit(r.specsSince(time.Now()), d.machine.role)
 	switch {
 	case running+soaking+down < limit:
 	case soaking > 0:
@@ -137,15 +137,27 @@ func (r *referee) unexplained(halt *fleet.Halt) {
 	}
 }
 
-// roleLimit is the highest limit of a role.
-func roleLimit(specs []v1alpha1.UpgradePlanSpec, role string) int {
+// roleLimit is the highest limit of a role. Percentages are of all machines that the role has ever had.
+func (r *referee) roleLimit(specs []v1alpha1.UpgradePlanSpec, role string) int {
+	hosts := 0
+	for _, m := range r.world.machines {
+		if m.role == role && !m.copied {
+			hosts++
+		}
+	}
 	limit := 0
 	for _, spec := range specs {
 		rules, of := spec.Instructions.RollingRules, unlimited
 		if n, ok := rules.Roles[role]; ok {
 			of = n.IntValue()
 		} else if rules.Global != nil {
-			of = rules.Global.IntValue()
+			n, percent, err := v1alpha1.ParseLimit(*rules.Global)
+			if err != nil {
+				panic(err)
+			}
+			if of = n; percent {
+				of = max(1, hosts*n/100)
+			}
 		}
 		limit = max(limit, of)
 	}

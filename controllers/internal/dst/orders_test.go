@@ -322,6 +322,7 @@ func (w *world) pass(d time.Duration) {
 
 // unblock gives the orders that status asks for.
 func (w *world) unblock() {
+	w.deleteInvented()
 	o, err := planstore.Observe(context.Background(), w.store, planName, time.Now())
 	if err != nil {
 		w.apply(w.scenario.Plan)

@@ -437,7 +437,7 @@ func (r *referee) limits(m *machine, granted time.Time) {
 		}
 	}
 	specs := r.specsSince(granted)
-	limit, whole := roleLimit(specs, m.role), 0
+	limit, whole := r.roleLimit(specs, m.role), 0
 	for _, spec := range specs {
 		of := unlimited
 		if n := spec.Instructions.RollingRules.Fleet; n != nil {

@@ -45,6 +45,7 @@ type rules struct {
 	Version         string
 	Roles           map[string]int
 	Global, Fleet   int // 0 means no limit
+	Percent         int // in place of Global; 0 means none
 	Order           map[string][]string
 	MinReadySeconds int
 	MaxFailed       int // negative means none
@@ -75,6 +76,10 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 	s.Version, s.Paused, s.MinReadySeconds = r.Version, r.Paused, int32(r.MinReadySeconds)
 	if r.Global > 0 {
 		s.Instructions.RollingRules.Global = number(r.Global)
+	}
+	if r.Percent > 0 {
+		percent := intstr.FromString(fmt.Sprint(r.Percent, "%"))
+		s.Instructions.RollingRules.Global = &percent
 	}
 	if r.Fleet > 0 {
 		s.Instructions.RollingRules.Fleet = number(r.Fleet)
@@ -195,7 +200,17 @@ func newScenario(seed uint64, steps int) scenario {
 	if s.Plan.MaxFailed >= 0 && one(2) {
 		s.makeFail(r, steps)
 	}
+	if len(s.Legacy) == 0 && one(5) {
+		s.steal(r, steps)
+	}
 	return s
+}
+
+// steal lets somebody write records with the token of an agent. Limits are percentages, which invented hosts must not raise.
+func (s *scenario) steal(r *rand.Rand, steps int) {
+	s.Plan.Percent, s.Plan.Fleet = 25+25*r.IntN(3), 0
+	clear(s.Plan.Roles)
+	s.Events = withAttacks(r, s.Events, steps)
 }
 
 // makeFail lets many upgrades fail. Limits are wide, so that other hosts can begin beside those that failed.
