@@ -123,6 +123,7 @@ soak: consul ## Check properties thousands of times, 24 rounds of chaos, each fu
 	RAPID_CHECKS=$(SOAK_SIMULATIONS) go test -count=1 -timeout 2h "$$simulate"
 	RAPID_CHECKS=$(SOAK_RACE_CHECKS) go test -race -count=1 -timeout 2h $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
 	hack/fuzz.sh $(SOAK_FUZZ)
+	UPGRADE_DST_CALIBRATE=1 go test -count=1 -timeout 2h -v ./controllers/internal/dst -run '^TestSimulation_FindsRevertedFixes$$' # 3 to 8 minutes
 	UPGRADE_DST_STEPS=$(SOAK_SYSTEM) go test -count=1 -timeout 0 -v ./controllers/internal/dst -run '^TestSimulation$$'
 
 .PHONY: generate

@@ -21,18 +21,18 @@ func (w *world) attack(r *rand.Rand) {
 	m := w.machines[r.IntN(len(w.machines))]
 	var ops []store.Op
 	what := ""
-	switch r.IntN(5) {
+	switch r.IntN(6) {
 	case 0, 1:
 		version := versions()[r.IntN(len(versions()))]
 		what, ops = fmt.Sprintf("says that %s is at %s", m.name, version), forge(version, m.name)
-	case 2, 3:
-		role, version := []string{m.role, "extra"}[r.IntN(2)], versions()[r.IntN(len(versions()))]
-		n := 1 + r.IntN(12)
+	case 2, 3, 4:
+		role, version := []string{m.role, m.role, m.role, "extra"}[r.IntN(4)], versions()[r.IntN(len(versions()))]
+		n := 4 + r.IntN(12)
 		what = fmt.Sprintf("invents %d hosts of %s at %s", n, role, version)
 		for i := range n {
 			ops = append(ops, forge(version, fmt.Sprint(role, 70+i))...)
 		}
-	case 4:
+	case 5:
 		what, ops = "deletes all records", []store.Op{{Verb: store.DeleteTree, Key: keys.RunningVersions}}
 	}
 	w.write(ops)

@@ -37,7 +37,7 @@ func agentCalibrations() []calibration {
 	var l keys.Layout
 	return []calibration{
 		{"agents change their version by keys, not by grants", seams{pairs: ungoverned}, "limit", true},
-		{"agents start without a grant", seams{pairs: ungoverned}, "grant", true},
+		{"agents start without a grant", seams{pairs: ungoverned}, "grant", false},
 		{"a start leaves its grant, and agents remember none", seams{options: forgetful, ops: without(func(p *process, op store.Op) bool {
 			return p.machine != nil && op.Verb == store.DeleteCAS && strings.HasPrefix(op.Key, l.GrantTree())
 		})}, "one-time", false},
@@ -45,7 +45,7 @@ func agentCalibrations() []calibration {
 		{"agents remember no rollout", seams{options: forgetful}, "went back", true},
 		{"reports do not say the rollout", seams{ops: editedReports(func(r *fleet.Report) { r.Rollout = 0 })}, "convergence", true},
 		{"neither reports nor keys say the grant", seams{ops: editedReports(func(r *fleet.Report) { r.Reached.Grant = "" }), pairs: withoutGrantTimes},
-			"unexplained", true},
+			"unexplained", false},
 		{"a start writes no marker", drop(func(p *process, op store.Op) bool {
 			return p.machine != nil && op.Verb == store.Set && strings.HasPrefix(op.Key, l.StartedTree())
 		}), "again", true},
@@ -65,7 +65,7 @@ func stopCalibrations() []calibration {
 		{"a hold does not stop agents", seams{pairs: withoutHolds}, "stop", true},
 		{"a commit does not check orders", drop(func(p *process, op store.Op) bool {
 			return p.leads && op.Verb == store.CheckIndex && (op.Key == plan.Spec() || op.Key == plan.Control() || op.Key == l.HoldEpoch())
-		}), "stop", false},
+		}), "stop", true},
 	}
 }
 
@@ -83,11 +83,11 @@ func controllerCalibrations() []calibration {
 	return []calibration{
 		{"the controller does not know running_version", seams{hides: func(p *process, prefix string) bool {
 			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
-		}}, "order", true},
+		}}, "convergence", true},
 		{"a commit checks neither the lock nor the ledger", seams{ops: unfenced}, "limit", true},
 		{"records say at which version agents are", seams{pairs: reportsByRecords}, "order", true},
 		{"all hosts that have a record count", seams{pairs: editedJSON(plan.Ledger(), func(ledger map[string]any) { delete(ledger, "base") })}, "limit", true},
-		{"a failure frees the slot of a host that tries again", seams{pairs: withoutWaiting}, "limit", false},
+		{"a failure frees the slot of a host that tries again", seams{pairs: withoutWaiting}, "limit", true},
 		{"the controller reads no roleOrder", spec(func(spec map[string]any) {
 			if instructions, ok := spec["instructions"].(map[string]any); ok {
 				delete(instructions, "roleOrder")
@@ -291,6 +291,15 @@ type noMemory struct{}
 
 func (noMemory) Load() (agent.Remembered, bool, error) { return agent.Remembered{}, false, nil }
 func (noMemory) Save(agent.Remembered) error           { return nil }
+
+// No rule of the referee is blind: a fault breaks it.
+func TestCalibrations_BreakEachRule(t *testing.T) {
+	for _, rule := range ruleNames() {
+		if !slices.ContainsFunc(calibrations(), func(c calibration) bool { return c.rule == rule }) {
+			t.Errorf("no fault breaks the rule %q", rule)
+		}
+	}
+}
 
 // calibrationSteps is within how many steps each fault must be found.
 const calibrationSteps = 400_000

@@ -173,8 +173,9 @@ func newEvents(r *rand.Rand, steps int) []event {
 // withRestores adds up to three backups, each saved while an agent starts, and restored later.
 func withRestores(r *rand.Rand, events []event, steps int) []event {
 	for range 1 + r.IntN(3) {
-		saved := r.IntN(steps)
-		events = append(events, event{saved, saveBackup, r.Uint64(), atStart}, event{saved + 20 + r.IntN(700), restoreBackup, r.Uint64(), atOnce})
+		saved := r.IntN(steps / 2)
+		restored := saved + []int{20 + r.IntN(200), 500 + r.IntN(1000)}[r.IntN(2)]
+		events = append(events, event{saved, saveBackup, r.Uint64(), atStart}, event{restored, restoreBackup, r.Uint64(), atOnce})
 	}
 	return sorted(events)
 }
@@ -424,7 +425,7 @@ func (w *world) restore(r *rand.Rand) {
 	if w.backup == nil {
 		return
 	}
-	if r.IntN(2) == 0 {
+	if r.IntN(3) > 0 {
 		w.powerCut(time.Duration(60+r.IntN(200)) * time.Second)
 	}
 	w.store.Restore(*w.backup)

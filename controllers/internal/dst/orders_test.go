@@ -270,7 +270,7 @@ func (w *world) recover() {
 		w.unblock()
 		until := time.Now().Add(30 * time.Minute)
 		for time.Now().Before(until) && w.referee.ok() {
-			for range 20 {
+			for range 50 {
 				w.step()
 			}
 			if why = w.incomplete(); why == "" {

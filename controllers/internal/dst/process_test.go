@@ -97,6 +97,8 @@ type call struct {
 	// orphan says that its caller does not wait for an answer any more.
 	orphan    bool
 	notBefore time.Time
+	// sent is when the process made the call.
+	sent time.Time
 	// late says that it arrives although its caller is gone.
 	late bool
 }
@@ -129,7 +131,7 @@ func (p *process) wait(ctx context.Context, c *call) error {
 		return err
 	}
 	w := p.world
-	c.process, c.done = p, make(chan error, 1)
+	c.process, c.done, c.sent = p, make(chan error, 1), time.Now()
 	w.mu.Lock()
 	w.arrivals++
 	c.arrival = w.arrivals

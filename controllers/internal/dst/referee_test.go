@@ -103,7 +103,16 @@ func newReferee(w *world) *referee {
 
 func (r *referee) ok() bool { return r.violation == "" }
 
+// ruleNames are the rules that the referee checks.
+func ruleNames() []string {
+	return []string{"limit", "order", "stop", "window", "grant", "one-time", "again", "went back", "soak", "maintenance", "health", "budget",
+		"unexplained", "late", "duplicate", "convergence"}
+}
+
 func (r *referee) violate(rule, format string, args ...any) {
+	if !slices.Contains(ruleNames(), rule) {
+		panic(rule)
+	}
 	if r.violation != "" || r.world.seams.only != "" && rule != r.world.seams.only {
 		return
 	}
@@ -364,7 +373,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 	r.world.busy = r.world.steps
 	since := r.switched
 	if byGrant && s.grant != nil {
-		r.usesGrant(m, *s.grant)
+		r.usesGrant(c, m, *s.grant)
 		since = r.grants[m.name]
 	}
 	if s.current.Governed && s.current.Rollout < m.truth.finished {
@@ -395,9 +404,10 @@ func (r *referee) goesOn(process string, m *machine, marker fleet.Started) {
 }
 
 // usesGrant checks the use of a grant.
-func (r *referee) usesGrant(m *machine, g fleet.Grant) {
+func (r *referee) usesGrant(c *call, m *machine, g fleet.Grant) {
 	// An agent remembers its last grant alone. A restored backup may have an earlier one, of a rollout that it has not finished.
-	if m.truth.used[g.ID] && (m.truth.grant == g.ID || r.restored.IsZero()) {
+	delayed := c.orphan && c.sent.Before(r.restored) // it is of before the restore, and no process waits for it
+	if m.truth.used[g.ID] && !delayed && (m.truth.grant == g.ID || r.restored.IsZero()) {
 		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
 	}
 	m.truth.grant = g.ID

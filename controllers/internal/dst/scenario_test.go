@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 )
 
@@ -172,7 +173,7 @@ func newScenario(seed uint64, steps int) scenario {
 	}
 	s.Priorities = one(2)
 	s.Records = map[string]string{}
-	if one(5) { // hosts with an older installation
+	if one(5) || len(s.Legacy) > 0 && one(2) { // hosts with an older installation
 		for _, host := range s.Hosts {
 			if one(2) {
 				s.Records[host] = keys.RunningVersionsOld
@@ -194,7 +195,7 @@ func newScenario(seed uint64, steps int) scenario {
 		s.StepSeconds = 900
 	}
 	s.Events = newEvents(r, steps)
-	if one(4) {
+	if one(3) {
 		s.Events = withRestores(r, s.Events, steps)
 	}
 	if s.Plan.MaxFailed >= 0 && one(2) {
@@ -206,10 +207,16 @@ func newScenario(seed uint64, steps int) scenario {
 	return s
 }
 
-// steal lets somebody write records with the token of an agent. Limits are percentages, which invented hosts must not raise.
+// steal adds a stolen token of an agent, which writes records. Limits are percentages, which invented hosts must not raise,
+// and a role waits for another one, which forged records must not end.
 func (s *scenario) steal(r *rand.Rand, steps int) {
 	s.Plan.Percent, s.Plan.Fleet = 25+25*r.IntN(3), 0
 	clear(s.Plan.Roles)
+	s.Plan.Canaries = 0
+	first, last := fleet.RoleOf(s.Hosts[0]), fleet.RoleOf(s.Hosts[len(s.Hosts)-1])
+	if first != last {
+		s.Plan.Order = map[string][]string{last: {first}}
+	}
 	s.Events = withAttacks(r, s.Events, steps)
 }
 
