@@ -22,9 +22,17 @@ func (w *world) attack(r *rand.Rand) {
 	var ops []store.Op
 	what := ""
 	switch r.IntN(6) {
-	case 0, 1:
+	case 0:
 		version := versions()[r.IntN(len(versions()))]
 		what, ops = fmt.Sprintf("says that %s is at %s", m.name, version), forge(version, m.name)
+	case 1:
+		version := keys.DecodeCurrent(w.referee.get(keys.Layout{}.CurrentVersion())).Name
+		what = fmt.Sprintf("says that all hosts of %s are at %s", m.role, version)
+		for _, o := range w.machines {
+			if o.role == m.role {
+				ops = append(ops, forge(version, o.name)...)
+			}
+		}
 	case 2, 3, 4:
 		role, version := []string{m.role, m.role, m.role, "extra"}[r.IntN(4)], versions()[r.IntN(len(versions()))]
 		n := 4 + r.IntN(12)
@@ -80,7 +88,7 @@ func (w *world) write(ops []store.Op) {
 
 // withAttacks adds writes by a stolen token.
 func withAttacks(r *rand.Rand, events []event, steps int) []event {
-	for step := r.IntN(200); step < steps; step += 1 + r.IntN(200) {
+	for step := r.IntN(100); step < steps; step += 1 + r.IntN(100) {
 		events = append(events, event{step, attackRecords, r.Uint64(), []moment{atOnce, atStart, atCommit}[r.IntN(3)]})
 	}
 	return sorted(events)

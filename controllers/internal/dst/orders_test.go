@@ -336,7 +336,9 @@ func (w *world) unblock() {
 	}
 	w.endVanished(o.Plan.Spec.Version)
 	for _, h := range o.Fleet.Hosts {
-		if m := w.machine(h.Name); m != nil && m.truth.gone {
+		if m := w.machine(h.Name); m == nil { // a stolen token invented it
+			w.forget(&machine{name: h.Name}, true)
+		} else if m.truth.gone {
 			w.forget(m, true)
 		}
 		if h.Hold != nil {

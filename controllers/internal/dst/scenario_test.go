@@ -201,7 +201,7 @@ func newScenario(seed uint64, steps int) scenario {
 	if s.Plan.MaxFailed >= 0 && one(2) {
 		s.makeFail(r, steps)
 	}
-	if len(s.Legacy) == 0 && one(5) {
+	if len(s.Legacy) == 0 && one(4) {
 		s.steal(r, steps)
 	}
 	return s
