@@ -100,6 +100,40 @@ func TestStore_ReadsAReplacedToken(t *testing.T) {
 	}
 }
 
+// TestStore_ReadsAReplacedTokenAfterADeniedOperation replaces a token that Consul knows, but that lacks a rule: the answer is 409.
+func TestStore_ReadsAReplacedTokenAfterADeniedOperation(t *testing.T) {
+	requests := 0
+	addr, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		if r.Header.Get("X-Consul-Token") == "second" {
+			_, _ = w.Write([]byte(`{"Results":[{"KV":{"Key":"a/b","ModifyIndex":7}}],"Errors":null}`))
+			return
+		}
+		w.WriteHeader(http.StatusConflict)
+		_, _ = w.Write([]byte(`{"Results":null,"Errors":[{"OpIndex":0,"What":"Permission denied: key write"}]}`))
+	})
+	for name, call := range map[string]func(*consul.Store) error{
+		"write": func(s *consul.Store) error {
+			_, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: "a/b"}})
+			return err
+		},
+		"read": func(s *consul.Store) error { _, _, err := s.Get(t.Context(), "a/b"); return err },
+	} {
+		file := writeFile(t, filepath.Join(t.TempDir(), "token"), "first")
+		s := open(t, consul.Config{Address: addr, TokenFile: file})
+		requests = 0
+		forbidden, ok := errors.AsType[*store.ForbiddenError](call(s))
+		if !ok || forbidden.Key != "a/b" || requests != 1 {
+			t.Errorf("%s with the first token: %v, %d requests", name, forbidden, requests)
+		}
+		s = open(t, consul.Config{Address: addr, TokenFile: file})
+		writeFile(t, file, "second")
+		if err := call(s); err != nil {
+			t.Errorf("%s after the rotation: %v", name, err)
+		}
+	}
+}
+
 // TestStore_ReadsFilesEachMinute replaces a token while the old one is still good.
 func TestStore_ReadsFilesEachMinute(t *testing.T) {
 	g, addr, file := newGate(t, "first")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -84,6 +85,9 @@ func (s *Store) txn(ctx context.Context, ops []store.Op) (txnAnswer, error) {
 	return s.sendTxn(ctx, "", encoded, s.read, needs, s.mode())
 }
 
+// errDeniedOp has credentials read again, and the transaction sent again if they changed: nothing of it was applied.
+var errDeniedOp = &store.ForbiddenError{Err: errors.New("an operation is denied")}
+
 // send is Store.read or Store.write.
 type send func(context.Context, request, func(*http.Response) error) error
 
@@ -102,8 +106,14 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops []txnOp, by send, 
 		if refused && len(answer.errors) == 0 || !refused && answer.pairs == nil {
 			return fmt.Errorf("consul at %s: the answer to a transaction lacks its results: is this Consul?", s.addr)
 		}
+		if slices.ContainsFunc(answer.errors, func(e txnError) bool { return denied(e.what) }) {
+			return errDeniedOp
+		}
 		return nil
 	})
+	if errors.Is(err, errDeniedOp) {
+		err = nil // the caller says which operation
+	}
 	if status, ok := errors.AsType[*statusError](err); ok && status.code == http.StatusRequestEntityTooLarge && len(ops) > opsBefore114 &&
 		strings.Contains(status.text, "too many operations") {
 		s.old.Store(true)
