@@ -134,6 +134,11 @@ generate: bin/controller-gen ## Write deepcopy functions, the CRD and the refere
 pictures: build ## Take the pictures of the README; needs chromium
 	hack/screenshots.sh
 
+# The plus lets make run the script with --dry-run too, which it passes on.
+.PHONY: release
+release: ## Build the files of VERSION into bin/release; with --dry-run also without a tag
+	+hack/release.sh "$(VERSION)" $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--dry-run)
+
 .PHONY: clean
 clean: ## Remove built files, except bin/consul, which takes long to build
 	find bin -mindepth 1 ! -name consul -delete 2>/dev/null || true
@@ -144,6 +149,10 @@ bin/controller-gen: hack/tools/go.mod
 
 bin/nfpm: hack/packages/go.mod
 	go -C hack/packages build -trimpath -o $(CURDIR)/$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+	@touch $@
+
+bin/cyclonedx-gomod: hack/packages/go.mod
+	go -C hack/packages build -trimpath -o $(CURDIR)/$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 	@touch $@
 
 bin/golangci-lint: hack/tools/go.mod
