@@ -371,7 +371,8 @@ func (s *Simulation) finishHost(name string, run Run) {
 	delete(s.failed, name)
 	s.world.record(name, run.Version, run.End)
 	if agent {
-		r := fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle, Time: run.End, DurationSeconds: int64(run.End.Sub(run.Started).Seconds())}
+		r := fleet.Report{Version: run.Version, Phase: fleet.PhaseIdle, Time: run.End,
+			DurationSeconds: int64(run.End.Sub(run.Started).Seconds())}
 		if m := keys.DecodeStarted(s.world.host(name).started); m != nil && m.By == "" {
 			r.Reached = m.Result()
 		}
