@@ -7,7 +7,7 @@
 #
 #   hack/release.sh VERSION [--dry-run] [FOLDER [PLATFORM...]]
 #
-# VERSION is a tag, such as v0.2.0. With --dry-run it need not exist: the last commit is built as that version. The default is
+# VERSION is a tag, such as v0.2.0. With --dry-run it may be missing: the last commit is built as that version. The default is
 # bin/release, for linux/amd64, linux/arm64, darwin/amd64 and darwin/arm64. Platforms other than Linux get upgradectl only.
 set -euo pipefail
 top=$(realpath "$(dirname "$0")/..")
