@@ -15,8 +15,8 @@ import (
 type growth struct {
 	// base is the size of the fleet at the last switch, or as an operator has accepted it since. A zero counter means unknown.
 	base fleet.Base
-	// legacy counts the legacy hosts that need to be admitted, and admitted how many of them may count.
-	legacy, admitted int
+	// recorded counts all legacy hosts, legacy those that need to be admitted, and admitted how many of these may count.
+	recorded, legacy, admitted int
 	// agents says that a host of the fleet has a report.
 	agents bool
 	// excess is by how many hosts the fleet is larger than base.
@@ -41,6 +41,9 @@ func admitLegacy(in *Input, plan *Plan, facts []hostFacts) growth {
 	for i := range in.Fleet.Hosts {
 		h, f := &in.Fleet.Hosts[i], &facts[i]
 		g.agents = g.agents || h.Agent()
+		if isLegacy(h) {
+			g.recorded++
+		}
 		if !plan.mustAdmit(h) || !f.counts() && !f.exempt() {
 			continue
 		}
@@ -101,12 +104,12 @@ func (a *assessment) grew() bool {
 func (ad *admission) ledgerBase() fleet.Base {
 	last, g := ad.in.Fleet.Ledger.Base, &ad.growth
 	known := g.base.Counter != 0
-	base := fleet.Base{Hosts: ad.size.all, Legacy: g.legacy, Counter: ad.in.Fleet.Ledger.Counter + 1}
+	base := fleet.Base{Hosts: ad.size.all, Legacy: g.recorded, Counter: ad.in.Fleet.Ledger.Counter + 1}
 	switch {
 	case ad.in.Plan == nil:
 		return last
 	case known && !ad.gate.switches():
-		if g.agents || g.legacy <= last.Legacy {
+		if g.agents || g.recorded <= last.Legacy {
 			return last
 		}
 		base.Hosts = last.Hosts

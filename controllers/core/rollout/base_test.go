@@ -162,6 +162,22 @@ func TestLegacyHosts_StayAdmittedWhenAnAgentJoins(t *testing.T) {
 	}
 }
 
+// A host that the catalog did not list at the switch is one of the fleet all the same when it is back.
+func TestLegacyHosts_ThatWereLostAtTheSwitchAreAdmitted(t *testing.T) {
+	w := newWorld(t, "report db1 Idle v1 -1h\nrecord v1 web1\nnodes db1", "hosts: {source: Catalog}\n"+oneAtATime)
+	w.settle()
+	if got := w.raw.Ledger.Base.Legacy; got != 1 {
+		t.Errorf("the base has %d legacy hosts", got)
+	}
+	w.plan.Spec.Hosts.Source = ""
+	w.line("nodes db1 web1")
+	for _, v := range w.settle().Verdicts {
+		if v.Reason == "NotAdmitted" {
+			t.Errorf("%s: %s", v.Host, v.Message)
+		}
+	}
+}
+
 // An operator who says how many legacy hosts count has nothing to resume.
 func TestGrown_NotIfThePlanSaysHowManyLegacyHostsCount(t *testing.T) {
 	for _, legacy := range []string{"Deny", "1"} {
