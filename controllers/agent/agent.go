@@ -71,6 +71,12 @@ type Remembered struct {
 	Grant   string `json:"grant,omitempty"`
 }
 
+// LastRollout is the number of the last rollout that the host has begun or finished. Zero means none.
+func (r Remembered) LastRollout() uint64 {
+	begun, _, _ := fleet.ParseGrantID(r.Grant)
+	return max(begun, r.Rollout)
+}
+
 // Clock tells the time and waits.
 type Clock interface {
 	Now() time.Time

@@ -35,7 +35,7 @@ func (a *Agent) change(ctx context.Context, o Observation) error {
 	}
 	now := a.Clock.Now()
 	report := fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: c.To, Phase: fleet.PhaseIdle, Time: now,
-		Rollout: o.Memory.Rollout, DurationSeconds: int64(now.Sub(start).Seconds())}
+		Rollout: o.Memory.LastRollout(), DurationSeconds: int64(now.Sub(start).Seconds())}
 	if err != nil {
 		return a.fail(ctx, o, report, &StepError{Change: c, Output: output, Err: err})
 	}

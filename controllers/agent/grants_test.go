@@ -155,6 +155,37 @@ func TestAgent_RefusesWhenTheStoreWentBack(t *testing.T) {
 	}
 }
 
+// A host that has begun a later rollout, and not finished it, does not use a grant of a restored backup a second time.
+func TestAgent_RefusesEarlierGrantsOfARestoredBackup(t *testing.T) {
+	b := newBench(t, "v1")
+	b.step = func(context.Context, Change) (string, error) { return "", errors.New("exit status 1") }
+	b.switchTo("v2")
+	b.grantOnce("v2", grantID(1, 1))
+	backup := b.pairs()
+	b.fails()
+	b.switchTo("v3")
+	b.grantOnce("v3", grantID(2, 5))
+	b.fails()
+	if r := b.report(); r.Rollout != 2 {
+		t.Errorf("the report is of rollout %d", r.Rollout)
+	}
+	for key := range b.pairs() {
+		b.delete(key)
+	}
+	for key, p := range backup {
+		b.write(store.Op{Verb: store.Set, Key: key, Value: p.Value, Flags: p.Flags})
+	}
+	began := len(b.changes)
+	b.restart()
+	b.wantReason(permission.StoreWentBack)
+	if len(b.changes) != began {
+		t.Error("the host began again")
+	}
+	if r := b.report(); r.Phase != fleet.PhaseRefused || r.Rollout != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A pause of the plan sets the hold on the fleet: it binds agents that have a grant.
 func TestAgent_DoesNotStartWhileTheFleetIsOnHold(t *testing.T) {
 	b := newBench(t, "v1")

@@ -88,7 +88,7 @@ func (a *Agent) observe(ctx context.Context) (Observation, error) {
 		read[p.Key] = p
 	}
 	o := newObservation(a.Layout, a.Host, a.Role, local, read, a.Clock.Now())
-	o.Memory, o.View.LastRollout, o.View.LastGrant = memory, memory.Rollout, memory.Grant
+	o.Memory, o.View.LastRollout, o.View.LastGrant = memory, memory.LastRollout(), memory.Grant
 	o.Machine, o.Remembers = a.machine, remembers
 	o.Reached = o.reached()
 	o.View.Foreign, o.View.Duplicate = o.foreign(), o.duplicate()

@@ -39,7 +39,7 @@ func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	ops = append(ops, store.Op{Verb: store.Set, Key: started, Value: keys.EncodeStarted(o.nextMarker(v))})
 	if !reportsStart(o.Own.Report, current.Name) {
 		ops = append(ops, a.setReport(o, a.signed(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
-			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.Rollout})))
+			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.LastRollout()})))
 	}
 	return ops
 }
@@ -119,7 +119,7 @@ func (a *Agent) syncOps(o Observation, v Verdict) []store.Op {
 	}
 	local, own := o.View.Local, o.Own
 	report := fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: local, Phase: fleet.PhaseIdle, Message: keyProblem(v),
-		Rollout: o.Memory.Rollout}
+		Rollout: o.Memory.LastRollout()}
 	if v.Change.Reason == permission.StoreWentBack {
 		report.Phase, report.Reason, report.Message = fleet.PhaseRefused, string(v.Change.Reason), v.Change.Message
 	}

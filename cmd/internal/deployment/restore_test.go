@@ -169,7 +169,7 @@ func TestRestoredBackup_MovesNoHostUntilAccepted(t *testing.T) {
 		}
 	}
 	stay("after the restore")
-	if out := f.reconcile(); !strings.Contains(out, "has finished rollout 2, and the keys are of rollout 1") {
+	if out := f.reconcile(); !strings.Contains(out, "has taken part in rollout 2, and the keys are of rollout 1") {
 		t.Errorf("reconcile:\n%s", out)
 	}
 	stay("after a pass of the controller")

@@ -121,7 +121,7 @@ type Report struct {
 	Reason  string    `json:"reason,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Time    time.Time `json:"time,omitzero"`
-	// Rollout is the number of the last rollout that the host finished. Zero means none.
+	// Rollout is the number of the last rollout that the host has begun or finished. Zero means none.
 	Rollout uint64 `json:"rollout,omitempty"`
 	// Attempt counts the failed attempts of the host in the rollout AttemptRollout, in a report of a failure.
 	Attempt        int    `json:"attempt,omitempty"`

@@ -27,7 +27,7 @@ type View struct {
 	Setting fleet.Setting
 	// Grant is the host's grant. Nil means none.
 	Grant *fleet.Grant
-	// LastRollout is the number of the last rollout that the host finished, and LastGrant the id of the last grant that it used.
+	// LastRollout is the number of the last rollout that the host has begun or finished, and LastGrant the id of the last grant that it used.
 	LastRollout uint64
 	LastGrant   string
 	// PausedBy is the scope of the pause key that stops the host. ScopeNone means none does.
@@ -69,7 +69,7 @@ type Reason string
 const (
 	NoVersion      Reason = "NoVersion"      // there is no current_version
 	InvalidVersion Reason = "InvalidVersion" // current_version is not a valid version
-	StoreWentBack  Reason = "StoreWentBack"  // the host has finished a later rollout than the current one
+	StoreWentBack  Reason = "StoreWentBack"  // the host has begun or finished a later rollout than the current one
 	AtVersion      Reason = "AtVersion"      // the host has the current version
 	ActionUnclear  Reason = "ActionUnclear"  // current_version and the stored action contradict each other
 	NoVersionYet   Reason = "NoVersionYet"   // the host has no version, and an action does not install one

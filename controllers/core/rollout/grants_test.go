@@ -146,7 +146,7 @@ func TestStoreWentBack(t *testing.T) {
 		name:  "a host reports a later rollout: no host is granted",
 		fleet: back,
 		spec:  oneAtATime,
-		want: `web1..3 Pending StoreWentBack: web2 has finished rollout 7, and the keys are of rollout 1: Consul was restored
+		want: `web1..3 Pending StoreWentBack: web2 has taken part in rollout 7, and the keys are of rollout 1: Consul was restored
 			gate StoreWentBack
 			no change`,
 	}, {

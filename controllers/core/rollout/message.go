@@ -393,7 +393,7 @@ func shrankMessage(from int, now size) string {
 }
 
 func reportedRolloutMessage(host string, reported, known uint64) string {
-	return fmt.Sprintf("%s has finished rollout %d, and the keys are of rollout %d", host, reported, known)
+	return fmt.Sprintf("%s has taken part in rollout %d, and the keys are of rollout %d", host, reported, known)
 }
 
 func correctionMessage(n int) string {

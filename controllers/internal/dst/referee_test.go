@@ -405,9 +405,11 @@ func (r *referee) goesOn(process string, m *machine, marker fleet.Started) {
 
 // usesGrant checks the use of a grant.
 func (r *referee) usesGrant(c *call, m *machine, g fleet.Grant) {
-	// An agent remembers its last grant alone. A restored backup may have an earlier one, of a rollout that it has not finished.
+	// An agent remembers its last grant alone. A restored backup may have an earlier one of the same rollout.
+	last, _, _ := fleet.ParseGrantID(m.truth.grant)
+	sameRollout := m.truth.grant != g.ID && last == g.Rollout
 	delayed := c.orphan && c.sent.Before(r.restored) // it is of before the restore, and no process waits for it
-	if m.truth.used[g.ID] && !delayed && (m.truth.grant == g.ID || r.restored.IsZero()) {
+	if m.truth.used[g.ID] && !delayed && !(sameRollout && !r.restored.IsZero()) {
 		r.violate("one-time", "%s started twice by the grant %s", m.name, g.ID)
 	}
 	m.truth.grant = g.ID
