@@ -91,8 +91,8 @@ func (o Observation) grantMessage(r permission.Reason) string {
 	current, grant := o.View.Current, o.View.Grant
 	switch r {
 	case permission.StoreWentBack:
-		return fmt.Sprintf("%s has taken part in rollout %d, and current_version %s is of rollout %d: Consul was restored from an older state; "+
-			"this host changes nothing before `upgradectl rollout resume --accept-restored`",
+		return fmt.Sprintf("%s has taken part in rollout %d, and current_version %s is of rollout %d: "+
+			"Consul was restored from an older state; this host changes nothing before `upgradectl rollout resume --accept-restored`",
 			o.Host, o.View.LastRollout, current.Name, current.Rollout)
 	case permission.Granted:
 		return fmt.Sprintf("%s has grant %s for %s in rollout %d", o.Host, grant.ID, current.Name, current.Rollout)

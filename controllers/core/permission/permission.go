@@ -27,7 +27,8 @@ type View struct {
 	Setting fleet.Setting
 	// Grant is the host's grant. Nil means none.
 	Grant *fleet.Grant
-	// LastRollout is the number of the last rollout that the host has begun or finished, and LastGrant the id of the last grant that it used.
+	// LastRollout is the number of the last rollout that the host has begun or finished, and LastGrant the id of the last grant
+	// that it used.
 	LastRollout uint64
 	LastGrant   string
 	// PausedBy is the scope of the pause key that stops the host. ScopeNone means none does.
