@@ -153,6 +153,9 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err
 	}
+	if err := p.disk(ctx, "end the upgrade to "+version); err != nil { // in its turn: faults change the machine too
+		return "", err
+	}
 	back := m.world.scenario.OneWay && !m.world.quiet && version < m.disk.version
 	if m.failures > 0 || m.broken || back {
 		m.failures = max(m.failures-1, 0)
