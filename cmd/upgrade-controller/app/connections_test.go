@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,10 +23,10 @@ func TestWatchCredentials_KeepsWhatHasExpired(t *testing.T) {
 		begin := time.Now()
 		token := store.Credential{Kind: "token", Begin: begin, End: begin.Add(150 * time.Second)}
 		certificate := store.Credential{Kind: "certificate", Begin: begin, End: begin.Add(time.Hour)}
-		replaced := false
+		var replaced atomic.Bool
 		read := func(context.Context) ([]store.Credential, error) {
 			switch {
-			case replaced:
+			case replaced.Load():
 				return nil, nil
 			case time.Now().After(token.End):
 				return []store.Credential{certificate}, errors.New("ACL not found")
@@ -34,23 +35,24 @@ func TestWatchCredentials_KeepsWhatHasExpired(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		var last map[string]store.Credential
+		var last atomic.Pointer[map[string]store.Credential]
 		go watchCredentials(ctx, read, logr.Discard(), func(all []store.Credential) {
-			last = map[string]store.Credential{}
+			byKind := map[string]store.Credential{}
 			for _, c := range all {
-				last[c.Kind] = c
+				byKind[c.Kind] = c
 			}
+			last.Store(&byKind)
 		})
 		<-time.After(10*time.Minute + time.Second)
 		synctest.Wait()
-		if last["token"] != token || last["certificate"] != certificate {
-			t.Errorf("after the expiry: %+v", last)
+		if got := *last.Load(); got["token"] != token || got["certificate"] != certificate {
+			t.Errorf("after the expiry: %+v", got)
 		}
-		replaced = true
+		replaced.Store(true)
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if len(last) != 0 {
-			t.Errorf("after the token and the certificate were replaced by others that do not expire: %+v", last)
+		if got := *last.Load(); len(got) != 0 {
+			t.Errorf("after the token and the certificate were replaced by others that do not expire: %+v", got)
 		}
 	})
 }
