@@ -34,17 +34,24 @@ func withoutHistory(h *gittest.HTTPS) {
 	}
 }
 
-func TestRunner_FollowsWithoutVerifyAlthoughTheHistoryDoesNotArrive(t *testing.T) {
-	f := newFixture(t)
+// syncWithoutHistory applies a first commit, and begins to sync a second one whose history does not arrive.
+func (f *fixture) syncWithoutHistory(timeout string) (first, second string) {
+	f.Helper()
 	https := f.serveHTTPS()
-	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
+	first = f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
 	f.start()
 	f.wantSynced("the first commit", "fleet=v1")
 	f.must(f.stop())
 	withoutHistory(https)
-	f.source.Timeout = "12s"
-	second := f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
+	f.source.Timeout = timeout
+	second = f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
 	f.start()
+	return first, second
+}
+
+func TestRunner_FollowsWithoutVerifyAlthoughTheHistoryDoesNotArrive(t *testing.T) {
+	f := newFixture(t)
+	first, second := f.syncWithoutHistory("12s")
 	f.eventually("the descendant", func() bool { return f.stored() == "fleet=v2" })
 	f.must(f.stop())
 	f.wantWarning(gitsync.ReasonRewound, "cannot tell whether main@sha1:"+second+" descends from "+first, "the source has no verify",
@@ -53,15 +60,7 @@ func TestRunner_FollowsWithoutVerifyAlthoughTheHistoryDoesNotArrive(t *testing.T
 
 func TestRunner_RefusesVerifiedCommitWhoseHistoryDoesNotArrive(t *testing.T) {
 	f := newVerifiedFixture(t)
-	https := f.serveHTTPS()
-	first := f.git.Commit("fleet.yaml", plan("fleet", "v1", ""))
-	f.start()
-	f.wantSynced("the first commit", "fleet=v1")
-	f.must(f.stop())
-	withoutHistory(https)
-	f.source.Timeout = "4s"
-	second := f.git.Commit("fleet.yaml", plan("fleet", "v2", ""))
-	f.start()
+	first, second := f.syncWithoutHistory("4s")
 	f.eventually("the failure", func() bool { e := f.status("default").LastError; return e != nil && e.Revision != "" })
 	f.must(f.stop())
 	f.wantStored("the history does not arrive", "fleet=v1")
