@@ -12,9 +12,9 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent/trust"
 )
 
-// lockFile takes the lock of the one agent of a host, which ends with the process. It does not wait. No untrusted user can change the
-// directory. Any user who can open a file can
-// lock it, so no other user may: earlier releases created the same file with mode 0644.
+// lockFile takes the lock of the one agent of a host, which ends with the process. It does not wait. The directory must be one that
+// no untrusted user can change. Any user who can open a file can lock it, so no other user may open it: earlier releases created the
+// same file with mode 0644.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
