@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,8 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Execute runs the command line, prints its error to stderr with "error: " before each line, and returns the exit code.
+// Execute runs the command line, prints its error to stderr with "error: " before each line, and returns the exit code. The error
+// is printed without control characters and without the passwords of URLs.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(ctx)
@@ -74,8 +76,8 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 		}
 	}
 	stderr := root.ErrOrStderr()
-	for line := range strings.SplitSeq(strings.TrimRight(message(ctx, err), "\n"), "\n") {
-		_, _ = fmt.Fprintln(stderr, "error: "+line)
+	for line := range strings.SplitSeq(strings.TrimRight(redact(message(ctx, err)), "\n"), "\n") {
+		_, _ = fmt.Fprintln(stderr, "error: "+OneLine(line))
 	}
 	if wrongUsage && usage.Hint {
 		_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", ran.CommandPath())
@@ -88,4 +90,14 @@ func message(ctx context.Context, err error) string {
 		return "interrupted"
 	}
 	return err.Error()
+}
+
+// redact hides the passwords of the URLs in s. A password that is not escaped may hold any character but a space and a quote.
+func redact(s string) string {
+	hidden := regexp.MustCompile(`(://[^\s/@":]*):[^\s"]*@`).ReplaceAllString(s, "$1:xxxxx@")
+	if hidden == s {
+		return s
+	}
+	// The parser of URLs takes the start of a password that has a slash for a port, and repeats it.
+	return regexp.MustCompile(`invalid port "[^"]*"`).ReplaceAllString(hidden, "invalid port")
 }

@@ -44,14 +44,15 @@ func Print(w io.Writer, format string, v any) error {
 	})
 }
 
-// OneLine replaces control characters by spaces. Others may have written the text, and it must not move the cursor.
+// OneLine replaces characters that control a terminal or reverse the direction of writing by spaces. Others may have written the
+// text, and it must not move the cursor.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '
 		}
 		return r
-	}, s)
+	}, strings.ToValidUTF8(s, string(utf8.RuneError))) // a byte of an invalid text can be a C1 control
 }
 
 // Age returns how long ago since was, in one or two units such as 75s or 3h20m. A time in the future has the age 0s.
