@@ -27,6 +27,7 @@ type Aborted struct {
 // no host gets a grant. Then Abort revokes all grants of hosts that have not started, without a controller and a lock. Legacy
 // hosts get their started markers first, because they may have started.
 func (p Plans) Abort(ctx context.Context, name string, order fleet.Pause) (Aborted, error) {
+	order.Accessor = accessor(ctx, p.Store)
 	changed, err := p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		stored, err := u.plan()
 		if err != nil {

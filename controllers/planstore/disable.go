@@ -28,6 +28,7 @@ type Disabled struct {
 // started markers, so that they keep their slots. If a host is granted in between, DisablePuppet starts again; in the end it
 // stops the fleet anyway, which matters more than a slot. The pause does not replace one that stands.
 func (p Plans) DisablePuppet(ctx context.Context, name string, l keys.Layout, pause fleet.Pause) (Disabled, error) {
+	pause.Accessor = accessor(ctx, p.Store)
 	var did Disabled
 	try := func(checkLedger bool) (err error) {
 		var check []store.Op

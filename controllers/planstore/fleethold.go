@@ -31,7 +31,7 @@ func (u *controlUpdate) fleetHoldOps(ctx context.Context, s store.Reader) ([]sto
 	hold, epoch := pairs[0], pairs[1]
 	switch {
 	case stop != nil && !hold.Exists():
-		order := fleet.Hold{Plan: u.name, Reason: stop.Reason, Owner: stop.By, Time: stop.Time}
+		order := fleet.Hold{Plan: u.name, Reason: stop.Reason, Owner: stop.By, Accessor: stop.Accessor, Time: stop.Time}
 		return []store.Op{{Verb: store.CAS, Key: hold.Key, Value: keys.EncodeHold(order)}, MoveEpoch(epoch)}, nil
 	case stop == nil && hold.Exists():
 		return []store.Op{{Verb: store.DeleteCAS, Key: hold.Key, Index: hold.ModifyIndex}, MoveEpoch(epoch)}, nil

@@ -40,6 +40,7 @@ type HoldResult struct {
 // Set puts a host or role on hold, in one transaction: the hold, the epoch that every commit checks, and the pause key that
 // legacy hosts obey, unless there is one.
 func (h Holds) Set(ctx context.Context, at fleet.Place, hold fleet.Hold) (HoldResult, error) {
+	hold.Accessor = accessor(ctx, h.Store)
 	return h.change(ctx, at, &hold)
 }
 

@@ -84,6 +84,11 @@ func (p Plans) Pause(ctx context.Context, name string) (*fleet.Pause, error) {
 // SetPause pauses a plan, or ends its pause if the order is nil. It reports whether that changed anything: a pause that stands
 // is kept. A pause creates a missing control, because an order to stop must not fail for that.
 func (p Plans) SetPause(ctx context.Context, name string, pause *fleet.Pause) (changed bool, err error) {
+	if pause != nil {
+		order := *pause
+		order.Accessor = accessor(ctx, p.Store)
+		pause = &order
+	}
 	err = store.RetryOnConflict(ctx, func() error {
 		changed, err = p.tryUpdateControl(ctx, name, true, func(u *controlUpdate) (bool, error) { return u.setPause(pause), nil })
 		return err
@@ -114,6 +119,7 @@ type Resumption struct {
 // Resume ends a pause, an abort and a halt of a plan, and accepts that the fleet shrank. After a halt, hosts that have failed so
 // far no longer count against maxFailed. It reports whether anything changed.
 func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, error) {
+	r.Accessor = accessor(ctx, p.Store)
 	return p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		stored, err := u.plan() // an override for one version must not open the windows for another
 		if err != nil {
@@ -135,7 +141,8 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		}
 		u.Pause, u.Halt, u.Abort = nil, nil, nil
 		if r.OverrideWindows {
-			u.Override = &fleet.Override{By: r.By, Time: r.Time, Reason: r.Reason, Version: plan.Spec.Version, Until: r.Until}
+			u.Override = &fleet.Override{By: r.By, Accessor: r.Accessor, Time: r.Time, Reason: r.Reason,
+				Version: plan.Spec.Version, Until: r.Until}
 		}
 		return true, nil
 	})
@@ -208,6 +215,7 @@ func (e *PromoteError) Error() string {
 // Promote lets the other hosts follow the canaries of the plan's version. It returns a *PromoteError while a canary is not
 // upgraded or soaks, unless forced. It reports whether anything changed.
 func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, force bool) (bool, error) {
+	order.Accessor = accessor(ctx, p.Store)
 	return p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		if _, err := u.plan(); err != nil {
 			return false, err

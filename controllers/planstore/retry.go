@@ -24,6 +24,7 @@ func (e *NotFailedError) Error() string { return fmt.Sprintf("host/%s %s", e.Hos
 // SetAside takes failed hosts out of the rollout, so that they free their slots. They make no further attempt before Retry. A host
 // that has not failed is a *NotFailedError, and nothing is written. It returns the hosts that were not set aside before.
 func (p Plans) SetAside(ctx context.Context, name string, hosts []string, order fleet.Pause) (set []string, err error) {
+	order.Accessor = accessor(ctx, p.Store)
 	_, err = p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		set = nil
 		o, err := p.observeFor(ctx, u, order)
@@ -63,6 +64,7 @@ func (p Plans) SetAside(ctx context.Context, name string, hosts []string, order 
 // after all others, and those that wait for their next attempt get one at once. A host that has not failed is a *NotFailedError,
 // and nothing is written. It returns the hosts.
 func (p Plans) Retry(ctx context.Context, name string, places []fleet.Place, order fleet.Pause) (again []string, err error) {
+	order.Accessor = accessor(ctx, p.Store)
 	_, err = p.updateControl(ctx, name, func(u *controlUpdate) (bool, error) {
 		o, err := p.observeFor(ctx, u, order)
 		if err != nil {

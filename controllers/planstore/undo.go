@@ -44,6 +44,7 @@ func (e *UndoError) Error() string {
 // Undo pins an earlier revision, which replaces the stored spec. The pin holds until the spec changes: to apply the same spec
 // again changes nothing. To pin the revision of the stored spec ends a pin.
 func (p Plans) Undo(ctx context.Context, name string, order Undo) (Undone, error) {
+	order.Accessor = accessor(ctx, p.Store)
 	var did Undone
 	changed, err := p.updateControl(ctx, name, func(u *controlUpdate) (changed bool, err error) {
 		did, changed, err = p.undo(ctx, u, order)
@@ -83,8 +84,8 @@ func (p Plans) undo(ctx context.Context, u *controlUpdate, order Undo) (did Undo
 		u.Pin = nil
 		return did, true, nil
 	}
-	u.Pin = &fleet.Pin{Revision: number, Digest: digest, By: order.By, Time: order.Time, Reason: order.Reason,
-		Policy: order.Policy}
+	u.Pin = &fleet.Pin{Revision: number, Digest: digest, By: order.By, Accessor: order.Accessor, Time: order.Time,
+		Reason: order.Reason, Policy: order.Policy}
 	return did, before == nil || before.Revision != number || before.Digest != digest || before.Policy != order.Policy, nil
 }
 

@@ -43,9 +43,11 @@ type Resumption struct {
 
 // Override opens the maintenance windows of a plan for the rollout of one version.
 type Override struct {
-	By     string    `json:"by,omitempty"`
-	Time   time.Time `json:"time"`
-	Reason string    `json:"reason,omitempty"`
+	By string `json:"by,omitempty"`
+	// Accessor is that of the order.
+	Accessor string    `json:"accessor,omitempty"`
+	Time     time.Time `json:"time"`
+	Reason   string    `json:"reason,omitempty"`
 	// Version is the only one that it applies to.
 	Version string `json:"version"`
 	// Until is when it ends. Zero means with the rollout.

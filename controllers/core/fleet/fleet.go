@@ -236,10 +236,12 @@ const ByController = "controller"
 
 // Hold keeps a host or role at its version.
 type Hold struct {
-	Reason  string    `json:"reason,omitempty"`
-	Owner   string    `json:"owner,omitempty"`
-	Time    time.Time `json:"time,omitzero"`
-	Expires time.Time `json:"expires,omitzero"`
+	Reason string `json:"reason,omitempty"`
+	Owner  string `json:"owner,omitempty"`
+	// Accessor is the accessor ID of the Consul token with which the hold was written, as its client says. Empty means unknown.
+	Accessor string    `json:"accessor,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"`
 	// Exempt also takes the hosts out of the counts.
 	Exempt bool `json:"exempt,omitempty"`
 	// Plan is the plan that is paused, aborted or halted, in a hold on the whole fleet.
@@ -271,20 +273,24 @@ const (
 // Pause is an operator's order to stop: in the plan's control or, by Scope, in the pause keys that jorc wrote.
 type Pause struct {
 	// Kind says which command gave the order. Empty in other orders than a pause, and in values of earlier releases.
-	Kind   PauseKind `json:"kind,omitempty"`
-	By     string    `json:"by,omitempty"`
-	Time   time.Time `json:"time,omitzero"`
-	Reason string    `json:"reason,omitempty"`
+	Kind PauseKind `json:"kind,omitempty"`
+	By   string    `json:"by,omitempty"`
+	// Accessor is the accessor ID of the Consul token with which the order was written, as its client says. Empty means unknown.
+	Accessor string    `json:"accessor,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
 }
 
 // Pin carries out an earlier revision in place of the spec, after an undo or a rollback.
 type Pin struct {
 	Revision int64 `json:"revision"`
 	// Digest is that of the replaced spec. The pin ends when the spec changes.
-	Digest string    `json:"digest"`
-	By     string    `json:"by,omitempty"`
-	Time   time.Time `json:"time,omitzero"`
-	Reason string    `json:"reason,omitempty"`
+	Digest string `json:"digest"`
+	By     string `json:"by,omitempty"`
+	// Accessor is that of the order.
+	Accessor string    `json:"accessor,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
 	// Policy says by which rules the revision is carried out. Empty means its own, as in the values of earlier releases.
 	Policy PinPolicy `json:"policy,omitempty"`
 }

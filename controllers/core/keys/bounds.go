@@ -114,20 +114,24 @@ func boundControl(c *fleet.Control) {
 	}
 	for _, o := range orders {
 		if o != nil {
-			o.By, o.Reason = Text(o.By, maxWord), Text(o.Reason, MaxMessage)
+			boundOrder(&o.By, &o.Accessor, &o.Reason)
 		}
 	}
 	for host, order := range c.SetAside {
-		order.By, order.Reason = Text(order.By, maxWord), Text(order.Reason, MaxMessage)
+		boundOrder(&order.By, &order.Accessor, &order.Reason)
 		c.SetAside[host] = order
 	}
 	if c.Halt != nil {
 		c.Halt.Reason = Text(c.Halt.Reason, MaxMessage)
 	}
 	if c.Pin != nil {
-		c.Pin.By, c.Pin.Reason = Text(c.Pin.By, maxWord), Text(c.Pin.Reason, MaxMessage)
+		boundOrder(&c.Pin.By, &c.Pin.Accessor, &c.Pin.Reason)
 	}
 	if c.Override != nil {
-		c.Override.By, c.Override.Reason = Text(c.Override.By, maxWord), Text(c.Override.Reason, MaxMessage)
+		boundOrder(&c.Override.By, &c.Override.Accessor, &c.Override.Reason)
 	}
+}
+
+func boundOrder(by, accessor, reason *string) {
+	*by, *accessor, *reason = Text(*by, maxWord), Text(*accessor, maxWord), Text(*reason, MaxMessage)
 }

@@ -278,7 +278,8 @@ func DecodeHold(p Pair) *fleet.Hold {
 		return nil
 	}
 	h, err := decodeBounded[fleet.Hold](p)
-	h.Reason, h.Owner, h.Plan = Text(h.Reason, MaxMessage), Text(h.Owner, maxWord), Text(h.Plan, maxWord)
+	boundOrder(&h.Owner, &h.Accessor, &h.Reason)
+	h.Plan = Text(h.Plan, maxWord)
 	if later, ok := errors.AsType[*SchemaError](err); ok {
 		h.Reason = later.Error()
 	} else if err != nil {

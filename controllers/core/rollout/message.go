@@ -477,7 +477,7 @@ func PinMessage(p *fleet.Pin, version string) string {
 		return ""
 	}
 	return fmt.Sprintf("revision %d (version %s) is pinned in place of the spec", p.Revision, version) +
-		attribution(fleet.Pause{By: p.By, Time: p.Time, Reason: p.Reason})
+		attribution(fleet.Pause{By: p.By, Accessor: p.Accessor, Time: p.Time, Reason: p.Reason})
 }
 
 // attribution says who gave an order, when and why.
@@ -485,6 +485,9 @@ func attribution(p fleet.Pause) string {
 	var b strings.Builder
 	if p.By != "" {
 		b.WriteString(" by " + p.By)
+	}
+	if p.Accessor != "" {
+		b.WriteString(" (token " + p.Accessor + ")")
 	}
 	if !p.Time.IsZero() {
 		b.WriteString(" since " + timestamp(p.Time))

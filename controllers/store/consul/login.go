@@ -212,14 +212,37 @@ func (s *Store) Expiring(ctx context.Context) ([]store.Credential, error) {
 	if c := id.certificate; c != nil {
 		all = append(all, store.Credential{Kind: "certificate", Begin: c.NotBefore, End: c.NotAfter})
 	}
-	var token api.ACLToken
+	token, err := s.self(ctx, s.read)
+	if err != nil || token.ExpirationTime == nil {
+		return all, err
+	}
+	kind := "token"
+	if s.credentials.login.AuthMethod != "" {
+		kind = "login"
+	}
+	return append(all, store.Credential{Kind: kind, Begin: token.CreateTime, End: *token.ExpirationTime}), nil
+}
+
+// Accessor returns the accessor ID of the token in use, which is no secret. Empty means that there is none: without ACLs, for
+// instance. It asks once.
+func (s *Store) Accessor(ctx context.Context) (string, error) {
+	token, err := s.self(ctx, func(ctx context.Context, r request, answer func(*http.Response) error) error {
+		r.use = forReads
+		return s.attempt(ctx, s.config.ReadTimeout, r, answer)
+	})
+	return token.AccessorID, err
+}
+
+// self returns the token in use, with one call of ask. Without ACLs, and without a token, it is zero.
+func (s *Store) self(ctx context.Context, ask func(context.Context, request, func(*http.Response) error) error) (
+	token api.ACLToken, err error) {
 	accept := []int{http.StatusOK, http.StatusUnauthorized, http.StatusNotFound} // also without ACLs
-	if id.token == "" && s.credentials.login.AuthMethod == "" {
+	if s.credentials.get().token == "" && s.credentials.login.AuthMethod == "" {
 		accept = append(accept, http.StatusForbidden)
 	}
 	r := request{kind: "acl", method: http.MethodGet, path: "/v1/acl/token/self", accept: accept,
 		needs: need{"the token in use", "to be known to Consul"}}
-	err := s.read(ctx, r, func(response *http.Response) error {
+	err = ask(ctx, r, func(response *http.Response) error {
 		if response.StatusCode != http.StatusOK {
 			return nil
 		}
@@ -229,12 +252,5 @@ func (s *Store) Expiring(ctx context.Context) ([]store.Credential, error) {
 		}
 		return json.Unmarshal(data.Bytes(), &token)
 	})
-	if err != nil || token.ExpirationTime == nil {
-		return all, err
-	}
-	kind := "token"
-	if s.credentials.login.AuthMethod != "" {
-		kind = "login"
-	}
-	return append(all, store.Credential{Kind: kind, Begin: token.CreateTime, End: *token.ExpirationTime}), nil
+	return token, err
 }

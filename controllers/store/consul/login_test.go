@@ -236,8 +236,14 @@ func TestExpiring_IsAnErrorWithoutItsToken(t *testing.T) {
 		expiring[0].End.Sub(expiring[0].Begin).Round(time.Second) != 30*time.Minute {
 		t.Errorf("%+v, %v", expiring, err)
 	}
+	if id, err := s.Accessor(t.Context()); err != nil || id != made.AccessorID {
+		t.Errorf("accessor %q, %v", id, err)
+	}
 	if _, err := client.ACL().TokenDelete(made.AccessorID, nil); err != nil {
 		t.Fatal(err)
+	}
+	if id, err := s.Accessor(t.Context()); err == nil || id != "" {
+		t.Errorf("deleted token: accessor %q, %v", id, err)
 	}
 	expiring, err := s.Expiring(t.Context())
 	if forbidden, ok := errors.AsType[*store.ForbiddenError](err); !ok || forbidden.Key == "" || len(expiring) != 0 {
@@ -250,5 +256,8 @@ func TestExpiring_IsAnErrorWithoutItsToken(t *testing.T) {
 	noACLs := open(t, consul.Config{Address: consultest.Start(t).Addr(), Token: secret})
 	if expiring, err := noACLs.Expiring(t.Context()); err != nil || len(expiring) != 0 {
 		t.Errorf("no ACLs: %+v, %v", expiring, err)
+	}
+	if id, err := noACLs.Accessor(t.Context()); err != nil || id != "" {
+		t.Errorf("no ACLs: accessor %q, %v", id, err)
 	}
 }
