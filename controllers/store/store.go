@@ -178,10 +178,16 @@ type ForbiddenError struct {
 	Key string
 	// Policy is the ACL rule that allows the request.
 	Policy string
-	Err    error
+	// UnknownToken names the origin of a token that the store does not know, such as a file. Empty means that the token is known.
+	UnknownToken string
+	Err          error
 }
 
 func (e *ForbiddenError) Error() string {
+	if e.UnknownToken != "" {
+		return fmt.Sprintf("permission denied on %s: the token of %s has expired, was revoked, or never existed: replace it (%v)",
+			e.Key, e.UnknownToken, e.Err)
+	}
 	return fmt.Sprintf("permission denied on %s: the token needs %s (%v)", e.Key, e.Policy, e.Err)
 }
 

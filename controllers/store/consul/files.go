@@ -48,7 +48,7 @@ func (c Config) load(resolved *api.Config) (files [sha256.Size]byte, err error) 
 }
 
 // readToken returns the token. The precedence is that of Consul's client: TokenFile, Token, CONSUL_HTTP_TOKEN_FILE,
-// CONSUL_HTTP_TOKEN. A file that is empty has none.
+// CONSUL_HTTP_TOKEN. An empty file is an error, because Consul would take the requests for anonymous ones.
 func (c Config) readToken(resolved *api.Config) (string, error) {
 	path := c.TokenFile
 	if path == "" && c.Token == "" {
@@ -61,7 +61,28 @@ func (c Config) readToken(resolved *api.Config) (string, error) {
 	if token := bytes.TrimSpace(data); len(token) > 0 {
 		return string(token), nil
 	}
+	if path != "" && c.Login.AuthMethod == "" {
+		return "", fmt.Errorf("token file: %s is empty: write a token to it, or name no file to be anonymous", path)
+	}
 	return resolved.Token, nil
+}
+
+// tokenOrigin names where the token comes from, for messages.
+func (c Config) tokenOrigin() string {
+	file := c.TokenFile
+	if file == "" && c.Token == "" {
+		file = os.Getenv(api.HTTPTokenFileEnvName)
+	}
+	switch {
+	case c.Login.AuthMethod != "":
+		return "auth method " + c.Login.AuthMethod
+	case file != "":
+		return file
+	case c.Token != "":
+		return "--token"
+	default:
+		return api.HTTPTokenEnvName
+	}
 }
 
 // readCertificates replaces the paths in t by what the files hold. It returns a hash of that.

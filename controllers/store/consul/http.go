@@ -116,7 +116,7 @@ func (s *Store) afterRefusal(ctx context.Context, used *identity, err error) *id
 	_, forbidden := errors.AsType[*store.ForbiddenError](err)
 	_, unavailable := errors.AsType[*store.UnavailableError](err)
 	switch {
-	case forbidden && s.credentials.login.AuthMethod != "" && strings.Contains(err.Error(), "ACL not found"):
+	case forbidden && s.credentials.login.AuthMethod != "" && strings.Contains(err.Error(), unknownToken):
 		return s.loginRefused(ctx, used, err)
 	case forbidden:
 		return s.credentials.refused(used)
@@ -208,13 +208,20 @@ func (s *Store) send(ctx context.Context, id *identity, r request) (*http.Respon
 	return response, nil
 }
 
+// unknownToken is part of Consul's answer to a token that it does not know.
+const unknownToken = "ACL not found"
+
 // refusal is the error for a status that is not accepted.
 func (s *Store) refusal(r request, response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody)) // a part of the message is better than none
 	text := s.credentials.withoutSecrets(strings.ToValidUTF8(strings.TrimSpace(string(body)), "\uFFFD"))
 	switch code := response.StatusCode; {
 	case code == http.StatusForbidden:
-		return &store.ForbiddenError{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
+		denied := &store.ForbiddenError{Key: r.needs.key, Policy: r.needs.rule, Err: errors.New(text)}
+		if strings.Contains(text, unknownToken) {
+			denied.UnknownToken = s.config.tokenOrigin()
+		}
+		return denied
 	case code >= 300 && code < 400:
 		return fmt.Errorf("consul at %s: %s %s: status %d: a redirect to %s is not followed: set the address that answers", s.addr,
 			r.method, r.path, code, s.credentials.withoutSecrets(strconv.Quote(response.Header.Get("Location"))))

@@ -289,3 +289,31 @@ func TestStore_ReadsReplacedCertificates(t *testing.T) {
 	backend.CloseClientConnections()
 	get("after a new client certificate")
 }
+
+func TestStore_NamesTheFileOfATokenThatConsulDoesNotKnow(t *testing.T) {
+	for name, c := range calls {
+		t.Run(name, func(t *testing.T) {
+			g, addr, file := newGate(t, "first")
+			s := open(t, consul.Config{Address: addr, TokenFile: file})
+			g.accept("second")
+			err := c.call(t.Context(), s)
+			if err == nil || !strings.Contains(err.Error(), "the token of "+file+" has expired, was revoked") ||
+				strings.Contains(err.Error(), "needs") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestNew_RejectsAnEmptyTokenFile(t *testing.T) {
+	file := writeFile(t, filepath.Join(t.TempDir(), "token"), " \n")
+	for name, c := range map[string]struct{ flag, environment string }{"flag": {flag: file}, "environment": {environment: file}} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("CONSUL_HTTP_TOKEN_FILE", c.environment)
+			_, err := consul.New(consul.Config{Address: "127.0.0.1:1", TokenFile: c.flag})
+			if err == nil || !strings.Contains(err.Error(), file+" is empty") {
+				t.Errorf("error %v, want one that names the empty file", err)
+			}
+		})
+	}
+}
