@@ -70,7 +70,7 @@ func newRun(stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [--config FILE | --exec PATH [flags] [-- ARG...]]",
 		Short: "Check the fleet's keys every interval, until stopped",
-		Long: "Check the fleet's keys every interval, change the version when this host may, and report. SIGTERM stops the agent\n" +
+		Long: "Check the fleet's keys every interval, change the version when this host may, and report. SIGTERM or SIGHUP stops the agent\n" +
 			"and its step. The next start resumes the change.\n" + stepHelp,
 		Args:              cli.Args(argsAfterDash),
 		ValidArgsFunction: flags.AnyFile,

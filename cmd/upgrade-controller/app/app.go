@@ -41,7 +41,7 @@ func New(stderr io.Writer) *cobra.Command {
 		Use:   "upgrade-controller",
 		Short: "Reconcile all upgrade plans of a Consul",
 		Long: "Take the controller's lock in Consul, and reconcile a plan whenever something that it depends on changes. Of " +
-			"several replicas, one leads and the others stand by. On SIGINT or SIGTERM the controller finishes the " +
+			"several replicas, one leads and the others stand by. On SIGINT, SIGTERM or SIGHUP the controller finishes the " +
 			"transaction in progress and releases the lock.\n\n" +
 			"Flags take precedence over the file of --config, and that file over the environment variables of Consul. If " +
 			"systemd starts the controller with Type=notify, it reports whether it leads or stands by.",

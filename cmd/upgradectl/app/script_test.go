@@ -12,18 +12,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/signal"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
@@ -61,7 +60,7 @@ func scriptNow() time.Time {
 
 // upgradectl is the real command line with a fixed time, a user, and legacy files in the folder of the script.
 func upgradectl() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := cli.NotifyContext(context.Background())
 	defer stop()
 	o := app.SystemOptions()
 	o.Now, o.Who = scriptNow, "alice@desk"
@@ -77,7 +76,7 @@ func upgradectl() int {
 }
 
 func helper(f func(ctx context.Context, s *consul.Store, args []string) error) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := cli.NotifyContext(context.Background())
 	defer stop()
 	s, err := consul.New(consul.Config{Token: os.Getenv("SCRIPT_TOKEN")})
 	if err == nil {
