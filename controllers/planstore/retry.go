@@ -45,7 +45,8 @@ func (p Plans) SetAside(ctx context.Context, name string, hosts []string, order 
 			case v.State != rollout.Failed:
 				return false, notFailed(v, "set aside")
 			}
-			aside[host] = fleet.SetAside{Pause: u.dated(order), Rollout: o.Fleet.Current.Rollout}
+			h, _ := o.Fleet.Host(host)
+			aside[host] = fleet.SetAside{Pause: u.dated(order), Rollout: o.Fleet.Current.Rollout, Seen: h.LastIndex()}
 			if u.Control.Retry != nil {
 				delete(u.Control.Retry.Hosts, host)
 			}

@@ -76,7 +76,8 @@ func TestSetAside_TakesFailedHostsOnly(t *testing.T) {
 	if err != nil || !slices.Equal(set, []string{"web1"}) { // web2 was before
 		t.Errorf("set aside %q, %v", set, err)
 	}
-	if c := f.orders(); len(c.SetAside) != 1 || c.SetAside["web1"].By != "alice" || c.SetAside["web1"].Rollout != 1 {
+	if c := f.orders(); len(c.SetAside) != 1 || c.SetAside["web1"].By != "alice" || c.SetAside["web1"].Rollout != 1 ||
+		c.SetAside["web1"].Seen != f.control(keys.Layout{}.Started("web1")).ModifyIndex {
 		t.Errorf("control %+v", c)
 	}
 }

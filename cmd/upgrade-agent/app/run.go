@@ -70,8 +70,8 @@ func newRun(stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [--config FILE | --exec PATH [flags] [-- ARG...]]",
 		Short: "Check the fleet's keys every interval, until stopped",
-		Long: "Check the fleet's keys every interval, change the version when this host may, and report. SIGTERM or SIGHUP stops the agent\n" +
-			"and its step. The next start resumes the change.\n" + stepHelp,
+		Long: "Check the fleet's keys every interval, change the version when this host may, and report. SIGTERM or SIGHUP stops the\n" +
+			"agent and its step. The next start resumes the change.\n" + stepHelp,
 		Args:              cli.Args(argsAfterDash),
 		ValidArgsFunction: flags.AnyFile,
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },

@@ -64,6 +64,13 @@ type SetAside struct {
 	Pause
 	// Rollout is the only one that it applies to.
 	Rollout uint64 `json:"rollout"`
+	// Seen is the highest ModifyIndex of the host's keys that the operator saw. Zero means unknown: an earlier release wrote the order.
+	Seen uint64 `json:"seen,omitempty"`
+}
+
+// Misses reports whether the host started an attempt that the operator did not see. Such a host keeps its slot while it works.
+func (s SetAside) Misses(m *Started) bool {
+	return s.Seen != 0 && m != nil && m.By == "" && !m.Waiting && m.Index > s.Seen
 }
 
 // Retry grants hosts again that have failed.

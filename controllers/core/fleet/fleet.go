@@ -437,6 +437,18 @@ func (h *Host) AgentVersion() string {
 // KnowsGrants reports whether the host's agent changes its version by grants.
 func (h *Host) KnowsGrants() bool { return h.Report != nil && h.Report.Schema >= ReportSchema }
 
+// LastIndex returns the highest ModifyIndex of its report, started marker and grant. Zero means that it has none of them.
+func (h *Host) LastIndex() uint64 {
+	index := h.ReportIndex
+	if h.Started != nil {
+		index = max(index, h.Started.Index)
+	}
+	if h.Grant != nil {
+		index = max(index, h.Grant.Index)
+	}
+	return index
+}
+
 // Held reports whether a pause key or a hold keeps the host at its version, or that two machines report as it.
 func (h *Host) Held() bool { return h.PausedBy != ScopeNone || h.Hold != nil || h.Duplicate() }
 

@@ -63,6 +63,21 @@ func TestSetAside_FreesTheSlotOfAFailedHost(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 SetAside SetAside: broken disk; its slot is free until\nweb2..3 Pending Revoking\n-host/web1\n-started/web1",
 	}, {
+		name:  "by order, and the operator saw its start",
+		fleet: knowing + "started web1 v2 -2h\nkey host/web1 True -2h\nsetaside web1\nsaw web1",
+		spec:  oneAtATime,
+		want:  "web1 SetAside SetAside\nweb2..3 Pending Revoking\n-host/web1\n-started/web1",
+	}, {
+		name:  "not by an order that came before its start",
+		fleet: knowing + "setaside web1\nsaw web1\nstarted web1 v2 -1m\nkey host/web1 True -2h",
+		spec:  oneAtATime,
+		want:  "web1 Upgrading Granted\nweb2..3 Pending NoFreeSlot\nno change",
+	}, {
+		name:  "by an order that came before its start, once that attempt has failed",
+		fleet: knowing + "setaside web1\nsaw web1\nattempt web1 1 waits -1m\nkey host/web1 True -2h",
+		spec:  oneAtATime,
+		want:  "web1 SetAside SetAside\nweb2..3 Pending Revoking\n-host/web1\n-started/web1",
+	}, {
 		name:  "by order, a legacy host",
 		fleet: "record v1 web1..2\nkey host/web1 True -2h\nsetaside web1",
 		spec:  oneAtATime,

@@ -33,10 +33,10 @@ func (c *classifier) retries(h *fleet.Host, started bool) bool {
 }
 
 // orderedAside reports whether an operator set a host aside in this rollout. A host of which only a marker is known is not: the
-// marker expires.
+// marker expires. Nor is one that was silent when the operator gave the order, and started before a pass removed its grant.
 func (c *classifier) orderedAside(h *fleet.Host) bool {
 	order, ok := c.control.SetAside[h.Name]
-	return ok && order.Rollout == c.current.Rollout && !knownByMarker(h)
+	return ok && order.Rollout == c.current.Rollout && !knownByMarker(h) && !order.Misses(h.Started)
 }
 
 // retriesUnreported reports whether an operator lets a host try again that was silent, so that no report says that it failed.

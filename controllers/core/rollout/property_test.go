@@ -109,6 +109,12 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 		line("current %s", now)
 	}
 	for _, h := range hosts {
+		if now != "" && yes("is set aside before it starts", 12) {
+			line("setaside %s", h)
+			line("saw %s", h)
+		}
+	}
+	for _, h := range hosts {
 		if now != "" && yes("has grant", 4) {
 			line("grant %s %s", h, mark("granted at"))
 		}
@@ -124,7 +130,7 @@ func anyWorld(t *rapid.T) (*world, *rules) {
 		}
 	}
 	for _, h := range hosts {
-		if yes("is set aside", 12) && strings.Contains(b.String(), "current ") {
+		if yes("is set aside", 12) && !strings.Contains(b.String(), "setaside "+h+"\n") && strings.Contains(b.String(), "current ") {
 			line("setaside %s", h)
 		}
 	}
@@ -305,8 +311,16 @@ func TestNoPrefixOfChangesExceedsALimit(t *testing.T) {
 	})
 }
 
-// ordered reports whether an operator set the host aside.
-func (w *world) ordered(host string) bool { _, ok := w.control.SetAside[host]; return ok }
+// ordered reports whether an operator set the host aside, and it has begun no attempt since.
+func (w *world) ordered(host string) bool {
+	order, ok := w.control.SetAside[host]
+	if !ok || order.Seen == 0 {
+		return ok
+	}
+	f := w.observe()
+	h, known := f.Host(host)
+	return !known || h.Started == nil || h.Started.By != "" || h.Started.Waiting || h.Started.Index <= order.Seen
+}
 
 // aside reports whether nothing waits for a host: it is set aside, or was.
 func (w *world) aside(h *fleet.Host) bool {

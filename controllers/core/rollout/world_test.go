@@ -229,6 +229,10 @@ func (w *world) line(line string) {
 			w.control.SetAside = map[string]fleet.SetAside{}
 		}
 		w.control.SetAside[rest[0]] = fleet.SetAside{Pause: fleet.Pause{By: "ops", Time: w.now, Reason: text(1)}, Rollout: rollout}
+	case "saw": // the operator who set a host aside saw the keys so far
+		order := w.control.SetAside[rest[0]]
+		order.Seen = w.index
+		w.control.SetAside[rest[0]] = order
 	case "retry":
 		n, _ := strconv.Atoi(rest[1])
 		if w.control.Retry == nil {

@@ -37,20 +37,17 @@ func (r *referee) orderedAside(m *machine, rollout uint64) {
 	}
 	silent := time.Since(begun) > time.Duration(r.world.scenario.Plan.Deadline)*time.Second
 	if failed || silent || m.double || r.world.clockSet || !r.restored.IsZero() {
-		m.truth.aside, m.truth.asideAt = rollout, time.Now()
+		m.truth.aside = rollout
 	}
 }
 
-// startsAgain notes that a host starts by a grant. An order that came after the grant sets the host aside all the same: nothing
-// takes the grant from a host that was silent before the next pass.
-func (m *machine) startsAgain(rollout uint64, granted time.Time) {
+// startsAgain notes that a host starts. An order that the operator gave before does not set it aside.
+func (m *machine) startsAgain(rollout uint64) {
 	m.truth.startedAt = time.Now()
 	if rollout != m.truth.rollout {
 		m.truth.attempts = 0
 	}
-	if granted.After(m.truth.asideAt) {
-		m.truth.aside = 0
-	}
+	m.truth.aside = 0
 }
 
 // gaveUp says that the change which a host began takes no slot any more: an operator has set the host aside since it began, or it has

@@ -361,7 +361,7 @@ func (m *machine) reinstall(version string) {
 	m.world.byHand[version] = true
 	before := m.truth // it stays set aside: its name is
 	m.truth = truth{seen: before.seen, seenAt: before.seenAt, reinstalled: true, startedAt: before.startedAt, rollout: before.rollout,
-		attempts: before.attempts, aside: before.aside, asideAt: before.asideAt}
+		attempts: before.attempts, aside: before.aside}
 	m.boot()
 }
 

@@ -44,9 +44,8 @@ type truth struct {
 	startedAt, begun time.Time
 	attempts         int
 	trying           bool
-	// aside is the rollout in which an operator set it aside, and asideAt when, until it starts by a later grant. Zero means none.
-	aside   uint64
-	asideAt time.Time
+	// aside is the rollout in which an operator set it aside, until it starts. Zero means none.
+	aside uint64
 }
 
 // failure is a report of a failure in a rollout.
@@ -380,7 +379,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 		r.violate("went back", "%s has finished rollout %d, and started %s in rollout %d", m.name, m.truth.finished, marker.Version,
 			s.current.Rollout)
 	}
-	m.startsAgain(marker.Rollout, r.grants[m.name])
+	m.startsAgain(marker.Rollout)
 	r.stopped(m, marker)
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
