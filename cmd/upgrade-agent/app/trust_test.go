@@ -324,7 +324,7 @@ func newTrusted(t *testing.T, h *host) trusted {
 		mode       os.FileMode
 	}{
 		{f.config, config, 0o644}, {f.hook, "#!/bin/sh\n", 0o755}, {puppet, "#!/bin/sh\nfor last; do :; done; sh $last\n", 0o755},
-		{f.template, "Types: deb\n", 0o644}, {f.manifest, ":\n", 0o644}, {f.token, "", 0o600}, {f.validation, "#!/bin/sh\n", 0o755},
+		{f.template, "Types: deb\n", 0o644}, {f.manifest, ":\n", 0o644}, {f.token, "0f5a4c4e-93cb-4f4c-a6ad-8c1d1a0c7a11\n", 0o600}, {f.validation, "#!/bin/sh\n", 0o755},
 		{f.version, "v1\n", 0o644}, {f.evil, "#!/bin/sh\n[ $(id -u) != 0 ] || touch " + f.owned + "\n", 0o755},
 	} {
 		if err := os.MkdirAll(filepath.Dir(file.path), 0o755); err != nil {
