@@ -9,7 +9,7 @@ import (
 )
 
 // accessorTimeout is how long an order waits for the accessor of its token. An order to stop must not wait for it.
-const accessorTimeout = 2 * time.Second
+const accessorTimeout = 500 * time.Millisecond
 
 // tokenReader is a store that knows the accessor of the token with which it writes.
 type tokenReader interface {
