@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// accessorTimeout is how long an order waits for the accessor of its token. An order to stop must not wait for it.
+// accessorTimeout is how long an order waits for the accessor of its token. An order to stop must not wait long.
 const accessorTimeout = 500 * time.Millisecond
 
 // tokenReader is a store that knows the accessor of the token with which it writes.

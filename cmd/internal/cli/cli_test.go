@@ -33,6 +33,8 @@ func TestExecute_MapsErrorsToExitCodes(t *testing.T) {
 			stderr: "error: parse \"http://me:xxxxx@consul:8500\": no host\n"},
 		{name: "password with a slash", err: errors.New(`parse "http://me:se/cr@et@consul": invalid port ":se" after host`), code: 1,
 			stderr: "error: parse \"http://me:xxxxx@consul\": invalid port after host\n"},
+		{name: "password in what was taken for a host", err: errors.New(`parse "http://me:secret%40127.0.0.1:1/v1": invalid port ":secret%40127.0.0.1:1" after host`),
+			code: 1, stderr: "error: parse \"http://me:xxxxx@127.0.0.1:1/v1\": invalid port after host\n"},
 		{name: "address without a password", err: errors.New("Get http://127.0.0.1:8500/v1/kv: refused by root@web1"), code: 1,
 			stderr: "error: Get http://127.0.0.1:8500/v1/kv: refused by root@web1\n"},
 		{name: "bad input", err: cli.Usagef("plan.yaml: %d", 1), code: 2, stderr: "error: plan.yaml: 1\n"},

@@ -92,9 +92,10 @@ func message(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// redact hides the passwords of the URLs in s. A password that is not escaped may hold any character but a space and a quote.
+// redact hides the passwords of the URLs in s. A password that is not escaped may hold any character but a space and a quote. The
+// "@" after it is escaped where the whole was taken for a host.
 func redact(s string) string {
-	hidden := regexp.MustCompile(`(://[^\s/@":]*):[^\s"]*@`).ReplaceAllString(s, "$1:xxxxx@")
+	hidden := regexp.MustCompile(`(://[^\s/@":]*):[^\s"]*(@|%40)`).ReplaceAllString(s, "$1:xxxxx@")
 	if hidden == s {
 		return s
 	}
