@@ -4,9 +4,14 @@
 package consul_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -162,6 +167,46 @@ func TestStore_CompressesSmallAnswersOnly(t *testing.T) {
 			defer server.Close()
 			if err := read(open(t, consul.Config{Address: server.URL, RetryFor: -1})); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// Consul compresses answers of at least 1400 bytes. An indented answer has them sooner.
+func TestTxn_AsksForIndentationIfThatCompressesTheAnswer(t *testing.T) {
+	addr := consultest.StartWith(t, consuldev.Options{Server: true}).Addr()
+	for _, c := range []struct {
+		name string
+		verb store.Verb
+		ops  int
+		want string // the encoding of the answer
+	}{
+		{"few operations", store.Set, 4, ""},
+		{"an answer that is compressed if it is indented", store.Set, 6, "gzip"},
+		{"an answer that is just too short without indentation", store.Set, 11, "gzip"},
+		{"many operations", store.Set, 20, "gzip"},
+		{"operations without a result", store.Delete, 11, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			encoding, length := "", 0
+			proxy := httptest.NewServer(&httputil.ReverseProxy{
+				Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
+				ModifyResponse: func(r *http.Response) error {
+					body, err := io.ReadAll(r.Body)
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					encoding, length = r.Header.Get("Content-Encoding"), len(body)
+					return err
+				}})
+			defer proxy.Close()
+			var ops []store.Op
+			for i := range c.ops {
+				ops = append(ops, store.Op{Verb: c.verb, Key: fmt.Sprintf("upgrade.jiocloud.com/plans/fleet/%08d", i)})
+			}
+			if _, err := open(t, consul.Config{Address: proxy.URL}).Txn(t.Context(), ops); err != nil {
+				t.Fatal(err)
+			}
+			if encoding != c.want || length > 700 {
+				t.Errorf("encoding %q, want %q; %d bytes", encoding, c.want, length)
 			}
 		})
 	}

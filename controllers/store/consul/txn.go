@@ -96,6 +96,9 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops []txnOp, by send, 
 	if err != nil {
 		return answer, err
 	}
+	if worthIndenting(ops) {
+		query = append(query, "pretty")
+	}
 	r := request{kind: kind, method: http.MethodPut, path: "/v1/txn", query: query, body: body, needs: needs,
 		accept: []int{http.StatusOK, http.StatusConflict}, compressed: true}
 	err = by(ctx, r, func(response *http.Response) error {
@@ -120,6 +123,29 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops []txnOp, by send, 
 		return answer, fmt.Errorf("%w (%w)", errBefore114, err)
 	}
 	return answer, err
+}
+
+// Consul compresses an answer of at least minCompressed bytes. In the answer to a transaction a result has at least plainResult
+// bytes besides its key and its value, and indentedResult if the answer is indented.
+const (
+	minCompressed  = 1400
+	plainResult    = 87
+	indentedResult = 240
+)
+
+// worthIndenting reports whether Consul compresses the answer to a transaction only if it is indented. Then the indented one takes a
+// third of the bytes of the plain one.
+func worthIndenting(ops []txnOp) bool {
+	plain, indented := 0, 0
+	for _, op := range ops {
+		switch op.KV.Verb {
+		case store.Delete.String(), store.DeleteCAS.String(), store.DeleteTree.String(), store.CheckNotExists.String(): // no result
+		default:
+			plain += plainResult + len(op.KV.Key)
+			indented += indentedResult + len(op.KV.Key)
+		}
+	}
+	return plain < minCompressed && indented >= minCompressed
 }
 
 // refused returns the error of a refused transaction: a *store.ForbiddenError if the token lacks a rule, or else a
