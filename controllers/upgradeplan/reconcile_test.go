@@ -72,6 +72,20 @@ func TestReconcile_SwitchesAndGrantsInOnePass(t *testing.T) {
 	})
 }
 
+// Several goroutines share the hosts of a large fleet.
+func TestReconcile_GrantsInALargeFleet(t *testing.T) {
+	onMemory(t, func(f *fixture) {
+		f.set("current_version", "1")
+		f.hosts(true, "1", names("web", 2_000)...)
+		f.hosts(true, "2", names("db", 18_000)...)
+		f.apply(twoAtATime)
+		r := f.reconcile()
+		if r.Starts != 2 || r.Status.Hosts.Upgraded != 18_000 || r.Status.Hosts.Total != 20_000 {
+			t.Errorf("%d starts, hosts %+v", r.Starts, r.Status.Hosts)
+		}
+	})
+}
+
 func TestReconcile_WritesNothingTheSecondTime(t *testing.T) {
 	for name, spec := range map[string]string{
 		"rolling": twoAtATime,

@@ -59,6 +59,9 @@ func ApplyAt(s Snapshot, l Layout, c diff.Changes, index func(key string) uint64
 // merge returns list with each pair of updates in place of the pair of the same key. An update that does not exist removes
 // its key. An update without a CreateIndex keeps the old one, or takes its ModifyIndex. merge does not modify list.
 func merge(list, updates []Pair) []Pair {
+	if len(updates) == 0 {
+		return list
+	}
 	list, updates = byKey(list), byKey(updates)
 	out := make([]Pair, 0, len(list)+len(updates))
 	for _, p := range updates {

@@ -66,6 +66,33 @@ func TestDecoder_DecodesWhatDecodeDoes(t *testing.T) {
 	})
 }
 
+// Several goroutines decode the reports of a large fleet.
+func TestDecoder_DecodesALargeFleet(t *testing.T) {
+	const hosts = 10_000
+	var l keys.Layout
+	var d keys.Decoder
+	for _, round := range []int{1, 2} {
+		var s keys.Snapshot
+		for i := range hosts {
+			version := fmt.Sprintf("v%d", i)
+			if i%3 == 0 {
+				version += fmt.Sprintf(".%d", round)
+			}
+			s.Reports = append(s.Reports, keys.Pair{Key: l.Report(fmt.Sprintf("web%05d", i)), ModifyIndex: 1,
+				Value: keys.EncodeReport(fleet.Report{Schema: fleet.ReportSchema, Role: "web", Version: version})})
+		}
+		f := d.Decode(s, l, keys.Options{})
+		if len(f.Hosts) != hosts {
+			t.Fatalf("%d hosts", len(f.Hosts))
+		}
+		for i, h := range f.Hosts {
+			if want := *keys.DecodeReport(s.Reports[i]); h.Name != fmt.Sprintf("web%05d", i) || *h.Report != want {
+				t.Fatalf("round %d: host %d is %s with %+v, want %+v", round, i, h.Name, *h.Report, want)
+			}
+		}
+	}
+}
+
 func TestDecoder_SharesReportsThatDidNotChange(t *testing.T) {
 	var l keys.Layout
 	var d keys.Decoder

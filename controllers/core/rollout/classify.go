@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
@@ -31,14 +32,29 @@ func classify(in Input) (facts []hostFacts, next time.Time) {
 	c := &classifier{plan: plan, current: in.Fleet.Current, watermarks: in.watermarks(),
 		checks: in.Fleet.Ledger.Checks, control: &in.Control, soaks: plan.Soak() > 0, now: in.Now}
 	facts = make([]hostFacts, len(in.Fleet.Hosts))
+	part := func(from, to int) {
+		for i := from; i < to; i++ {
+			c.classify(&in.Fleet.Hosts[i], &facts[i])
+		}
+	}
+	var parts sync.WaitGroup
+	from := 0
+	for ; from+hostsAtOnce < len(facts); from += hostsAtOnce {
+		first := from
+		parts.Go(func() { part(first, first+hostsAtOnce) })
+	}
+	part(from, len(facts))
+	parts.Wait()
 	for i := range facts {
-		c.classify(&in.Fleet.Hosts[i], &facts[i])
 		if at := facts[i].next; !at.IsZero() && at.After(c.now) {
 			next = soonest(next, at)
 		}
 	}
 	return facts, next
 }
+
+// hostsAtOnce is the number of hosts that one goroutine classifies: the facts of a host depend on no other host.
+const hostsAtOnce = 8192
 
 // classify fills in the facts of a host, which are zero.
 func (c *classifier) classify(h *fleet.Host, f *hostFacts) {

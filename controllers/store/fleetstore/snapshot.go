@@ -34,7 +34,7 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 	raw := keys.Snapshot{}
 	r := snapshotReader{store: s, raw: &raw}
 	// What says that a host is in flight is read before what says that it has moved on: grants before started markers, and
-	// those before records. A host that moves between two reads counts as in flight once more, and never as neither.
+	// those before reports and records. A host that moves between two reads counts as in flight once more, and never as neither.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.GrantTree(), &raw.Grants) })
 	group.Go(func() error { return r.current(gctx, l) })
@@ -43,7 +43,6 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 	}
 	group, gctx = errgroup.WithContext(ctx)
 	group.Go(func() error { return r.list(gctx, l.StartedTree(), &raw.Started) })
-	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
 	group.Go(func() error { return r.list(gctx, l.HoldTree(), &raw.Holds) })
 	if o.Checks {
 		group.Go(func() error { return r.checks(gctx) })
@@ -55,6 +54,7 @@ func ReadFleet(ctx context.Context, s store.Reader, l keys.Layout, o SnapshotOpt
 		return raw, err
 	}
 	group, gctx = errgroup.WithContext(ctx)
+	group.Go(func() error { return r.list(gctx, l.ReportTree(), &raw.Reports) })
 	group.Go(func() error { return r.list(gctx, l.ConfigState(), &raw.Config) })
 	group.Go(func() error { return r.records(gctx, l) })
 	if err := group.Wait(); err != nil {
