@@ -75,6 +75,7 @@ deps: ## Download modules; as root on Debian, install the tools that tests need
 consul: ## Find a Consul for tests on the PATH, or build one into bin/
 	@hack/consul.sh >/dev/null
 
+# With the race detector, tests take their short form: the run before has run all of them in full.
 .PHONY: test
 test: consul ## Run all tests, with a real Consul, and concurrent code with the race detector
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_PICTURES="$${UPGRADE_PICTURES:-$(CURDIR)/bin/pictures}"
@@ -83,7 +84,7 @@ test: consul ## Run all tests, with a real Consul, and concurrent code with the 
 	  go test -json ./...
 	  go -C hack/examples test -json ./...
 	  if command -v gcc >/dev/null || command -v clang >/dev/null; then
-	    go test -json -race $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
+	    go test -json -race -short $$(go list ./controllers/... ./cmd/... | grep -v /controllers/core)
 	  else
 	    echo "no C compiler: the race detector is left out"
 	    [[ $${CI:-} != true ]]

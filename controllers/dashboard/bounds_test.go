@@ -39,6 +39,9 @@ func heap() int64 {
 
 // TestPages_MemoryIsBounded sends queries that differ, and keeps one snapshot in use.
 func TestPages_MemoryIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes 16,000 requests")
+	}
 	const most = 12 << 20
 	for name, tt := range map[string]struct {
 		requests, size int

@@ -301,6 +301,9 @@ func TestBrowser_EscapesTextsOfHosts(t *testing.T) {
 }
 
 func TestBrowser_DrawsTenThousandHosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the browser draws for seconds")
+	}
 	s := newFleet(t, 9990)
 	b := newBrowser(t)
 	b.open(s.url("plans/fleet"))

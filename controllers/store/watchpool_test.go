@@ -160,6 +160,9 @@ func TestWatchPool_NoticesSharedTargetsAtOnce(t *testing.T) {
 // request each MaxWait.
 func TestWatchPool_BoundsRequests(t *testing.T) {
 	for _, tt := range []struct{ targets, most int }{{1, 25}, {36, 36 * 25}, {1000, 1000 + 600*4*36}, {2000, 2000 + 600*4*36}} {
+		if testing.Short() && tt.targets > 36 {
+			continue // the simulated ten minutes take seconds
+		}
 		synctest.Test(t, func(t *testing.T) {
 			p := newPooled(t, 40)
 			ctx, cancel := context.WithCancel(t.Context())

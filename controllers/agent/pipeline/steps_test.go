@@ -152,6 +152,9 @@ func TestValidation_StopsAtTheFirstFailure(t *testing.T) {
 
 // It needs the real Puppet.
 func TestPuppet_Apply(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Puppet takes half a minute")
+	}
 	t.Parallel()
 	testtool.Need(t, "puppet")
 	dir := t.TempDir()

@@ -315,9 +315,9 @@ func TestLocal_LimitsLooseObjects(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Object = 1 << 20
 	for what, content := range map[string]string{
-		"more than it says":  "blob 5\x00" + strings.Repeat("0", 64<<20),
-		"too much":           "blob 67108864\x00" + strings.Repeat("0", 64<<20),
-		"no end of a header": strings.Repeat("0", 64<<20),
+		"more than it says":  "blob 5\x00" + strings.Repeat("0", 16<<20),
+		"too much":           "blob 16777216\x00" + strings.Repeat("0", 16<<20),
+		"no end of a header": strings.Repeat("0", 16<<20),
 		"less than it says":  "blob 5\x00abc",
 		"an invalid size":    "blob x\x00abc",
 	} {

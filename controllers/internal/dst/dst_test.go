@@ -150,6 +150,9 @@ func TestRun_ReplaysExactly(t *testing.T) {
 
 // A fault of the product is found, and only the events that it needs are left.
 func TestShrink_KeepsTheFaultsThatAreNeeded(t *testing.T) {
+	if quick() {
+		t.Skip("it takes a minute with the race detector")
+	}
 	broken := seams{only: "stop", ops: without(func(p *process, op store.Op) bool { return p.machine == nil && op.Key == keys.Layout{}.HoldFleet() })}
 	for seed := uint64(1); seed < 200; seed++ {
 		s := newScenario(seed, stepsOfRun)
