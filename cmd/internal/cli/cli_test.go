@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -49,7 +50,8 @@ func TestExecute_MapsErrorsToExitCodes(t *testing.T) {
 			var stderr bytes.Buffer
 			root := &cobra.Command{Use: "tool", Args: cli.NoArgs, RunE: func(*cobra.Command, []string) error { return e.err }}
 			cli.Silence(root)
-			root.SetErr(&stderr)
+			_, clean := cli.Streams(io.Discard, &stderr)
+			root.SetErr(clean)
 			if code := cli.Execute(t.Context(), root, e.args); code != e.code || stderr.String() != e.stderr {
 				t.Errorf("exit code %d, stderr %q; want %d, %q", code, stderr.String(), e.code, e.stderr)
 			}

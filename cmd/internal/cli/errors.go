@@ -57,8 +57,8 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Execute runs the command line, prints its error to stderr with "error: " before each line, and returns the exit code. The error
-// is printed without control characters and without the passwords of URLs.
+// Execute runs the command line, prints its error to stderr with "error: " before each line, and returns the exit code. Its
+// streams should be those of [Streams].
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	ran, err := root.ExecuteContextC(ctx)
@@ -76,7 +76,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 		}
 	}
 	stderr := root.ErrOrStderr()
-	for line := range strings.SplitSeq(strings.TrimRight(redact(message(ctx, err)), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(message(ctx, err), "\n"), "\n") {
 		_, _ = fmt.Fprintln(stderr, "error: "+OneLine(line))
 	}
 	if wrongUsage && usage.Hint {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -26,7 +25,8 @@ func Buffered(w io.Writer, f func(io.Writer) error) error {
 	return buffer.Flush()
 }
 
-// Print writes v as YAML, or as indented JSON for any other format.
+// Print writes v as YAML, or as indented JSON for any other format. JSON has escapes in place of the characters that a CleanWriter
+// would replace, so that programs read the value as it is.
 func Print(w io.Writer, format string, v any) error {
 	if format == YAML {
 		data, err := yaml.Marshal(v)
@@ -37,22 +37,11 @@ func Print(w io.Writer, format string, v any) error {
 		return err
 	}
 	return Buffered(w, func(w io.Writer) error {
-		e := json.NewEncoder(w)
+		e := json.NewEncoder(escapingWriter{w})
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	})
-}
-
-// OneLine replaces characters that control a terminal or reverse the direction of writing by spaces. Others may have written the
-// text, and it must not move the cursor.
-func OneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(utf8.RuneError))) // a byte of an invalid text can be a C1 control
 }
 
 // Age returns how long ago since was, in one or two units such as 75s or 3h20m. A time in the future has the age 0s.

@@ -19,6 +19,7 @@ import (
 // Main runs the command line and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage. The commands of
 // jorc have codes of their own.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = cli.Streams(stdout, stderr)
 	cmd := New(stderr) //nolint:contextcheck // cobra passes the context on
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)

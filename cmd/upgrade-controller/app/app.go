@@ -28,6 +28,7 @@ import (
 
 // Main runs the command and returns its exit code: 0 for success, 1 for a failure, 2 for wrong usage.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = cli.Streams(stdout, stderr)
 	cmd := New(stderr) //nolint:contextcheck // cobra passes the context on
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)

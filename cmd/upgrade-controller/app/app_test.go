@@ -400,6 +400,25 @@ func TestReadyz_WithoutConsul(t *testing.T) {
 	}
 }
 
+func TestMain_HidesPasswordsOfConsulsAddress(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	stop := writerFunc(func(p []byte) (int, error) {
+		cancel() // after the first line
+		return out.Write(p)
+	})
+	args := strings.Fields("--http-addr http://me:secret@127.0.0.1:1 --metrics-bind-address 0 --health-probe-bind-address 0 " +
+		"--dashboard-bind-address 0 -v 1")
+	app.Main(ctx, args, stop, stop)
+	if text := out.String(); strings.Contains(text, "secret") || !strings.Contains(text, "127.0.0.1:1") {
+		t.Errorf("the password of the address, or no address:\n%s", text)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 func TestUsageErrors(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

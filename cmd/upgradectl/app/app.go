@@ -78,8 +78,8 @@ func New(o Options) *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return f.flags.complete() },
 	}
 	root.SetIn(o.In)
-	root.SetOut(o.Out)
-	root.SetErr(o.Err)
+	root.SetOut(f.Out)
+	root.SetErr(f.Err)
 	cli.Silence(root)
 	f.flags.bind(root.PersistentFlags())
 	for _, g := range commands(f) {

@@ -37,18 +37,20 @@ func (c colorFlag) enabled(f *factory) bool {
 }
 
 // writeDiff writes a diff, in colors if they are enabled.
-func (c colorFlag) writeDiff(f *factory, w io.Writer, text string) error {
+func (c colorFlag) writeDiff(f *factory, text string) error {
 	colored := c.enabled(f)
-	for line := range strings.Lines(text) {
-		line = cli.OneLine(strings.TrimSuffix(line, "\n"))
-		if colored {
-			line = colorize(line)
+	return cli.Buffered(f.raw.Out, func(w io.Writer) error {
+		for line := range strings.Lines(text) {
+			line = cli.OneLine(strings.TrimSuffix(line, "\n"))
+			if colored {
+				line = colorize(line)
+			}
+			if _, err := io.WriteString(w, line+"\n"); err != nil {
+				return err
+			}
 		}
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // colorize colors one line of a diff.

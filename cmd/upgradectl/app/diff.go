@@ -6,7 +6,6 @@ package app
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -112,14 +111,12 @@ func printDiffs(ctx context.Context, o *diffOptions) (different bool, err error)
 	if o.format.Value != asDiff {
 		return different, cli.Print(o.Out, o.format.Value, diffs)
 	}
-	return different, cli.Buffered(o.Out, func(w io.Writer) error {
-		for _, d := range diffs {
-			if err := o.color.writeDiff(o.factory, w, d.text()); err != nil {
-				return err
-			}
+	for _, d := range diffs {
+		if err := o.color.writeDiff(o.factory, d.text()); err != nil {
+			return false, err
 		}
-		return nil
-	})
+	}
+	return different, nil
 }
 
 // diffPlans returns the diffs of the plans in the files or in the source.

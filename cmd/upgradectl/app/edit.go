@@ -143,7 +143,7 @@ func (e *editSession) open(ctx context.Context, text string) (string, error) {
 	}
 	editor := cmp.Or(e.Getenv("EDITOR"), defaultEditor)
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", e.path) // it may have arguments, as in `code --wait`
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.In, e.Out, e.Err
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.In, e.raw.Out, e.raw.Err
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("the editor %q: %w", editor, err)
 	}

@@ -26,13 +26,17 @@ import (
 // factory holds what all commands share: the process, the flags of every command, and the store.
 type factory struct {
 	Options
+	// raw has the streams of the process. Those of Options lose characters that control a terminal. Only what controls it itself
+	// writes to raw: an editor, a live screen, and colors.
+	raw   Options
 	flags globalFlags
 	// store opens the store that the flags select. Later calls return the same store.
 	store func() (store.Store, error)
 }
 
 func newFactory(o Options) *factory {
-	f := &factory{Options: o}
+	f := &factory{Options: o, raw: o}
+	f.Out, f.Err = cli.Streams(o.Out, o.Err)
 	f.store = sync.OnceValues(func() (store.Store, error) {
 		s, err := f.Open(f.flags.consul)
 		if err != nil {
@@ -46,7 +50,7 @@ func newFactory(o Options) *factory {
 // quick returns a factory with the same flags, for a read that must not take long: its store does not retry, and it prints no
 // messages.
 func (f *factory) quick() (*factory, error) {
-	q := newFactory(f.Options)
+	q := newFactory(f.raw)
 	q.Err = io.Discard
 	q.flags = f.flags
 	q.flags.consul.RetryFor = -1

@@ -54,7 +54,7 @@ type liveScreen struct {
 
 // run shows the plan until the operator quits, the context ends or the watch ends. It returns true if the operator quits.
 func (l *liveScreen) run(ctx context.Context) (quit bool, err error) {
-	p := newProgram(l.factory, l.plan, l.In, l.Out, l.inline)
+	p := newProgram(l.factory, l.plan, l.In, l.raw.Out, l.inline)
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	var watched error

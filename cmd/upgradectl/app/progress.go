@@ -64,7 +64,7 @@ type progressScreen struct {
 }
 
 func newProgressScreen(f *factory) *progressScreen {
-	s := &progressScreen{program: newProgram(f, "", nil, f.Err, true), now: f.Now, ended: make(chan struct{})}
+	s := &progressScreen{program: newProgram(f, "", nil, f.raw.Err, true), now: f.Now, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
 		_, _ = s.program.Run() // the command does not depend on the display

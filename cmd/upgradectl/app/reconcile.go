@@ -117,7 +117,7 @@ func preview(ctx context.Context, f *factory, s store.Store, plan *v1alpha1.Upgr
 	if preview.Changes.Empty() {
 		f.say("no key would change: %s", blockedBy(preview.Last))
 	}
-	return color.writeDiff(f, f.Out, preview.Changes.String())
+	return color.writeDiff(f, preview.Changes.String())
 }
 
 // blockedBy returns what stops all new starts, or the progress of the plan if nothing does.

@@ -24,6 +24,8 @@ const (
 	MaxMessage = 4 << 10
 	// maxWord bounds other words.
 	maxWord = 128
+	// maxObject bounds the key that an event is about.
+	maxObject = 1 << 10
 )
 
 // tooLong says that a value is longer than allowed.
@@ -130,6 +132,12 @@ func boundControl(c *fleet.Control) {
 	if c.Override != nil {
 		boundOrder(&c.Override.By, &c.Override.Accessor, &c.Override.Reason)
 	}
+}
+
+// boundEvent bounds and cleans an event.
+func boundEvent(e *fleet.Event) {
+	e.Type, e.Reason = fleet.EventType(Text(string(e.Type), maxWord)), Text(e.Reason, maxWord)
+	e.Object, e.Version, e.Message = Text(e.Object, maxObject), Text(e.Version, MaxName), Text(e.Message, MaxMessage)
 }
 
 func boundOrder(by, accessor, reason *string) {

@@ -201,6 +201,7 @@ func DecodeEvents(pairs []Pair) []fleet.Event {
 	events := make([]fleet.Event, 0, len(pairs))
 	for _, p := range pairs {
 		if e, err := DecodeObject[fleet.Event](p); err == nil {
+			boundEvent(&e)
 			events = append(events, e)
 		}
 	}
@@ -292,6 +293,8 @@ func DecodeHold(p Pair) *fleet.Hold {
 // is a *SchemaError.
 func DecodeOrigin(p Pair) (fleet.Origin, error) {
 	origin, err := DecodeObject[fleet.Origin](p)
+	origin.Source, origin.Path = Text(origin.Source, maxWord), Text(origin.Path, MaxMessage)
+	origin.Revision = Text(origin.Revision, maxWord)
 	if later, ok := errors.AsType[*SchemaError](err); ok {
 		return origin, later
 	}
