@@ -228,13 +228,13 @@ func (p Plans) Promote(ctx context.Context, name string, order fleet.Pause, forc
 		switch {
 		case !o.Plan.Spec.Canary.Given():
 			return false, &PromoteError{name, "it has none (spec.canary)"}
-		case u.Promotion.Holds(version) || o.Keys.Ledger.Promoted == version:
+		case o.Keys.Ledger.Promoted == version || u.Promotion.Holds(version) && !(force && u.Promotion.WhenComplete):
 			return false, nil
 		}
 		if why := unpromotable(o); why != "" && !force {
 			return false, &PromoteError{name, why}
 		}
-		u.Promotion = &fleet.Promotion{Pause: order, Version: version}
+		u.Promotion = &fleet.Promotion{Pause: order, Version: version, WhenComplete: !force}
 		return true, nil
 	})
 }

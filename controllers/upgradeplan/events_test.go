@@ -345,6 +345,11 @@ func TestPromote_LetsTheOtherHostsFollow(t *testing.T) {
 		if changed, err := promote(false); changed || err != nil {
 			f.t.Errorf("again: %v %v", changed, err)
 		}
+		for _, want := range []bool{true, false} {
+			if changed, err := promote(true); changed != want || err != nil {
+				f.t.Errorf("forced after all: %v %v, want %v", changed, err, want)
+			}
+		}
 		var since uint64
 		f.events(&since)
 		if r := f.reconcile(); r.Starts != 2 || r.Status.Canary != nil {

@@ -27,6 +27,9 @@ type Promotion struct {
 	Pause
 	// Version is the only one that it applies to.
 	Version string `json:"version"`
+	// WhenComplete says that the operator saw that all canaries were upgraded and had soaked. By the controller's clock they may
+	// not have: the order applies once they have. False means at once: it was forced, or an earlier release wrote the order.
+	WhenComplete bool `json:"whenComplete,omitempty"`
 }
 
 // Holds reports whether the promotion is for the version.

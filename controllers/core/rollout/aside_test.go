@@ -78,6 +78,17 @@ func TestSetAside_FreesTheSlotOfAFailedHost(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 SetAside SetAside\nweb2..3 Pending Revoking\n-host/web1\n-started/web1",
 	}, {
+		name:  "not by an order of an operator whose clock is ahead: it has not failed yet",
+		fleet: knowing + "started web1 v2 -10m\nkey host/web1 True -10m\nsetaside web1\nsaw web1",
+		spec:  oneAtATime,
+		want: "web1 Upgrading Granted: it is set aside by ops if it has not reported by 2026-03-06T12:50:00Z\n" +
+			"web2..3 Pending NoFreeSlot\nno change",
+	}, {
+		name:  "nor by one against a legacy host",
+		fleet: "record v1 web1..2\nkey host/web1 True -10m\nsetaside web1",
+		spec:  oneAtATime,
+		want:  "web1 Upgrading Granted\nweb2 Pending NoFreeSlot\nno change",
+	}, {
 		name:  "by order, a legacy host",
 		fleet: "record v1 web1..2\nkey host/web1 True -2h\nsetaside web1",
 		spec:  oneAtATime,

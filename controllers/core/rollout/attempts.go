@@ -25,9 +25,6 @@ func (c *classifier) retries(h *fleet.Host, started bool) bool {
 	if order == nil || order.Rollout != c.current.Rollout || !c.byGrant(h) {
 		return false
 	}
-	if c.orderedAside(h) {
-		return false
-	}
 	attempts, ok := order.Hosts[h.Name]
 	return ok && attempts != 0 && attempts == c.failedAttempts(h) && (!started || h.Started.Waiting)
 }
@@ -49,12 +46,26 @@ func (c *classifier) retriesUnreported(h *fleet.Host) bool {
 	return ok && attempts == 0
 }
 
-// setAside reports whether a host gives up its slot: by an order, or because it has failed often enough. A host that failed and
-// has neither marker nor grant was set aside before. One whose attempt may still run is set aside by an order alone.
-func (c *classifier) setAside(h *fleet.Host, started bool) bool {
-	if c.orderedAside(h) {
-		return true
+// classifyOrderedAside sets a host aside that an operator set aside, unless it is in flight and has not failed. The operator saw a
+// failure, but by a clock that may be ahead of the controller's.
+func (c *classifier) classifyOrderedAside(h *fleet.Host, f *hostFacts) {
+	if f.setAside {
+		return
 	}
+	if trial := *f; trial.inFlight() {
+		if c.classifyFailure(h, &trial); !trial.failed() {
+			f.asideAt = trial.next
+			return
+		}
+	}
+	f.setAside, f.retries, f.marked = true, false, false
+	f.newcomer = c.newcomer(h, f.marked)
+	f.failingSinceGrant = f.requiredCheckFails && c.checksCount(h, f)
+}
+
+// setAside reports whether a host gives up its slot because it has failed often enough. A host that failed and has neither marker
+// nor grant was set aside before. One whose attempt may still run is set aside by an order alone.
+func (c *classifier) setAside(h *fleet.Host, started bool) bool {
 	attempts, marker := c.failedAttempts(h), h.Started
 	switch {
 	case attempts == 0 || !c.byGrant(h) || h.Grant.For(c.current):

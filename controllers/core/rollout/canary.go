@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 )
 
 // canaries are the hosts that are upgraded before all others.
@@ -19,6 +20,8 @@ type canaries struct {
 	members []bool
 	// total counts the canaries, and complete those that are upgraded and have soaked.
 	total, complete int
+	// order promotes the canaries once all are complete. Nil means none.
+	order *fleet.Promotion
 	// next is when the next canary completes its soak. Zero means that none soaks.
 	next time.Time
 	// unmatched says that canary.hosts matches no host that counts. The patterns are for the message.
@@ -47,10 +50,15 @@ func (a *assessment) findCanaries() canaries {
 	if a.in.Plan == nil || !spec.Given() || !a.switched() {
 		return canaries{}
 	}
-	if a.in.Fleet.Ledger.Promoted == a.target || a.in.Control.Promotion.Holds(a.target) {
+	order := a.in.Control.Promotion
+	ordered := order.Holds(a.target)
+	if a.in.Fleet.Ledger.Promoted == a.target || ordered && !order.WhenComplete {
 		return canaries{promoted: true}
 	}
 	c := canaries{active: true, patterns: spec.Hosts}
+	if ordered {
+		c.order = order
+	}
 	var matched bool
 	c.members, matched = a.chooseCanaries(spec)
 	c.unmatched = !matched && len(spec.Hosts) > 0
@@ -59,7 +67,7 @@ func (a *assessment) findCanaries() canaries {
 	if c.unmatched {
 		c.blocker.Have, c.blocker.Limit = 0, 0
 	}
-	if !c.unmatched && c.complete == c.total && spec.Promote != v1alpha1.PromoteManual {
+	if !c.unmatched && c.complete == c.total && (ordered || spec.Promote != v1alpha1.PromoteManual) {
 		return canaries{promoted: true, next: c.next}
 	}
 	return c

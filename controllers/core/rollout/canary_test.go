@@ -129,6 +129,17 @@ func TestCanaries(t *testing.T) {
 		spec:  "canary: {perRole: 1, promote: Manual}",
 		want:  "db1 Upgraded AtVersion\ndb2..3 Upgrading Starting\nweb1 Upgraded AtVersion\nweb2..4 Upgrading Starting",
 	}, {
+		name:  "has promoted them by a clock that was ahead",
+		fleet: fleet + done("db1", "-70m") + done("web1", "-50m") + "promotion v2 when_complete",
+		spec:  "canary: {perRole: 1, soakSeconds: 3600, promote: Manual}",
+		want: "db1 Upgraded AtVersion\ndb2..3 Pending WaitingForCanary: =waits for the canaries: 1 of 2 are upgraded, the next one " +
+			"completes its soak at 2026-03-06T12:10:00Z; they are promoted then, by order of ops\nweb1 Upgraded AtVersion\nweb2..4 Pending WaitingForCanary",
+	}, {
+		name:  "which promotes them once they are complete",
+		fleet: fleet + done("db1 web1", "-70m") + "promotion v2 when_complete",
+		spec:  "canary: {perRole: 1, soakSeconds: 3600, promote: Manual}",
+		want:  "db1 Upgraded AtVersion\ndb2..3 Upgrading Starting\nweb1 Upgraded AtVersion\nweb2..4 Upgrading Starting",
+	}, {
 		name:  "has promoted those of another version",
 		fleet: fleet + "promotion v1",
 		spec:  "canary: {perRole: 1}",

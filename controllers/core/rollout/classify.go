@@ -66,6 +66,7 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	explicit := h.Setting.Scope != fleet.ScopeNone && h.Setting.Enables(c.current.Name)
 	f.implicit = f.enabled && !explicit && !upgraded && !c.byGrant(h)
 	f.retries = !hasVersion && c.retries(h, started)
+	ordered := !hasVersion && c.orderedAside(h)
 	f.setAside = !hasVersion && !f.retries && c.setAside(h, started)
 	// Only the marker shows that a host without record and report is enabled.
 	f.marked = !f.setAside && (started || h.Started != nil && f.enabled && knownByMarker(h))
@@ -81,6 +82,9 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 		c.classifySoak(h, f)
 	case f.enabled:
 		f.progress = progressGranted
+	}
+	if ordered {
+		c.classifyOrderedAside(h, f)
 	}
 	if f.inFlight() {
 		c.classifyFailure(h, f)

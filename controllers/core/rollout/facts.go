@@ -56,6 +56,8 @@ type hostFacts struct {
 	// failure is why the host has failed, at failedAt. Empty means that it has not.
 	failure  v1alpha1.Reason
 	failedAt time.Time
+	// asideAt is when an order sets the host aside, if it has not reported by then. Zero means no such order, or an unknown time.
+	asideAt time.Time
 	// orderedAt is the time of the order about a failed host, as orders of the plan count it. Zero means no order.
 	orderedAt time.Time
 	// failedIndex is the index of what shows a reported failure: the report, or a later grant.

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -184,6 +185,15 @@ func (ad *admission) unverifiedMessage(*subject) string {
 }
 
 func (ad *admission) grantedMessage(s *subject) string {
+	text := ad.inFlightMessage(s)
+	if order := ad.in.Control.SetAside[s.Name]; !s.asideAt.IsZero() {
+		text += "; it is set aside by " + cmp.Or(order.By, "an operator") + " if it has not reported by " + timestamp(s.asideAt)
+	}
+	return text
+}
+
+// inFlightMessage says since when a host is in flight.
+func (ad *admission) inFlightMessage(s *subject) string {
 	key := messageKey{v1alpha1.ReasonGranted, s.Setting.Scope.String(), s.Setting.Granted}
 	switch {
 	case s.Grant.For(ad.in.Fleet.Current):
@@ -239,6 +249,9 @@ func (c *canaries) message() string {
 	text := fmt.Sprintf("waits for the canaries: %d of %d are upgraded", c.complete, c.total)
 	if !c.next.IsZero() {
 		text += ", the next one completes its soak at " + timestamp(c.next)
+	}
+	if c.order != nil {
+		text += "; they are promoted then, by order of " + cmp.Or(c.order.By, "an operator")
 	}
 	return text
 }

@@ -81,7 +81,7 @@ type world struct {
 //	size N                               in the ledger: the fleet had N hosts at the last pass
 //	base N LEGACY                        in the ledger: the fleet had N hosts at the switch, and so many legacy hosts
 //	promoted VERSION                     in the ledger: its canaries have been promoted
-//	promotion VERSION                    an operator's word that they are
+//	promotion VERSION [when_complete]    an operator's order that they are
 //	fallback REVISION VERSION            what was complete last
 //	pinned REVISION                      it is carried out
 //	replaces SPEC                        the plan is a revision that a rollback carries out in place of that spec
@@ -312,7 +312,7 @@ func (w *world) line(line string) {
 	case "promoted":
 		w.raw.Ledger.Promoted = rest[0]
 	case "promotion":
-		w.control.Promotion = &fleet.Promotion{Version: rest[0]}
+		w.control.Promotion = &fleet.Promotion{Pause: fleet.Pause{By: "ops"}, Version: rest[0], WhenComplete: text(1) == "when_complete"}
 	case "fallback":
 		n, _ := strconv.ParseInt(rest[0], 10, 64)
 		w.fallback = &rollout.Fallback{Revision: n, Version: rest[1]}
