@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -49,7 +50,7 @@ func (c *CleanWriter) Write(p []byte) (int, error) {
 	if len(c.rest) == 0 && !bytes.ContainsFunc(p, unprintable) {
 		return c.w.Write(p)
 	}
-	text := append(c.rest, p...)
+	text := slices.Concat(c.rest, p)
 	end := completeRunes(text)
 	c.rest = bytes.Clone(text[end:])
 	if _, err := io.WriteString(c.w, clean(string(text[:end]))); err != nil {
