@@ -63,8 +63,10 @@ func TestStreams_HidePasswordsOnStderr(t *testing.T) {
 	for range 2 {
 		_, _ = stderr.Write([]byte(line))
 	}
+	_, _ = stderr.Write([]byte(`{"error": "parse \"http://me:secret%40consul\": invalid port \":secret%40consul\" after host"}`))
 	_, _ = stdout.Write([]byte("ssh://git:x@host\n"))
-	if want := strings.Repeat(strings.ReplaceAll(line, "secret", "xxxxx"), 2); err.String() != want || out.String() != "ssh://git:x@host\n" {
+	const parsed = `{"error": "parse \"http://me:xxxxx@consul\": invalid port after host"}`
+	if want := strings.Repeat(strings.ReplaceAll(line, "secret", "xxxxx"), 2) + parsed; err.String() != want || out.String() != "ssh://git:x@host\n" {
 		t.Errorf("stderr %q, stdout %q", err.String(), out.String())
 	}
 }

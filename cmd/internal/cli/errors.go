@@ -99,6 +99,6 @@ func redact(s string) string {
 	if hidden == s {
 		return s
 	}
-	// The parser of URLs takes the start of a password that has a slash for a port, and repeats it.
-	return regexp.MustCompile(`invalid port "[^"]*"`).ReplaceAllString(hidden, "invalid port")
+	// The parser of URLs takes the start of a password that has a slash for a port, and repeats it. Logs escape its quotes.
+	return regexp.MustCompile(`invalid port \\?"[^"]*"`).ReplaceAllString(hidden, "invalid port")
 }

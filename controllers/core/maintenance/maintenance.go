@@ -180,7 +180,7 @@ func earlier(a, b time.Time) time.Time {
 func (o opening) next(t time.Time) time.Time {
 	for {
 		t = t.In(o.Zone)
-		_, change := t.ZoneBounds()
+		change := nextChange(t)
 		wall, ok := o.Next(wallClock(t, offset(t)))
 		if !ok {
 			return time.Time{}
@@ -195,6 +195,17 @@ func (o opening) next(t time.Time) time.Time {
 		}
 		t = change
 	}
+}
+
+// nextChange returns the next time after t at which the zone of t may change its offset. Zero means never.
+func nextChange(t time.Time) time.Time {
+	_, end := t.ZoneBounds()
+	if !end.IsZero() && !end.After(t) {
+		// In a leap year after those that the time zone database lists, Go takes 365 days for a year: it names the start of December
+		// 31 as the end of all times of that day. No zone changes its offset then.
+		return t.Add(24 * time.Hour)
+	}
+	return end
 }
 
 // openUntil reports whether the window is open at t, and until when.

@@ -211,3 +211,25 @@ func TestWindowsAgreeWithTheWallClock(t *testing.T) {
 		}
 	})
 }
+
+// After the years that the time zone database lists, Go gives leap years 365 days.
+func TestWindows_AreFoundAfterTheEndOfALeapYear(t *testing.T) {
+	w := compile(t, v1alpha1.Windows{Allow: list("0 2 1 1 * for 1h in Europe/Berlin")})
+	for _, now := range []string{"2040-12-01T00:00:00Z", "2040-12-31T00:00:00Z", "2040-12-31T12:00:00Z"} {
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.At(at).Next.Format(time.RFC3339); got != "2041-01-01T01:00:00Z" {
+			t.Errorf("at %s the windows open at %s", now, got)
+		}
+	}
+}
+
+// A search for a time that is never allowed goes far beyond the years of the time zone database.
+func TestWindows_ThatNeverOpenAreFoundClosed(t *testing.T) {
+	w := compile(t, v1alpha1.Windows{Allow: list("0 2 * * 1 for 1h in Europe/Berlin"), Deny: list("0 0 * * * for 24h")})
+	if got := w.At(time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)); got.Open || !got.Next.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
