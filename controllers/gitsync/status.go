@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -120,7 +121,8 @@ func storedStatus(p keys.Pair) Status {
 	}
 	s, err := decodeStatus(p)
 	if err != nil {
-		start := strings.ToValidUTF8(string(p.Value[:min(len(p.Value), maxUnreadable)]), "")
+		// Without the bytes that are not valid, the rest could be readable.
+		start := strings.ToValidUTF8(string(p.Value[:min(len(p.Value), maxUnreadable)]), string(utf8.RuneError))
 		return Status{Unreadable: &start}
 	}
 	if s.Unreadable == nil || len(*s.Unreadable) >= maxUnreadable {
