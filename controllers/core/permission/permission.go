@@ -153,6 +153,10 @@ func Grant(v View) Permission {
 	return v.byKey()
 }
 
+// Begun reports whether an agent of a governed fleet has started to change to the current version in the current rollout. It needs
+// no further grant: it may go on, and try again, while its keys enable the version.
+func Begun(v View) bool { return v.governed() && v.startedCurrent() }
+
 // byGrant is the rule of agents in a governed fleet.
 func (v *View) byGrant() Permission {
 	switch {

@@ -143,7 +143,7 @@ func (ad *admission) keep(s *subject, v *Verdict) {
 	explicit := s.Setting.Scope != fleet.ScopeNone && s.Setting.Enables(ad.target)
 	// While the plan is paused no host gets a new key: global-disable-puppet stops Puppet on all of them.
 	paused := ad.gate.Reason == v1alpha1.ReasonPlanPaused || ad.gate.Reason == v1alpha1.ReasonAborted
-	v.Enable = s.enabled || s.upgraded() && (explicit || !paused)
+	v.Enable = (s.enabled || s.upgraded()) && (explicit || !paused)
 	if !v.Enable {
 		return
 	}

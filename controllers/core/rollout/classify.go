@@ -154,7 +154,8 @@ func (c *classifier) newcomer(h *fleet.Host, marked bool) bool {
 }
 
 // enabled reports whether the host's grant or its keys permit the change, as the host reads them. A grant counts until it is
-// revoked, also for a host on hold: the host can use it at any moment.
+// revoked, also for a host on hold: the host can use it at any moment. An agent that has started in this rollout needs its key
+// alone, which a revocation at the same moment may have deleted: this pass writes it again, and grants nothing.
 func (c *classifier) enabled(h *fleet.Host) bool {
 	local := h.Version()
 	if h.Agent() {
@@ -164,7 +165,7 @@ func (c *classifier) enabled(h *fleet.Host) bool {
 	if m := h.Started; m != nil && m.By == "" {
 		v.Started, v.StartedRollout = m.Version, m.Rollout
 	}
-	return permission.Grant(v).Allowed
+	return permission.Grant(v).Allowed || permission.Begun(v)
 }
 
 // checksCount reports whether failing checks of a host count as a failure of the rollout. They do not before the rollout

@@ -40,7 +40,7 @@ type hostFacts struct {
 	// marked says that the host's started marker stays after this pass. The decision ignores other markers, so that a second
 	// pass decides the same.
 	marked bool
-	// enabled says that the switch permits the change, as the host itself reads it.
+	// enabled says that the switch permits the change, as the host itself reads it, or that the host has begun it and lacks its key.
 	enabled bool
 	// newcomer says that the host has no version yet, and takes no slot.
 	newcomer bool

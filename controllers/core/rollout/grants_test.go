@@ -51,6 +51,26 @@ func TestGrants(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Upgrading Granted: started\nweb2..3 Pending PlanPaused\nno change",
 	}, {
+		name:  "a start whose key was revoked at the same moment gets the key back, and no other grant",
+		fleet: knowing + "started web1 v2 -1m",
+		spec:  oneAtATime,
+		want:  "web1 Upgrading Granted: started\nweb2..3 Pending NoFreeSlot: taken by web1\n+host/web1 = True",
+	}, {
+		name:  "also while the plan is stopped by a window",
+		fleet: knowing + "started web1 v2 -1m",
+		spec:  oneAtATime + "\nwindows: {allow: [{schedule: '0 2 * * *', duration: 1h}]}",
+		want:  "web1 Upgrading Granted: started\nweb2..3 Pending OutsideWindow\n+host/web1 = True",
+	}, {
+		name:  "but no key is written while the plan is paused",
+		fleet: knowing + "started web1 v2 -1m\npaused",
+		spec:  oneAtATime,
+		want:  "web1 Upgrading Granted: started\nweb2..3 Pending PlanPaused\nno change",
+	}, {
+		name:  "nor is a host that has failed granted again: it tries again by its key",
+		fleet: knowing + "started web1 v2 -2h",
+		spec:  oneAtATime,
+		want:  "web1 Failed ProgressDeadlineExceeded\nweb2..3 Pending NoFreeSlot: failed: web1\n+host/web1 = True",
+	}, {
 		name:  "the grant of a host that is upgraded is deleted",
 		fleet: "record v2 web1\nagent web1\nknows web1\ngrant web1 -1m\nkey host/web1 True -1m\nkey role/web True -1m",
 		spec:  oneAtATime,

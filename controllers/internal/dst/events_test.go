@@ -467,7 +467,6 @@ func (w *world) changeKeys(r *rand.Rand) {
 	if _, err := w.store.Txn(context.Background(), []store.Op{op}); err != nil {
 		panic(err)
 	}
-	m.edited = true
 	w.note("fault", fmt.Sprintf("another writer: %s %s %s", op.Verb, short(op.Key), op.Value), "")
 }
 

@@ -137,9 +137,23 @@ func (r *referee) unexplained(halt *fleet.Halt) {
 	}
 }
 
-// roleLimit is the highest limit of a role. Percentages are of all machines that the role has ever had.
+// accepted is how many invented hosts may count in any role. An operator who accepts a fleet that has grown accepts a number of hosts
+// without a report, which the ledger keeps.
+func (r *referee) accepted() int {
+	if !r.grown {
+		return 0
+	}
+	ledger, err := keys.DecodeLedger(r.get(keys.Plan(planName).Ledger()))
+	if err != nil {
+		return 0
+	}
+	return ledger.Base.Legacy
+}
+
+// roleLimit is the highest limit of a role. Percentages are of all machines that the role has ever had, and of
+// the hosts that an operator has accepted.
 func (r *referee) roleLimit(specs []v1alpha1.UpgradePlanSpec, role string) int {
-	hosts := 0
+	hosts := r.accepted()
 	for _, m := range r.world.machines {
 		if m.role == role && !m.copied {
 			hosts++

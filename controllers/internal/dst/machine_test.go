@@ -39,8 +39,6 @@ type machine struct {
 	id string
 	// double says that there are two machines of its name, or were. copied says that it is the second one.
 	double, copied bool
-	// edited says that another writer changed keys of it, which a controller corrects with another grant.
-	edited bool
 	// booted is when it was switched on.
 	booted time.Time
 	// legacy says that it runs maybe-upgrade.sh.

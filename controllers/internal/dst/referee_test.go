@@ -82,6 +82,8 @@ type referee struct {
 	// resumed is when an operator last resumed the rollout, and resumption is that order.
 	resumed    time.Time
 	resumption fleet.Pause
+	// grown says that an operator has accepted hosts which joined.
+	grown bool
 }
 
 // stop is an order to stop that has returned.
@@ -232,6 +234,7 @@ func (r *referee) readRules() {
 		r.resumed, r.resumption = time.Now(), *control.Resumed
 	}
 	if err == nil {
+		r.grown = r.grown || control.Grown != nil
 		r.readAsides(control.SetAside)
 		r.unexplained(control.Halt)
 	}
@@ -286,7 +289,7 @@ func (r *referee) granted(host string, op store.Op, s state) {
 // again checks that a host gets no second grant of a rollout long after it has begun to change its version by the first one.
 func (r *referee) again(d decision) {
 	m, g, t := d.machine, d.grant, d.machine.truth
-	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && !m.edited && d.by.noticed(t.begun) {
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && d.by.noticed(t.begun) {
 		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.begun).Round(time.Second))
 	}
 }
