@@ -115,8 +115,8 @@ func report(t *testing.T, s scenario, r result) {
 		fmt.Fprintln(&events, e)
 	}
 	t.Errorf("seed %d breaks a rule: %s: %s\nrun it again: UPGRADE_DST_SEED=%d go test ./controllers/internal/dst -run 'TestSimulation$'\n"+
-		"plan: %+v\nhosts: %q, legacy: %q\n%d of %d faults are needed:\n%s\nhistory:\n%s", s.Seed, r.rule, r.violation, s.Seed, s.Plan, s.Hosts,
-		s.Legacy, len(small.Events), len(s.Events), events.String(), r.text())
+		"plan: %+v\nhosts: %q, legacy: %q, old agents: %q\n%d of %d faults are needed:\n%s\nhistory:\n%s", s.Seed, r.rule, r.violation, s.Seed, s.Plan, s.Hosts,
+		s.Legacy, s.Old, len(small.Events), len(s.Events), events.String(), r.text())
 }
 
 // replaySeeds is how many seeds are replayed. UPGRADE_DST_REPLAY is another number.

@@ -47,6 +47,7 @@ const (
 	leaveHost
 	renameHost
 	copyHost
+	renewAgent
 	// These are done by operators and others.
 	orderPlan
 	stopAlone
@@ -63,7 +64,7 @@ var kindNames = map[faultKind]string{loseReply: "lose a reply", failCall: "fail 
 	outage: "outage", killController: "kill a controller", bootController: "boot a controller", pauseController: "pause a controller",
 	clockController: "set a controller's clock", lateCommit: "delay a commit until another controller leads", killHost: "kill an agent", bootHost: "boot an agent", pauseHost: "pause an agent",
 	clockHost: "set a host's clock", failUpgrade: "fail upgrades", maintainHost: "begin or end maintenance", failCheck: "a check fails or passes", reinstallHost: "reinstall a host", joinHost: "join", leaveHost: "leave",
-	renameHost: "rename", copyHost: "a second machine of the same name", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", undoPlan: "undo", attackRecords: "write records with a stolen token", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
+	renameHost: "rename", copyHost: "a second machine of the same name", renewAgent: "upgrade the agent itself", orderPlan: "order", stopAlone: "pause the plan while no controller acts", editPlan: "edit the plan", undoPlan: "undo", attackRecords: "write records with a stolen token", unblockPlan: "end what blocks the plan", changeKeys: "change keys", saveBackup: "save a backup", restoreBackup: "restore the backup"}
 
 // moment is what an event waits for.
 type moment uint8
@@ -175,18 +176,27 @@ func withRestores(r *rand.Rand, events []event, steps int) []event {
 	for range 1 + r.IntN(3) {
 		saved := r.IntN(steps / 2)
 		restored := saved + []int{20 + r.IntN(200), 500 + r.IntN(1000)}[r.IntN(2)]
-		events = append(events, event{saved, saveBackup, r.Uint64(), atStart}, event{restored, restoreBackup, r.Uint64(), atOnce})
+		events = append(events, event{saved, saveBackup, r.Uint64(), atStart}, event{saved + 20 + r.IntN(200), editPlan, r.Uint64(), atOnce},
+			event{restored, restoreBackup, r.Uint64(), atOnce})
 	}
 	return sorted(events)
 }
 
-// withFailures adds upgrades that fail, and orders to go back.
+// withFailures adds upgrades that fail, edits, and orders to go back.
 func withFailures(r *rand.Rand, events []event, steps int) []event {
 	for range r.IntN(6) {
-		events = append(events, event{r.IntN(steps), undoPlan, r.Uint64(), atStart})
+		events = append(events, event{r.IntN(steps), undoPlan, r.Uint64(), atStart}, event{r.IntN(steps), editPlan, r.Uint64(), atOnce})
 	}
 	for step := r.IntN(100); step < steps; step += 1 + r.IntN(100) {
 		events = append(events, event{step, failUpgrade, r.Uint64(), atOnce})
+	}
+	return sorted(events)
+}
+
+// withOutages adds hosts in maintenance, and failing checks.
+func withOutages(r *rand.Rand, events []event, steps int) []event {
+	for step := r.IntN(200); step < steps; step += 1 + r.IntN(200) {
+		events = append(events, event{step, []faultKind{maintainHost, failCheck}[r.IntN(2)], r.Uint64(), atOnce})
 	}
 	return sorted(events)
 }
@@ -215,6 +225,8 @@ func (w *world) inject(e event) {
 		w.injectHost(e.Kind, w.machines[r.IntN(len(w.machines))], r)
 	case joinHost:
 		w.join(r)
+	case renewAgent:
+		w.renewAgent()
 	case orderPlan:
 		w.order(r)
 	case stopAlone:
@@ -277,7 +289,7 @@ func (w *world) lateCommit(r *rand.Rand) {
 	w.controllers[i].kill()
 	w.controllers[i].boot()
 	for _, m := range w.machines {
-		if !m.truth.gone && !m.legacy && m.truth.running == "" && m.disk.version != "1" && m.disk.version != "" && r.IntN(2) == 0 {
+		if !m.truth.gone && !m.legacy && !m.old && m.truth.running == "" && m.disk.version != "1" && m.disk.version != "" && r.IntN(2) == 0 {
 			m.downgrade()
 			return
 		}
@@ -327,7 +339,7 @@ func (w *world) injectHost(kind faultKind, m *machine, r *rand.Rand) {
 		m.maintained, m.unwell = time.Time{}, time.Time{}
 		m.setChecks()
 		if kind == renameHost {
-			w.addMachine(fmt.Sprint(m.role, 50+len(w.machines)), m.disk.version, m.legacy)
+			w.addMachine(machine{name: fmt.Sprint(m.role, 50+len(w.machines)), legacy: m.legacy}, m.disk.version)
 		}
 	case m.process == nil:
 		return
@@ -374,12 +386,12 @@ func (m *machine) downgrade() {
 	m.boot()
 }
 
-func (w *world) addMachine(name, version string, legacy bool) *machine {
-	m := &machine{world: w, name: name, role: fleet.RoleOf(name), legacy: legacy}
+func (w *world) addMachine(m machine, version string) *machine {
+	m.world, m.role = w, fleet.RoleOf(m.name)
 	m.install(version)
-	w.machines = append(w.machines, m)
+	w.machines = append(w.machines, &m)
 	m.boot()
-	return m
+	return &m
 }
 
 // copyMachine switches on a second machine with the name of a host, or switches it off for good.
@@ -390,7 +402,7 @@ func (w *world) copyMachine(m *machine) {
 			return
 		}
 	}
-	if m.legacy || m.truth.gone || len(w.machines) > 20 {
+	if m.legacy || m.old || m.truth.gone || len(w.machines) > 20 {
 		return
 	}
 	w.note("fault", m.name+": a second machine of this name at "+m.disk.version, "")
@@ -414,7 +426,7 @@ func (w *world) join(r *rand.Rand) {
 		return
 	}
 	role := w.machines[r.IntN(len(w.machines))].role
-	m := w.addMachine(fmt.Sprint(role, 20+len(w.machines)), []string{"", "1"}[r.IntN(2)], false)
+	m := w.addMachine(machine{name: fmt.Sprint(role, 20+len(w.machines))}, []string{"", "1"}[r.IntN(2)])
 	w.byHand[m.disk.version] = true
 	w.note("fault", m.name+": join at "+m.disk.version, "")
 }
@@ -474,11 +486,8 @@ func (w *world) changeKeys(r *rand.Rand) {
 func (w *world) install() {
 	s := w.scenario
 	for _, host := range s.Hosts {
-		legacy := false
-		for _, l := range s.Legacy {
-			legacy = legacy || l == host
-		}
-		w.addMachine(host, "1", legacy).broken = host == s.Broken && !legacy
+		legacy := slices.Contains(s.Legacy, host)
+		w.addMachine(machine{name: host, legacy: legacy, old: slices.Contains(s.Old, host), broken: host == s.Broken && !legacy}, "1")
 	}
 	if _, err := w.store.Txn(context.Background(), []store.Op{{Verb: store.Set, Key: keys.Layout{}.CurrentVersion(), Value: []byte("1")}}); err != nil {
 		panic(err)
@@ -496,6 +505,9 @@ func (w *world) install() {
 	w.apply(s.Plan)
 	for !w.referee.get(keys.Plan(planName).Spec()).Exists() {
 		w.step()
+	}
+	if s.Git {
+		w.push(s.Plan)
 	}
 	for _, c := range w.controllers {
 		c.boot()

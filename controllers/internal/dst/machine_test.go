@@ -41,9 +41,9 @@ type machine struct {
 	double, copied bool
 	// booted is when it was switched on.
 	booted time.Time
-	// legacy says that it runs maybe-upgrade.sh.
-	legacy bool
-	disk   disk
+	// legacy says that it runs maybe-upgrade.sh, and old that it runs an agent of the release before grants.
+	legacy, old bool
+	disk        disk
 	// process is nil while the machine is off.
 	process *process
 	starts  int
@@ -125,6 +125,9 @@ func (m *machine) agentOptions(p *process, random *rand.Rand) agent.Options {
 	o := agent.Options{Host: m.name, Layout: keys.Layout{Records: m.world.scenario.Records[m.name]}, Store: port{p}, Version: versionFile{p}, Spool: spool{p}, Memory: memoryFile{p}, Machine: machineID(m.id), Clock: clock{p},
 		Random: random.Float64, Interval: lookEvery, Jitter: lookJitter, Log: logr.Discard(),
 		Step: func(ctx context.Context, c agent.Change) (string, error) { return m.upgrade(ctx, p, random, c.To) }}
+	if m.old {
+		o.Machine = nil
+	}
 	m.world.seams.agent(&o)
 	return o
 }
@@ -181,6 +184,7 @@ func (m *machine) cron(p *process, random *rand.Rand) {
 			continue
 		}
 		if !permittedLegacy(pairs) {
+			m.truth.running = "" // nor is one that failed
 			continue
 		}
 		to := string(pairs[0].Value)
@@ -329,6 +333,9 @@ func (c *controller) boot() {
 	s := store.PooledStore{Store: port{p}, Pool: pool}
 	m := &manager.Manager{Store: s, LeaseStore: port{p}, Holder: "upgrade-controller on " + p.name, Log: logr.Discard(),
 		Reconciler: reconciler{&upgradeplan.Worker{Store: s, Now: p.now, Log: logr.Discard()}, p}}
+	if c.world.scenario.Git {
+		m.Runners = append(m.Runners, syncer{p})
+	}
 	c.world.running.Go(func() {
 		m.Run(p.ctx)
 		pool.Close()

@@ -67,8 +67,12 @@ func (w *world) settle() {
 	}
 }
 
-// apply stores a plan.
+// apply stores a plan, or commits it to the branch from which it comes.
 func (w *world) apply(r rules) {
+	if w.scenario.Git && w.branch.commits > 0 {
+		w.push(r)
+		return
+	}
 	stops := w.referee.lifts("aborted", "fleet")
 	w.operator("apply version "+r.Version, func(ctx context.Context, p planstore.Plans, _ *process) error {
 		_, _, err := p.Apply(ctx, r.plan(), false)
@@ -293,7 +297,7 @@ func (w *world) replaceLedger() {
 	stored, err := planstore.DecodePlan(planName, w.referee.get(plan.Spec()))
 	rules := w.scenario.Plan // a new ledger knows no promotion, and soaks begin again
 	simple := w.scenario.Seed%2 == 0 && rules.Canaries == 0 && rules.MinReadySeconds == 0 && !rules.Windows && w.scenario.Broken == ""
-	if !simple || err != nil || m.truth.gone || m.legacy || m.double || m.disk.version != stored.Spec.Version || m.disk.version == "1" ||
+	if !simple || err != nil || m.truth.gone || m.legacy || m.old || m.double || m.disk.version != stored.Spec.Version || m.disk.version == "1" ||
 		w.referee.held(m) || w.referee.asides[m.name] != (fleet.SetAside{}) || w.referee.get(keys.Layout{}.HoldFleet()).Exists() {
 		return
 	}
@@ -386,7 +390,8 @@ func (w *world) unblockFailed(verdicts []rollout.Verdict) {
 	needed := false
 	for _, v := range verdicts {
 		needed = needed || v.Reason == v1alpha1.ReasonNoFreeSlot
-		isBroken := v.Host == w.scenario.Broken
+		m := w.machine(v.Host)
+		isBroken := m != nil && m.broken
 		switch {
 		case v.Reason == v1alpha1.ReasonSetAside && !isBroken:
 			aside = append(aside, fleet.Place{Scope: fleet.ScopeHost, Name: v.Host})
@@ -430,7 +435,8 @@ func (w *world) incomplete() string {
 		return why
 	}
 	for _, m := range w.machines {
-		if !m.truth.gone && !m.broken && m.disk.version != o.Decision.Version {
+		unknown := m.legacy && m.disk.version == "" && m.truth.seen == "" // it records nothing, and no key enables it
+		if !m.truth.gone && !m.broken && !unknown && m.disk.version != o.Decision.Version {
 			return fmt.Sprintf("complete: %t, and %s is at %q", o.Decision.Complete, m.name, m.disk.version)
 		}
 	}

@@ -201,7 +201,7 @@ func (p port) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) 
 func (p port) Get(ctx context.Context, key ...string) ([]keys.Pair, store.Meta, error) {
 	return read(ctx, p, "get", several(key), func(ctx context.Context) ([]keys.Pair, store.Meta, error) {
 		pairs, meta, err := p.memory().Get(ctx, key...)
-		return p.process.world.seams.read(p.process, pairs), meta, err
+		return p.process.world.seams.read(p.process, p.process.machine.readsAsOld(pairs)), meta, err
 	})
 }
 
@@ -220,7 +220,7 @@ func (p port) MaxOps() int { return p.memory().MaxOps() }
 
 func (p port) Txn(ctx context.Context, ops []store.Op) (result store.Result, err error) {
 	intends := ops
-	ops = p.process.world.seams.write(p.process, ops)
+	ops = p.process.world.seams.write(p.process, p.process.machine.writesAsOld(ops))
 	err = p.process.wait(ctx, &call{op: "txn", what: describe(ops), ops: ops, intends: intends, do: func() (err error) {
 		result, err = p.memory().Txn(context.Background(), ops)
 		return err

@@ -79,9 +79,11 @@ type referee struct {
 	restored time.Time
 	// asides are the orders to set hosts aside, as they were read last.
 	asides map[string]fleet.SetAside
-	// resumed is when an operator last resumed the rollout, and resumption is that order.
+	// resumed is when a controller first carried out the last order to resume the rollout, which is resumption. unseen says that none
+	// has yet.
 	resumed    time.Time
 	resumption fleet.Pause
+	unseen     bool
 	// grown says that an operator has accepted hosts which joined.
 	grown bool
 }
@@ -194,6 +196,9 @@ func (r *referee) storedStop() string {
 // applied checks a transaction that was applied.
 func (r *referee) applied(c *call, s state) {
 	plan := keys.Plan(planName)
+	if r.unseen && c.process.leads && slices.ContainsFunc(c.intends, func(op store.Op) bool { return op.Key == plan.Ledger() }) {
+		r.resumed, r.unseen = time.Now(), false
+	}
 	for _, op := range c.intends { // what a process does follows from what it believes to have written
 		switch {
 		case op.Key == plan.Spec() || op.Key == plan.Control():
@@ -231,7 +236,7 @@ func (r *referee) readRules() {
 	}
 	control, err := keys.DecodeControl(r.get(keys.Plan(planName).Control()))
 	if err == nil && control.Resumed != nil && *control.Resumed != r.resumption {
-		r.resumed, r.resumption = time.Now(), *control.Resumed
+		r.unseen, r.resumption = true, *control.Resumed
 	}
 	if err == nil {
 		r.grown = r.grown || control.Grown != nil
@@ -300,10 +305,18 @@ func (r *referee) knownAsNew(host string) bool {
 	return report != nil && report.Version == ""
 }
 
-// outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours.
+// outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours of local time, and for an
+// hour at the moment of a change that skips an even hour.
 func (r *referee) outsideWindow(decided time.Time) string {
+	zone, err := time.LoadLocation(r.world.scenario.Plan.Zone)
+	if err != nil {
+		panic(err)
+	}
+	local := decided.In(zone)
+	before := local.Add(-time.Hour).Hour()
+	open := local.Hour()%2 == 0 || local.Hour() == before+2
 	for _, spec := range r.specsSince(time.Now()) {
-		if len(spec.Windows.Allow) == 0 || decided.UTC().Hour()%2 == 0 {
+		if len(spec.Windows.Allow) == 0 || open {
 			return ""
 		}
 	}
@@ -337,6 +350,9 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 		report := keys.DecodeReport(keys.Pair{Key: op.Key, Value: op.Value, ModifyIndex: 1})
 		if report != nil {
 			m.truth.failed = failure{}
+			if report.Version == "" { // it is a newcomer again
+				m.truth.seen = ""
+			}
 			if report.Phase == fleet.PhaseFailed {
 				m.truth.failed = failure{report.AttemptRollout, time.Now()}
 			}
@@ -368,7 +384,7 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 		r.goesOn(c.process.name, m, marker)
 		return
 	}
-	if !byGrant && s.current.Governed {
+	if !byGrant && s.current.Governed && !m.old {
 		r.violate("grant", "%s started %s without a grant and without a marker of its own", m.name, marker.Version)
 	}
 	r.starts++
@@ -383,12 +399,15 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 			s.current.Rollout)
 	}
 	m.startsAgain(marker.Rollout)
-	r.stopped(m, marker)
+	if !m.old { // a stop binds it when the next pass has revoked its key
+		r.stopped(m, marker)
+	}
 	ran := m.truth.running != "" && !m.truth.unseen // it takes its slot already
 	r.goesOn(c.process.name, m, marker)
 	late := c.process != m.process && m.truth.reinstalled // a call of an installation that is gone
 	r.duplicate(m, marker)
-	if late || m.double || byGrant && r.newcomers[m.name] {
+	standing := m.old && m.truth.reinstalled // its key enabled it before it came back, which no controller can know
+	if late || m.double || standing || byGrant && r.newcomers[m.name] {
 		m.truth.from = ""
 	}
 	if m.truth.from != "" && !ran {

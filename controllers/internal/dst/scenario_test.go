@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"time"
+	_ "time/tzdata" // the machine may have no time zones
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -24,10 +27,16 @@ type scenario struct {
 	Seed uint64
 	// Hosts and Legacy are names. All hosts begin at version 1.
 	Hosts, Legacy []string
+	// Old are the hosts whose agents are of the release before grants.
+	Old []string
 	// Records are the trees of records of some hosts.
 	Records map[string]string
 	// Broken is a host whose upgrades all fail. Empty means none.
 	Broken string
+	// Git says that the plan comes from a Git source.
+	Git bool
+	// Begin is when a scenario with a time zone begins, shortly before the zone changes its offset.
+	Begin time.Time
 	// OneWay says that upgrades to an earlier version fail.
 	OneWay      bool
 	Controllers int
@@ -54,6 +63,8 @@ type rules struct {
 	Canaries        int
 	Manual          bool
 	Windows         bool
+	Zone            string // of the windows; empty means UTC
+	Checks          bool   // the check "disk" is required
 	Batch           bool
 	ByRules         bool
 	Paused          bool
@@ -113,7 +124,7 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 		}
 	}
 	if r.Windows { // open in even hours
-		s.Windows.Allow = []v1alpha1.Window{{Schedule: "0 */2 * * *", Duration: "60m"}}
+		s.Windows.Allow = []v1alpha1.Window{{Schedule: "0 */2 * * *", Duration: "60m", TimeZone: r.Zone}}
 	}
 	if r.Batch {
 		s.Strategy = v1alpha1.Batch
@@ -126,6 +137,9 @@ func (r rules) plan() *v1alpha1.UpgradePlan {
 	}
 	if r.MaxUnhealthy >= 0 {
 		s.HealthGate.MaxUnhealthy = number(r.MaxUnhealthy)
+	}
+	if r.Checks {
+		s.HealthGate.Checks = []string{"disk"}
 	}
 	deadline := int32(r.Deadline)
 	s.ProgressDeadlineSeconds = &deadline
@@ -204,7 +218,34 @@ func newScenario(seed uint64, steps int) scenario {
 	if len(s.Legacy) == 0 && one(4) {
 		s.steal(r, steps)
 	}
+	restores := slices.ContainsFunc(s.Events, func(e event) bool { return e.Kind == restoreBackup })
+	if one(6) && !restores { // such agents have no protection from a restored backup
+		for _, host := range s.Hosts {
+			if one(2) && !slices.Contains(s.Legacy, host) {
+				s.Old = append(s.Old, host)
+				s.Events = append(s.Events, event{r.IntN(2 * steps), renewAgent, r.Uint64(), moment(r.IntN(2))})
+			}
+		}
+	}
+	if outages := s.Plan.AlsoCount || s.Plan.MaxUnhealthy >= 0; outages && one(2) {
+		s.Events = withOutages(r, s.Events, steps)
+	}
+	if one(8) {
+		s.Events = append(s.Events, event{r.IntN(steps / 4), copyHost, r.Uint64(), atOnce})
+	}
+	s.Events = sorted(s.Events)
+	s.Git, s.Plan.Checks = one(5), one(6)
+	if s.Plan.Windows && one(2) {
+		s.changeZone(r)
+	}
 	return s
+}
+
+// changeZone lets the scenario begin up to two hours before its windows, in local time, skip an hour or have one twice.
+func (s *scenario) changeZone(r *rand.Rand) {
+	s.Plan.Zone = "Europe/Berlin"
+	changes := []time.Time{time.Date(2000, time.March, 26, 1, 0, 0, 0, time.UTC), time.Date(2000, time.October, 29, 1, 0, 0, 0, time.UTC)}
+	s.Begin = changes[r.IntN(len(changes))].Add(-time.Duration(r.IntN(120)) * time.Minute)
 }
 
 // steal adds a stolen token of an agent, which writes records. Limits are percentages, which invented hosts must not raise,

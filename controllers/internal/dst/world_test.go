@@ -35,6 +35,7 @@ type world struct {
 	controllers []*controller
 	machines    []*machine
 	operators   int
+	branch      branch
 	ended       []ended // commands whose end the scheduler has not noted
 	backup      *memory.Snapshot
 	// byHand are the versions to which hosts came without a grant: by their images, or as a second machine.
@@ -103,6 +104,9 @@ func (r result) text() string {
 func run(t *testing.T, s scenario, with seams) (out result) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
+		if s.Plan.Windows && s.Plan.Zone != "" {
+			<-time.After(time.Until(s.Begin))
+		}
 		w := &world{scenario: s, seams: with, random: rand.New(rand.NewPCG(s.Seed, 2)), begun: time.Now(), arrived: make(chan struct{}, 1),
 			byHand: map[string]bool{}}
 		w.store = memory.New(time.Now)
