@@ -54,7 +54,7 @@ var table = []row{
 		"controllers/store/leaderelection", "apis/..."}, never: []string{"controllers/store/consul", "github.com/hashicorp/..."}},
 	{of: "controllers/reconcile", ours: []string{"controllers/store"}},
 	{of: "controllers/store", ours: []string{"controllers/backoff", "controllers/core/fleet", "controllers/core/keys"}},
-	{of: "controllers/store/leaderelection", ours: []string{"controllers/backoff", "controllers/store"}},
+	{of: "controllers/store/leaderelection", ours: []string{"controllers/backoff", "controllers/core/keys", "controllers/store"}},
 	{of: "controllers/store/fleetstore", ours: []string{"controllers/core/...", "controllers/store"}},
 	{of: "controllers/store/...", never: []string{"controllers/core/rollout", "controllers/cache", "controllers/planstore", "controllers/upgradeplan", "controllers/agent",
 		"controllers/gitsync", "controllers/manager", "controllers/dashboard", "github.com/prometheus/..."}},

@@ -237,7 +237,7 @@ func buildPackages(t *testing.T) string {
 func versionOf(t *testing.T, upgradectl string) string {
 	t.Helper()
 	var v struct{ Version string }
-	if err := json.Unmarshal([]byte(command(t, "", upgradectl, "version", "-o", "json")), &v); err != nil {
+	if err := json.Unmarshal([]byte(command(t, "", upgradectl, "version", "--client", "-o", "json")), &v); err != nil {
 		t.Fatal(err)
 	}
 	if v.Version == "(devel)" {

@@ -8,6 +8,9 @@
 key "upgrade.jiocloud.com/leader" { policy = "write" }
 session "NODE"                    { policy = "write" }
 
+# Its registration, which upgradectl version shows. Without this rule the controller works, and logs that it cannot register.
+key_prefix "upgrade.jiocloud.com/controllers/" { policy = "write" }
+
 # Ledger and status of every plan. No rule of Consul matches the end of a key, so this lets it write the specs as well.
 key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 

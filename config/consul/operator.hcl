@@ -23,6 +23,7 @@ key_prefix "config_version/"      { policy = "write" }
 # An operator reads these. "list" is "read", and allows whole trees where acl.enable_key_list_policy is set.
 key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
+key_prefix "upgrade.jiocloud.com/controllers/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
 key "upgrade.jiocloud.com/action"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }

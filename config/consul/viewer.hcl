@@ -4,6 +4,7 @@
 key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
 key "upgrade.jiocloud.com/action"          { policy = "read" }
+key_prefix "upgrade.jiocloud.com/controllers/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/plans/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }

@@ -105,7 +105,7 @@ func (s *site) serve(handler http.Handler) *httptest.Server {
 func startSite(s *site) *site {
 	t := s.TB
 	s.store = &counted{Store: memory.New(time.Now)}
-	session, err := s.store.CreateSession(t.Context(), "test", time.Hour)
+	session, err := s.store.CreateSession(t.Context(), store.SessionOptions{Name: "test", TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

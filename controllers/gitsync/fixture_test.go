@@ -103,7 +103,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, git: gittest.New(t), store: &failing{Store: memory.New(time.Now)}}
 	f.plans = planstore.Plans{Store: f.store}
 	f.source = gitsync.Source{Name: "default", Location: repository.Location{URL: f.git.URL()}, Interval: "1h"}
-	session, err := f.store.CreateSession(t.Context(), "test", time.Hour)
+	session, err := f.store.CreateSession(t.Context(), store.SessionOptions{Name: "test", TTL: time.Hour})
 	f.must(err)
 	f.session = session
 	f.txn(store.Op{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte("{}")})

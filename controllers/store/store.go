@@ -61,12 +61,22 @@ type Writer interface {
 
 // Sessions are leases that expire without renewal. They fence the writes of the leader.
 type Sessions interface {
-	// CreateSession creates a session that expires if it is not renewed for ttl (10 s to 24 h).
-	CreateSession(ctx context.Context, name string, ttl time.Duration) (id string, err error)
+	// CreateSession creates a session.
+	CreateSession(ctx context.Context, o SessionOptions) (id string, err error)
 	// RenewSession extends a session by its ttl. The error is ErrSessionGone if it has expired.
 	RenewSession(ctx context.Context, id string) error
 	// DestroySession ends a session and releases its locks. It returns no error if the session does not exist.
 	DestroySession(ctx context.Context, id string) error
+}
+
+// SessionOptions say what a new session is.
+type SessionOptions struct {
+	// Name is the readable name of the session.
+	Name string
+	// TTL is how long the session lasts without renewal, from 10 s to 24 h.
+	TTL time.Duration
+	// DeleteKeys says that the end of the session deletes the keys that it locks. By default they stay, and are unlocked.
+	DeleteKeys bool
 }
 
 // ErrSessionGone is returned for a session that has expired or was destroyed.

@@ -47,7 +47,7 @@ func newBench(b *testing.B, agents bool) *bench {
 		b.Fatal(err)
 	}
 	x := &bench{B: b, addr: agent.Addr(), store: s}
-	x.session, err = s.CreateSession(b.Context(), "bench", time.Hour)
+	x.session, err = s.CreateSession(b.Context(), store.SessionOptions{Name: "bench", TTL: time.Hour})
 	x.must(err)
 	x.txn(store.Op{Verb: store.Lock, Key: keys.Leader, Session: x.session})
 	l := keys.Layout{}

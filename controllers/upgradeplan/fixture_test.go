@@ -69,7 +69,7 @@ func (f *fixture) lock() {
 	if f.session != "" {
 		f.must(f.store.DestroySession(f.ctx(), f.session))
 	}
-	session, err := f.store.CreateSession(f.ctx(), "test", 10*time.Minute)
+	session, err := f.store.CreateSession(f.ctx(), store.SessionOptions{Name: "test", TTL: 10 * time.Minute})
 	f.must(err)
 	f.session = session
 	lock := []store.Op{{Verb: store.Lock, Key: keys.Leader, Session: session, Value: []byte(f.t.Name())}}

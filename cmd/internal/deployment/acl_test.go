@@ -94,6 +94,9 @@ func rollOut(t *testing.T, consul *consuldev.Agent, prefix string) {
 			t.Errorf("%s:\n%s", look, out)
 		}
 	}
+	if out := viewer.must(t, "version", "--fleet"); !strings.Contains(out, ": leads since ") || strings.Contains(out, "upgrade-controller unknown") {
+		t.Errorf("version:\n%s", out)
+	}
 	operator.must(t, "delete", "fleet")
 	if out := controller.String(); strings.Contains(out, " error ") {
 		t.Error("the controller logged an error")
@@ -117,6 +120,31 @@ func below(t *testing.T, prefix, rules string) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// A token of the policy of an earlier release has no rule for registrations.
+func TestController_LeadsWithoutARegistration(t *testing.T) {
+	t.Parallel()
+	consul := newConsul(t, true)
+	rule := regexp.MustCompile(`(?m)^key_prefix "upgrade\.jiocloud\.com/controllers/".*$`)
+	earlier := func(name string) string {
+		rules := policy(t, name, "")
+		if !rule.MatchString(rules) {
+			t.Fatalf("the policy of the %s has no rule for registrations", name)
+		}
+		return rule.ReplaceAllString(rules, "")
+	}
+	controller := as(t, consul, "upgrade-controller", earlier("controller")).start(t, "--health-probe-bind-address", "0")
+	eventually(t, "the lock and the line", func() bool {
+		return strings.Contains(controller.String(), "leading") && strings.Contains(controller.String(), "cannot register this controller")
+	})
+	out := as(t, consul, "upgradectl", earlier("viewer")).must(t, "version")
+	if !strings.Contains(out, "upgrade-controller unknown: leads since ") || !strings.Contains(out, `{ policy = "list" }`) {
+		t.Errorf("version:\n%s", out)
+	}
+	if out := controller.String(); strings.Contains(out, " error ") || strings.Count(out, "cannot register") != 1 {
+		t.Errorf("the log:\n%s", out)
+	}
 }
 
 // TestPolicies_MatchTheirTable compares the table of docs/reference/permissions.md with what Consul allows.

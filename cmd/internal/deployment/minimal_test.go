@@ -4,20 +4,24 @@
 package deployment_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/hashicorp/consul/api"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consultest"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 )
 
 var rule = regexp.MustCompile(`(?m)^((?:key|node|service)(?:_prefix)?|session) +("[^"]*") +\{ policy = "(\w+)" \}$`)
@@ -49,7 +53,7 @@ func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 		works func(t *testing.T, token string) bool
 	}{
 		{"controller", consul, func(t *testing.T, token string) bool {
-			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && syncs(t, consul, token)
+			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && syncs(t, consul, token) && registers(t, consul, token)
 		}},
 		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
@@ -66,11 +70,11 @@ func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 		}},
 		{"operator", consul, func(t *testing.T, token string) bool {
 			return all(t, consul, token, "upgradectl", "apply -f "+file, "describe plan fleet", "hold host/web7 role/db",
-				"enable_puppet False global", "set_config kernel 6.1 global -c config_version", "get_failures", "get sources") &&
+				"enable_puppet False global", "set_config kernel 6.1 global -c config_version", "get_failures", "get sources", "version --fleet") &&
 				rings(t, consul, token) && all(t, consul, token, "upgradectl", "delete fleet")
 		}},
 		{"viewer", consul, func(t *testing.T, token string) bool {
-			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures", "get sources")
+			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures", "get sources", "version --fleet")
 		}},
 	} {
 		rules := policy(t, tt.policy, "web1")
@@ -111,6 +115,27 @@ func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args 
 		t.Fatalf("%s %s: exit code %d:\n%s", binary, strings.Join(args, " "), code, out)
 	}
 	return code == 0 && !strings.Contains(out, "ACL")
+}
+
+// registers registers a controller, and reports whether that is allowed.
+func registers(t *testing.T, consul *consuldev.Agent, token string) bool {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var denied atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		leaderelection.Register(ctx, storeWith(t, consul, token), leaderelection.Registration{Name: "test"},
+			funcr.New(func(_, _ string) { denied.Store(true) }, funcr.Options{}))
+	}()
+	all := storeWith(t, consul, management)
+	eventually(t, "the registration, or its denial", func() bool {
+		found, _, err := leaderelection.Controllers(t.Context(), all)
+		return denied.Load() || err == nil && len(found) == 1
+	})
+	cancel()
+	<-ended
+	return !denied.Load()
 }
 
 // seed creates a fleet with nodes in the catalog. A legacy host may have started, a switch of the version is due, one host has a

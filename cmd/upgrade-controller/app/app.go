@@ -68,6 +68,7 @@ func New(stderr io.Writer) *cobra.Command {
 //  2. The watchdog stops.
 //  3. The HTTP servers stop. Until then probes and metrics answer.
 //  4. The dashboard closes its watches, and the blocking queries end.
+//  5. The registration is gone: it ends with the context, and the process waits for that.
 func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	log, err := o.log.Logger(stderr)
 	if err != nil {
@@ -107,6 +108,10 @@ func (o *options) run(ctx context.Context, stderr io.Writer) error {
 	defer servers.close()
 	defer supervisor.startWatchdog(context.WithoutCancel(ctx), mgr.Healthy)() // also while the manager stops
 	context.AfterFunc(ctx, supervisor.stopping)                               // at once, since Run may take a moment to return
+	watching.Go(func() {
+		leaderelection.Register(watchContext, stores.work,
+			leaderelection.Registration{Name: mgr.Holder, Version: version(), Since: time.Now().UTC().Truncate(time.Second)}, log)
+	})
 	mgr.Run(ctx)
 	supervisor.stopping() // AfterFunc runs in a goroutine of its own, which may be late
 	return nil

@@ -161,9 +161,38 @@ func (b *bench) indexes() map[string]uint64 {
 	}
 	all := map[string]uint64{}
 	for _, p := range pairs {
-		all[p.Key] = p.ModifyIndex
+		if !strings.HasPrefix(p.Key, keys.Controllers) { // each start of a controller has its own
+			all[p.Key] = p.ModifyIndex
+		}
 	}
 	return all
+}
+
+func TestController_RegistersUntilItStops(t *testing.T) {
+	b := newBench(t)
+	count := func(want int) func() bool {
+		return func() bool {
+			found, _, err := leaderelection.Controllers(t.Context(), b.store)
+			registered := 0
+			for _, c := range found {
+				if c.Version != "" && !c.Since.IsZero() {
+					registered++
+				}
+			}
+			return err == nil && registered == want
+		}
+	}
+	_, stop := b.controller()
+	b.controller()
+	eventually(t, "leader and standby", count(2))
+	found, _, err := leaderelection.Controllers(t.Context(), b.store)
+	if err != nil || !found[0].Leading || found[1].Leading {
+		t.Errorf("%+v, %v", found, err)
+	}
+	stop()
+	if !count(1)() {
+		t.Error("a controller that has stopped is still registered")
+	}
 }
 
 func TestController_UpgradesAndCorrectsDriftByWatches(t *testing.T) {

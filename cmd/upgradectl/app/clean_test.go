@@ -63,6 +63,7 @@ func hostileStore(t *testing.T, plan string) *memory.Store {
 	} {
 		put(t, s, key, value)
 	}
+	register(t, s, in(`{"name":"upgrade-controller on EVIL","version":"EVIL","since":"2026-03-06T13:00:00Z"}`))
 	s.SetNodes("web1", "web2", hostile)
 	s.SetChecks("web1", fleet.Check{ID: hostile, Node: "web1", Status: fleet.Critical})
 	if code := app.Main(t.Context(), []string{"apply", "-f", plan}, hostileOptions(s, io.Discard, io.Discard)); code != 0 {
@@ -80,6 +81,18 @@ func hostileStore(t *testing.T, plan string) *memory.Store {
 		put(t, s, key, value)
 	}
 	return s
+}
+
+// register stores the registration of a controller.
+func register(t *testing.T, s *memory.Store, value string) {
+	t.Helper()
+	session, err := s.CreateSession(t.Context(), store.SessionOptions{TTL: time.Hour})
+	if err == nil {
+		_, err = s.Txn(t.Context(), []store.Op{{Verb: store.Lock, Key: keys.Controllers + "1", Value: []byte(value), Session: session}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func hostileOptions(s store.Store, out, err io.Writer) app.Options {
@@ -144,7 +157,7 @@ var hostileCommands = map[string][]string{
 	"set-config":              {"host state setting EVIL --name web1", "EVIL"},
 	"trigger-update":          {"v2", "EVIL"},
 	"verify-hosts":            {"v1 web1 EVIL"},
-	"version":                 {"", "--fleet", "--fleet -o json"},
+	"version":                 {"", "-o json", "-o yaml", "--fleet", "--client"},
 	"__complete get hosts":    {"w"},
 	"__complete describe":     {"host w"},
 	"__complete rollout undo": {"f"},

@@ -122,12 +122,19 @@ func kv(ctx context.Context, s *consul.Store, args []string) error {
 			ops = append(ops, store.Op{Verb: store.Delete, Key: key})
 		}
 	case "lock": // HOLDER
-		session, err := s.CreateSession(ctx, "script", time.Hour)
+		session, err := s.CreateSession(ctx, store.SessionOptions{Name: "script", TTL: time.Hour})
 		if err != nil {
 			return err
 		}
 		value := fmt.Sprintf(`{"holder":%q,"since":"2026-03-06T13:00:00Z"}`, args[0])
 		ops = append(ops, store.Op{Verb: store.Lock, Key: keys.Leader, Value: []byte(value), Session: session})
+	case "register": // HOLDER VERSION, a controller that runs
+		session, err := s.CreateSession(ctx, store.SessionOptions{Name: "script", TTL: time.Hour})
+		if err != nil {
+			return err
+		}
+		value := fmt.Sprintf(`{"schema":1,"name":%q,"version":%q,"since":"2026-03-06T12:00:00Z"}`, args[0], args[1])
+		ops = append(ops, store.Op{Verb: store.Lock, Key: keys.Controllers + session, Value: []byte(value), Session: session})
 	case "check": // ID STATUS, warning or critical, of the Consul's node
 		return fail(ctx, s, args[0], args[1])
 	case "show", "indexes": // PREFIX

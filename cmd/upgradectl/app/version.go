@@ -6,16 +6,20 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/store"
+	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
 
@@ -30,10 +34,32 @@ type BuildInfo struct {
 	APIVersion string `json:"apiVersion"`
 }
 
-// fleetInfo is what version --fleet -o json prints.
-type fleetInfo struct {
+// versionInfo is what version -o json prints. The fields of what Consul did not answer are absent.
+type versionInfo struct {
 	BuildInfo `json:",inline"`
-	Agents    []describe.Agents `json:"agents"`
+	*controllersInfo
+	*agentsInfo
+}
+
+type controllersInfo struct {
+	// Controllers are those that run, the leader first.
+	Controllers []controllerInfo `json:"controllers"`
+	// Lock says which process leads. It is absent if none does.
+	Lock *leaderelection.LockHeldError `json:"lock,omitempty"`
+}
+
+type controllerInfo struct {
+	Name string `json:"name"`
+	// Version and Since, the time of its start, are absent for a controller of an earlier release.
+	Version string     `json:"version,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Leading bool       `json:"leading"`
+	// LeadingSince is since when it leads.
+	LeadingSince *time.Time `json:"leadingSince,omitempty"`
+}
+
+type agentsInfo struct {
+	Agents []describe.Agents `json:"agents"`
 	// LegacyHosts is the number of hosts without an agent.
 	LegacyHosts int `json:"legacyHosts"`
 }
@@ -45,6 +71,7 @@ type versionOptions struct {
 	*factory
 	fleetFlag
 	agents bool
+	client bool
 	format *cli.Choice
 }
 
@@ -52,54 +79,132 @@ func newCmdVersion(f *factory, runF func(context.Context, *versionOptions) error
 	o := &versionOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Show the version of this program, and of the agents",
-		Long: "Shows the version of this program. With --fleet, it also counts the agents of each version, and the hosts without one.\n" +
-			"unknown are agents of releases that do not report their version.",
+		Short: "Show the versions of this program, the controllers and the agents",
+		Long: "Shows the version of this program, each controller that runs, the leader first, and counts the agents of each version\n" +
+			"and the hosts without one. unknown are programs of releases that do not report their version.\n\n" +
+			"If Consul does not answer, the command warns and shows the rest. With --fleet that is an error. With --client the command\n" +
+			"does not ask Consul.",
 		Args: cli.NoArgs,
 		RunE: runE(f, o, runVersion, runF),
 	}
 	o.fleetFlag.bind(cmd)
-	cmd.Flags().BoolVar(&o.agents, "fleet", false, "count the agents of the fleet by version")
+	cmd.Flags().BoolVar(&o.agents, "fleet", false, "fail if the controllers or agents cannot be read")
+	cmd.Flags().BoolVar(&o.client, "client", false, "show the version of this program alone")
 	o.format = cli.BindOutput(cmd.Flags(), asText, cli.JSON, cli.YAML)
 	return cmd
 }
 
 func (o *versionOptions) complete([]string) error {
-	if o.fleet != "" && !o.agents {
-		return cli.FlagErrorf("--plan needs --fleet")
+	if o.client && (o.agents || o.fleet != "") {
+		return cli.FlagErrorf("--client cannot be combined with --fleet or --plan")
 	}
 	return nil
 }
 
 func runVersion(ctx context.Context, o *versionOptions) error {
-	info := fleetInfo{BuildInfo: buildInfo()}
-	if o.agents {
-		seen, err := observe(ctx, o.factory, o.fleet)
+	info := versionInfo{BuildInfo: buildInfo()}
+	var missing error
+	if !o.client {
+		missing = o.ask(ctx, &info)
+	}
+	if err := o.print(info); err != nil {
+		return err
+	}
+	if missing != nil && !o.agents {
+		o.warn("%s", cli.OneLine(missing.Error()))
+		return nil
+	}
+	return missing
+}
+
+// ask reads what runs from Consul. The error says what could not be read.
+func (o *versionOptions) ask(ctx context.Context, info *versionInfo) error {
+	f := o.factory
+	if !o.agents { // a Consul that does not answer must not delay the rest
+		quick, err := o.quick()
 		if err != nil {
 			return err
 		}
-		info.Agents, info.LegacyHosts = describe.AgentVersions(seen)
+		quick.Err = o.Err
+		f = quick
 	}
-	switch {
-	case o.format.Value == asText:
-		return o.print(info)
-	case o.agents:
-		return cli.Print(o.Out, o.format.Value, info)
+	s, err := f.store()
+	if err != nil {
+		return err
 	}
-	return cli.Print(o.Out, o.format.Value, info.BuildInfo)
+	found, held, denied := leaderelection.Controllers(ctx, s)
+	if _, ok := errors.AsType[*store.ForbiddenError](denied); denied != nil && !ok {
+		return denied
+	}
+	if denied == nil || held != nil {
+		info.controllersInfo = controllersOf(found, held)
+	}
+	seen, err := observe(ctx, f, o.fleet)
+	if err == nil {
+		agents, legacy := describe.AgentVersions(seen)
+		info.agentsInfo = &agentsInfo{agents, legacy}
+	}
+	return errors.Join(denied, err)
 }
 
-func (o *versionOptions) print(info fleetInfo) error {
+func controllersOf(found []leaderelection.Controller, held *leaderelection.LockHeldError) *controllersInfo {
+	info := &controllersInfo{Controllers: []controllerInfo{}, Lock: held}
+	for _, c := range found {
+		info.Controllers = append(info.Controllers, controllerInfo{Name: c.Name, Version: c.Version, Since: known(c.Since),
+			Leading: c.Leading, LeadingSince: known(c.LeadingSince)})
+	}
+	return info
+}
+
+// known returns a time. Nil means that it is unknown.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (o *versionOptions) print(info versionInfo) error {
+	if o.format.Value != asText {
+		return cli.Print(o.Out, o.format.Value, info)
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "upgradectl %s (%s, %s, %s)\n", info.Version, info.APIVersion, info.Go, info.Platform)
-	for _, a := range info.Agents {
-		fmt.Fprintf(&text, "upgrade-agent %s: %s\n", cmp.Or(a.Version, "unknown"), cli.Plural(a.Hosts, "host"))
+	if info.controllersInfo != nil {
+		info.controllersInfo.write(&text)
 	}
-	if info.LegacyHosts > 0 {
-		fmt.Fprintf(&text, "without an agent: %s\n", cli.Plural(info.LegacyHosts, "host"))
+	if info.agentsInfo != nil {
+		for _, a := range info.Agents {
+			fmt.Fprintf(&text, "upgrade-agent %s: %s\n", cmp.Or(a.Version, "unknown"), cli.Plural(a.Hosts, "host"))
+		}
+		if info.LegacyHosts > 0 {
+			fmt.Fprintf(&text, "without an agent: %s\n", cli.Plural(info.LegacyHosts, "host"))
+		}
 	}
 	_, err := io.WriteString(o.Out, text.String())
 	return err
+}
+
+func (info *controllersInfo) write(text *strings.Builder) {
+	for _, c := range info.Controllers {
+		state := "stands by"
+		if c.Leading {
+			state = "leads"
+			if c.LeadingSince != nil {
+				state += " since " + c.LeadingSince.UTC().Format(time.RFC3339)
+			}
+		}
+		name := strings.TrimPrefix(c.Name, leaderelection.ControllerName+" on ")
+		fmt.Fprintf(text, "upgrade-controller %s: %s on %s\n", cmp.Or(c.Version, "unknown"), state, cli.OneLine(name))
+	}
+	switch {
+	case info.Lock != nil && info.Lock.Kind == leaderelection.KindCLI:
+		fmt.Fprintf(text, "a command leads: %s\n", cli.OneLine(info.Lock.Holder))
+	case info.Lock != nil && info.Lock.Holder == "":
+		fmt.Fprintln(text, "an unknown process leads")
+	case len(info.Controllers) == 0:
+		fmt.Fprintln(text, "no controller is running")
+	}
 }
 
 func buildInfo() BuildInfo {

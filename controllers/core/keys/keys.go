@@ -35,6 +35,9 @@ const root = "upgrade.jiocloud.com/"
 // Leader is the lock key that the leading controller holds.
 const Leader = root + "leader"
 
+// Controllers is the prefix of the registrations of the controllers that run.
+const Controllers = root + "controllers/"
+
 // Plans is the prefix of the keys of all plans.
 const Plans = root + "plans/"
 

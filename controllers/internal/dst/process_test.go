@@ -231,10 +231,10 @@ func (p port) Txn(ctx context.Context, ops []store.Op) (result store.Result, err
 	return result, nil
 }
 
-func (p port) CreateSession(ctx context.Context, name string, ttl time.Duration) (id string, err error) {
+func (p port) CreateSession(ctx context.Context, o store.SessionOptions) (id string, err error) {
 	var created string
 	err = p.process.wait(ctx, &call{op: "session", what: "create", do: func() (err error) {
-		created, err = p.memory().CreateSession(context.Background(), name, ttl)
+		created, err = p.memory().CreateSession(context.Background(), o)
 		return err
 	}})
 	if err != nil {

@@ -55,7 +55,7 @@ var calls = map[string]struct {
 		return err
 	}, true},
 	"CreateSession": {func(ctx context.Context, s store.Store) error {
-		_, err := s.CreateSession(ctx, "x", 10*time.Second)
+		_, err := s.CreateSession(ctx, store.SessionOptions{Name: "x", TTL: 10 * time.Second})
 		return err
 	}, true},
 	"RenewSession":   {func(ctx context.Context, s store.Store) error { return s.RenewSession(ctx, "x") }, true},
@@ -323,7 +323,7 @@ func TestStore_ACLs(t *testing.T) {
 		}
 	})
 	t.Run("sessions", func(t *testing.T) {
-		_, err := s.CreateSession(ctx, "x", 10*time.Second)
+		_, err := s.CreateSession(ctx, store.SessionOptions{Name: "x", TTL: 10 * time.Second})
 		wantForbidden(t, err, "sessions", `session_prefix "" { policy = "write" }`)
 	})
 	t.Run("a token that is not known", func(t *testing.T) {

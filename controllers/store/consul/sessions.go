@@ -29,11 +29,15 @@ type newSession struct {
 }
 
 // CreateSession creates a session. Consul ends it after twice its TTL without renewal.
-func (s *Store) CreateSession(ctx context.Context, name string, ttl time.Duration) (string, error) {
-	if ttl < minTTL || ttl > maxTTL {
-		return "", fmt.Errorf("session TTL %s: must be from %s to %s", ttl, minTTL, maxTTL)
+func (s *Store) CreateSession(ctx context.Context, o store.SessionOptions) (string, error) {
+	if o.TTL < minTTL || o.TTL > maxTTL {
+		return "", fmt.Errorf("session TTL %s: must be from %s to %s", o.TTL, minTTL, maxTTL)
 	}
-	body, err := json.Marshal(newSession{Name: name, TTL: ttl.String(), LockDelay: "1ms", Behavior: "release",
+	behavior := "release"
+	if o.DeleteKeys {
+		behavior = "delete"
+	}
+	body, err := json.Marshal(newSession{Name: o.Name, TTL: o.TTL.String(), LockDelay: "1ms", Behavior: behavior,
 		NodeChecks: []string{}})
 	if err != nil {
 		return "", err
@@ -63,7 +67,7 @@ func (s *Store) RenewSession(ctx context.Context, id string) error {
 	})
 }
 
-// DestroySession ends a session and releases what it locks.
+// DestroySession ends a session, and releases or deletes what it locks.
 func (s *Store) DestroySession(ctx context.Context, id string) error {
 	return s.session(ctx, "destroy", id, func(*http.Response) error { return nil })
 }

@@ -132,7 +132,7 @@ func TryAcquire(ctx context.Context, s store.Store, key, holder string, o Option
 		return nil, err
 	}
 	started := time.Now()
-	session, err := s.CreateSession(bounded, holder, o.TTL)
+	session, err := s.CreateSession(bounded, store.SessionOptions{Name: holder, TTL: o.TTL})
 	if err != nil {
 		return nil, err
 	}

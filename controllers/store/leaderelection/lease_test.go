@@ -43,9 +43,9 @@ func (f *faulty) fault(ctx context.Context) error {
 	return nil
 }
 
-func (f *faulty) CreateSession(ctx context.Context, name string, ttl time.Duration) (string, error) {
+func (f *faulty) CreateSession(ctx context.Context, o store.SessionOptions) (string, error) {
 	f.sessions.Add(1)
-	return f.Store.CreateSession(ctx, name, ttl)
+	return f.Store.CreateSession(ctx, o)
 }
 
 func (f *faulty) RenewSession(ctx context.Context, id string) error {

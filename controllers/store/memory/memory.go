@@ -51,6 +51,8 @@ type entry struct {
 type session struct {
 	ttl  time.Duration
 	ends time.Time
+	// deletes says that its end deletes the keys that it locks.
+	deletes bool
 }
 
 // New returns an empty store. Now is the clock by which sessions expire.

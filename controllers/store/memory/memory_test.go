@@ -62,7 +62,7 @@ func TestSessionExpires(t *testing.T) {
 func TestWait_WakesWhenASessionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New(time.Now)
-		session, err := s.CreateSession(t.Context(), "test", 10*time.Second)
+		session, err := s.CreateSession(t.Context(), store.SessionOptions{Name: "test", TTL: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

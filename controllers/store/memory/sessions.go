@@ -7,15 +7,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
 // CreateSession creates a session. As in Consul, it expires after twice its TTL without renewal.
-func (s *Store) CreateSession(ctx context.Context, _ string, ttl time.Duration) (string, error) {
-	if ttl < minTTL || ttl > maxTTL {
-		return "", fmt.Errorf("session TTL %s: must be from %s to %s", ttl, minTTL, maxTTL)
+func (s *Store) CreateSession(ctx context.Context, o store.SessionOptions) (string, error) {
+	if o.TTL < minTTL || o.TTL > maxTTL {
+		return "", fmt.Errorf("session TTL %s: must be from %s to %s", o.TTL, minTTL, maxTTL)
 	}
 	if err := s.lock(ctx); err != nil {
 		return "", err
@@ -23,7 +22,7 @@ func (s *Store) CreateSession(ctx context.Context, _ string, ttl time.Duration) 
 	defer s.mu.Unlock()
 	s.created++
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012x", s.created)
-	s.sessions[id] = session{ttl: ttl, ends: s.now().Add(ttlMultiplier * ttl)}
+	s.sessions[id] = session{ttl: o.TTL, ends: s.now().Add(ttlMultiplier * o.TTL), deletes: o.DeleteKeys}
 	s.index++
 	return id, nil
 }
@@ -43,7 +42,7 @@ func (s *Store) RenewSession(ctx context.Context, id string) error {
 	return nil
 }
 
-// DestroySession ends a session and releases what it locks.
+// DestroySession ends a session, and releases or deletes what it locks.
 func (s *Store) DestroySession(ctx context.Context, id string) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -71,19 +70,27 @@ func (s *Store) expire() {
 	}
 }
 
-// end removes a session and releases its locks, all at one index.
+// end removes a session and releases its locks, or deletes the keys, all at one index.
 func (s *Store) end(id string) {
-	if _, ok := s.sessions[id]; !ok {
+	ended, ok := s.sessions[id]
+	if !ok {
 		return
 	}
 	delete(s.sessions, id)
 	s.index++
 	for key, e := range s.entries {
-		if e.Session == id {
+		switch {
+		case e.Session != id:
+			continue
+		case ended.deletes:
+			delete(s.entries, key)
+			s.removed[key] = s.index
+			s.sorted = nil
+		default:
 			e.Session = ""
 			e.ModifyIndex = s.index
 			s.entries[key] = e
-			s.keyChanged(key)
 		}
+		s.keyChanged(key)
 	}
 }

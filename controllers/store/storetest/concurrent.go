@@ -20,7 +20,7 @@ func endedContext(h harness) {
 	_, _, named := h.Keys(ctx, "")
 	_, _, got := h.Get(ctx, "a")
 	_, written := h.Txn(ctx, []store.Op{{Verb: store.Set, Key: "a"}})
-	_, made := h.CreateSession(ctx, "test", 10*time.Second)
+	_, made := h.CreateSession(ctx, store.SessionOptions{Name: "test", TTL: 10 * time.Second})
 	for call, err := range map[string]error{
 		"List": listed, "Keys": named, "Get": got, "Txn": written, "CreateSession": made,
 		"RenewSession": h.RenewSession(ctx, unknownSession), "DestroySession": h.DestroySession(ctx, unknownSession),

@@ -92,6 +92,28 @@ func sessionEnds(h harness) {
 	h.wantKeys("a")
 }
 
+func sessionDeletes(h harness) {
+	mine, err := h.CreateSession(h.Context(), store.SessionOptions{Name: "test", TTL: ttl, DeleteKeys: true})
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.must(store.Op{Verb: store.Lock, Key: "l/1", Session: mine, Value: []byte("me")},
+		store.Op{Verb: store.Lock, Key: "l/2", Session: h.session(), Value: []byte("other")},
+		store.Op{Verb: store.Set, Key: "l/3"})
+	before, err := h.Wait(h.Context(), store.WatchTarget{Prefix: "l/"}, 0, time.Second)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if err := h.DestroySession(h.Context(), mine); err != nil {
+		h.Fatal(err)
+	}
+	h.wantKeys("l/", "l/2", "l/3")
+	after, err := h.Wait(h.Context(), store.WatchTarget{Prefix: "l/"}, before.Index, time.Minute)
+	if err != nil || after.Index <= before.Index {
+		h.Errorf("the watch saw index %d after %d (%v)", after.Index, before.Index, err)
+	}
+}
+
 func setLocked(h harness) {
 	mine := h.session()
 	lock := h.must(store.Op{Verb: store.Lock, Key: "l", Session: mine, Value: []byte("me")})
@@ -134,7 +156,8 @@ func sessionGone(h harness) {
 
 func badTTL(h harness) {
 	for _, ttl := range []time.Duration{0, -time.Second, 9 * time.Second, 25 * time.Hour} {
-		if _, err := h.CreateSession(h.Context(), "test", ttl); err == nil || !strings.Contains(err.Error(), "TTL") {
+		_, err := h.CreateSession(h.Context(), store.SessionOptions{Name: "test", TTL: ttl})
+		if err == nil || !strings.Contains(err.Error(), "TTL") {
 			h.Errorf("%s: %v", ttl, err)
 		}
 	}

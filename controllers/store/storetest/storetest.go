@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"lock, write through, unlock", locking},
 		{"a second session cannot lock", lockHeld},
 		{"a session that ends releases its lock", sessionEnds},
+		{"a session that ends deletes its keys", sessionDeletes},
 		{"a plain set on a locked key keeps the lock", setLocked},
 		{"a session that is gone", sessionGone},
 		{"a TTL that is not allowed", badTTL},
@@ -156,7 +157,7 @@ func (h harness) wantKeys(prefix string, want ...string) {
 
 func (h harness) session() string {
 	h.Helper()
-	id, err := h.CreateSession(h.Context(), "test", ttl)
+	id, err := h.CreateSession(h.Context(), store.SessionOptions{Name: "test", TTL: ttl})
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func TestProxy_SkipsReadsAndRefusals(t *testing.T) {
 	if got := p.Writes(); !slices.Equal(got, []string{"cas a, set b"}) || checked != 0 {
 		t.Errorf("a refused write: %q, %d checked", got, checked)
 	}
-	session, err := s.CreateSession(t.Context(), "x", 10*time.Second)
+	session, err := s.CreateSession(t.Context(), store.SessionOptions{Name: "x", TTL: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
