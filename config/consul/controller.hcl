@@ -14,6 +14,9 @@ key_prefix "upgrade.jiocloud.com/controllers/" { policy = "write" }
 # Ledger and status of every plan. No rule of Consul matches the end of a key, so this lets it write the specs as well.
 key_prefix "upgrade.jiocloud.com/plans/" { policy = "write" }
 
+# The audit log of every plan. No other policy may write it.
+key_prefix "upgrade.jiocloud.com/audit/" { policy = "write" }
+
 # The state of the Git repositories that plans come from, and requests to sync one.
 key_prefix "upgrade.jiocloud.com/sources/"  { policy = "write" }
 key_prefix "upgrade.jiocloud.com/requests/" { policy = "write" }

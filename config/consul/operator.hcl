@@ -25,6 +25,7 @@ key "current_version"                      { policy = "read" }
 key "upgrade.jiocloud.com/leader"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/controllers/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
+key_prefix "upgrade.jiocloud.com/audit/"   { policy = "list" }
 key "upgrade.jiocloud.com/action"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }

@@ -7,6 +7,7 @@ key "upgrade.jiocloud.com/action"          { policy = "read" }
 key_prefix "upgrade.jiocloud.com/controllers/" { policy = "list" }
 key_prefix "upgrade.jiocloud.com/plans/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/sources/" { policy = "list" }
+key_prefix "upgrade.jiocloud.com/audit/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/hosts/"   { policy = "list" }
 key_prefix "upgrade.jiocloud.com/grants/"  { policy = "list" }
 key_prefix "upgrade.jiocloud.com/started/" { policy = "list" }

@@ -139,6 +139,9 @@ func (p Plans) Resume(ctx context.Context, name string, r Resumption) (bool, err
 		if u.Halt.Holds(plan.Spec.Version) {
 			u.resume(r.Pause)
 		}
+		if u.Pause != nil || u.Halt != nil || u.Abort != nil {
+			u.Ended = &r.Pause
+		}
 		u.Pause, u.Halt, u.Abort = nil, nil, nil
 		if r.OverrideWindows {
 			u.Override = &fleet.Override{By: r.By, Accessor: r.Accessor, Time: r.Time, Reason: r.Reason,

@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -19,16 +20,23 @@ import (
 
 // refuse writes an invalid plan's problem to its status, in one fenced transaction, if the status does not say it already. It
 // returns the problem, joined with the error of the write.
-func (r *Reconciler) refuse(ctx context.Context, name string, problem error) error {
+func (r *Reconciler) refuse(ctx context.Context, p *planState, problem error) error {
+	name := p.reader.Plan
+	if _, gone := errors.AsType[*planstore.NotFoundError](problem); gone {
+		r.auditDeleted(ctx, &p.audit, name)
+	}
 	if _, invalid := errors.AsType[*planstore.InvalidPlanError](problem); !invalid {
 		return problem
 	}
 	k := keys.Plan(name)
-	pairs, _, err := r.Store.Get(ctx, k.Spec(), k.Ledger(), k.Status())
+	pairs, _, err := r.Store.Get(ctx, k.Spec(), k.Ledger(), k.Status(), k.Control())
 	if err != nil {
 		return errors.Join(problem, err)
 	}
 	spec, ledger, old := pairs[0], pairs[1], pairs[2]
+	if spec.Exists() {
+		r.audit(ctx, &p.audit, audit.State{Plan: name, Spec: spec, Control: pairs[3]})
+	}
 	l, err := keys.DecodeLedger(ledger)
 	if err != nil || !spec.Exists() { // without a ledger nothing may be written; apply creates one
 		return problem

@@ -82,7 +82,7 @@ func (r *Reconciler) step(ctx context.Context, p *planState, request cache.Reque
 		o, err := p.observe(ctx, request)
 		if err != nil {
 			p.cache.Reset()
-			return r.refuse(ctx, p.reader.Plan, err)
+			return r.refuse(ctx, p, err)
 		}
 		if r.approve != nil {
 			if err := r.approve(o.Assessment); err != nil {
@@ -91,12 +91,16 @@ func (r *Reconciler) step(ctx context.Context, p *planState, request cache.Reque
 		}
 		result.Assessment = o.Assessment
 		result.Status = status.Of(&o.Decision, o.Plan.Status, o.Plan.Generation, o.Now)
+		if auditFirst(o.Assessment) {
+			r.auditRead(ctx, &p.audit, o.Assessment)
+		}
 		written, err := r.commit(ctx, o, result.Status, &p.status)
 		result.Written.Transactions += written.Transactions
 		result.Written.Writes += written.Writes
 		if err == nil {
 			p.applied(o.Assessment, written, result.Status)
 			result.Starts += o.Decision.Starts()
+			r.auditRead(ctx, &p.audit, o.Assessment)
 			return nil
 		}
 		err = leaderelection.CheckFence(err, keys.Leader)

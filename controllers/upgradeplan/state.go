@@ -37,6 +37,7 @@ type planState struct {
 	// watermarks are those of the last decision. They are stored with the next commit, or when they are due. Nil means those
 	// of the ledger.
 	watermarks fleet.Watermarks
+	audit      auditLog
 	now        func() time.Time
 }
 

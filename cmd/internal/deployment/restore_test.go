@@ -185,6 +185,10 @@ func TestRestoredBackup_MovesNoHostUntilAccepted(t *testing.T) {
 	if most := f.complete("v1"); most != 1 {
 		t.Errorf("%d hosts changed their version at once, the limit is 1", most)
 	}
+	if out := ctl.must(t, "audit", "export"); !strings.Contains(out, "StoreWentBack") || !strings.Contains(out, "backup of Monday") {
+		t.Errorf("audit export:\n%s", out)
+	}
+	ctl.must(t, "audit", "verify")
 }
 
 // A host that joins a finished role at an old version, or is reinstalled, waits for a grant: under a pause, and without a

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jiocloud/upgrade-controller/cmd/upgradectl/app"
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -76,7 +77,10 @@ func hostileStore(t *testing.T, plan string) *memory.Store {
 		p.Manager(): in(`{"source":"EVIL","path":"EVIL","revision":"EVIL"}`),
 		p.Event(1): in(`{"number":1,"time":"2026-03-06T13:00:00Z","type":"EVIL","reason":"EVIL","object":"EVIL","message":"EVIL",` +
 			`"version":"EVIL"}`),
-		p.Status(): in(`{"conditions":[{"type":"Ready","status":"False","reason":"EVIL","message":"EVIL"}],"phase":"EVIL"}`),
+		audit.EntryKey("fleet", 1):    in(`{"number":1,"kind":"EVIL","plan":"EVIL","what":"EVIL","by":"EVIL","reason":"EVIL","accessor":"EVIL","hash":"EVIL"}`),
+		audit.EntryKey("fleet", 2):    hostile,
+		audit.Tree("fleet") + hostile: hostile,
+		p.Status():                    in(`{"conditions":[{"type":"Ready","status":"False","reason":"EVIL","message":"EVIL"}],"phase":"EVIL"}`),
 	} {
 		put(t, s, key, value)
 	}
@@ -112,6 +116,8 @@ func controls(text string) string {
 
 // hostileCommands are the arguments of each command by its path. FILE is that of a plan.
 var hostileCommands = map[string][]string{
+	"audit export":            {"FORMATS", "EVIL"},
+	"audit verify":            {"fleet", "EVIL"},
 	"apply":                   {"-f FILE", "-f FILE --dry-run=server", "-f EVIL", "-f FILE --wait --timeout 1ns"},
 	"convert":                 {"-f FILE"},
 	"delete":                  {"fleet", "EVIL"},

@@ -320,6 +320,8 @@ type Control struct {
 	Halt *Halt `json:"halt,omitempty"`
 	// Resumed is when an operator last resumed the rollout. Earlier failures do not count.
 	Resumed *Pause `json:"resumed,omitempty"`
+	// Ended is the last order that ended a pause, a halt or an abort. It decides nothing.
+	Ended *Pause `json:"ended,omitempty"`
 	// Override lets hosts be granted outside of the maintenance windows.
 	Override *Override `json:"windowOverride,omitempty"`
 	// Pin applies until the spec changes.

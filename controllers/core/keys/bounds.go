@@ -95,7 +95,7 @@ func decodeBounded[T any](p Pair) (v T, err error) {
 
 // boundControl bounds and cleans the texts of orders, which messages repeat.
 func boundControl(c *fleet.Control) {
-	orders := []*fleet.Pause{c.Pause, c.Resumed}
+	orders := []*fleet.Pause{c.Pause, c.Resumed, c.Ended}
 	if c.Abort != nil {
 		orders = append(orders, &c.Abort.Pause)
 	}
