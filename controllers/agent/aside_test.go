@@ -71,6 +71,32 @@ func TestAgent_TriesAgainAtOnceByAnotherGrant(t *testing.T) {
 }
 
 // An attempt that was interrupted is resumed as the same one.
+// A host that was installed again with a version serves, so its marker must not say any more that it changes to its first version.
+func TestAgent_ResumesWithTheVersionOfAnotherInstallation(t *testing.T) {
+	b := newBench(t, "")
+	b.switchTo("v2")
+	b.grantOnce("v2", "1.2")
+	ctx, stop := context.WithCancel(t.Context())
+	b.step = func(ctx context.Context, _ Change) (string, error) {
+		stop()
+		return "", ctx.Err()
+	}
+	_, _ = b.agent.Once(ctx)
+	b.file = &MemoryVersion{version: "v1"}
+	before := b.reportIndex()
+	b.step = func(context.Context, Change) (string, error) {
+		if m := keys.DecodeStarted(b.pairs()[startedKey]); m.From != "v1" || m.Attempt != 1 {
+			t.Errorf("marker %+v", m)
+		}
+		if b.reportIndex() == before {
+			t.Error("no report tells the controller to read the marker again")
+		}
+		return "", nil
+	}
+	b.restart()
+	b.once()
+}
+
 func TestAgent_ResumesTheSameAttempt(t *testing.T) {
 	b := failing(t)
 	b.clock.now = b.clock.now.Add(2 * time.Hour)

@@ -36,8 +36,9 @@ func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	if own := o.Own.ownMarker(current.Name); own != nil && !v.usesGrant(o) { // the controller may delete it, to set the host aside
 		ops = append(ops, store.Op{Verb: store.CheckIndex, Key: started, Index: own.Index})
 	}
-	ops = append(ops, store.Op{Verb: store.Set, Key: started, Value: keys.EncodeStarted(o.nextMarker(v))})
-	if !reportsStart(o.Own.Report, current.Name) {
+	next := o.nextMarker(v)
+	ops = append(ops, store.Op{Verb: store.Set, Key: started, Value: keys.EncodeStarted(next)})
+	if !reportsStart(o.Own.Report, current.Name) || o.Own.replaces(next) {
 		ops = append(ops, a.setReport(o, a.signed(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
 			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.LastRollout()})))
 	}
@@ -52,14 +53,22 @@ func (o Observation) nextMarker(v Verdict) fleet.Started {
 	switch {
 	case v.usesGrant(o):
 		m.Grant, m.Unhealthy = o.View.Grant.ID, o.View.Grant.Unhealthy
-	case own != nil && !own.Waiting && own.Attempt > 0:
-		return *own
 	case own != nil:
 		m = *own
+		m.From = cmp.Or(own.From, o.View.Local) // the host was installed again with a version, and serves
 		m.Waiting = false
+		if !own.Waiting && own.Attempt > 0 {
+			return m
+		}
 	}
 	m.Attempt = o.attempts() + 1
 	return m
+}
+
+// replaces reports whether a marker says another version to begin with. Controllers read a marker again when the report changes.
+func (k OwnKeys) replaces(next fleet.Started) bool {
+	own := k.ownMarker(next.Version)
+	return own != nil && own.From != next.From && k.Report.Phase == fleet.PhaseUpgrading
 }
 
 // ownMarker returns the marker of the host's own change to a version, or nil.

@@ -42,6 +42,8 @@ type hostFacts struct {
 	marked bool
 	// enabled says that the switch permits the change, as the host itself reads it, or that the host has begun it and lacks its key.
 	enabled bool
+	// busy says that the host is in flight, is not enabled, and may change its version at this moment, or soaks.
+	busy bool
 	// newcomer says that the host has no version yet, and takes no slot.
 	newcomer bool
 	// implicit says that a host is enabled without a proper key: by no key, or by one that other hosts read differently.

@@ -22,6 +22,7 @@ type limitScope struct {
 	leftOut  int   // hosts that do not count and that others wait for
 	inFlight int
 	enabled  int    // of those in flight, hosts that are enabled
+	busy     int    // of those in flight, hosts that are not enabled, and may change their version or soak
 	down     int    // hosts that are not in flight, and take a slot by alsoCount
 	limit    *int   // nil means no limit
 	origin   string // how the limit was computed from a percentage
@@ -52,8 +53,11 @@ func (s *limitScope) add(i int, f *hostFacts, joined bool) {
 	switch {
 	case f.takesSlot():
 		s.inFlight++
-		if f.enabled {
+		switch {
+		case f.enabled:
 			s.enabled++
+		case f.busy:
+			s.busy++
 		}
 	case f.outage != "":
 		s.down++
@@ -69,22 +73,30 @@ func (s *limitScope) grant(f *hostFacts) {
 	if f.outage != "" {
 		s.down--
 	}
+	if f.busy {
+		s.busy--
+	}
 	if !f.inFlight() {
 		s.inFlight++
 	}
 	s.blocker, s.message = nil, ""
 }
 
-// free reports whether one more host can be granted. A host in flight takes no further slot, but no more of them are
-// granted than the slots that hosts which are down leave.
-func (s *limitScope) free(inFlight bool) bool {
+// free reports whether one more host can be granted. A host in flight takes no further slot. After the limit was lowered more hosts are
+// in flight than it allows, and each of them may land before it uses its grant: it is granted only while the limit is above the
+// number of others that are enabled, change, soak or are down.
+func (s *limitScope) free(f *hostFacts) bool {
 	switch {
 	case s.limit == nil:
 		return true
-	case inFlight:
-		return s.enabled+s.down < *s.limit
+	case !f.inFlight():
+		return s.taken() < *s.limit
 	}
-	return s.taken() < *s.limit
+	others := s.enabled + s.busy + s.down
+	if f.busy {
+		others--
+	}
+	return others < *s.limit
 }
 
 func (l *limits) setLimit(s *limitScope, limit hostLimit, rule string) {
@@ -116,9 +128,9 @@ func (r *role) grant(f *hostFacts) {
 }
 
 // exhausted returns the first scope without a free slot, or nil.
-func (r *role) exhausted(inFlight bool) *limitScope {
+func (r *role) exhausted(f *hostFacts) *limitScope {
 	for _, s := range r.scopes {
-		if !s.free(inFlight) {
+		if !s.free(f) {
 			return s
 		}
 	}

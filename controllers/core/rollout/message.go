@@ -269,7 +269,7 @@ func (ad *admission) roleMessage(s *subject) string {
 func (ad *admission) limitZeroMessage(s *subject) string { return ad.limitMessage(s.role.zeroLimit()) }
 
 func (ad *admission) noFreeSlotMessage(s *subject) string {
-	return ad.limitMessage(s.role.exhausted(s.inFlight()))
+	return ad.limitMessage(s.role.exhausted(s.hostFacts))
 }
 
 // limitMessage names the first hosts that take the slots of a scope, those that are down, and those that have failed.

@@ -151,7 +151,7 @@ func (ad *admission) limitZero(s *subject) (*Blocker, bool) {
 }
 
 func (ad *admission) noFreeSlot(s *subject) (*Blocker, bool) {
-	scope := s.role.exhausted(s.inFlight())
+	scope := s.role.exhausted(s.hostFacts)
 	if scope == nil {
 		return nil, false
 	}

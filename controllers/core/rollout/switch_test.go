@@ -60,10 +60,27 @@ func TestVersionSwitch(t *testing.T) {
 			web3 Pending NoFreeSlot
 			+host/web2 = True`,
 	}, {
-		name:  "of several marked hosts no more are granted than the limit",
+		name:  "several marked hosts are granted within the limit",
+		fleet: "record v0 web1..3\nmarked web1 v1 -5m\nmarked web2 v1 -5m",
+		spec:  "instructions: {rollingRules: {global: 2}}",
+		want:  "web1..2 Upgrading Starting\nweb3 Pending NoFreeSlot: 2 of 2 slots of web are taken by web1, web2",
+	}, {
+		name:  "while more hosts may change than a lowered limit allows, none of them is granted",
 		fleet: "record v0 web1..4\nmarked web1 v1 -5m\nmarked web2 v1 -5m\nmarked web3 v1 -5m",
 		spec:  "instructions: {rollingRules: {global: 2}}",
-		want:  "web1..2 Upgrading Starting\nweb3..4 Pending NoFreeSlot: 3 of 2 slots of web are taken by web1, web2, web3",
+		want:  "web1..4 Pending NoFreeSlot: 3 of 2 slots of web are taken by web1, web2, web3\nno change",
+	}, {
+		name: "of those that failed before the limit was lowered, as many are granted as it allows",
+		fleet: "current v1\nrecord v0 web1..4\nagent web1..4\nknows web1..4\n" +
+			"attempt web1 1 waits -5m\nattempt web2 1 waits -5m\nattempt web3 1 waits -5m\ncurrent v2",
+		spec: "instructions: {rollingRules: {global: 2}}",
+		want: "web1..2 Upgrading Starting\nweb3..4 Pending NoFreeSlot: 3 of 2 slots of web are taken by web1, web2, web3",
+	}, {
+		name: "of an agent that failed, and one that may change, the limit allows one",
+		fleet: "current v1\nrecord v0 web1..3\nagent web1..3\nknows web1..3\n" +
+			"attempt web1 1 waits -5m\nstarted web2 v1 -5m\ncurrent v2",
+		spec: oneAtATime,
+		want: "web1 Pending NoFreeSlot\nweb2 Upgrading Starting\nweb3 Pending NoFreeSlot",
 	}, {
 		name:  "a mark of ours ends when the host has reported since",
 		fleet: "marked web2 v1 -5m\nrecord v1 web1..3",

@@ -31,6 +31,9 @@ func (r *referee) readAsides(orders map[string]fleet.SetAside) {
 // its slot by that.
 func (r *referee) orderedAside(m *machine, rollout uint64) {
 	failed := m.truth.failed.rollout == rollout || m.truth.attempts > 0 && !m.truth.trying
+	if m.old { // its reports name no rollout
+		failed = failed || !m.truth.failed.at.IsZero()
+	}
 	begun := m.truth.startedAt
 	if at := r.grants[m.name]; at.After(begun) {
 		begun = at

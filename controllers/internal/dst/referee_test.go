@@ -299,10 +299,11 @@ func (r *referee) again(d decision) {
 	}
 }
 
-// knownAsNew says that the last report of a host has no version, as after a backup was restored, or before a reinstalled host reports.
+// knownAsNew says that the last report of a host has no version, as after a backup was restored, or before a reinstalled host reports,
+// or that its marker is of the change to its first version.
 func (r *referee) knownAsNew(host string) bool {
-	report := keys.DecodeReport(r.get(r.layout.Report(host)))
-	return report != nil && report.Version == ""
+	report, marker := keys.DecodeReport(r.get(r.layout.Report(host))), keys.DecodeStarted(r.get(r.layout.Started(host)))
+	return report != nil && report.Version == "" || marker != nil && marker.By == "" && marker.From == ""
 }
 
 // outsideWindow says that no window was open at a time on the controller's clock. Windows open in even hours of local time, and for an
@@ -382,6 +383,9 @@ func (r *referee) started(c *call, m *machine, marker fleet.Started, s state) {
 	})
 	if !byGrant && startedByHost(s.started, marker.Version) {
 		r.goesOn(c.process.name, m, marker)
+		if m.truth.reinstalled && s.started.From == "" { // it was a newcomer before it came back
+			m.truth.from = ""
+		}
 		return
 	}
 	if !byGrant && s.current.Governed && !m.old {
