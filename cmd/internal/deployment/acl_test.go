@@ -122,6 +122,26 @@ func below(t *testing.T, prefix, rules string) string {
 	return string(out)
 }
 
+// TestCheck_KnowsWhatATokenMayDo compares upgradectl check with the policies.
+func TestCheck_KnowsWhatATokenMayDo(t *testing.T) {
+	t.Parallel()
+	consul := newConsul(t, true)
+	args := map[string][]string{"viewer": nil, "operator": nil, "controller": {"--node", node}, "agent": {"--host", "web1"}}
+	for role := range args {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			ctl := as(t, consul, "upgradectl", policy(t, role, "web1"))
+			for other, more := range args {
+				_, out := ctl.run(t, append([]string{"check", "--as", other}, more...)...)
+				may := strings.Contains(out, "the token may act as "+other+"\n")
+				if want := role == other || role != "agent" && other == "viewer"; may != want {
+					t.Errorf("may it act as %s: %v, want %v:\n%s", other, may, want, out)
+				}
+			}
+		})
+	}
+}
+
 // A token of the policy of an earlier release has no rule for registrations.
 func TestController_LeadsWithoutARegistration(t *testing.T) {
 	t.Parallel()

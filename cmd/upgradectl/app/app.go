@@ -110,7 +110,7 @@ func commands(f *factory) []commandGroup {
 		{"rollout", "Rollouts:", []*cobra.Command{newCmdReconcile(f, nil), newCmdRollout(f), newCmdHold(f, nil), newCmdUnhold(f, nil),
 			newCmdForget(f, nil), newCmdWait(f, nil)}},
 		{"look", "Inspect:", []*cobra.Command{newCmdStatus(f, nil), newCmdTop(f), newCmdGet(f), newCmdDescribe(f), newCmdExplain(f, nil),
-			newCmdAudit(f)}},
+			newCmdAudit(f), newCmdCheck(f, nil)}},
 		{"legacy", "Commands of python -m jiocloud.upgrade (and status):",
 			[]*cobra.Command{newCmdUpgrade(f, nil), newCmdGlobalDisablePuppet(f, nil)}},
 		{"jorc", "Commands of jorc (also spelled with underscores):", jorcCommands(f)},

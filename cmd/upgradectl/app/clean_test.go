@@ -132,6 +132,7 @@ var hostileCommands = map[string][]string{
 	"wait":                    {"fleet --for=condition=Complete --timeout 1ns", "EVIL --for=condition=Complete --timeout 1ns"},
 	"status":                  {"", "--plan fleet", "--plan EVIL"},
 	"top plan":                {"fleet", "EVIL"},
+	"check":                   {"", "-o json", "--plan fleet", "--plan EVIL", "--as agent --host EVIL"},
 	"explain":                 {"spec", "EVIL"},
 	"get events":              {"FORMATS"},
 	"get holds":               {"FORMATS"},

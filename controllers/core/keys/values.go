@@ -248,8 +248,18 @@ func DecodeReport(p Pair) *fleet.Report {
 	return &r
 }
 
+// unreadable begins the message of a report that cannot be decoded.
+const unreadable = "the report cannot be read: "
+
+// ReportProblem returns why a report cannot be decoded.
+func ReportProblem(p Pair) error {
+	if what, bad := strings.CutPrefix(decodeReport(p).Message, unreadable); bad {
+		return errors.New(what)
+	}
+	return nil
+}
+
 func decodeReport(p Pair) (r fleet.Report) {
-	const unreadable = "the report cannot be read: "
 	if len(p.Value) > MaxValue {
 		return fleet.Report{Schema: fleet.ReportSchema, Message: unreadable + tooLong("its value", len(p.Value), MaxValue)}
 	}
