@@ -203,6 +203,19 @@ func (e *ForbiddenError) Error() string {
 
 func (e *ForbiddenError) Unwrap() error { return e.Err }
 
+// TooLargeError says that an answer was not read because it would take too much memory.
+type TooLargeError struct {
+	// What is the prefix of the keys, or what else was read.
+	What string
+	Err  error
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%s cannot be read: %v: delete what does not belong there", e.What, e.Err)
+}
+
+func (e *TooLargeError) Unwrap() error { return e.Err }
+
 // UnavailableError says that the store did not answer, or has no leader. A write may or may not have been applied.
 type UnavailableError struct {
 	Address string

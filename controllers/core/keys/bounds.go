@@ -28,6 +28,19 @@ const (
 	maxObject = 1 << 10
 )
 
+// MaxStored returns how many bytes of the value of a key readers need. The rest is not kept in memory: longer values of hosts and
+// holds cannot be decoded, and those of records are no times. 0 means all.
+func MaxStored(key string) int {
+	switch tree := "/" + key; {
+	case strings.Contains(tree, "/"+RunningVersions+"/"), strings.Contains(tree, "/"+RunningVersionsOld+"/"):
+		return maxText + 1
+	case strings.Contains(tree, "/"+root+"hosts/"), strings.Contains(tree, "/"+root+"started/"),
+		strings.Contains(tree, "/"+root+"grants/"), strings.Contains(tree, "/"+root+"holds/"):
+		return MaxValue + 1
+	}
+	return 0
+}
+
 // tooLong says that a value is longer than allowed.
 func tooLong(what string, size, most int) string {
 	return fmt.Sprintf("%s has %d bytes, and at most %d are allowed", what, size, most)

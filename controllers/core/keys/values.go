@@ -261,7 +261,7 @@ func ReportProblem(p Pair) error {
 
 func decodeReport(p Pair) (r fleet.Report) {
 	if len(p.Value) > MaxValue {
-		return fleet.Report{Schema: fleet.ReportSchema, Message: unreadable + tooLong("its value", len(p.Value), MaxValue)}
+		return fleet.Report{Schema: fleet.ReportSchema, Message: unreadable + fmt.Sprintf("its value has more than %d bytes", MaxValue)}
 	}
 	if unmarshalFast(p.Value, &r) != nil {
 		return fleet.Report{Message: unreadable + bounded(p.Value)}

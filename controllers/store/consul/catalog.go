@@ -61,7 +61,7 @@ func (s *Store) catalog(ctx context.Context, r request, meta *store.Meta, decode
 		if *meta, err = s.meta(response); err != nil {
 			return err
 		}
-		return s.decodeError(decode(response.Body))
+		return s.decodeError(r.needs.key, decode(response.Body))
 	})
 	if err != nil || !s.anonymous() {
 		return err
@@ -80,7 +80,7 @@ func (s *Store) detectFiltering(ctx context.Context, meta *store.Meta) error {
 	return s.read(ctx, catalogRequest(serversPath, needChecks(), s.mode()), func(response *http.Response) error {
 		servers, err := decodeServers(response.Body)
 		meta.Filtered = meta.Filtered || servers == 0
-		return s.decodeError(err)
+		return s.decodeError("servers", err)
 	})
 }
 

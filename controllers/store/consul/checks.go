@@ -109,7 +109,7 @@ func (s *Store) NodeChecks(ctx context.Context, node string) (checks []NodeCheck
 			return err
 		}
 		checks, err = decodeNodeChecks(response.Body)
-		return s.decodeError(err)
+		return s.decodeError(r.needs.key, err)
 	})
 	slices.SortFunc(checks, func(a, b NodeCheck) int { return strings.Compare(a.ID, b.ID) })
 	return checks, meta, err

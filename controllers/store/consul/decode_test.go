@@ -5,6 +5,7 @@ package consul
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -197,6 +198,50 @@ func TestDecode_RejectsForeignCatalog(t *testing.T) {
 		`[{"CheckID":"disk","Status":"critical"}]`, `[{"Node":"a","CheckID":"disk","Status":1}]`} {
 		if got, err := decodeChecks(strings.NewReader(body)); err == nil {
 			t.Errorf("checks of %s: %v", body, got)
+		}
+	}
+}
+
+// endless is an answer that does not end: first, then next again and again.
+type endless struct{ first, next string }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.first == "" {
+		e.first = "," + e.next
+	}
+	n := copy(p, e.first)
+	e.first = e.first[n:]
+	return n, nil
+}
+
+func TestDecode_EndsWhenAnAnswerIsTooLarge(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, decode := range map[string]func(*endless) (int, error){
+		`"` + long + `"`: func(e *endless) (int, error) { got, err := decodeKeys(e); return len(got), err },
+		`{"Key":"a","Value":"` + base64.StdEncoding.EncodeToString([]byte(long)) + `","ModifyIndex":1}`: func(e *endless) (int, error) {
+			got, err := decodePairs(e)
+			return len(got), err
+		},
+		`{"Node":"` + long + `"}`: func(e *endless) (int, error) { got, err := decodeNodes(e); return len(got), err },
+		`{"Node":"n","CheckID":"` + long + `","Status":"critical"}`: func(e *endless) (int, error) {
+			got, err := decodeChecks(e)
+			return len(got), err
+		},
+	} {
+		if n, err := decode(&endless{"[" + name, name}); !errors.Is(err, errTooLarge) || n > maxAnswer>>20 {
+			t.Errorf("%.20s: %d entries, %v", name, n, err)
+		}
+	}
+}
+
+// Readers need 16 KiB of what a host writes, and no more of a record than a time has.
+func TestDecode_KeepsWhatReadersNeedOfAValue(t *testing.T) {
+	value := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 500<<10))
+	for key, most := range map[string]int{"running/versions/v1/web1": 132, "eu/running_version/v1/web1": 132, keys.Layout{Prefix: "eu"}.Report("web1"): 16400,
+		keys.Layout{}.Started("web1"): 16400, keys.Layout{}.Grant("web1"): 16400, keys.Layout{}.HoldHost("web1"): 16400, keys.Plan("fleet").Spec(): 500 << 10} {
+		pairs, err := decodePairs(strings.NewReader(`[{"LockIndex":0,"Key":"` + key + `","Flags":0,"Value":"` + value + `","CreateIndex":1,"ModifyIndex":2}]`))
+		if err != nil || len(pairs[0].Value) > most || cap(pairs[0].Value) > most+most/4 || len(pairs[0].Value) < min(most, keys.MaxStored(key)) {
+			t.Errorf("%s: %d bytes, %v", key, len(pairs[0].Value), err)
 		}
 	}
 }

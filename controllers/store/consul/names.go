@@ -30,7 +30,7 @@ func (s *Store) Leader(ctx context.Context) (address string, err error) {
 	r := request{method: http.MethodGet, path: "/v1/status/leader", accept: []int{http.StatusOK}}
 	err = s.read(ctx, r, func(response *http.Response) (err error) {
 		address, err = decodeString(response.Body)
-		return s.decodeError(err)
+		return s.decodeError("the address of the leader", err)
 	})
 	return address, err
 }

@@ -58,7 +58,7 @@ func (s *Store) below(ctx context.Context, prefix string, l listing, meta *store
 			none()
 			return nil
 		}
-		return s.decodeError(decode(response.Body))
+		return s.decodeError(prefix, decode(response.Body))
 	})
 }
 
@@ -82,12 +82,14 @@ func (s *Store) meta(response *http.Response) (store.Meta, error) {
 	}, nil
 }
 
-// decodeError tells an answer that was cut off, which may be read again, from one that is not what Consul sends.
-func (s *Store) decodeError(err error) error {
+// decodeError tells an answer that was cut off, which may be read again, from one that is not what Consul sends or is too large.
+func (s *Store) decodeError(what string, err error) error {
 	_, syntax := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errTooLarge):
+		return &store.TooLargeError{What: what, Err: err}
 	case errors.Is(err, errShape) || syntax && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("consul at %s: the answer cannot be read: %w", s.addr, err)
 	}

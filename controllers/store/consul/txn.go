@@ -103,7 +103,7 @@ func (s *Store) sendTxn(ctx context.Context, kind string, ops []txnOp, by send, 
 		accept: []int{http.StatusOK, http.StatusConflict}, compressed: true}
 	err = by(ctx, r, func(response *http.Response) error {
 		if answer, err = decodeTxn(response.Body); err != nil {
-			return s.decodeError(err)
+			return s.decodeError(needs.key, err)
 		}
 		refused := response.StatusCode == http.StatusConflict
 		if refused && len(answer.errors) == 0 || !refused && answer.pairs == nil {

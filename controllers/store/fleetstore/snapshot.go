@@ -6,6 +6,7 @@ package fleetstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -142,21 +143,34 @@ func (r *snapshotReader) current(ctx context.Context, l keys.Layout) error {
 	return err
 }
 
+// noteTooLarge notes that a tree is too large to be read. Its pairs are missing then. It returns any other error.
+func (r *snapshotReader) noteTooLarge(err error) error {
+	if large, ok := errors.AsType[*store.TooLargeError](err); ok {
+		r.noteHidden(large.Error(), store.Meta{Filtered: true})
+		return nil
+	}
+	return err
+}
+
 func (r *snapshotReader) list(ctx context.Context, prefix string, into *[]keys.Pair) error {
 	pairs, meta, err := r.store.List(ctx, prefix)
-	*into = pairs
+	if err == nil {
+		*into = pairs
+	}
 	r.noteHidden(below(prefix), meta)
-	return err
+	return r.noteTooLarge(err)
 }
 
 // keys lists a tree without its values.
 func (r *snapshotReader) keys(ctx context.Context, prefix string, into *[]keys.Pair) error {
 	names, meta, err := r.store.Keys(ctx, prefix)
-	for _, name := range names {
-		*into = append(*into, keys.Pair{Key: name})
+	if err == nil {
+		for _, name := range names {
+			*into = append(*into, keys.Pair{Key: name})
+		}
 	}
 	r.noteHidden(below(prefix), meta)
-	return err
+	return r.noteTooLarge(err)
 }
 
 // records lists the keys of all records. The index is the highest of the trees that hold records, because that of an empty tree
@@ -167,7 +181,10 @@ func (r *snapshotReader) records(ctx context.Context, l keys.Layout) error {
 	for _, tree := range slices.Backward(l.RecordTrees()) {
 		names, meta, err := r.store.Keys(ctx, tree)
 		if err != nil {
-			return err
+			if err := r.noteTooLarge(err); err != nil {
+				return err
+			}
+			continue
 		}
 		r.noteHidden(below(tree), meta)
 		if len(names) == 0 {
@@ -213,20 +230,26 @@ func (r *snapshotReader) values(ctx context.Context, l keys.Layout, o SnapshotOp
 func (r *snapshotReader) addRecords(ctx context.Context, tree, prefix string) error {
 	pairs, meta, err := r.store.List(ctx, prefix)
 	r.noteHidden(below(tree), meta)
-	r.raw.Records = append(r.raw.Records, pairs...)
-	return err
+	if err == nil {
+		r.raw.Records = append(r.raw.Records, pairs...)
+	}
+	return r.noteTooLarge(err)
 }
 
 func (r *snapshotReader) checks(ctx context.Context) error {
 	checks, meta, err := r.store.Unhealthy(ctx)
-	r.raw.Checks = checks
+	if err = r.noteTooLarge(err); err == nil {
+		r.raw.Checks = checks
+	}
 	r.noteHidden("ACLs hid checks: the token needs "+store.ChecksPolicy, meta)
 	return err
 }
 
 func (r *snapshotReader) nodes(ctx context.Context) error {
 	names, meta, err := r.store.Nodes(ctx)
-	r.raw.Nodes = names
+	if err = r.noteTooLarge(err); err == nil {
+		r.raw.Nodes = names
+	}
 	r.noteHidden("ACLs hid nodes: the token needs "+store.NodesPolicy, meta)
 	return err
 }

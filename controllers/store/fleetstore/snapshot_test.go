@@ -37,6 +37,60 @@ func (h hiding) Nodes(ctx context.Context) ([]string, store.Meta, error) {
 	return names, meta, errors.Join(err, h.err)
 }
 
+// large is a store in which a prefix is too large to be read.
+type large struct {
+	store.Store
+	prefix string
+}
+
+func (l large) error(prefix string) error {
+	if prefix != l.prefix {
+		return nil
+	}
+	return &store.TooLargeError{What: prefix, Err: errors.New("the answer takes more than 256 MiB of memory")}
+}
+
+func (l large) List(ctx context.Context, prefix string) ([]keys.Pair, store.Meta, error) {
+	pairs, meta, err := l.Store.List(ctx, prefix)
+	return pairs, meta, errors.Join(err, l.error(prefix))
+}
+
+func (l large) Keys(ctx context.Context, prefix string, hints ...store.ReadHint) ([]string, store.Meta, error) {
+	names, meta, err := l.Store.Keys(ctx, prefix, hints...)
+	return names, meta, errors.Join(err, l.error(prefix))
+}
+
+func (l large) Unhealthy(ctx context.Context) ([]fleet.Check, store.Meta, error) {
+	bad, meta, err := l.Store.Unhealthy(ctx)
+	return bad, meta, errors.Join(err, l.error("checks"))
+}
+
+func (l large) Nodes(ctx context.Context) ([]string, store.Meta, error) {
+	names, meta, err := l.Store.Nodes(ctx)
+	return names, meta, errors.Join(err, l.error("nodes"))
+}
+
+// A tree that is too large is not read. Then the snapshot is incomplete, so that no host starts.
+func TestReadFleet_IsIncompleteWithoutATreeThatIsTooLarge(t *testing.T) {
+	s, l := memory.New(time.Now), keys.Layout{}
+	for _, key := range []string{l.CurrentVersion(), l.Record("v1", "web1"), l.Report("web1"), l.Started("web1"), l.Grant("web1")} {
+		if _, err := s.Txn(t.Context(), []store.Op{{Verb: store.Set, Key: key, Value: []byte("v1")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, prefix := range []string{l.RecordTree(), l.Record("v1", ""), l.ReportTree(), l.StartedTree(), l.GrantTree(), l.HoldTree(), l.ConfigState(),
+		"checks", "nodes"} {
+		read, err := fleetstore.ReadFleet(t.Context(), large{s, prefix}, l, fleetstore.SnapshotOptions{Ages: true, Checks: true, Nodes: true})
+		if want := prefix + " cannot be read: the answer takes more than 256 MiB of memory: delete what does not belong there"; err != nil ||
+			read.Incomplete != want {
+			t.Errorf("%s: %q, %v", prefix, read.Incomplete, err)
+		}
+	}
+	if names, err := fleetstore.ReadNames(t.Context(), large{s, l.ReportTree()}, l); err != nil || names.Incomplete == "" {
+		t.Errorf("names: %q, %v", names.Incomplete, err)
+	}
+}
+
 func TestReadFleet_ReadsRequestedPartsOfTheCatalog(t *testing.T) {
 	s := memory.New(time.Now)
 	s.SetNodes("web2", "web1")
