@@ -49,6 +49,22 @@ func TestAgent_MakesNoAttemptWhenSetAside(t *testing.T) {
 	}
 }
 
+// A start in a later rollout of the same version ends the failure that an earlier one left.
+func TestAgent_ReportsItsStartInALaterRolloutOfTheSameVersion(t *testing.T) {
+	b := failing(t)
+	b.switchTo("v1")
+	b.switchTo("v2")
+	b.set(enableHost, "True")
+	b.grantOnce("v2", "3.9")
+	b.step = func(context.Context, Change) (string, error) {
+		if r := b.report(); r.Phase != fleet.PhaseUpgrading {
+			t.Errorf("report %+v", r)
+		}
+		return "", nil
+	}
+	b.once()
+}
+
 // A new grant lets it try again at once, also while it waits, and its attempts go on counting.
 func TestAgent_TriesAgainAtOnceByAnotherGrant(t *testing.T) {
 	for name, aside := range map[string]bool{"set aside": true, "waiting for its next attempt": false} {

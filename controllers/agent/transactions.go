@@ -38,7 +38,7 @@ func (a *Agent) startOps(o Observation, v Verdict) []store.Op {
 	}
 	next := o.nextMarker(v)
 	ops = append(ops, store.Op{Verb: store.Set, Key: started, Value: keys.EncodeStarted(next)})
-	if !reportsStart(o.Own.Report, current.Name) || o.Own.replaces(next) {
+	if !o.Own.reportsStart(current) || o.Own.replaces(next) {
 		ops = append(ops, a.setReport(o, a.signed(o, fleet.Report{Schema: fleet.ReportSchema, Role: a.Role, Version: current.Name,
 			Phase: fleet.PhaseUpgrading, Time: o.Now, Rollout: o.Memory.LastRollout()})))
 	}
@@ -101,9 +101,14 @@ func (k OwnKeys) failedIn(current fleet.CurrentVersion) bool {
 }
 
 // reportsStart reports whether the report already says that the host started to change to the version, or failed to. A host
-// that failed keeps that report until it succeeds: another attempt must not free a place in a failure budget.
-func reportsStart(r *fleet.Report, version string) bool {
-	return r != nil && r.Version == version && (r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed)
+// that failed keeps that report until it succeeds: another attempt must not free a place in a failure budget. A failure of an earlier
+// rollout of the same version is none of this one.
+func (k OwnKeys) reportsStart(current fleet.CurrentVersion) bool {
+	r := k.Report
+	if r == nil || r.Version != current.Name {
+		return false
+	}
+	return r.Phase == fleet.PhaseUpgrading || r.Phase == fleet.PhaseFailed && (!current.Governed || k.failedIn(current))
 }
 
 // enableKey is empty when no scope is set.

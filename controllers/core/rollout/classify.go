@@ -239,7 +239,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	switch r := h.Report; {
 	case c.byGrant(h) && h.Grant.For(c.current) && f.retries && end.After(c.now): // it is granted again, and has not begun
 		f.next = end
-	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name &&
+	case r != nil && r.Phase == fleet.PhaseFailed && r.Version == c.current.Name && !c.ofEarlierRollout(r) &&
 		(c.startedCurrent(h) || h.ReportIndex > granted): // the grant is for another attempt than the one that failed
 		f.failure, f.failedIndex = v1alpha1.ReasonReportedFailure, max(h.ReportIndex, granted)
 	case f.failed():
@@ -249,6 +249,12 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	default:
 		f.next = end
 	}
+}
+
+// ofEarlierRollout reports whether a failure is of an earlier rollout, perhaps of the same version. An agent that knows no grants
+// does not say of which.
+func (c *classifier) ofEarlierRollout(r *fleet.Report) bool {
+	return c.current.Governed && r.AttemptRollout != 0 && r.AttemptRollout != c.current.Rollout
 }
 
 // startedCurrent reports whether the host's own marker is of the current version.

@@ -71,6 +71,12 @@ func TestGrants(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Failed ProgressDeadlineExceeded\nweb2..3 Pending NoFreeSlot: failed: web1\n+host/web1 = True",
 	}, {
+		name: "a failure of an earlier rollout of the same version is none of this one",
+		fleet: "current v2 1\n" + knowing + "attempt web1 1 gone -2h\ncurrent v1 2\ncurrent v2 3\nstarted web1 v2 -1m in 3\n" +
+			"key host/web1 True -1m",
+		spec: oneAtATime + "\nfailurePolicy: {maxFailed: 0}",
+		want: "web1 Upgrading Granted: started\nweb2..3 Pending NoFreeSlot: taken by web1\nno change",
+	}, {
 		name:  "the grant of a host that is upgraded is deleted",
 		fleet: "record v2 web1\nagent web1\nknows web1\ngrant web1 -1m\nkey host/web1 True -1m\nkey role/web True -1m",
 		spec:  oneAtATime,

@@ -150,7 +150,8 @@ func (m *machine) upgrade(ctx context.Context, p *process, random *rand.Rand, ve
 		return "", err
 	}
 	m.begins()
-	took := time.Duration(5+random.IntN(m.world.scenario.StepSeconds)) * time.Second
+	most := m.world.scenario.StepSeconds // none takes less than a tenth of the others: the plan would halt
+	took := time.Duration(5+most/6+random.IntN(most)) * time.Second
 	if err := backoff.Sleep(ctx, took); err != nil {
 		return "", err
 	}

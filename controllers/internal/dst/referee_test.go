@@ -224,6 +224,9 @@ func (r *referee) storeRestored() {
 	for _, m := range r.world.machines {
 		marker := keys.DecodeStarted(r.get(r.layout.Started(m.name)))
 		m.truth.unseen = m.truth.running != "" && !startedByHost(marker, m.truth.running)
+		if report := keys.DecodeReport(r.get(r.layout.Report(m.name))); report == nil || report.Version != m.truth.seen {
+			m.truth.seen = "" // until it reports again
+		}
 	}
 	r.readRules()
 }
