@@ -92,25 +92,38 @@ func pass() upgradeplan.Pass {
 	p.Status = v1alpha1.UpgradePlanStatus{Phase: v1alpha1.PhaseProgressing, CurrentVersion: "v1", Hosts: counts,
 		Roles: []v1alpha1.RoleStatus{{Name: "web", HostCounts: counts}}}
 	p.Status.Hosts.Unknown, p.Status.Hosts.InFlight = 3, 4
+	p.Roles = p.Status.Roles
 	return p
 }
 
-// A status names a bounded number of roles. All others are one series, so that hosts cannot make any number of them.
-func TestMetrics_SumsUpRolesThatAStatusOmits(t *testing.T) {
+// A host can report any role. The first 200 have series, and all others together one more.
+func TestMetrics_SumsUpRolesBeyondABound(t *testing.T) {
 	b := newBench(t)
 	b.Leads(true)
 	p := pass()
-	p.Status.RolesOmitted = 900
-	p.Status.Roles = append(p.Status.Roles, v1alpha1.RoleStatus{Name: "other", HostCounts: v1alpha1.HostCounts{Total: 1, Pending: 1}})
-	p.Status.Hosts = v1alpha1.HostCounts{Total: 906, Upgraded: 1, Upgrading: 1, Pending: 902, Failed: 1, Held: 1, InFlight: 7, Excluded: 1}
-	b.Reconciled(p)
-	got := strings.Join(b.series(), "\n")
-	for _, want := range []string{`hosts{plan="fleet",role="(other)",state="Pending"} 900`, `hosts{plan="fleet",role="(other)",state="Failed"} 0`,
-		`hosts{plan="fleet",role="other",state="Pending"} 1`, `hosts_in_flight{plan="fleet",role="other"} 0`,
-		`hosts_in_flight{plan="fleet",role="(other)"} 5`, `hosts_in_flight{plan="fleet",role=""} 0`} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %s in\n%s", want, got)
+	one := v1alpha1.HostCounts{Total: 1, Pending: 1, InFlight: 1}
+	for i := range 1000 {
+		p.Roles = append(p.Roles, v1alpha1.RoleStatus{Name: fmt.Sprintf("xrole%d", i), HostCounts: one})
+		p.Status.Hosts.Total, p.Status.Hosts.Pending, p.Status.Hosts.InFlight = 1005, 1001, 1004
+		if i == 198 { // with web, 200
+			b.Reconciled(p)
+			if got := strings.Join(b.series(), "\n"); strings.Contains(got, "(other)") {
+				t.Error("199 roles and web have another series")
+			}
 		}
+	}
+	b.Reconciled(p)
+	got := b.series()
+	for _, want := range []string{`hosts{plan="fleet",role="(other)",state="Pending"} 801`, `hosts{plan="fleet",role="(other)",state="Failed"} 0`,
+		`hosts{plan="fleet",role="xrole198",state="Pending"} 1`, `hosts_in_flight{plan="fleet",role="xrole198"} 1`,
+		`hosts_in_flight{plan="fleet",role="(other)"} 803`, `hosts_in_flight{plan="fleet",role=""} 0`} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	of := slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, "hosts_in_flight{") })
+	if len(of) != 202 { // without a role, 200 roles, and all others
+		t.Errorf("%d series of hosts in flight", len(of))
 	}
 }
 
@@ -167,7 +180,7 @@ plan_phase{phase="Stalled",plan="fleet"} 0
 resync_seconds 300`, "hosts", "hosts_in_flight", "last_success_timestamp_seconds", "leader", "plan_info",
 		"plan_phase", "build_info", "resync_seconds")
 	gone := pass()
-	gone.Status.Roles[0].Name, gone.Version, gone.Status.CurrentVersion = "db", "v3", "v2\xff"
+	gone.Roles[0].Name, gone.Version, gone.Status.CurrentVersion = "db", "v3", "v2\xff"
 	b.Reconciled(gone)
 	b.want("another role and version", `
 hosts_in_flight{plan="fleet",role=""} 2
@@ -209,7 +222,7 @@ func TestMetrics_FailedPassKeepsGauges(t *testing.T) {
 	b.Reconciled(wrong)
 	b.Reconciled(pass())
 	wrong.Plan, wrong.Status.Phase = "fleet", v1alpha1.PhaseStalled
-	wrong.Status.Roles = nil
+	wrong.Roles = nil
 	b.Reconciled(wrong)
 	b.want("the gauges of the last successful pass", `
 hosts_in_flight{plan="fleet",role=""} 2

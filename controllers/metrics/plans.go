@@ -61,7 +61,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(m.gauges.phase, oneIf(phase == p.Status.Phase), string(phase))
 		}
 		rest := p.Status.Hosts.InFlight
-		for _, r := range withOther(&p.Status) {
+		for _, r := range withOther(p.Roles, p.Status.Hosts) {
 			for _, s := range states(r.HostCounts) {
 				gauge(m.gauges.hosts, float64(s.hosts), r.Name, s.name)
 			}
@@ -98,17 +98,21 @@ func mostUsed(agents map[string]int) map[string]int {
 	return most
 }
 
-// otherRoles is the label of the roles that a status leaves out. No role can have this name.
+// maxRoles is how many roles have series. Each host says which role it has, so it could invent any number.
+const maxRoles = 200
+
+// otherRoles is the label of all other roles. No role can have this name.
 const otherRoles = "(other)"
 
-// withOther returns the roles of a status, and all others as one, so that hosts cannot make any number of series.
-func withOther(s *v1alpha1.UpgradePlanStatus) []v1alpha1.RoleStatus {
-	if s.RolesOmitted == 0 {
-		return s.Roles
+// withOther returns the first roles, and all others as one. All are the counts of all hosts that count.
+func withOther(roles []v1alpha1.RoleStatus, all v1alpha1.HostCounts) []v1alpha1.RoleStatus {
+	if len(roles) <= maxRoles {
+		return roles
 	}
-	other := v1alpha1.RoleStatus{Name: otherRoles, HostCounts: s.Hosts}
-	for i := range s.Roles {
-		r := &s.Roles[i].HostCounts
+	roles = roles[:maxRoles:maxRoles]
+	other := v1alpha1.RoleStatus{Name: otherRoles, HostCounts: all}
+	for i := range roles {
+		r := &roles[i].HostCounts
 		for _, n := range []struct {
 			total *int
 			part  int
@@ -118,7 +122,7 @@ func withOther(s *v1alpha1.UpgradePlanStatus) []v1alpha1.RoleStatus {
 			*n.total -= n.part
 		}
 	}
-	return append(s.Roles[:len(s.Roles):len(s.Roles)], other)
+	return append(roles, other)
 }
 
 // valid makes a text valid for Prometheus. Names of plans and current_version are read from Consul as they are.

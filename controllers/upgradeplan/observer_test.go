@@ -6,12 +6,14 @@ package upgradeplan_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/status"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -72,5 +74,20 @@ func TestObserver_ReceivesNoInterruptedPass(t *testing.T) {
 	cancel()
 	if _, _, err := onePass(ctx, w, f.session, "fleet", everything()); err == nil || len(*observed) > 0 {
 		t.Errorf("%v, and the observer received %+v", err, observed)
+	}
+}
+
+// A status has the first roles only. The observer receives all.
+func TestObserver_ReceivesAllRoles(t *testing.T) {
+	f, w := workerFixture(t)
+	observed := &passes{}
+	w.Observer = observed
+	for i := range 150 {
+		f.hosts(true, "v1", fmt.Sprintf("role%c%c1", 'a'+i/26, 'a'+i%26))
+	}
+	_, _, err := onePass(t.Context(), w, f.session, "fleet", everything())
+	f.must(err)
+	if p := observed.last(); len(p.Roles) != 151 || len(p.Status.Roles) != status.MaxRoles {
+		t.Errorf("%d roles, and %d in the status", len(p.Roles), len(p.Status.Roles))
 	}
 }

@@ -117,6 +117,8 @@ type Pass struct {
 	// Version is the version that the plan carries out. Version and Status are empty if the plan could not be read.
 	Version string
 	Status  v1alpha1.UpgradePlanStatus
+	// Roles are all roles of the plan. The status has the first of them only.
+	Roles []v1alpha1.RoleStatus
 	// Failed are the hosts that count and have failed.
 	Failed []string
 	// Agents counts the agents of each version. The version is empty if an agent does not report it.
@@ -135,6 +137,10 @@ func (w *Worker) observe(plan string, begun time.Time, r Result, err error) {
 		Begun: begun, Took: w.Now().Sub(begun), Err: err}
 	if r.Assessment != nil {
 		p.Version = r.Decision.Version
+		p.Roles = r.Status.Roles
+		if r.Status.RolesOmitted > 0 {
+			p.Roles = status.Roles(&r.Decision)
+		}
 		p.Failed, p.Agents = failed(&r.Decision), agents(r.Assessment.Fleet.Hosts)
 	}
 	w.Observer.Reconciled(p)

@@ -218,7 +218,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	metrics.NewExpiry(registry).Set([]store.Credential{{Kind: "token", End: time.Now()}})
 	m.Request("keys", "200", 1)
 	pass := upgradeplan.Pass{Plan: "fleet", Begun: time.Now()}
-	pass.Status.Roles, pass.Agents = []v1alpha1.RoleStatus{{Name: "web"}}, map[string]int{"v0.1.0": 1}
+	pass.Roles, pass.Agents = []v1alpha1.RoleStatus{{Name: "web"}}, map[string]int{"v0.1.0": 1}
 	m.Reconciled(pass)
 	pass.Err = errors.New("no answer")
 	m.Reconciled(pass)
