@@ -3,6 +3,6 @@
 
 // Package diagnose finds what is wrong with an installation: its Consul, and the rights of a token.
 //
-// It checks facts that its caller has read, and must not read or write anything itself. Start reading at CheckConsul. Package fleets
+// ReadConsul and CheckRights read, and nothing here writes. Start reading at CheckConsul. Package fleets
 // checks controllers, hosts and keys.
 package diagnose

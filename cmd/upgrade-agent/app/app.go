@@ -33,12 +33,12 @@ func New(stderr io.Writer) *cobra.Command {
 		Short: "Change the version of this host when the fleet's rules allow it, and report",
 		Args:  cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return cli.FlagErrorf("a command is required: run, once or version")
+			return cli.FlagErrorf("a command is required: run, once, check or version")
 		},
 	}
 	cli.Silence(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(stderr), newOnce(stderr), newVersion())
+	root.AddCommand(newRun(stderr), newOnce(stderr), newCheck(stderr), newVersion())
 	addJorc(root)
 	flags.Complete(root, completeFile)
 	return root
