@@ -92,17 +92,23 @@ test: consul ## Run all tests, with a real Consul, and concurrent code with the 
 	} | go run ./hack/testsummary
 
 .PHONY: verify
-verify: bin/controller-gen bin/golangci-lint ## Check format, vet, modules, generated files, imports, links, cited tests, prose and lint
+verify: bin/controller-gen bin/golangci-lint bin/govulncheck ## Check format, vet, modules, generated files, imports, links, cited tests, prose, licenses, lint and vulnerabilities
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
 	if [[ -n $$unformatted ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
 	go mod tidy -diff
 	go -C hack/tools mod tidy -diff
 	go -C hack/packages mod tidy -diff
+	go -C hack/vulncheck mod tidy -diff
 	go -C hack/examples mod tidy -diff
 	hack/generate.sh --check
 	go test -count=1 -skip '^(TestPages|TestPackages|TestImage)$$' ./hack
 	bin/golangci-lint run
+	hack/vulncheck.sh
+
+.PHONY: vulncheck
+vulncheck: bin/govulncheck ## Scan the programs for known vulnerabilities; needs vuln.go.dev
+	hack/vulncheck.sh
 
 .PHONY: lint
 lint: bin/golangci-lint ## Run golangci-lint
@@ -154,6 +160,10 @@ bin/nfpm: hack/packages/go.mod
 
 bin/cyclonedx-gomod: hack/packages/go.mod
 	go -C hack/packages build -trimpath -o $(CURDIR)/$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	@touch $@
+
+bin/govulncheck: hack/vulncheck/go.mod
+	go -C hack/vulncheck build -trimpath -o $(CURDIR)/$@ golang.org/x/vuln/cmd/govulncheck
 	@touch $@
 
 bin/golangci-lint: hack/tools/go.mod
