@@ -287,9 +287,11 @@ func (o *runOptions) fill(file config.Config) {
 			*text.field = text.value
 		}
 	}
-	if o.consul.Token == "" && o.consul.TokenFile == "" {
+	if o.consul.Token == "" && o.consul.TokenFile == "" { // a login would take precedence over them
 		o.consul.TokenFile = file.Consul.TokenFile
+		o.consul.Login.AuthMethod = cmp.Or(o.consul.Login.AuthMethod, file.Consul.Login.AuthMethod)
 	}
+	o.consul.Login.BearerTokenFile = cmp.Or(o.consul.Login.BearerTokenFile, file.Consul.Login.BearerTokenFile)
 	if !o.changed("interval") {
 		o.interval = file.Interval.Or(o.interval)
 	}

@@ -156,6 +156,13 @@ func TestTrust_RefusesWhatAnotherUserCanWrite(t *testing.T) {
 		if code, _, errs := run(t, agent(t, login...)); code == 0 || !strings.Contains(errs, "fix it with: chmod go-w "+jwt) {
 			t.Errorf("exit code %d:\n%s", code, errs)
 		}
+		config := strings.Replace(read(t, f.config), "consul: {", "consul: {login: {authMethod: machines, bearerTokenFile: "+jwt+"}, ", 1)
+		if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, errs := run(t, agent(t, "once", "--config", f.config)); code == 0 || !strings.Contains(errs, "fix it with: chmod go-w "+jwt) {
+			t.Errorf("by the configuration: exit code %d:\n%s", code, errs)
+		}
 	})
 	t.Run("a sane installation", func(t *testing.T) {
 		f := newTrusted(t, consul)

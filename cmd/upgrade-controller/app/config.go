@@ -48,6 +48,14 @@ type consulConfig struct {
 	CAFile     string `json:"caFile"`
 	ClientCert string `json:"clientCert"`
 	ClientKey  string `json:"clientKey"`
+	// Login is a source of the token. It takes precedence over TokenFile.
+	Login loginConfig `json:"login"`
+}
+
+// loginConfig selects an auth method of Consul.
+type loginConfig struct {
+	AuthMethod      string `json:"authMethod"`
+	BearerTokenFile string `json:"bearerTokenFile"`
 }
 
 // servingConfig configures all HTTP endpoints.
@@ -77,6 +85,8 @@ func (c *config) settings() []setting {
 		{"consul.caFile", "ca-file", c.Consul.CAFile},
 		{"consul.clientCert", "client-cert", c.Consul.ClientCert},
 		{"consul.clientKey", "client-key", c.Consul.ClientKey},
+		{"consul.login.authMethod", "login-auth-method", c.Consul.Login.AuthMethod},
+		{"consul.login.bearerTokenFile", "login-bearer-token-file", c.Consul.Login.BearerTokenFile},
 		{"minGap", "min-gap", c.MinGap},
 		{"resync", "resync", c.Resync},
 		{"healthProbeBindAddress", healthFlag, c.HealthProbeBindAddress},
@@ -116,6 +126,7 @@ func load(path string, f *pflag.FlagSet) (*config, error) {
 	given := map[string]bool{}
 	f.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
 	given["token-file"] = given["token-file"] || given["token"] // a token file would take precedence over the token
+	given["login-auth-method"] = given["login-auth-method"] || given["token-file"]
 	for _, s := range c.settings() {
 		if s.value == "" || given[s.flag] {
 			continue

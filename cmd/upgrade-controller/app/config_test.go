@@ -77,7 +77,8 @@ func TestConfig_SampleSetsAllFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range c.settings() {
-		if (s.value == "") != (s.field == "consul.namespace") {
+		left := s.field == "consul.namespace" || strings.HasPrefix(s.field, "consul.login.")
+		if (s.value == "") != left {
 			t.Errorf("the sample has %q for %s", s.value, s.field)
 		}
 	}
@@ -133,7 +134,7 @@ func TestFlags_DefineASource(t *testing.T) {
 }
 
 func TestConfig_FlagsTakePrecedence(t *testing.T) {
-	text := head + `consul: {address: "consul:8500", namespace: ops, tokenFile: /a/token}
+	text := head + `consul: {address: "consul:8500", namespace: ops, tokenFile: /a/token, login: {authMethod: jwt, bearerTokenFile: /a/jwt}}
 minGap: 2s
 resync: 1h
 metricsBindAddress: ":9000"
@@ -144,7 +145,8 @@ log: {format: json}
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token"},
+	file := options{consul: consul.Config{Address: "consul:8500", Namespace: "ops", TokenFile: "/a/token",
+		Login: consul.Login{AuthMethod: "jwt", BearerTokenFile: "/a/jwt"}},
 		log: flags.Log{Format: "json"}, minGap: 2 * time.Second, resync: time.Hour,
 		bindAddress: bindAddresses{health: off, metrics: ":9000", dashboard: "127.0.0.1:8082", webhook: "0"},
 		serving:     serving{connections: 100}, source: gitsync.Source{Interval: "1m0s"}}
@@ -156,6 +158,7 @@ log: {format: json}
 	}
 	file.minGap, file.log.Format = time.Second, "console"
 	file.consul.Address, file.consul.TokenFile, file.consul.Token = "other:8500", "", "secret"
+	file.consul.Login.AuthMethod = "" // a login would take precedence over the token
 	want(t, o, file)
 	o, err = loaded(t, head)
 	if err != nil {

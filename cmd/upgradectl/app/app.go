@@ -60,12 +60,16 @@ func who() string {
 // Main runs the command line and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage or bad input. The
 // codes of diff are 0 for no difference, 1 for a difference, and 2 for an error.
 func Main(ctx context.Context, args []string, o Options) int {
-	return cli.Execute(ctx, New(o), args) //nolint:contextcheck // cobra passes it on
+	f := newFactory(o)
+	defer f.logout(context.WithoutCancel(ctx))
+	return cli.Execute(ctx, newRoot(f), args) //nolint:contextcheck // cobra passes it on
 }
 
 // New returns the root command.
-func New(o Options) *cobra.Command {
-	f := newFactory(o)
+func New(o Options) *cobra.Command { return newRoot(newFactory(o)) }
+
+func newRoot(f *factory) *cobra.Command {
+	o := f.raw
 	root := &cobra.Command{
 		Use:   "upgradectl",
 		Short: "Upgrade a fleet by the rules of a plan, through keys in Consul",

@@ -32,6 +32,28 @@ type factory struct {
 	flags globalFlags
 	// store opens the store that the flags select. Later calls return the same store.
 	store func() (store.Store, error)
+	// session ends with the command. Nil means none.
+	session session
+}
+
+// session is a store that may have logged in.
+type session interface {
+	Logout(ctx context.Context) error
+}
+
+// logoutTimeout is how long a command waits for the end of its login. The token then ends by itself.
+const logoutTimeout = 2 * time.Second
+
+// logout destroys the token of the login with which the command worked, if there was one.
+func (f *factory) logout(ctx context.Context) {
+	if f.session == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, logoutTimeout)
+	defer cancel()
+	if err := f.session.Logout(ctx); err != nil {
+		f.warn("cannot log out; the token of the login ends by itself: %v", err)
+	}
 }
 
 func newFactory(o Options) *factory {
@@ -42,18 +64,19 @@ func newFactory(o Options) *factory {
 		if err != nil {
 			return nil, cli.Usage(err)
 		}
+		f.session, _ = s.(session)
 		return s, nil
 	})
 	return f
 }
 
-// quick returns a factory with the same flags, for a read that must not take long: its store does not retry, and it prints no
-// messages.
+// quick returns a factory with the same flags, for a read that must not take long: its store does not retry, does not log in, and it
+// prints no messages.
 func (f *factory) quick() (*factory, error) {
 	q := newFactory(f.raw)
 	q.Err = io.Discard
 	q.flags = f.flags
-	q.flags.consul.RetryFor = -1
+	q.flags.consul.RetryFor, q.flags.consul.Login = -1, consul.Login{}
 	return q, q.flags.complete()
 }
 
@@ -94,6 +117,7 @@ type globalFlags struct {
 
 func (g *globalFlags) bind(set *pflag.FlagSet) {
 	flags.BindConsul(set, &g.consul)
+	flags.BindLogin(set, &g.consul.Login)
 	set.DurationVar(&g.timeout, "timeout", 0, "time limit of the command; 0 means no limit")
 	set.StringVar(&g.layout.Prefix, "prefix", "", "key prefix of the fleet (if it has no plan)")
 	set.StringVar(&g.layout.Records, "running-versions", "", "tree in which hosts record their version, if the fleet has no plan "+

@@ -167,6 +167,35 @@ func TestParse_RefusesWrongUsage(t *testing.T) {
 	}
 }
 
+// loggedIn is a store that logged in.
+type loggedIn struct {
+	store.Store
+	logouts *int
+}
+
+func (l loggedIn) Logout(context.Context) error {
+	*l.logouts++
+	return nil
+}
+
+func TestMain_LogsOut(t *testing.T) {
+	for line, want := range map[string]int{"get plans": 1, "version": 0} {
+		logouts, login := 0, consul.Login{}
+		code := Main(t.Context(), append([]string{"--login-auth-method", "people", "--login-bearer-token-file", "jwt"}, strings.Fields(line)...), Options{
+			Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now, Who: "alice@desk",
+			Open: func(c consul.Config) (store.Store, error) {
+				login = c.Login
+				return loggedIn{memory.New(time.Now), &logouts}, nil
+			}})
+		if code != 0 || logouts != want {
+			t.Errorf("%s: exit code %d, %d logouts", line, code, logouts)
+		}
+		if want > 0 && (login != consul.Login{AuthMethod: "people", BearerTokenFile: "jwt"}) {
+			t.Errorf("%s: %+v", line, login)
+		}
+	}
+}
+
 func TestFactory_OpensTheStoreOnce(t *testing.T) {
 	opened := 0
 	f := newFactory(Options{Open: func(consul.Config) (store.Store, error) {

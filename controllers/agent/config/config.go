@@ -80,6 +80,15 @@ type Consul struct {
 	ClientKey  string `json:"clientKey,omitempty"`
 	Datacenter string `json:"datacenter,omitempty"`
 	Namespace  string `json:"namespace,omitempty"`
+	// Login is a source of the token. It takes precedence over TokenFile.
+	Login Login `json:"login,omitzero"`
+}
+
+// Login selects an auth method of Consul, of type jwt or kubernetes.
+type Login struct {
+	AuthMethod string `json:"authMethod,omitempty"`
+	// BearerTokenFile holds the JWT. Empty means that of a service account of Kubernetes.
+	BearerTokenFile string `json:"bearerTokenFile,omitempty"`
 }
 
 // Pipeline has the steps in the order in which they run. Nil steps do not run.
