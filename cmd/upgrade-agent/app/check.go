@@ -44,10 +44,10 @@ func newCheck(stderr io.Writer) *cobra.Command {
 		Use:   "check [--config FILE | --exec PATH [flags] [-- ARG...]]",
 		Short: "Check the configuration, files, steps and token of this agent, and the connection to Consul",
 		Long: "Check the configuration, who can change the files of the agent, whether its programs exist, its version file, the\n" +
-			"connection to Consul, and what its token may do. Give the flags that the agent has, and run it as the user of the agent. The\n" +
-			"command runs no step and writes nothing.\n\n" +
-			"Levels: ok, unknown (it could not be read), warning, problem. Exit codes: 0 no problem, 1 a problem, and with --strict also\n" +
-			"a warning, 2 wrong usage.",
+			"connection to Consul, and what its token may do. Give the flags that the agent has, and run it as the user of the agent.\n" +
+			"The command runs no step and writes nothing.\n\n" +
+			"Levels: ok, unknown (it could not be read), warning, problem. Exit codes: 0 no problem, 1 a problem, and with --strict\n" +
+			"also a warning, 2 wrong usage.",
 		Args: cli.Args(argsAfterDash),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			result := findings.New(o.check(cmd.Context(), args))

@@ -110,7 +110,7 @@ type commandGroup struct {
 func commands(f *factory) []commandGroup {
 	return []commandGroup{
 		{"plans", "Plans:", []*cobra.Command{newCmdApply(f, nil), newCmdEdit(f, nil), newCmdDiff(f, nil), newCmdSimulate(f, nil),
-			newCmdDelete(f, nil), newCmdConvert(f, nil)}},
+			newCmdInit(f, nil), newCmdDelete(f, nil), newCmdConvert(f, nil)}},
 		{"rollout", "Rollouts:", []*cobra.Command{newCmdReconcile(f, nil), newCmdRollout(f), newCmdHold(f, nil), newCmdUnhold(f, nil),
 			newCmdForget(f, nil), newCmdWait(f, nil)}},
 		{"look", "Inspect:", []*cobra.Command{newCmdStatus(f, nil), newCmdTop(f), newCmdGet(f), newCmdDescribe(f), newCmdExplain(f, nil),

@@ -124,6 +124,7 @@ var hostileCommands = map[string][]string{
 	"diff":                    {"-f FILE", "fleet", "fleet -o json", "fleet -o yaml", "EVIL"},
 	"edit":                    {"fleet", "EVIL"},
 	"simulate":                {"-f FILE", "fleet", "fleet -o json", "EVIL"},
+	"init":                    {"", "--prefix eu", "-f FILE", "--version EVIL", "--name EVIL"},
 	"forget":                  {"web1 --yes", "web1", "EVIL"},
 	"hold":                    {"host web2 --reason EVIL --owner EVIL", "role web", "EVIL"},
 	"unhold":                  {"host web1", "role web", "EVIL"},
