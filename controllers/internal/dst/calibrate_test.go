@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -81,6 +82,7 @@ func controllerCalibrations() []calibration {
 		})}
 	}
 	return []calibration{
+		{"the audit log has no head", drop(func(_ *process, op store.Op) bool { return op.Key == audit.HeadKey(planName) }), "audit", false},
 		{"the controller does not know running_version", seams{hides: func(p *process, prefix string) bool {
 			return p.leads && strings.HasPrefix(prefix, keys.RunningVersionsOld)
 		}}, "convergence", true},

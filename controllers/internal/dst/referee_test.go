@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
@@ -109,7 +110,7 @@ func (r *referee) ok() bool { return r.violation == "" }
 // ruleNames are the rules that the referee checks.
 func ruleNames() []string {
 	return []string{"limit", "order", "stop", "window", "grant", "one-time", "again", "went back", "soak", "maintenance", "health", "budget",
-		"unexplained", "late", "duplicate", "convergence"}
+		"unexplained", "late", "duplicate", "audit", "convergence"}
 }
 
 func (r *referee) violate(rule, format string, args ...any) {
@@ -199,6 +200,9 @@ func (r *referee) applied(c *call, s state) {
 	if r.unseen && c.process.leads && slices.ContainsFunc(c.intends, func(op store.Op) bool { return op.Key == plan.Ledger() }) {
 		r.resumed, r.unseen = time.Now(), false
 	}
+	if slices.ContainsFunc(c.intends, func(op store.Op) bool { return op.Key == audit.HeadKey(planName) }) {
+		r.auditLog()
+	}
 	for _, op := range c.intends { // what a process does follows from what it believes to have written
 		switch {
 		case op.Key == plan.Spec() || op.Key == plan.Control():
@@ -213,6 +217,17 @@ func (r *referee) applied(c *call, s state) {
 		} else if _, host, ok := r.layout.RecordTrees().Cut(op.Key); ok && r.world.machine(host) != nil {
 			r.world.machine(host).truth.seen = "" // an operator has forgotten it
 		}
+	}
+}
+
+// auditLog checks the audit log after a controller wrote it. No other program does, so it holds, also in a restored store.
+func (r *referee) auditLog() {
+	pairs, _, err := r.world.store.List(context.Background(), audit.Tree(planName))
+	if err != nil {
+		panic(err)
+	}
+	if _, err := audit.Verify(planName, pairs); err != nil {
+		r.violate("audit", "the audit log does not hold: %v", err)
 	}
 }
 
