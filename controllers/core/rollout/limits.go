@@ -83,20 +83,18 @@ func (s *limitScope) grant(f *hostFacts) {
 }
 
 // free reports whether one more host can be granted. A host in flight takes no further slot. After the limit was lowered more hosts are
-// in flight than it allows, and each of them may land before it uses its grant: it is granted only while the limit is above the
-// number of others that are enabled, change, soak or are down.
+// in flight than it allows. Then one that may land before it uses its grant is not granted, and one that has failed only while the
+// limit is above the number of hosts that are enabled, change, soak or are down.
 func (s *limitScope) free(f *hostFacts) bool {
 	switch {
 	case s.limit == nil:
 		return true
 	case !f.inFlight():
 		return s.taken() < *s.limit
+	case f.busy:
+		return s.taken() <= *s.limit
 	}
-	others := s.enabled + s.busy + s.down
-	if f.busy {
-		others--
-	}
-	return others < *s.limit
+	return s.enabled+s.busy+s.down < *s.limit
 }
 
 func (l *limits) setLimit(s *limitScope, limit hostLimit, rule string) {

@@ -76,11 +76,11 @@ func TestVersionSwitch(t *testing.T) {
 		spec: "instructions: {rollingRules: {global: 2}}",
 		want: "web1..2 Upgrading Starting\nweb3..4 Pending NoFreeSlot: 3 of 2 slots of web are taken by web1, web2, web3",
 	}, {
-		name: "of an agent that failed, and one that may change, the limit allows one",
+		name: "nor is one that failed, while one that may change takes the only slot",
 		fleet: "current v1\nrecord v0 web1..3\nagent web1..3\nknows web1..3\n" +
 			"attempt web1 1 waits -5m\nstarted web2 v1 -5m\ncurrent v2",
 		spec: oneAtATime,
-		want: "web1 Pending NoFreeSlot\nweb2 Upgrading Starting\nweb3 Pending NoFreeSlot",
+		want: "web1..3 Pending NoFreeSlot: 2 of 1 slots of web are taken by web1, web2\nno change",
 	}, {
 		name:  "a mark of ours ends when the host has reported since",
 		fleet: "marked web2 v1 -5m\nrecord v1 web1..3",

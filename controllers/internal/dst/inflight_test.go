@@ -85,7 +85,7 @@ func (r *referee) budget(d decision) {
 	n := 0
 	for _, o := range r.world.machines {
 		f := o.truth.failed
-		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && f.at.After(r.restored) && d.by.noticed(f.at) {
+		if !o.truth.gone && !o.double && !r.held(o) && f.rollout == d.grant.Rollout && f.rollout != 0 && f.at.After(r.resumed) && f.at.After(r.restored) && d.by.noticed(f.at, d.at) {
 			n++
 		}
 	}

@@ -47,9 +47,9 @@ func (w *world) newProcess(name string) *process {
 // now is what the clock of the process shows.
 func (p *process) now() time.Time { return time.Now().Add(time.Duration(p.offset.Load())) }
 
-// noticed says that the process must have read what was written at a time: soon, unless faults have affected the process since.
-func (p *process) noticed(written time.Time) bool {
-	took := time.Since(written)
+// noticed says that the process must have read what was written before it decided: soon, unless faults have affected it since.
+func (p *process) noticed(written, decided time.Time) bool {
+	took := decided.Sub(written)
 	calm := p.disturbed.Before(written) && p.pausedUntil.Before(written)
 	return took > reported || calm && took > time.Minute
 }

@@ -312,7 +312,7 @@ func (r *referee) granted(host string, op store.Op, s state) {
 // again checks that a host gets no second grant of a rollout long after it has begun to change its version by the first one.
 func (r *referee) again(d decision) {
 	m, g, t := d.machine, d.grant, d.machine.truth
-	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && d.by.noticed(t.begun) {
+	if t.running == g.Version && t.rollout == g.Rollout && t.trying && !t.unseen && t.aside == 0 && d.by.noticed(t.begun, d.at) {
 		r.violate("again", "%s was granted %s while it changes to that version since %s", m.name, g.Version, time.Since(t.begun).Round(time.Second))
 	}
 }
