@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "write pages: what commands in them print, and the import table")
 
-// changing matches what differs from run to run: times, indexes, and the user.
-var changing = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)|by \S+@\S+|"id":"[\d.]+"`)
+// changing matches what differs from run to run: times, indexes, the user, addresses, and the version of Consul.
+var changing = regexp.MustCompile(`127\.0\.0\.1:\d+|Consul \d+\.\d+\.\d+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\(index \d+|, index \d+\)|by \S+@\S+|"id":"[\d.]+"`)
 
 // TestPages runs each command in a console block of a page, in one shell and against a Consul of its own, and compares what it
 // prints with the page.
