@@ -129,7 +129,7 @@ func TestConnections_SufficeForManyPlans(t *testing.T) {
 	f.pauses()
 	f.record(199, "v2", 0)
 	f.within(20*time.Second, "the next host of another fleet", func() bool { return f.allowed(199, 1) })
-	if text := second.String() + log.String(); strings.Contains(text, "429") {
+	if text := second.String() + log.String(); strings.Contains(text, "status 429") {
 		t.Errorf("Consul refused connections:\n%s", text)
 	}
 	if out := f.ctl.must(t, "describe", "plan", "fleet7"); !strings.Contains(out, "the watches of the controller take turns: 200 plans have about") {

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/hashicorp/consul/api"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul/consuldev"
@@ -53,7 +54,8 @@ func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 		works func(t *testing.T, token string) bool
 	}{
 		{"controller", consul, func(t *testing.T, token string) bool {
-			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && syncs(t, consul, token) && registers(t, consul, token)
+			return succeeds(t, consul, token, "upgradectl", "reconcile", "fleet") && exists(t, clients[consul], audit.HeadKey("fleet")) &&
+				syncs(t, consul, token) && registers(t, consul, token)
 		}},
 		{"agent", host, func(t *testing.T, token string) bool {
 			version := write(t, filepath.Join(t.TempDir(), "version"), "v0\n")
@@ -71,10 +73,11 @@ func TestPolicies_HaveNoUnusedRule(t *testing.T) {
 		{"operator", consul, func(t *testing.T, token string) bool {
 			return all(t, consul, token, "upgradectl", "apply -f "+file, "describe plan fleet", "hold host/web7 role/db",
 				"enable_puppet False global", "set_config kernel 6.1 global -c config_version", "get_failures", "get sources", "version --fleet") &&
-				rings(t, consul, token) && all(t, consul, token, "upgradectl", "delete fleet")
+				readsAudit(t, consul, token) && rings(t, consul, token) && all(t, consul, token, "upgradectl", "delete fleet")
 		}},
 		{"viewer", consul, func(t *testing.T, token string) bool {
-			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures", "get sources", "version --fleet")
+			return all(t, consul, token, "upgradectl", "get plans", "describe plan fleet", "get_failures", "get sources", "version --fleet") &&
+				readsAudit(t, consul, token)
 		}},
 	} {
 		rules := policy(t, tt.policy, "web1")
@@ -115,6 +118,23 @@ func succeeds(t *testing.T, consul *consuldev.Agent, token, binary string, args 
 		t.Fatalf("%s %s: exit code %d:\n%s", binary, strings.Join(args, " "), code, out)
 	}
 	return code == 0 && !strings.Contains(out, "ACL")
+}
+
+// readsAudit reports whether a token may read the audit log, which is empty.
+func readsAudit(t *testing.T, consul *consuldev.Agent, token string) bool {
+	t.Helper()
+	_, out := program{"upgradectl", []string{"CONSUL_HTTP_ADDR=" + consul.Addr(), "CONSUL_HTTP_TOKEN=" + token}}.run(t, "audit", "verify", "fleet")
+	return strings.Contains(out, "there is no audit log")
+}
+
+// exists reports whether a key exists.
+func exists(t *testing.T, client *api.Client, key string) bool {
+	t.Helper()
+	pair, _, err := client.KV().Get(key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair != nil
 }
 
 // registers registers a controller, and reports whether that is allowed.
