@@ -22,6 +22,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/manifest"
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
+	"github.com/jiocloud/upgrade-controller/controllers/core/audit"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync"
@@ -77,6 +78,25 @@ func objects() map[string]object {
 				}
 				return events[0], nil
 			}},
+		"audit-entry": {audit.EntryKey("fleet", 1), func(*testing.T) []byte {
+			e := filled[audit.Entry]()
+			e.Number, e.Plan, e.Previous = 1, "fleet", "" // the first one of a log
+			return e.Encode()
+		},
+			func(_ *testing.T, p keys.Pair) (any, error) {
+				var e struct{ Hash string }
+				if err := json.Unmarshal(p.Value, &e); err != nil {
+					return nil, err
+				}
+				head := keys.Pair{Key: audit.HeadKey("fleet"), Value: audit.Head{Number: 1, Hash: e.Hash}.Encode(), ModifyIndex: 1 << 40}
+				entries, err := audit.Verify("fleet", []keys.Pair{p, head})
+				if err != nil || len(entries) != 1 {
+					return nil, fmt.Errorf("%d entries: %w", len(entries), err)
+				}
+				return entries[0], nil
+			}},
+		"audit-head": {audit.HeadKey("fleet"), func(*testing.T) []byte { return filled[audit.Head]().Encode() },
+			func(_ *testing.T, p keys.Pair) (any, error) { return decoded(audit.DecodeHead(p)) }},
 		"spec": {plan.Spec(), writeSpec, func(_ *testing.T, p keys.Pair) (any, error) { return decoded(planstore.DecodePlan("fleet", p)) }},
 		"status": {plan.Status(), func(t *testing.T) []byte { return marshal(t, filled[v1alpha1.UpgradePlanStatus]()) },
 			func(_ *testing.T, p keys.Pair) (any, error) { return planstore.DecodeStatus(p), nil }},
