@@ -120,7 +120,7 @@ func runVersion(ctx context.Context, o *versionOptions) error {
 // ask reads what runs from Consul. The error says what could not be read.
 func (o *versionOptions) ask(ctx context.Context, info *versionInfo) error {
 	f := o.factory
-	if !o.agents { // a Consul that does not answer must not delay the rest
+	if !o.agents && o.flags.consul.Login.AuthMethod == "" { // a Consul that does not answer must not delay the rest
 		quick, err := o.quick()
 		if err != nil {
 			return err
