@@ -23,9 +23,9 @@ type decision struct {
 }
 
 // slots checks a grant against hosts that take a slot although they do not run: those that soak, and those in maintenance. The limit
-// for running hosts is checked when a host starts.
+// for running hosts is checked when a host starts. One that has failed takes its slot already.
 func (r *referee) slots(d decision) {
-	if !r.restored.IsZero() {
+	if !r.restored.IsZero() || d.machine.truth.running != "" && d.machine.truth.from != "" {
 		return
 	}
 	running, soaking, down := 0, 0, 0

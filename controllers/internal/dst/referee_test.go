@@ -31,8 +31,9 @@ type truth struct {
 	// seen is the version that the store last got from the host, and seenAt when.
 	seen   string
 	seenAt time.Time
-	// joined is when a host that had no version has reported its first one.
-	joined time.Time
+	// joined is when a host that had no version has reported its first one. newcomer says that its last report had none.
+	joined   time.Time
+	newcomer bool
 	gone   bool
 	// unseen says that a restored backup does not know that the host runs.
 	unseen bool
@@ -370,7 +371,7 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 		if report != nil {
 			m.truth.failed = failure{}
 			if report.Version == "" { // it is a newcomer again
-				m.truth.seen = ""
+				m.truth.seen, m.truth.newcomer = "", true
 			}
 			if report.Phase == fleet.PhaseFailed {
 				m.truth.failed = failure{report.AttemptRollout, time.Now()}
@@ -386,8 +387,8 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 		}
 	case op.Verb == store.Set:
 		if version, _, ok := r.layout.RecordTrees().Cut(op.Key); ok && m.truth.seen != version {
-			if m.truth.seen == "" {
-				m.truth.joined = time.Now()
+			if m.truth.newcomer {
+				m.truth.joined, m.truth.newcomer = time.Now(), false
 			}
 			m.truth.seen, m.truth.seenAt = version, time.Now()
 		}
