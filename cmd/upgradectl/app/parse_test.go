@@ -179,7 +179,7 @@ func (l loggedIn) Logout(context.Context) error {
 }
 
 func TestMain_LogsOut(t *testing.T) {
-	for line, want := range map[string]int{"get plans": 1, "version": 0} {
+	for line, want := range map[string]int{"get plans": 1, "version": 1, "version --client": 0} {
 		logouts, login := 0, consul.Login{}
 		code := Main(t.Context(), append([]string{"--login-auth-method", "people", "--login-bearer-token-file", "jwt"}, strings.Fields(line)...), Options{
 			Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Now: time.Now, Who: "alice@desk",

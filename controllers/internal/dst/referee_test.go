@@ -34,7 +34,7 @@ type truth struct {
 	// joined is when a host that had no version has reported its first one. newcomer says that its last report had none.
 	joined   time.Time
 	newcomer bool
-	gone   bool
+	gone     bool
 	// unseen says that a restored backup does not know that the host runs.
 	unseen bool
 	// reinstalled says that it has not changed its version since it was reinstalled.
