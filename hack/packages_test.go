@@ -32,6 +32,7 @@ func TestPackages(t *testing.T) {
 	t.Run("the version is that of the programs", func(t *testing.T) { sameVersions(t, built) })
 	t.Run("install, upgrade, remove and purge with dpkg", func(t *testing.T) { debianLifecycle(t, built) })
 	t.Run("install and remove with rpm", func(t *testing.T) { rpmLifecycle(t, built) })
+	t.Run("from the packages to a rollout in ten commands", func(t *testing.T) { firstRollout(t, built) })
 }
 
 // installedFiles are files that each format installs.
@@ -68,13 +69,19 @@ var secrets = []string{
 	"/etc/upgrade-controller/dashboard-token", "/etc/upgrade-controller/dashboard-environment",
 }
 
-// debianLifecycle installs packages with dpkg in an empty root. The maintainer scripts run outside of it, and get its path.
-func debianLifecycle(t *testing.T, built string) {
+// debianRoot makes a root in which dpkg has installed nothing.
+func debianRoot(t *testing.T) string {
 	root := t.TempDir()
 	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"} {
 		mkdir(t, filepath.Join(root, dir))
 	}
 	write(t, root+"/var/lib/dpkg/status", "")
+	return root
+}
+
+// debianLifecycle installs packages with dpkg in an empty root. The maintainer scripts run outside of it, and get its path.
+func debianLifecycle(t *testing.T, built string) {
+	root := debianRoot(t)
 	dpkg := func(args ...string) string {
 		return command(t, "", "dpkg", append([]string{"--root=" + root, "--force-script-chrootless"}, args...)...)
 	}
