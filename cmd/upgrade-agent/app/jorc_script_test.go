@@ -33,17 +33,19 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Written before any script runs: a fork meanwhile would hold the file open for writing, and Linux executes no such file.
+	bin := t.TempDir()
+	program := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asAgent, self)
+	if err := os.WriteFile(filepath.Join(bin, "upgrade-agent"), []byte(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			bin := filepath.Join(env.WorkDir, "bin")
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Vars = append(env.Vars, "CONSUL_HTTP_ADDR=127.0.0.1:1", "GORACE=atexit_sleep_ms=0")
-			program := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asAgent, self)
-			return errors.Join(os.Mkdir(bin, 0o700),
-				os.WriteFile(filepath.Join(bin, "upgrade-agent"), []byte(program), 0o700),
-				os.WriteFile(filepath.Join(env.WorkDir, checkFile), []byte(checkLines(t)), 0o600))
+			return os.WriteFile(filepath.Join(env.WorkDir, checkFile), []byte(checkLines(t)), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"consul": func(ts *testscript.TestScript, _ bool, args []string) { startConsul(ts, binary, args) },
