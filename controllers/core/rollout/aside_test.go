@@ -84,6 +84,11 @@ func TestSetAside_FreesTheSlotOfAFailedHost(t *testing.T) {
 		want: "web1 Upgrading Granted: it is set aside by ops if it has not reported by 2026-03-06T12:50:00Z\n" +
 			"web2..3 Pending NoFreeSlot\nno change",
 	}, {
+		name:  "but at once if it has not started: it loses its grant",
+		fleet: knowing + "grant web1 -10m\nkey host/web1 True -10m\nsetaside web1\nsaw web1",
+		spec:  oneAtATime,
+		want:  "web1 SetAside SetAside\nweb2..3 Pending Revoking\n-host/web1\n-grants/web1",
+	}, {
 		name:  "nor by one against a legacy host",
 		fleet: "record v1 web1..2\nkey host/web1 True -10m\nsetaside web1",
 		spec:  oneAtATime,

@@ -46,13 +46,13 @@ func (c *classifier) retriesUnreported(h *fleet.Host) bool {
 	return ok && attempts == 0
 }
 
-// classifyOrderedAside sets a host aside that an operator set aside, unless it is in flight and has not failed. The operator saw a
-// failure, but by a clock that may be ahead of the controller's.
+// classifyOrderedAside sets a host aside that an operator set aside, unless it may change its version and has not failed. The operator
+// saw a failure, but by a clock that may be ahead of the controller's. An agent that has not started loses its permission.
 func (c *classifier) classifyOrderedAside(h *fleet.Host, f *hostFacts) {
 	if f.setAside {
 		return
 	}
-	if trial := *f; trial.inFlight() {
+	if trial := *f; trial.inFlight() && !(h.Agent() && f.progress == progressGranted) {
 		if c.classifyFailure(h, &trial); !trial.failed() {
 			f.asideAt = trial.next
 			return

@@ -226,7 +226,7 @@ func (c *classifier) classifyFailure(h *fleet.Host, f *hostFacts) {
 	if c.byGrant(h) && h.Grant.For(c.current) {
 		granted = h.Grant.Index
 		f.since, f.seenBy = c.ownTime(h.Grant.Time, granted)
-	} else if f.enabled && !f.implicit && h.Setting.Granted != 0 { // this pass corrects a key that enables by chance
+	} else if f.enabled && !f.implicit && h.Setting.Enables(c.current.Name) && h.Setting.Granted != 0 { // this pass corrects other keys
 		granted = h.Setting.Index
 		f.since, f.seenBy = c.ownTime(time.Unix(h.Setting.Granted, 0), granted)
 	}

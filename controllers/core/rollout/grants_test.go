@@ -71,6 +71,11 @@ func TestGrants(t *testing.T) {
 		spec:  oneAtATime,
 		want:  "web1 Failed ProgressDeadlineExceeded\nweb2..3 Pending NoFreeSlot: failed: web1\n+host/web1 = True",
 	}, {
+		name:  "a host that has started fails by its start, not by a key that does not enable it",
+		fleet: knowing + "started web1 v2 -2h\nkey host/web1 false -1m",
+		spec:  oneAtATime,
+		want:  "web1 Failed ProgressDeadlineExceeded\nweb2..3 Pending NoFreeSlot: failed: web1\n+host/web1 = True",
+	}, {
 		name: "a failure of an earlier rollout of the same version is none of this one",
 		fleet: "current v2 1\n" + knowing + "attempt web1 1 gone -2h\ncurrent v1 2\ncurrent v2 3\nstarted web1 v2 -1m in 3\n" +
 			"key host/web1 True -1m",

@@ -4,6 +4,7 @@
 package dst
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -135,6 +136,18 @@ func (r *referee) unexplained(halt *fleet.Halt) {
 	if !doubled && !r.world.byHand[halt.Version] {
 		r.violate("unexplained", "the plan was halted although grants explain all changes to %s: %s", halt.Version, halt.Reason)
 	}
+}
+
+// invented says that there are records of hosts which do not exist.
+func (r *referee) invented() bool {
+	pairs, _, err := r.world.store.List(context.Background(), keys.RunningVersions)
+	if err != nil {
+		panic(err)
+	}
+	return slices.ContainsFunc(pairs, func(p keys.Pair) bool {
+		_, host, ok := r.layout.RecordTrees().Cut(p.Key)
+		return ok && r.world.machine(host) == nil
+	})
 }
 
 // accepted is how many invented hosts may count in any role. An operator who accepts a fleet that has grown accepts a number of hosts

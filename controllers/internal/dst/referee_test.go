@@ -86,7 +86,7 @@ type referee struct {
 	resumed    time.Time
 	resumption fleet.Pause
 	unseen     bool
-	// grown says that an operator has accepted hosts which joined.
+	// grown says that an operator has accepted hosts which joined, or that invented ones were there at the first switch.
 	grown bool
 }
 
@@ -209,6 +209,7 @@ func (r *referee) applied(c *call, s state) {
 		case op.Key == plan.Spec() || op.Key == plan.Control():
 			r.readRules()
 		case op.Key == r.layout.CurrentVersion() && op.Verb.Writes():
+			r.grown = r.grown || r.switched.IsZero() && r.invented()
 			r.switched = time.Now()
 		case strings.HasPrefix(op.Key, r.layout.GrantTree()) && op.Verb == store.CAS:
 			r.granted(strings.TrimPrefix(op.Key, r.layout.GrantTree()), op, s)
@@ -375,6 +376,9 @@ func (r *referee) hostWrote(c *call, m *machine, op store.Op, s state) {
 			}
 			if report.Phase == fleet.PhaseFailed {
 				m.truth.failed = failure{report.AttemptRollout, time.Now()}
+				if order := r.asides[m.name]; order.Rollout == report.AttemptRollout && order.Rollout != 0 { // it waited for the failure
+					m.truth.aside = order.Rollout
+				}
 			}
 		}
 		if report != nil && report.Phase == fleet.PhaseIdle && report.Version == m.disk.version && m.truth.running != report.Version {
