@@ -95,7 +95,7 @@ func TestSystemd_GetsTheStateOfTheService(t *testing.T) {
 func TestSystemd_IsNotReadyWithoutConsul(t *testing.T) {
 	t.Parallel()
 	s := newSupervisor(t)
-	b := &bench{T: t, addr: freeAddress(t)}
+	b := &bench{T: t, addr: "127.0.0.1:1"} // no other test gets this port for its Consul
 	p := b.process(build(t), s.env()...)
 	eventually(t, "an error", p.has("cannot take the lock"))
 	eventually(t, "the watchdog", s.has("WATCHDOG=1"))
