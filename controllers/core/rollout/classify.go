@@ -98,7 +98,7 @@ func (c *classifier) classify(h *fleet.Host, f *hostFacts) {
 	case !upgraded && c.retriesUnreported(h):
 		f.spent, f.orderedAt = true, c.control.Retry.Time
 	}
-	f.busy = f.inFlight() && !f.enabled && !rests(h, f)
+	f.busy = f.inFlight() && !f.enabled && !c.rests(h, f)
 	f.exclusion = c.exclusion(h, f)
 	f.clockOffset = c.clockOffset(h)
 	f.outage = c.outage(h, f)
@@ -262,10 +262,13 @@ func (c *classifier) startedCurrent(h *fleet.Host) bool {
 	return h.Started != nil && h.Started.By == "" && h.Started.Version == c.current.Name
 }
 
-// rests reports whether no change of a host in flight runs: it has failed, in an earlier rollout too.
-func rests(h *fleet.Host, f *hostFacts) bool {
+// rests reports whether no change of a host in flight runs: it has reported a failure, in an earlier rollout too, or its deadline has
+// passed. While checks fail alone, the change may run.
+func (c *classifier) rests(h *fleet.Host, f *hostFacts) bool {
 	r, m := h.Report, h.Started
-	return f.failed() || m != nil && (m.Waiting || r != nil && r.Phase == fleet.PhaseFailed && r.Version == m.Version)
+	silent := !f.since.IsZero() && !f.since.Add(c.plan.deadline).After(c.now)
+	return silent || f.failure == v1alpha1.ReasonReportedFailure ||
+		m != nil && (m.Waiting || r != nil && r.Phase == fleet.PhaseFailed && r.Version == m.Version)
 }
 
 func (c *classifier) exclusion(h *fleet.Host, f *hostFacts) (e exclusion) {

@@ -82,6 +82,12 @@ func TestVersionSwitch(t *testing.T) {
 		spec: oneAtATime,
 		want: "web1..3 Pending NoFreeSlot: 2 of 1 slots of web are taken by web1, web2\nno change",
 	}, {
+		name: "nor while one whose checks fail may change",
+		fleet: "current v2 1\nrecord v1 web1..3\nagent web1..3\nknows web1..3\nstarted web1 v2 -5m in 1\nattempt web2 1 waits -5m\n" +
+			"current v1 2\ncurrent v2 3\ncheck web1 disk critical",
+		spec: oneAtATime + "\nhealthGate: {checks: [disk]}",
+		want: "web1 Failed ChecksFailing\nweb2..3 Pending NoFreeSlot: 2 of 1 slots of web are taken by web1, web2\nno change",
+	}, {
 		name:  "a mark of ours ends when the host has reported since",
 		fleet: "marked web2 v1 -5m\nrecord v1 web1..3",
 		spec:  oneAtATime,
