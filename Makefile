@@ -77,7 +77,7 @@ consul: ## Find a Consul for tests on the PATH, or build one into bin/
 
 # With the race detector, tests take their short form: the run before has run all of them in full.
 .PHONY: test
-test: consul ## Run all tests, with a real Consul, and concurrent code with the race detector
+test: consul bin/govulncheck ## Run all tests, with a real Consul, and concurrent code with the race detector
 	export UPGRADE_TEST_CONSUL="$$(hack/consul.sh)" UPGRADE_PICTURES="$${UPGRADE_PICTURES:-$(CURDIR)/bin/pictures}"
 	export UPGRADE_TEST_TOOLS="$(TOOLS)"
 	{

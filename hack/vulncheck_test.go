@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jiocloud/upgrade-controller/hack/testtool"
 )
 
 // vulncheck runs hack/vulncheck.sh with a program in place of govulncheck. Empty means govulncheck itself.
@@ -54,9 +56,7 @@ func TestVulncheck_FailsUnlessTheDatabaseCannotBeReached(t *testing.T) {
 
 // The scanner itself, with a database that knows a vulnerability of a module that we use.
 func TestVulncheck_FindsAVulnerability(t *testing.T) {
-	if _, err := os.Stat("../bin/govulncheck"); err != nil {
-		t.Skip("make bin/govulncheck builds the scanner")
-	}
+	testtool.NeedCondition(t, testtool.FileFound("../bin/govulncheck"), "bin/govulncheck, which make test builds")
 	db := t.TempDir()
 	for name, text := range map[string]string{
 		"index/db.json":      `{"modified":"2026-01-01T00:00:00Z"}`,

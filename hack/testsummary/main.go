@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 )
 
 func main() {
-	if err := summarize(os.Stdin, os.Stdout); err != nil {
+	if err := summarize(os.Stdin, os.Stdout, os.Getenv("CI") == "true"); err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 		os.Exit(1)
 	}
@@ -31,18 +32,27 @@ type event struct {
 // testName identifies a test.
 type testName struct{ pkg, test string }
 
+// skippedError says that tests were skipped in each call of go test.
+type skippedError int
+
+func (e skippedError) Error() string { return fmt.Sprintf("tests that no call has run: %d", int(e)) }
+
 // summary holds what is known of tests so far.
 type summary struct {
 	out     bytes.Buffer                   // what to write next
 	output  map[string]map[string][]string // by package, by test, lines that are not shown yet
 	missing map[string]map[testName]bool   // by what is missing, the skipped tests
+	left    map[testName]string            // why tests were skipped that no call has run
+	ran     map[testName]bool              // tests that a call has run
 }
 
 // missingPattern matches the messages of package testtool.
 var missingPattern = regexp.MustCompile(`\bneeds ([\w.+-]+)`)
 
-func summarize(in io.Reader, out io.Writer) error {
-	s := summary{output: map[string]map[string][]string{}, missing: map[string]map[testName]bool{}}
+// summarize writes a summary. If all must run, a test that each call skipped is a skippedError.
+func summarize(in io.Reader, out io.Writer, all bool) error {
+	s := summary{output: map[string]map[string][]string{}, missing: map[string]map[testName]bool{}, left: map[testName]string{},
+		ran: map[testName]bool{}}
 	lines := bufio.NewReader(in)
 	for {
 		line, failure := lines.ReadString('\n')
@@ -53,6 +63,9 @@ func summarize(in io.Reader, out io.Writer) error {
 			s.out.WriteString(line) // what go itself wrote
 		}
 		if failure == io.EOF {
+			if all {
+				s.listLeft()
+			}
 			s.out.WriteString(s.lastLine())
 		}
 		if _, err := s.out.WriteTo(out); err != nil {
@@ -61,6 +74,9 @@ func summarize(in io.Reader, out io.Writer) error {
 		switch failure {
 		case nil:
 		case io.EOF:
+			if all && len(s.left) > 0 {
+				return skippedError(len(s.left))
+			}
 			return nil
 		default:
 			return failure
@@ -69,6 +85,10 @@ func summarize(in io.Reader, out io.Writer) error {
 }
 
 func (s *summary) add(e event) {
+	if (e.Action == "pass" || e.Action == "fail") && e.Test != "" {
+		s.ran[testName{e.Package, e.Test}] = true
+		delete(s.left, testName{e.Package, e.Test})
+	}
 	switch {
 	case e.Action == "build-output", e.Action == "output" && e.Test == "" && e.Output != "PASS\n":
 		s.out.WriteString(e.Output)
@@ -106,9 +126,13 @@ func (s *summary) show(pkg, test string) {
 	delete(s.output[pkg], test)
 }
 
-// skipped remembers a test that was skipped because something is missing.
+// skipped remembers a test that was skipped, and what is missing.
 func (s *summary) skipped(e event) {
-	found := missingPattern.FindStringSubmatch(strings.Join(s.output[e.Package][e.Test], ""))
+	output := strings.Join(s.output[e.Package][e.Test], "")
+	if name := (testName{e.Package, e.Test}); !s.ran[name] {
+		s.left[name] = output
+	}
+	found := missingPattern.FindStringSubmatch(output)
 	if found == nil {
 		return
 	}
@@ -116,6 +140,19 @@ func (s *summary) skipped(e event) {
 		s.missing[found[1]] = map[testName]bool{}
 	}
 	s.missing[found[1]][testName{e.Package, e.Test}] = true
+}
+
+// listLeft writes the tests that no call has run, and why.
+func (s *summary) listLeft() {
+	byName := func(a, b testName) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.test, b.test)) }
+	for _, name := range slices.SortedFunc(maps.Keys(s.left), byName) {
+		fmt.Fprintf(&s.out, "no call has run %s in %s:\n", name.test, name.pkg)
+		for line := range strings.Lines(s.left[name]) {
+			if !strings.HasPrefix(line, "=== ") {
+				s.out.WriteString(line)
+			}
+		}
+	}
 }
 
 func (s *summary) lastLine() string {

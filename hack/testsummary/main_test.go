@@ -57,7 +57,7 @@ func run(t *testing.T, dir string, args ...string) string {
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	out, _ := cmd.Output() // it fails when a test does
 	var b bytes.Buffer
-	if err := summarize(bytes.NewReader(out), &b); err != nil {
+	if err := summarize(bytes.NewReader(out), &b, false); err != nil {
 		t.Fatal(err)
 	}
 	return regexp.MustCompile(`\d+\.\d+s`).ReplaceAllString(b.String(), "0s")
@@ -103,10 +103,31 @@ func TestSummarize(t *testing.T) {
 func TestSummarize_PassesOtherLinesOn(t *testing.T) {
 	t.Parallel()
 	var got bytes.Buffer
-	if err := summarize(strings.NewReader("go: no such module\n"), &got); err != nil {
+	if err := summarize(strings.NewReader("go: no such module\n"), &got, true); err != nil {
 		t.Fatal(err)
 	}
 	if want := "go: no such module\nnothing was skipped for want of a tool\n"; got.String() != want {
 		t.Errorf("%q", got.String())
+	}
+}
+
+// A test that one call skips, as one with -short does, must run in another one.
+func TestSummarize_FailsIfNoCallRunsATest(t *testing.T) {
+	t.Parallel()
+	const skipped = `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:3: only on Mondays\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+`
+	const passed = `{"Action":"pass","Package":"p","Test":"TestA"}
+`
+	const left = "no call has run TestA in p:\n    a_test.go:3: only on Mondays\n"
+	for calls, wantErr := range map[string]bool{skipped: true, skipped + skipped: true, passed + skipped: false, skipped + passed: false} {
+		for _, all := range []bool{true, false} {
+			var got bytes.Buffer
+			err := summarize(strings.NewReader(calls), &got, all)
+			if (err != nil) != (wantErr && all) || strings.Contains(got.String(), left) != (err != nil) {
+				t.Errorf("all: %v, error %v of\n%s\n%s", all, err, calls, &got)
+			}
+		}
 	}
 }
