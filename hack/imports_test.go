@@ -41,6 +41,7 @@ var table = []row{
 	{of: "controllers/core/...", ours: []string{"controllers/core/...", "apis/..."}, pure: true,
 		never: []string{"github.com/hashicorp/...", "github.com/prometheus/..."}},
 	{of: "controllers/core/diff", ours: []string{}},
+	{of: "controllers/core/wording", ours: []string{}},
 	{of: "controllers/core/keys", never: []string{"controllers/core/rollout"}},
 	{of: "controllers/core/rollout", never: []string{"controllers/core/keys"}},
 
@@ -52,7 +53,7 @@ var table = []row{
 		never: []string{"controllers/core/rollout", "controllers/store/consul", "github.com/hashicorp/..."}},
 	{of: "controllers/planstore", ours: []string{"controllers/core/...", "controllers/reconcile", "controllers/store", "controllers/store/fleetstore",
 		"controllers/store/leaderelection", "apis/..."}, never: []string{"controllers/store/consul", "github.com/hashicorp/..."}},
-	{of: "controllers/diagnose", ours: []string{"controllers/store"}},
+	{of: "controllers/diagnose", ours: []string{"controllers/core/wording", "controllers/store"}},
 	{of: "controllers/diagnose/fleets", ours: []string{"controllers/core/...", "controllers/diagnose", "controllers/store",
 		"controllers/store/leaderelection", "apis/..."}, never: []string{"controllers/store/consul", "github.com/hashicorp/..."}},
 	{of: "controllers/reconcile", ours: []string{"controllers/store"}},

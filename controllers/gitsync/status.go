@@ -18,6 +18,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/gitsync/repository"
 )
 
@@ -249,7 +250,7 @@ func (s *Status) setCondition(now time.Time, kind string, is bool, reason, messa
 func (s *Status) succeeded(c Content, changes Changes, started, now time.Time) {
 	took := elapsed(started, now)
 	now = now.UTC().Truncate(time.Second)
-	message := fmt.Sprintf("applied %s: %s", c.Revision, plural(len(c.Documents), "plan"))
+	message := fmt.Sprintf("applied %s: %s", c.Revision, wording.Count(len(c.Documents), "plan"))
 	if kept := changes.kept(); kept != "" {
 		message += "; " + kept
 	}
@@ -321,11 +322,4 @@ func shortened(message string) string {
 // transient reports whether a retry can succeed without a change of the repository or the configuration.
 func (e *SyncError) transient() bool {
 	return e.Reason == string(repository.Unreachable) || e.Reason == ReasonStore
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

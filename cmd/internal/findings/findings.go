@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/diagnose"
 )
 
@@ -52,7 +53,7 @@ func (r Result) Print(out, messages io.Writer, format string) error {
 	if err := cli.WriteTable(out, "", []string{"LEVEL", "CHECK", "RESULT"}, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(messages, "%s, %s\n", cli.Plural(r.Problems, "problem"), cli.Plural(r.Warnings, "warning"))
+	_, err := fmt.Fprintf(messages, "%s, %s\n", wording.Count(r.Problems, "problem"), wording.Count(r.Warnings, "warning"))
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/agent"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/consul"
 )
@@ -198,7 +199,7 @@ func (o *updateOwnStatusOptions) run(ctx context.Context, _ io.Writer, args []st
 		args = append(args, "-1")
 	}
 	if len(args) != 2 {
-		return cli.FlagErrorf("need a status type and an exit code, got %s", cli.Plural(len(args), "argument"))
+		return cli.FlagErrorf("need a status type and an exit code, got %s", wording.Count(len(args), "argument"))
 	}
 	code, err := strconv.Atoi(args[1])
 	if err != nil {

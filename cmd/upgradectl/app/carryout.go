@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/status"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan"
@@ -82,8 +83,8 @@ func awaitComplete(ctx context.Context, f *factory, s store.Store, plan string, 
 func reportPass(f *factory, plan string, r *upgradeplan.Result) {
 	did := "nothing to write"
 	if r.Written.Transactions > 0 {
-		did = fmt.Sprintf("granted %s, %s in %s", cli.Plural(r.Starts, "host"), cli.Plural(r.Written.Writes, "write"),
-			cli.Plural(r.Written.Transactions, "transaction"))
+		did = fmt.Sprintf("granted %s, %s in %s", wording.Count(r.Starts, "host"), wording.Count(r.Written.Writes, "write"),
+			wording.Count(r.Written.Transactions, "transaction"))
 	}
 	fmt.Fprintf(f.Out, "upgradeplan/%s reconciled: %s (%s)\n", plan, status.Line(r.Status), did)
 	if message := r.Decision.Gate.Message; message != "" {

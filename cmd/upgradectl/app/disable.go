@@ -12,6 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 )
 
@@ -65,7 +66,7 @@ func runGlobalDisablePuppet(ctx context.Context, o *disableOptions) error {
 	}
 	fmt.Fprintf(o.Out, "%s deleted, %s set to False\n", layout.EnableTree(), layout.EnableGlobal())
 	if len(did.Marked) > 0 {
-		o.say("%s may have started, and keep their slots until they report: %s", cli.Plural(len(did.Marked), "host"),
+		o.say("%s may have started, and keep their slots until they report: %s", wording.Count(len(did.Marked), "host"),
 			strings.Join(did.Marked[:min(len(did.Marked), maxListedStarts)], ", "))
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/planstore"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
 )
@@ -154,7 +155,7 @@ func planFor(seen *pass.Assessment) (plan *v1alpha1.UpgradePlan, about string) {
 	plan = legacy.NewPlan("", v1alpha1.Instructions{RollingRules: v1alpha1.RollingRules{Global: count(1)}})
 	var comment strings.Builder
 	fmt.Fprintf(&comment, "# A first plan for %s of this fleet. upgradectl explain shows all fields.\n",
-		cli.Plural(len(seen.Fleet.Hosts), "host"))
+		wording.Count(len(seen.Fleet.Hosts), "host"))
 	counted := 0
 	for _, role := range describe.Roles(seen) {
 		if !keys.ValidRole(role.Name) { // such hosts count as those without a role
@@ -169,10 +170,10 @@ func planFor(seen *pass.Assessment) (plan *v1alpha1.UpgradePlan, about string) {
 			plan.Spec.Instructions.RollingRules.Roles[role.Name] = intstr.FromString("5%")
 			limit = "5% at a time"
 		}
-		fmt.Fprintf(&comment, "#   %s: %s, %s\n", role.Name, cli.Plural(role.Total, "host"), limit)
+		fmt.Fprintf(&comment, "#   %s: %s, %s\n", role.Name, wording.Count(role.Total, "host"), limit)
 	}
 	if without := len(seen.Fleet.Hosts) - counted; without > 0 {
-		fmt.Fprintf(&comment, "#   %s without a role, never granted: see spec.hosts.rolePattern\n", cli.Plural(without, "host"))
+		fmt.Fprintf(&comment, "#   %s without a role, never granted: see spec.hosts.rolePattern\n", wording.Count(without, "host"))
 	}
 	failed := count(1)
 	if len(seen.Fleet.Hosts) >= largeFleet {

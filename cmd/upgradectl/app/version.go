@@ -18,6 +18,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/cmd/internal/cli"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
 	"github.com/jiocloud/upgrade-controller/controllers/upgradeplan/describe"
@@ -175,10 +176,10 @@ func (o *versionOptions) print(info versionInfo) error {
 	}
 	if info.agentsInfo != nil {
 		for _, a := range info.Agents {
-			fmt.Fprintf(&text, "upgrade-agent %s: %s\n", cmp.Or(a.Version, "unknown"), cli.Plural(a.Hosts, "host"))
+			fmt.Fprintf(&text, "upgrade-agent %s: %s\n", cmp.Or(a.Version, "unknown"), wording.Count(a.Hosts, "host"))
 		}
 		if info.LegacyHosts > 0 {
-			fmt.Fprintf(&text, "without an agent: %s\n", cli.Plural(info.LegacyHosts, "host"))
+			fmt.Fprintf(&text, "without an agent: %s\n", wording.Count(info.LegacyHosts, "host"))
 		}
 	}
 	_, err := io.WriteString(o.Out, text.String())

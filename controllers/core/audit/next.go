@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 const (
@@ -157,7 +158,7 @@ func group(orders []order) []Entry {
 	}
 	for i, names := range subjects {
 		if len(names) > 0 {
-			entries[i].What += " " + naming(names)
+			entries[i].What += " " + wording.First(names, maxNames)
 		}
 	}
 	return entries

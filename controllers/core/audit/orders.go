@@ -12,6 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 // State is what the controller read: the plan and its orders.
@@ -156,7 +157,7 @@ func controlOrders(c *fleet.Control) []order {
 		add("grown", Accept, c.Grown.Pause, c.Grown, "accepted the hosts that joined")
 	}
 	if c.Retry != nil {
-		add("retry", Retry, c.Retry.Pause, c.Retry, "retry of %s", naming(slices.Sorted(maps.Keys(c.Retry.Hosts))))
+		add("retry", Retry, c.Retry.Pause, c.Retry, "retry of %s", wording.First(slices.Sorted(maps.Keys(c.Retry.Hosts)), maxNames))
 	}
 	for _, host := range slices.Sorted(maps.Keys(c.SetAside)) {
 		p := c.SetAside[host]
@@ -188,11 +189,3 @@ func short(text string) string { return keys.Text(text, digestSize) }
 
 // maxNames is the number of hosts and roles that an entry names.
 const maxNames = 5
-
-func naming(names []string) string {
-	text := strings.Join(names[:min(len(names), maxNames)], ", ")
-	if more := len(names) - maxNames; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}

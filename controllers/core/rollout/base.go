@@ -8,6 +8,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 // growth is how far the fleet has grown since the last switch. Percentages are of hosts that one token cannot invent: an agent can
@@ -134,7 +135,7 @@ func (a *assessment) notAdmittedMessage() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d legacy hosts are not admitted (%s): %s", out.total, a.growth.legacy,
-		nameList(out.names, out.total), a.admitHint())
+		wording.Names(out.names, out.total), a.admitHint())
 }
 
 // admitHint says how many legacy hosts count, and what admits others.

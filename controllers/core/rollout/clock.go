@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 // maxClockOffset is how far the clock of a host may be off before that causes a warning.
@@ -57,7 +58,7 @@ func (a *assessment) clocksMessage() string {
 		return ""
 	}
 	return fmt.Sprintf("the clocks of %d of %d hosts are more than a minute off (%s): nothing is decided by them, but the times that "+
-		"they report are wrong", off, len(a.facts), nameList(hosts, off))
+		"they report are wrong", off, len(a.facts), wording.Names(hosts, off))
 }
 
 // ClockOffsetText describes the offset of a clock: 3y ahead, 59m behind.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 // This file renders the sentences of verdicts, gates and warnings. Nothing may read a sentence back: the values from which
@@ -67,7 +68,7 @@ func (ad *admission) checksMessage(s *subject) string {
 			failing = append(failing, c.ID+" is "+string(c.Status))
 		}
 	}
-	text := "required checks fail: " + nameList(failing[:min(len(failing), maxNames)], len(failing))
+	text := "required checks fail: " + wording.Names(failing[:min(len(failing), maxNames)], len(failing))
 	if s.upgraded() {
 		text = "has reached " + ad.target + ", but " + text
 	}
@@ -282,7 +283,7 @@ func (ad *admission) limitMessage(s *limitScope) string {
 		s.message = fmt.Sprintf("%d of %d slots of %s are taken", b.Have, b.Limit, s.name)
 		separator := ": "
 		if s.inFlight > 0 {
-			s.message += " by " + nameList(b.Hosts, s.inFlight)
+			s.message += " by " + wording.Names(b.Hosts, s.inFlight)
 			separator = "; "
 		}
 		s.message += s.origin
@@ -306,7 +307,7 @@ func (o *Outage) message() string {
 	if o.Kind == v1alpha1.OutageMaintenance {
 		state = "in maintenance"
 	}
-	return nameList(o.Hosts, o.Total) + verb + state
+	return wording.Names(o.Hosts, o.Total) + verb + state
 }
 
 // failedHosts returns the names of the first hosts of a scope that have failed.
@@ -427,13 +428,13 @@ func (a *assessment) unhealthyMessage(unhealthy hostSample, b *budget) string {
 
 func (a *assessment) exceeds(s hostSample, what string, b *budget) string {
 	counted, base := a.limits.fleet.counted, a.limits.base()
-	return fmt.Sprintf("%d of %d hosts %s (%s), more than %s, which is %d%s", s.total, counted, what, nameList(s.names, s.total),
+	return fmt.Sprintf("%d of %d hosts %s (%s), more than %s, which is %d%s", s.total, counted, what, wording.Names(s.names, s.total),
 		b.field, b.of(base), b.originWithout(base, counted-base))
 }
 
 func (a *assessment) versionKeysMessage(legacy hostSample) string {
 	return fmt.Sprintf("spec.keys.format is Version, and %d of %d hosts were never seen as agents (%s): legacy hosts read any value but "+
-		"False as True", legacy.total, a.limits.fleet.counted, nameList(legacy.names, legacy.total))
+		"False as True", legacy.total, a.limits.fleet.counted, wording.Names(legacy.names, legacy.total))
 }
 
 // noHostsMessage says why no host counts.
@@ -461,7 +462,7 @@ func (a *assessment) lostHostsMessage() string {
 		return ""
 	}
 	return fmt.Sprintf("spec.hosts.source is Catalog, and %d of %d hosts have no node in the catalog (%s): they do not count",
-		lost.total, len(a.facts), nameList(lost.names, lost.total))
+		lost.total, len(a.facts), wording.Names(lost.names, lost.total))
 }
 
 // duplicatesMessage warns of hosts that two machines report as. Empty means that there are none.
@@ -471,7 +472,7 @@ func (a *assessment) duplicatesMessage() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d hosts are each reported by two machines (%s): they are not granted",
-		duplicates.total, len(a.facts), nameList(duplicates.names, duplicates.total))
+		duplicates.total, len(a.facts), wording.Names(duplicates.names, duplicates.total))
 }
 
 // unverifiableMessage warns of hosts that cannot count as upgraded. Empty means that there are none.
@@ -481,7 +482,7 @@ func (a *assessment) unverifiableMessage() string {
 		return ""
 	}
 	return fmt.Sprintf("spec.hosts.verifyReports: %d hosts were never seen as agents (%s), so they cannot count as upgraded",
-		legacy.total, nameList(legacy.names, legacy.total))
+		legacy.total, wording.Names(legacy.names, legacy.total))
 }
 
 // PinMessage says which revision is pinned, and who ordered that. A nil pin gives an empty sentence.
@@ -509,15 +510,6 @@ func attribution(p fleet.Pause) string {
 		b.WriteString(": " + p.Reason)
 	}
 	return b.String()
-}
-
-// nameList joins the first names of a list with a total length.
-func nameList(first []string, total int) string {
-	text := strings.Join(first, ", ")
-	if more := total - len(first); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

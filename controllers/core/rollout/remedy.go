@@ -9,6 +9,7 @@ import (
 
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 const resumeCommand = "`upgradectl rollout resume`"
@@ -84,9 +85,9 @@ func (b *Blocker) slotRemedies() []string {
 	}
 	for _, o := range b.Outages {
 		if o.Kind == v1alpha1.OutageMaintenance {
-			remedies = append(remedies, "the maintenance of "+nameList(o.Hosts, o.Total)+" ends")
+			remedies = append(remedies, "the maintenance of "+wording.Names(o.Hosts, o.Total)+" ends")
 		} else {
-			remedies = append(remedies, "the checks of "+nameList(o.Hosts, o.Total)+" pass")
+			remedies = append(remedies, "the checks of "+wording.Names(o.Hosts, o.Total)+" pass")
 		}
 	}
 	return remedies

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 const (
@@ -178,7 +179,7 @@ func (f fastHosts) add(least time.Duration, host string) {
 func unexplainedMessage(version string, ungranted hostSample, fast fastHosts) string {
 	var parts []string
 	if ungranted.total > 0 {
-		parts = append(parts, fmt.Sprintf("%d without a grant (%s)", ungranted.total, nameList(ungranted.names, ungranted.total)))
+		parts = append(parts, fmt.Sprintf("%d without a grant (%s)", ungranted.total, wording.Names(ungranted.names, ungranted.total)))
 	}
 	for i, least := range slices.Sorted(maps.Keys(fast)) {
 		if i == maxNames {
@@ -186,7 +187,7 @@ func unexplainedMessage(version string, ungranted hostSample, fast fastHosts) st
 			break
 		}
 		s := fast[least]
-		parts = append(parts, fmt.Sprintf("%d less than %s after the grant (%s)", s.total, least, nameList(s.names, s.total)))
+		parts = append(parts, fmt.Sprintf("%d less than %s after the grant (%s)", s.total, least, wording.Names(s.names, s.total)))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -6,7 +6,6 @@ package status
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -14,6 +13,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/apis/upgrade/v1alpha1"
 	"github.com/jiocloud/upgrade-controller/controllers/core/fleet"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 const (
@@ -93,10 +93,11 @@ func (e *events) changes(d *rollout.Decision) {
 		}
 	}
 	if len(granted) > 0 {
-		e.add(fleet.EventNormal, v1alpha1.ReasonGranted, object(granted), "granted: "+naming(granted))
+		e.add(fleet.EventNormal, v1alpha1.ReasonGranted, object(granted), "granted: "+wording.First(granted, maxNames))
 	}
 	if len(revoked) > 0 {
-		e.add(fleet.EventNormal, v1alpha1.ReasonRevoked, object(revoked), "revoked grants of hosts that have not started: "+naming(revoked))
+		e.add(fleet.EventNormal, v1alpha1.ReasonRevoked, object(revoked),
+			"revoked grants of hosts that have not started: "+wording.First(revoked, maxNames))
 	}
 	if d.Rollback != nil {
 		e.add(fleet.EventWarning, v1alpha1.ReasonRolledBack, plan,
@@ -118,7 +119,7 @@ func (e *events) failures(before, after []v1alpha1.HostFailure) {
 		}
 	}
 	if len(more) > 0 {
-		e.add(fleet.EventWarning, v1alpha1.ReasonHostsFailed, plan, "also failed: "+naming(more))
+		e.add(fleet.EventWarning, v1alpha1.ReasonHostsFailed, plan, "also failed: "+wording.First(more, maxNames))
 	}
 }
 
@@ -164,12 +165,4 @@ func object(hosts []string) string {
 		return "host/" + hosts[0]
 	}
 	return plan
-}
-
-func naming(hosts []string) string {
-	text := strings.Join(hosts[:min(len(hosts), maxNames)], ", ")
-	if more := len(hosts) - maxNames; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
