@@ -11,6 +11,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -84,11 +85,11 @@ func (f *Findings) version(c *Consul) {
 	switch {
 	case len(versions) == 0:
 		f.Add(Unknown, "version", `give the token service "consul" { policy = "read" } and node_prefix "" { policy = "read" }`,
-			"the version of Consul is unknown")
+			"the version of Consul is unknown%s", because(c.ServersErr))
 	case len(old) > 0:
 		f.Add(Problem, "version", "upgrade these servers to Consul 1.14 or later", "servers are older than Consul 1.14: %s", List(old))
 	default:
-		f.Add(OK, "version", "", "%s: Consul %s", Count(len(servers), "server"), strings.Join(versions, ", "))
+		f.Add(OK, "version", "", "%s: Consul %s", wording.Count(len(servers), "server"), strings.Join(versions, ", "))
 	}
 }
 
@@ -103,6 +104,14 @@ func (f *Findings) limits(c *Consul) {
 	default:
 		f.Add(OK, "limits", "", "Consul accepts values of %d bytes and transactions of %d bytes", a.MaxValue, a.MaxTxn)
 	}
+}
+
+// because appends an error to a message. Nil appends nothing.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }
 
 func aheadOrBehind(offset time.Duration) string {

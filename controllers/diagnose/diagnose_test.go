@@ -130,18 +130,23 @@ func TestRights_Check(t *testing.T) {
 	for name, tt := range map[string]struct {
 		allowed  []bool
 		required bool
+		unknown  bool
 		want     diagnose.Finding
 	}{
-		"all": {[]bool{true, true}, true, diagnose.Finding{Level: diagnose.OK, Check: "acl", Message: "the token may act as viewer"}},
-		"without an optional rule": {[]bool{true, false}, true, diagnose.Finding{Level: diagnose.OK, Check: "acl",
-			Message: `the token may act as viewer, without 1 rule that not every fleet needs: node_prefix "" { policy = "read" }`}},
-		"not required": {[]bool{false, true}, false, diagnose.Finding{Level: diagnose.OK, Check: "acl",
+		"sessions of an unknown node": {[]bool{true, true}, true, true, diagnose.Finding{Level: diagnose.Unknown, Check: "acl",
+			Message: "the token may act as viewer, except perhaps to write sessions", Action: "give the node of its Consul agent with --node"}},
+		"neither those nor others": {[]bool{false, true}, false, true, diagnose.Finding{Level: diagnose.OK, Check: "acl",
 			Message: `the token may not act as viewer: it lacks 1 rule: key "a" { policy = "read" }`}},
-		"required": {[]bool{false, false}, true, diagnose.Finding{Level: diagnose.Problem, Check: "acl", Action: "give the token the policy P",
+		"all": {[]bool{true, true}, true, false, diagnose.Finding{Level: diagnose.OK, Check: "acl", Message: "the token may act as viewer"}},
+		"without an optional rule": {[]bool{true, false}, true, false, diagnose.Finding{Level: diagnose.OK, Check: "acl",
+			Message: `the token may act as viewer, without 1 rule that not every fleet needs: node_prefix "" { policy = "read" }`}},
+		"not required": {[]bool{false, true}, false, false, diagnose.Finding{Level: diagnose.OK, Check: "acl",
+			Message: `the token may not act as viewer: it lacks 1 rule: key "a" { policy = "read" }`}},
+		"required": {[]bool{false, false}, true, false, diagnose.Finding{Level: diagnose.Problem, Check: "acl", Action: "give the token the policy P",
 			Message: `the token may not act as viewer: it lacks 1 rule: key "a" { policy = "read" }`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := diagnose.Rights{Role: "viewer", Policy: "P", Rules: rules, Allowed: tt.allowed, Required: tt.required}
+			r := diagnose.Rights{Role: "viewer", Policy: "P", Rules: rules, Allowed: tt.allowed, Required: tt.required, NodeUnknown: tt.unknown}
 			if got := r.Check(); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}

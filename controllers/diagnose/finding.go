@@ -5,7 +5,8 @@ package diagnose
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 )
 
 // Level is how bad a finding is.
@@ -41,17 +42,4 @@ func (f *Findings) Add(level Level, check, action, format string, args ...any) {
 const maxNames = 3
 
 // List joins names, the first ones alone if there are many.
-func List(names []string) string {
-	if len(names) <= maxNames {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
-}
-
-// Count returns a number and its noun.
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func List(names []string) string { return wording.First(names, maxNames) }

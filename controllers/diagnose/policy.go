@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 )
 
@@ -70,6 +71,8 @@ type Rights struct {
 	Allowed      []bool
 	// Required says that the token must have all of them.
 	Required bool
+	// NodeUnknown says that the rules about sessions are left out, which are about a node that is not known.
+	NodeUnknown bool
 }
 
 // missing returns the texts of the rules that the token lacks.
@@ -89,17 +92,23 @@ func (r *Rights) missing() (needed, optional []string) {
 // Check returns one finding about the rights.
 func (r *Rights) Check() Finding {
 	needed, optional := r.missing()
+	f := Finding{Level: OK, Check: "acl"}
 	switch {
-	case len(needed) == 0 && len(optional) == 0:
-		return Finding{Level: OK, Check: "acl", Message: fmt.Sprintf("the token may act as %s", r.Role)}
-	case len(needed) == 0:
-		return Finding{Level: OK, Check: "acl", Message: fmt.Sprintf("the token may act as %s, without %s that not every fleet needs: %s",
-			r.Role, Count(len(optional), "rule"), List(optional))}
+	case len(needed) > 0:
+		f.Message = fmt.Sprintf("the token may not act as %s: it lacks %s: %s", r.Role, wording.Count(len(needed), "rule"), List(needed))
+		if r.Required {
+			f.Level, f.Action = Problem, "give the token the policy "+r.Policy
+		}
+		return f
+	case len(optional) > 0:
+		f.Message = fmt.Sprintf("the token may act as %s, without %s that not every fleet needs: %s", r.Role,
+			wording.Count(len(optional), "rule"), List(optional))
+	default:
+		f.Message = "the token may act as " + r.Role
 	}
-	f := Finding{Level: OK, Check: "acl", Message: fmt.Sprintf("the token may not act as %s: it lacks %s: %s", r.Role,
-		Count(len(needed), "rule"), List(needed))}
-	if r.Required {
-		f.Level, f.Action = Problem, "give the token the policy "+r.Policy
+	if r.NodeUnknown {
+		f.Level, f.Action = Unknown, "give the node of its Consul agent with --node"
+		f.Message += ", except perhaps to write sessions"
 	}
 	return f
 }

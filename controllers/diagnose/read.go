@@ -7,7 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/jiocloud/upgrade-controller/controllers/store"
@@ -32,15 +32,13 @@ func ReadConsul(ctx context.Context, i store.Inspector, address string, now func
 // CheckRights asks Consul which of the rules the token has. If the name of the node is not known, it leaves out the rules about
 // sessions. Enabled is false if there are no rights to ask about.
 func CheckRights(ctx context.Context, i store.Inspector, r Rights, nodeKnown bool) (f Finding, enabled bool) {
-	var rules []Rule
+	if !nodeKnown {
+		asked := slices.DeleteFunc(slices.Clone(r.Rules), func(rule Rule) bool { return rule.Access.Resource == "session" })
+		r.NodeUnknown, r.Rules = len(asked) < len(r.Rules), asked
+	}
 	var accesses []store.Access
-	sessions := true
 	for _, rule := range r.Rules {
-		if rule.Access.Resource == "session" && !nodeKnown {
-			sessions = false
-			continue
-		}
-		rules, accesses = append(rules, rule), append(accesses, rule.Access)
+		accesses = append(accesses, rule.Access)
 	}
 	allowed, err := i.Authorize(ctx, accesses)
 	switch {
@@ -54,11 +52,6 @@ func CheckRights(ctx context.Context, i store.Inspector, r Rights, nodeKnown boo
 		return Finding{Level: Warning, Check: "acl", Message: "ACLs are disabled: every client of Consul can grant hosts",
 			Action: "enable ACLs, and create a token for each role"}, false
 	}
-	r.Rules, r.Allowed = rules, allowed
-	f = r.Check()
-	if !sessions && f.Level == OK && !strings.Contains(f.Message, "may not") {
-		f.Level, f.Action = Unknown, "give the node of its Consul agent with --node"
-		f.Message += ", except perhaps to write sessions"
-	}
-	return f, true
+	r.Allowed = allowed
+	return r.Check(), true
 }

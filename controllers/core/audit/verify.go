@@ -73,9 +73,12 @@ func Verify(plan string, pairs []keys.Pair) ([]Entry, error) {
 	for n := first; n <= head.Number; n++ {
 		p := stored[EntryKey(plan, n)]
 		delete(stored, p.Key)
+		if !p.Exists() {
+			return entries, &FaultError{n, "is missing"}
+		}
 		e, err := decodeEntry(p)
 		if err != nil {
-			return entries, &FaultError{n, "is missing or cannot be read: " + keys.Text(err.Error(), maxWhat)}
+			return entries, &FaultError{n, "cannot be read: " + keys.Text(err.Error(), maxWhat)}
 		}
 		if what := fault(e, p, plan, n, entries); what != "" {
 			return entries, &FaultError{n, what}

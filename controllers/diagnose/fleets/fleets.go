@@ -15,6 +15,7 @@ import (
 	"github.com/jiocloud/upgrade-controller/controllers/core/keys"
 	"github.com/jiocloud/upgrade-controller/controllers/core/pass"
 	"github.com/jiocloud/upgrade-controller/controllers/core/rollout"
+	"github.com/jiocloud/upgrade-controller/controllers/core/wording"
 	"github.com/jiocloud/upgrade-controller/controllers/diagnose"
 	"github.com/jiocloud/upgrade-controller/controllers/store"
 	"github.com/jiocloud/upgrade-controller/controllers/store/leaderelection"
@@ -69,7 +70,7 @@ func CheckControllers(c *Controllers) []diagnose.Finding {
 		f.Add(diagnose.Warning, "controllers", "look at the log of upgrade-controller", "no controller leads; %s", standbysText(standbys))
 	case c.Plans > 0:
 		f.Add(diagnose.Problem, "controllers", "start upgrade-controller, or carry the plan out with upgradectl reconcile",
-			"no controller is running: nothing carries out %s", diagnose.Count(c.Plans, "plan"))
+			"no controller is running: nothing carries out %s", wording.Count(c.Plans, "plan"))
 	default:
 		f.Add(diagnose.Warning, "controllers", "start upgrade-controller", "no controller is running")
 	}
@@ -114,11 +115,14 @@ func CheckFleet(of *Fleet, controllers []leaderelection.Controller) []diagnose.F
 			without = append(without, v.Host)
 		}
 	}
-	if len(without) > 0 {
+	switch {
+	case len(a.Fleet.Hosts) == 0:
+		f.Add(diagnose.Warning, "hosts", "start upgrade-agent on the hosts", "no host has reported or recorded a version")
+	case len(without) > 0:
 		f.Add(diagnose.Warning, "hosts", "set role in the agents' configuration, or spec.hosts.rolePattern",
-			"%s without a role, never granted: %s", diagnose.Count(len(without), "host"), diagnose.List(without))
-	} else {
-		f.Add(diagnose.OK, "hosts", "", "%s, each with a role", diagnose.Count(len(a.Fleet.Hosts), "host"))
+			"%s without a role, never granted: %s", wording.Count(len(without), "host"), diagnose.List(without))
+	default:
+		f.Add(diagnose.OK, "hosts", "", "%s, each with a role", wording.Count(len(a.Fleet.Hosts), "host"))
 	}
 	f.keys(a)
 	return of.named(f.Findings)
@@ -151,7 +155,7 @@ func (f *findings) clocks(a *pass.Assessment) {
 	}
 	if len(off) > 0 {
 		f.Add(diagnose.Warning, "clocks", "synchronize their clocks, as with chrony", "the clocks of %s are more than a minute off: %s",
-			diagnose.Count(len(off), "host"), diagnose.List(off))
+			wording.Count(len(off), "host"), diagnose.List(off))
 	}
 }
 
@@ -182,20 +186,20 @@ func (f *findings) agents(a *pass.Assessment, controllers []leaderelection.Contr
 	if len(tooOld) > 0 {
 		f.Add(diagnose.Warning, "agents", "upgrade upgrade-agent there",
 			"%s with an agent older than spec.hosts.minAgentVersion, never granted: %s",
-			diagnose.Count(len(tooOld), "host"), diagnose.List(tooOld))
+			wording.Count(len(tooOld), "host"), diagnose.List(tooOld))
 	}
 	if len(apart) > 0 {
 		f.Add(diagnose.Warning, "agents", "upgrade the older side first to the release between",
 			"%s with an agent more than one minor version away from a controller: %s",
-			diagnose.Count(len(apart), "host"), diagnose.List(apart))
+			wording.Count(len(apart), "host"), diagnose.List(apart))
 	}
 	if silent > 0 {
 		f.Add(diagnose.Warning, "agents", "upgrade upgrade-agent there", "%s of a release that reports no version",
-			diagnose.Count(silent, "agent"))
+			wording.Count(silent, "agent"))
 	}
 	if len(f.Findings) == before {
-		f.Add(diagnose.OK, "agents", "", "%s, %s", diagnose.Count(agents, "agent"),
-			diagnose.Count(len(a.Fleet.Hosts)-agents, "legacy host"))
+		f.Add(diagnose.OK, "agents", "", "%s, %s", wording.Count(agents, "agent"),
+			wording.Count(len(a.Fleet.Hosts)-agents, "legacy host"))
 	}
 }
 
@@ -239,7 +243,7 @@ func (f *findings) undecodable(kind, action string, pairs []keys.Pair, problem f
 		}
 	}
 	if len(bad) > 0 {
-		f.Add(diagnose.Warning, "keys", action, "%s that cannot be read: %s", diagnose.Count(len(bad), kind), diagnose.List(bad))
+		f.Add(diagnose.Warning, "keys", action, "%s that cannot be read: %s", wording.Count(len(bad), kind), diagnose.List(bad))
 	}
 }
 

@@ -67,6 +67,7 @@ func agentAt(name, version string) fleet.Host {
 }
 
 func TestCheckFleet(t *testing.T) {
+	one := []fleet.Host{{Name: "web1"}}
 	for name, tt := range map[string]struct {
 		hosts    []fleet.Host
 		verdicts []rollout.Verdict
@@ -78,15 +79,16 @@ func TestCheckFleet(t *testing.T) {
 		"fine":              {hosts: []fleet.Host{agentAt("web1", "v0.4.0"), agentAt("web2", "v0.2.0"), {Name: "web3"}}},
 		"too far":           {hosts: []fleet.Host{agentAt("web1", "v0.1.9"), agentAt("web2", "v1.3.0")}, want: "warning agents: plan fleet: 2 hosts with an agent more than one minor version away from a controller: web1 v0.1.9, web2 v1.3.0"},
 		"built from source": {hosts: []fleet.Host{agentAt("web1", "(devel)")}},
-		"clocks": {verdicts: []rollout.Verdict{{Host: "web1", ClockOffset: 2 * time.Hour}, {Host: "web2", ClockOffset: -3 * time.Minute}},
+		"no hosts":          {want: "warning hosts: plan fleet: no host has reported or recorded a version"},
+		"clocks": {hosts: one, verdicts: []rollout.Verdict{{Host: "web1", ClockOffset: 2 * time.Hour}, {Host: "web2", ClockOffset: -3 * time.Minute}},
 			want: "warning clocks: plan fleet: the clocks of 2 hosts are more than a minute off: web1 120m ahead, web2 3m behind"},
-		"too old": {verdicts: []rollout.Verdict{{Host: "web1", Reason: v1alpha1.ReasonAgentTooOld}},
+		"too old": {hosts: one, verdicts: []rollout.Verdict{{Host: "web1", Reason: v1alpha1.ReasonAgentTooOld}},
 			want: "warning agents: plan fleet: 1 host with an agent older than spec.hosts.minAgentVersion, never granted: web1"},
-		"no role": {verdicts: []rollout.Verdict{{Host: "1", Reason: v1alpha1.ReasonNoRole}, {Host: "2", Reason: v1alpha1.ReasonNoRole},
+		"no role": {hosts: one, verdicts: []rollout.Verdict{{Host: "1", Reason: v1alpha1.ReasonNoRole}, {Host: "2", Reason: v1alpha1.ReasonNoRole},
 			{Host: "3", Reason: v1alpha1.ReasonNoRole}, {Host: "4", Reason: v1alpha1.ReasonNoRole}},
 			want: "warning hosts: plan fleet: 4 hosts without a role, never granted: 1, 2, 3 and 1 more"},
-		"notes":          {notes: []string{"odd"}, want: "warning keys: plan fleet: odd"},
-		"incomplete":     {lacks: "ACLs hide keys", want: "problem keys: plan fleet: what was read is incomplete: ACLs hide keys"},
+		"notes":          {hosts: one, notes: []string{"odd"}, want: "warning keys: plan fleet: odd"},
+		"incomplete":     {hosts: one, lacks: "ACLs hide keys", want: "problem keys: plan fleet: what was read is incomplete: ACLs hide keys"},
 		"cannot be read": {err: fmt.Errorf("no"), want: "problem keys: plan fleet: the fleet cannot be read: no"},
 	} {
 		t.Run(name, func(t *testing.T) {
